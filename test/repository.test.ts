@@ -9,13 +9,28 @@ import { test } from 'node:test'
 const root = join(import.meta.dirname, '..')
 const isCheckout = existsSync(join(root, '.git'))
 
+interface LockedPackage {
+  resolved?: string
+  optionalDependencies?: Record<string, string>
+}
+
+const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+  packages: Record<string, LockedPackage>
+}
+
 test('the lock file names no registry, so that any mirror can serve it', () => {
-  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, { resolved?: string }>
-  }
   const named = Object.entries(packages).filter(([, { resolved }]) => resolved?.startsWith('http'))
   assert.ok(Object.keys(packages).length > 50)
   assert.deepEqual(named, [])
+})
+
+test('the lock file knows the packages of every platform (else: npm run lock)', () => {
+  const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).filter(
+      (name) => !(`node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages),
+    ),
+  )
+  assert.deepEqual(missing, [])
 })
 
 test('no committed file holds a path of the machine it was made on', { skip: !isCheckout }, () => {
