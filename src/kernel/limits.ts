@@ -1,0 +1,69 @@
+// Every upper bound of the system, each with its reason. At a limit the answer is an honest 4xx, 429 or 503, never
+// growing memory. What an operator may change is a broker option (schemas/config.json); these are not.
+
+/** Offsets, timestamps and positions are JavaScript numbers: beyond 2^53 - 1 they would lose their last digits. */
+export const OFFSET_MAX = Number.MAX_SAFE_INTEGER
+
+/** Kafka's rule for topic names: they become directory names of `<topic>-<partition>`. */
+export const TOPIC_NAME_CHARS_MAX = 249
+
+/** One topic; a start must stay fast and a listing must fit in memory. */
+export const TOPIC_PARTITIONS_MAX = 10_000
+
+/** All topics together, for the same reasons. */
+export const PARTITIONS_MAX = 100_000
+
+/** One produce request: the reply carries a result for each record. */
+export const PRODUCE_RECORDS_MAX = 100_000
+
+/** What may wait in one partition's produce gate before new requests get 503. */
+export const GATE_WAITING_BYTES_MAX = 64 * 1024 * 1024
+
+/** What may wait in all produce gates and log queues together before new requests get 503. */
+export const PRODUCE_WAITING_BYTES_MAX = 256 * 1024 * 1024
+
+/** Headers of one record: a count in the batch is a varint, an honest record has a handful. */
+export const RECORD_HEADERS_MAX = 1_000
+
+/** What one compressed batch may inflate to: a few bytes must not become gigabytes. */
+export const BATCH_INFLATED_BYTES_MAX = 256 * 1024 * 1024
+
+/** One read: records in a page, bytes of batches read for it, ms it may wait. */
+export const PAGE_RECORDS_MAX = 10_000
+export const PAGE_RECORDS_DEFAULT = 500
+export const PAGE_BYTES_MAX = 64 * 1024 * 1024
+export const PAGE_BYTES_DEFAULT = 1024 * 1024
+export const PAGE_WAIT_MS_MAX = 60_000
+
+/** Records that one filtered page may look at before it answers with what it has and a cursor to go on from. */
+export const PAGE_SCAN_RECORDS_MAX = 100_000
+
+/** Long polls that wait at once; each holds a socket and a few hundred bytes. */
+export const WAITING_FETCHES_MAX = 50_000
+
+/** A cursor is a query parameter and an SSE id: it must fit in a request line. */
+export const CURSOR_BYTES_MAX = 4_096
+
+/** Segment files that stay open at once, over all partitions. */
+export const OPEN_SEGMENT_FILES_MAX = 512
+
+/** Index entries held back in memory before they are written to index.db in one transaction. */
+export const INDEX_PENDING_ENTRIES_MAX = 20_000
+
+/** Requests of one named producer to one topic that may wait for their predecessor. */
+export const PRODUCER_WAITING_REQUESTS_MAX = 100
+
+/** Batches of a producer that are remembered for its retries (Kafka's number). */
+export const PRODUCER_BATCHES_REMEMBERED = 5
+
+/** Producer names known at once; the longest silent go first past their expiration only. */
+export const PRODUCER_NAMES_MAX = 100_000
+
+/** A producer's name. */
+export const PRODUCER_NAME_CHARS_MAX = 249
+
+/** One RecordBatch: its length field is an int32. */
+export const BATCH_BYTES_MAX = 2 ** 31 - 1
+
+/** Brackets open at once in a JSON text: what is stored must be readable by common parsers (PHP's stops at 512). */
+export const JSON_DEPTH_MAX = 500

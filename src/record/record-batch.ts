@@ -1,0 +1,417 @@
+// Kafka's RecordBatch v2 as bytes: its header, building a batch from record parts (sealing), and the stamps that the log
+// puts into a sealed batch without encoding it again. Path A4. No I/O; no byte of a key or value is copied but once,
+// into the batch. What walks a batch's records is batch-reader.ts, what checks a client's batch is batch-check.ts.
+//
+//   position  field                 type    what
+//          0  baseOffset            int64   stamped by the log; outside the checksum
+//          8  batchLength           int32   bytes after this field
+//         12  partitionLeaderEpoch  int32   stamped by the log; outside the checksum
+//         16  magic                 int8    2
+//         17  crc                   uint32  CRC-32C of everything from attributes on
+//         21  attributes            int16   0-2 compression, 3 LogAppendTime, 4 transactional, 5 control, 6 delete horizon
+//         23  lastOffsetDelta       int32
+//         27  baseTimestamp         int64   the first record's (with bit 6: the delete horizon)
+//         35  maxTimestamp          int64
+//         43  producerId            int64   -1: none
+//         51  producerEpoch         int16
+//         53  baseSequence          int32
+//         57  recordCount           int32
+//         61  records, compressed as attributes say
+
+import { crc32c } from '../kernel/crc32c.ts'
+import { invariant, TailraceError } from '../kernel/errors.ts'
+import { BATCH_BYTES_MAX } from '../kernel/limits.ts'
+import type { CompressionType } from './compression.ts'
+import { COMPRESSION_TYPES, compress } from './compression.ts'
+import type { RecordHeader, RecordParts } from './record.ts'
+import { varintBytes, varlongBytes, writeVarint, writeVarlong } from './varint.ts'
+
+export const BATCH_HEADER_BYTES = 61
+/** baseOffset and batchLength: what stands before the bytes that batchLength counts. */
+export const LOG_OVERHEAD_BYTES = 12
+export const MAGIC = 2
+
+const CRC_AT = 17
+const ATTRIBUTES_AT = 21
+const COMPRESSION_MASK = 0x07
+const LOG_APPEND_TIME_FLAG = 0x08
+const TRANSACTIONAL_FLAG = 0x10
+const CONTROL_FLAG = 0x20
+const DELETE_HORIZON_FLAG = 0x40
+const TWO_TO_32 = 0x1_0000_0000
+
+export type TimestampType = 'CreateTime' | 'LogAppendTime'
+
+export interface BatchHeader {
+  baseOffset: number
+  /** The whole batch: 12 + batchLength. */
+  sizeBytes: number
+  partitionLeaderEpoch: number
+  magic: number
+  crc: number
+  attributes: number
+  lastOffsetDelta: number
+  baseTimestamp: number
+  maxTimestamp: number
+  producerId: bigint
+  producerEpoch: number
+  baseSequence: number
+  recordCount: number
+}
+
+/** One whole batch. `bytes` begins and ends with it; what the log stamps is kept equal in both. */
+export interface SealedBatch {
+  readonly bytes: Buffer
+  readonly header: BatchHeader
+}
+
+/** Undefined where the bits name no compression that Kafka knows. */
+export function compressionTypeOf(attributes: number): CompressionType | undefined {
+  return COMPRESSION_TYPES[attributes & COMPRESSION_MASK]
+}
+
+export function timestampTypeOf(attributes: number): TimestampType {
+  return attributes & LOG_APPEND_TIME_FLAG ? 'LogAppendTime' : 'CreateTime'
+}
+
+export function isTransactional(attributes: number): boolean {
+  return (attributes & TRANSACTIONAL_FLAG) !== 0
+}
+
+/** Control batches mark the ends of transactions; they are never shown as records. */
+export function isControl(attributes: number): boolean {
+  return (attributes & CONTROL_FLAG) !== 0
+}
+
+/** baseTimestamp then holds the time from which compaction may drop the batch's tombstones. */
+export function hasDeleteHorizon(attributes: number): boolean {
+  return (attributes & DELETE_HORIZON_FLAG) !== 0
+}
+
+/** Reads a header without judging it. BATCH_HEADER_BYTES must be there. */
+export function parseBatchHeader(bytes: Buffer, position: number): BatchHeader {
+  return {
+    baseOffset: batchBaseOffsetAt(bytes, position),
+    sizeBytes: batchSizeAt(bytes, position),
+    partitionLeaderEpoch: readInt32(bytes, position + 12),
+    magic: batchMagicAt(bytes, position),
+    crc: batchCrcAt(bytes, position),
+    attributes: batchAttributesAt(bytes, position),
+    lastOffsetDelta: batchLastOffsetDeltaAt(bytes, position),
+    baseTimestamp: batchBaseTimestampAt(bytes, position),
+    maxTimestamp: batchMaxTimestampAt(bytes, position),
+    producerId: readProducerId(bytes, position + 43),
+    producerEpoch: (readInt32(bytes, position + 49) << 16) >> 16,
+    baseSequence: readInt32(bytes, position + 53),
+    recordCount: batchRecordCountAt(bytes, position),
+  }
+}
+
+// One field of the batch at a position, for loops that need no more than that.
+
+export function batchBaseOffsetAt(bytes: Buffer, position: number): number {
+  return readInt64(bytes, position)
+}
+
+export function batchSizeAt(bytes: Buffer, position: number): number {
+  return LOG_OVERHEAD_BYTES + readInt32(bytes, position + 8)
+}
+
+export function batchMagicAt(bytes: Buffer, position: number): number {
+  return ((bytes[position + 16] as number) << 24) >> 24
+}
+
+export function batchCrcAt(bytes: Buffer, position: number): number {
+  return readInt32(bytes, position + CRC_AT) >>> 0
+}
+
+export function batchAttributesAt(bytes: Buffer, position: number): number {
+  return ((((bytes[position + ATTRIBUTES_AT] as number) << 8) | (bytes[position + 22] as number)) << 16) >> 16
+}
+
+export function batchLastOffsetDeltaAt(bytes: Buffer, position: number): number {
+  return readInt32(bytes, position + 23)
+}
+
+/** The offset of the batch's last record, also where compaction has removed that record. */
+export function batchLastOffsetAt(bytes: Buffer, position: number): number {
+  return batchBaseOffsetAt(bytes, position) + batchLastOffsetDeltaAt(bytes, position)
+}
+
+export function batchBaseTimestampAt(bytes: Buffer, position: number): number {
+  return readInt64(bytes, position + 27)
+}
+
+export function batchMaxTimestampAt(bytes: Buffer, position: number): number {
+  return readInt64(bytes, position + 35)
+}
+
+export function batchRecordCountAt(bytes: Buffer, position: number): number {
+  return readInt32(bytes, position + 57)
+}
+
+/** The checksum that a batch of this size at a position should carry. */
+export function computeBatchCrc(bytes: Buffer, position: number, sizeBytes: number): number {
+  return crc32c(bytes, position + ATTRIBUTES_AT, position + sizeBytes)
+}
+
+export interface SealOptions {
+  readonly compression: CompressionType
+  /** As its codec counts; undefined: the codec's default. */
+  readonly compressionLevel?: number | undefined
+  readonly producerId?: bigint
+  readonly producerEpoch?: number
+  readonly baseSequence?: number
+}
+
+/** Builds one batch, with base offset 0 and leader epoch -1 until the log stamps it. At least one record. */
+export function sealBatch(records: readonly RecordParts[], options: SealOptions): SealedBatch {
+  const first = records[0]
+  invariant(first !== undefined, 'a batch holds at least one record')
+  const baseTimestamp = first.timestamp
+  const recordsBytes = measureRecords(records, baseTimestamp)
+  if (BATCH_HEADER_BYTES + recordsBytes > BATCH_BYTES_MAX) throw tooLarge(BATCH_HEADER_BYTES + recordsBytes)
+  const plain = Buffer.allocUnsafe(BATCH_HEADER_BYTES + recordsBytes)
+  const end = writeRecords(plain, BATCH_HEADER_BYTES, records, baseTimestamp)
+  invariant(end === plain.length, 'a batch is as long as it was measured')
+  const bytes = options.compression === 'none' ? plain : withCompressedRecords(plain, options)
+  const header: BatchHeader = {
+    baseOffset: 0,
+    sizeBytes: bytes.length,
+    partitionLeaderEpoch: -1,
+    magic: MAGIC,
+    crc: 0,
+    attributes: COMPRESSION_TYPES.indexOf(options.compression),
+    lastOffsetDelta: records.length - 1,
+    baseTimestamp,
+    maxTimestamp: maxTimestampOf(records),
+    producerId: options.producerId ?? -1n,
+    producerEpoch: options.producerEpoch ?? -1,
+    baseSequence: options.baseSequence ?? -1,
+    recordCount: records.length,
+  }
+  writeHeader(bytes, header)
+  header.crc = writeCrc(bytes)
+  return { bytes, header }
+}
+
+/** What these records take as one uncompressed batch, exactly. */
+export function estimateBatchBytes(records: readonly RecordParts[]): number {
+  const first = records[0]
+  return first === undefined ? BATCH_HEADER_BYTES : BATCH_HEADER_BYTES + measureRecords(records, first.timestamp)
+}
+
+/** What one record takes at most in any batch, cheaply: its lengths, and every varint at its longest. */
+export function recordSizeUpperBound(record: RecordParts): number {
+  let bound = 36 + record.keyEnd - record.keyStart + record.valueEnd - record.valueStart
+  for (const header of record.headers) bound += 10 + 3 * header.name.length + (header.value?.length ?? 0)
+  return bound
+}
+
+/** Puts the batch's place in the log into its bytes; both fields lie outside the checksum. */
+export function stampBatch(batch: SealedBatch, baseOffset: number, partitionLeaderEpoch: number): void {
+  const { bytes, header } = batch
+  header.baseOffset = baseOffset
+  header.partitionLeaderEpoch = partitionLeaderEpoch
+  writeInt64(bytes, 0, baseOffset)
+  writeInt32(bytes, 12, partitionLeaderEpoch)
+}
+
+/** LogAppendTime as Kafka sets it: attribute bit and max timestamp; the base timestamp and the deltas stay. */
+export function stampLogAppendTime(batch: SealedBatch, timestamp: number): void {
+  const { bytes, header } = batch
+  if (header.attributes & LOG_APPEND_TIME_FLAG && header.maxTimestamp === timestamp) return
+  header.attributes |= LOG_APPEND_TIME_FLAG
+  stampMaxTimestamp(batch, timestamp)
+  bytes[22] = header.attributes & 0xff
+  header.crc = writeCrc(bytes)
+}
+
+/** Puts another max timestamp into the batch and makes the checksum right again. */
+export function stampMaxTimestamp(batch: SealedBatch, timestamp: number): void {
+  batch.header.maxTimestamp = timestamp
+  writeInt64(batch.bytes, 35, timestamp)
+  batch.header.crc = writeCrc(batch.bytes)
+}
+
+// Record => length:varint attributes:int8 timestampDelta:varlong offsetDelta:varint
+//           keyLength:varint key valueLength:varint value [headers]     (a length of -1 is null)
+// headers => count:varint (nameLength:varint name valueLength:varint value)*
+
+function measureRecords(records: readonly RecordParts[], baseTimestamp: number): number {
+  let bytes = 0
+  for (let delta = 0; delta < records.length; delta++) {
+    const body = recordBodyBytes(records[delta] as RecordParts, delta, baseTimestamp)
+    bytes += varintBytes(body) + body
+  }
+  return bytes
+}
+
+/** What stands after a record's length field. */
+function recordBodyBytes(record: RecordParts, offsetDelta: number, baseTimestamp: number): number {
+  const timestampDelta = record.timestamp - baseTimestamp
+  if (!Number.isSafeInteger(timestampDelta)) throw badTimestamp(record.timestamp)
+  return (
+    1 +
+    varlongBytes(timestampDelta) +
+    varintBytes(offsetDelta) +
+    rangeBytes(record.keyStart, record.keyEnd) +
+    rangeBytes(record.valueStart, record.valueEnd) +
+    (record.headers.length === 0 ? 1 : headersBytes(record.headers))
+  )
+}
+
+function rangeBytes(start: number, end: number): number {
+  return start < 0 ? 1 : varintBytes(end - start) + end - start
+}
+
+function headersBytes(headers: readonly RecordHeader[]): number {
+  let bytes = varintBytes(headers.length)
+  for (const { name, value } of headers) {
+    const nameBytes = Buffer.byteLength(name)
+    bytes += varintBytes(nameBytes) + nameBytes + (value === null ? 1 : varintBytes(value.length) + value.length)
+  }
+  return bytes
+}
+
+function writeRecords(bytes: Buffer, start: number, records: readonly RecordParts[], baseTimestamp: number): number {
+  let at = start
+  for (let delta = 0; delta < records.length; delta++) {
+    const record = records[delta] as RecordParts
+    at = writeVarint(bytes, at, recordBodyBytes(record, delta, baseTimestamp))
+    bytes[at++] = 0
+    at = writeVarlong(bytes, at, record.timestamp - baseTimestamp)
+    at = writeVarint(bytes, at, delta)
+    at = writeRange(bytes, at, record.key, record.keyStart, record.keyEnd)
+    at = writeRange(bytes, at, record.value, record.valueStart, record.valueEnd)
+    if (record.headers.length === 0) bytes[at++] = 0
+    else at = writeHeaders(bytes, at, record.headers)
+  }
+  return at
+}
+
+function writeRange(bytes: Buffer, position: number, source: Uint8Array, start: number, end: number): number {
+  if (start < 0) {
+    bytes[position] = 1
+    return position + 1
+  }
+  const at = writeVarint(bytes, position, end - start)
+  copyRange(source, start, end, bytes, at)
+  return at + end - start
+}
+
+/** From this length on, one native copy is faster than a loop over bytes (bench/micro/record.ts). */
+const NATIVE_COPY_BYTES_MIN = 64
+
+function copyRange(source: Uint8Array, start: number, end: number, target: Buffer, position: number): void {
+  if (end - start >= NATIVE_COPY_BYTES_MIN) {
+    target.set(source.subarray(start, end), position)
+    return
+  }
+  for (let from = start, to = position; from < end; from++, to++) target[to] = source[from] as number
+}
+
+function writeHeaders(bytes: Buffer, position: number, headers: readonly RecordHeader[]): number {
+  let at = writeVarint(bytes, position, headers.length)
+  for (const { name, value } of headers) {
+    const nameBytes = Buffer.byteLength(name)
+    at = writeVarint(bytes, at, nameBytes)
+    at += bytes.write(name, at, nameBytes, 'utf8')
+    at = value === null ? writeVarint(bytes, at, -1) : writeRange(bytes, at, value, 0, value.length)
+  }
+  return at
+}
+
+function withCompressedRecords(plain: Buffer, options: SealOptions): Buffer {
+  const compressed = compress(options.compression, plain.subarray(BATCH_HEADER_BYTES), options.compressionLevel)
+  const sizeBytes = BATCH_HEADER_BYTES + compressed.length
+  if (sizeBytes > BATCH_BYTES_MAX) throw tooLarge(sizeBytes)
+  const bytes = Buffer.allocUnsafe(sizeBytes)
+  bytes.set(compressed, BATCH_HEADER_BYTES)
+  return bytes
+}
+
+function maxTimestampOf(records: readonly RecordParts[]): number {
+  let max = Number.NEGATIVE_INFINITY
+  for (let at = 0; at < records.length; at++) {
+    const { timestamp } = records[at] as RecordParts
+    if (timestamp > max) max = timestamp
+  }
+  return max
+}
+
+function writeHeader(bytes: Buffer, header: BatchHeader): void {
+  writeInt64(bytes, 0, header.baseOffset)
+  writeInt32(bytes, 8, header.sizeBytes - LOG_OVERHEAD_BYTES)
+  writeInt32(bytes, 12, header.partitionLeaderEpoch)
+  bytes[16] = header.magic
+  bytes[21] = header.attributes >> 8
+  bytes[22] = header.attributes
+  writeInt32(bytes, 23, header.lastOffsetDelta)
+  writeInt64(bytes, 27, header.baseTimestamp)
+  writeInt64(bytes, 35, header.maxTimestamp)
+  writeProducerId(bytes, 43, header.producerId)
+  bytes[51] = header.producerEpoch >> 8
+  bytes[52] = header.producerEpoch
+  writeInt32(bytes, 53, header.baseSequence)
+  writeInt32(bytes, 57, header.recordCount)
+}
+
+function writeCrc(bytes: Buffer): number {
+  const crc = crc32c(bytes, ATTRIBUTES_AT, bytes.length)
+  writeInt32(bytes, CRC_AT, crc)
+  return crc
+}
+
+function readInt32(bytes: Buffer, position: number): number {
+  return (
+    ((bytes[position] as number) << 24) |
+    ((bytes[position + 1] as number) << 16) |
+    ((bytes[position + 2] as number) << 8) |
+    (bytes[position + 3] as number)
+  )
+}
+
+/** Beyond 2^53 the last digits are lost; every reader refuses such offsets and timestamps. */
+function readInt64(bytes: Buffer, position: number): number {
+  return readInt32(bytes, position) * TWO_TO_32 + (readInt32(bytes, position + 4) >>> 0)
+}
+
+function readProducerId(bytes: Buffer, position: number): bigint {
+  const high = readInt32(bytes, position)
+  const low = readInt32(bytes, position + 4)
+  // Nearly every batch has none, and making a bigint costs more than the rest of the header.
+  if (high === -1 && low === -1) return -1n
+  return (BigInt(high) << 32n) | BigInt(low >>> 0)
+}
+
+function writeProducerId(bytes: Buffer, position: number, producerId: bigint): void {
+  if (producerId === -1n) {
+    writeInt32(bytes, position, -1)
+    writeInt32(bytes, position + 4, -1)
+  } else bytes.writeBigInt64BE(producerId, position)
+}
+
+function writeInt32(bytes: Buffer, position: number, value: number): void {
+  bytes[position] = value >>> 24
+  bytes[position + 1] = value >>> 16
+  bytes[position + 2] = value >>> 8
+  bytes[position + 3] = value
+}
+
+function writeInt64(bytes: Buffer, position: number, value: number): void {
+  const high = Math.floor(value / TWO_TO_32)
+  writeInt32(bytes, position, high)
+  writeInt32(bytes, position + 4, value - high * TWO_TO_32)
+}
+
+function tooLarge(sizeBytes: number): TailraceError {
+  return new TailraceError('message_too_large', `a batch of ${sizeBytes} bytes is over ${BATCH_BYTES_MAX}`, {
+    size_bytes: sizeBytes,
+    limit_bytes: BATCH_BYTES_MAX,
+  })
+}
+
+function badTimestamp(timestamp: number): TailraceError {
+  return new TailraceError('invalid_timestamp', `${timestamp} is no time in whole milliseconds`, { timestamp })
+}
