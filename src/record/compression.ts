@@ -1,6 +1,6 @@
-// The four codecs of Kafka's batches, in the framing that Java's client writes and reads: gzip, snappy in xerial's
-// chunks (plain snappy is read too, as other clients write it), lz4 as LZ4 frames, zstd. Every inflation is bounded
-// before it happens: a few bytes must not become gigabytes. Snappy and lz4 are native packages, loaded on first use.
+// The four codecs of Kafka's batches, in framings that every Kafka client reads: gzip, snappy, lz4 as LZ4 frames, zstd.
+// Every inflation is bounded before it happens: a few bytes must not become gigabytes. Snappy and lz4 are native
+// packages, loaded on first use, so that a server that never meets them starts without them.
 
 import { createRequire } from 'node:module'
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
@@ -15,11 +15,11 @@ const require = createRequire(import.meta.url)
 const snappy = (): typeof import('snappy') => require('snappy')
 const lz4 = (): typeof import('lz4-napi') => require('lz4-napi')
 
-// Xerial => magic:8 bytes version:int32 compatibleVersion:int32 (chunkBytes:int32 snappyBlock)*
+// Snappy is written as one plain block, as librdkafka does: snappy-java reads that too, and some clients nothing else.
+// What Java's client writes is xerial's stream of blocks:
+// Xerial => magic:8 bytes version:int32 compatibleVersion:int32 (blockBytes:int32 block)*
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
-const XERIAL_HEADER = Buffer.concat([XERIAL_MAGIC, Buffer.from([0, 0, 0, 1, 0, 0, 0, 1])])
-/** Java's block size: its reader allocates for what a chunk says, so chunks stay small. */
-const XERIAL_CHUNK_BYTES = 32 * 1024
+const XERIAL_HEADER_BYTES = 16
 
 export function compress(type: CompressionType, bytes: Buffer, level?: number): Uint8Array {
   switch (type) {
@@ -28,7 +28,7 @@ export function compress(type: CompressionType, bytes: Buffer, level?: number): 
     case 'gzip':
       return gzipSync(bytes, level === undefined ? {} : { level })
     case 'snappy':
-      return compressXerial(bytes)
+      return snappy().compressSync(bytes)
     case 'lz4':
       return lz4().compressFrameSync(bytes)
     case 'zstd':
@@ -60,18 +60,6 @@ export function decompress(type: CompressionType, bytes: Buffer, bytesMax: numbe
   }
 }
 
-function compressXerial(bytes: Buffer): Buffer {
-  const { compressSync } = snappy()
-  const parts: Buffer[] = [XERIAL_HEADER]
-  for (let start = 0; start < bytes.length; start += XERIAL_CHUNK_BYTES) {
-    const block = compressSync(bytes.subarray(start, start + XERIAL_CHUNK_BYTES))
-    const length = Buffer.allocUnsafe(4)
-    length.writeInt32BE(block.length)
-    parts.push(length, block)
-  }
-  return Buffer.concat(parts)
-}
-
 function decompressSnappy(bytes: Buffer, bytesMax: number): Buffer {
   const { uncompressSync } = snappy()
   const blocks = isXerial(bytes) ? xerialBlocks(bytes) : [bytes]
@@ -84,12 +72,12 @@ function decompressSnappy(bytes: Buffer, bytesMax: number): Buffer {
 }
 
 function isXerial(bytes: Buffer): boolean {
-  return bytes.length >= XERIAL_HEADER.length && bytes.compare(XERIAL_MAGIC, 0, 8, 0, 8) === 0
+  return bytes.length >= XERIAL_HEADER_BYTES && bytes.compare(XERIAL_MAGIC, 0, 8, 0, 8) === 0
 }
 
 function xerialBlocks(bytes: Buffer): Buffer[] {
   const blocks: Buffer[] = []
-  let at = XERIAL_HEADER.length
+  let at = XERIAL_HEADER_BYTES
   while (at < bytes.length) {
     const blockBytes = at + 4 <= bytes.length ? bytes.readInt32BE(at) : -1
     if (blockBytes <= 0 || at + 4 + blockBytes > bytes.length) {

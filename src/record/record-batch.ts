@@ -301,11 +301,11 @@ function writeRange(bytes: Buffer, position: number, source: Uint8Array, start: 
 }
 
 /** From this length on, one native copy is faster than a loop over bytes (bench/micro/record.ts). */
-const NATIVE_COPY_BYTES_MIN = 64
+const NATIVE_COPY_BYTES_MIN = 32
 
 function copyRange(source: Uint8Array, start: number, end: number, target: Buffer, position: number): void {
   if (end - start >= NATIVE_COPY_BYTES_MIN) {
-    target.set(source.subarray(start, end), position)
+    target.set(new Uint8Array(source.buffer, source.byteOffset + start, end - start), position)
     return
   }
   for (let from = start, to = position; from < end; from++, to++) target[to] = source[from] as number
