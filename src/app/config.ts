@@ -77,7 +77,8 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): ServerConfi
   const flag = (...names: string[]) => chosenValue(layers, names) as boolean
 
   return Object.freeze({
-    ...addressOf(layers),
+    host: hostOf(layers),
+    port: portOf(layers),
     advertised: advertisedBy(layers),
     dataDir: text('data.dir', 'log.dirs', 'log.dir').trim(),
     logLevel: text('log.level') as LogLevel,
@@ -141,12 +142,22 @@ function flagSettings(flags: ServerFlags): Setting[] {
 function environmentSettings(env: ConfigSources['env']): Setting[] {
   const settings: Setting[] = []
   for (const [variable, value] of Object.entries(env)) {
-    if (!variable.startsWith(PREFIX) || OTHER_VARIABLES.has(variable) || value === undefined || value === '') continue
+    if (!variable.startsWith(PREFIX) || value === undefined || value === '') continue
+    if (OTHER_VARIABLES.has(variable) || isServiceLink(variable, value)) continue
     const name = NAMES_BY_VARIABLE.get(variable)
     if (name === undefined) throw unknown(variable, 'from the environment', nearestVariable(variable))
     settings.push({ name, value, source: variable })
   }
   return settings
+}
+
+/**
+ * What Kubernetes and Docker links put into every container beside a service that is called tailrace:
+ * TAILRACE_SERVICE_HOST, TAILRACE_PORT=tcp://10.0.0.7:8082, TAILRACE_PORT_8082_TCP_ADDR and so on.
+ */
+function isServiceLink(variable: string, value: string): boolean {
+  if (variable === 'TAILRACE_PORT') return /^(tcp|udp|sctp):\/\//.test(value)
+  return /^TAILRACE_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?|NAME)$/.test(variable)
 }
 
 function nearestVariable(variable: string): string | undefined {
@@ -205,22 +216,22 @@ function checkedValue(setting: Setting): string | number | boolean {
   return value
 }
 
-/** Host and port each from the strongest layer that says them; within one, Kafka's listeners come last. */
-function addressOf(layers: readonly Layer[]): { host: string; port: number } {
-  const listened = layers.map((layer) => {
-    const port = layer.get('port')
+/** From the strongest layer that says it; within one, Kafka's listeners come last. */
+function hostOf(layers: readonly Layer[]): string {
+  for (const layer of layers) {
     const host = settingIn(layer, ['host', 'host.name'])
+    if (host !== undefined) return checkedValue(host) as string
     const listeners = layer.get('listeners')
-    const listener = listeners && !(port && host) ? listenerFrom(listeners, layers) : undefined
-    return {
-      port: port ? (checkedValue(port) as number) : listener?.port,
-      host: host ? (checkedValue(host) as string) : listener?.host || undefined,
-    }
-  })
-  return {
-    host: listened.find(({ host }) => host !== undefined)?.host ?? (chosenValue([], ['host']) as string),
-    port: listened.find(({ port }) => port !== undefined)?.port ?? (chosenValue([], ['port']) as number),
+    const listened = listeners && listenerFrom(listeners, layers).host
+    if (listened) return listened
   }
+  return chosenValue([], ['host']) as string
+}
+
+function portOf(layers: readonly Layer[]): number {
+  const setting = layers.map((layer) => settingIn(layer, ['port', 'listeners'])).find((each) => each !== undefined)
+  if (setting?.name === 'listeners') return listenerFrom(setting, layers).port
+  return chosenValue(layers, ['port']) as number
 }
 
 function advertisedBy(layers: readonly Layer[]): Readonly<Listener> | undefined {

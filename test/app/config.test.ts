@@ -93,6 +93,20 @@ test('empty variables, those of others, and the command line’s own are passed 
   assert.equal(load({ env }).port, 8082)
 })
 
+test('what Kubernetes says of a service called tailrace is no option', () => {
+  const env = {
+    TAILRACE_PORT: 'tcp://10.0.0.7:8082',
+    TAILRACE_PORT_8082_TCP: 'tcp://10.0.0.7:8082',
+    TAILRACE_PORT_8082_TCP_ADDR: '10.0.0.7',
+    TAILRACE_PORT_8082_TCP_PORT: '8082',
+    TAILRACE_PORT_8082_TCP_PROTO: 'tcp',
+    TAILRACE_SERVICE_HOST: '10.0.0.7',
+    TAILRACE_SERVICE_PORT: '8082',
+    TAILRACE_SERVICE_PORT_HTTP: '8082',
+  }
+  assert.deepEqual(load({ env }), load({}))
+})
+
 test('a file that cannot be read is named with the reason', () => {
   const error = refusal({ flags: { config: '/nowhere' } })
   assert.match(error.message, /^the config file '\/nowhere' cannot be read: ENOENT/)
