@@ -1,0 +1,52 @@
+// What every route file of the HTTP floor is given, and the form in which it registers: a resource file exports one
+// `Routes` function, server.ts mounts it under its dialect's prefix. Types only.
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '../kernel/clock.ts'
+import type { TailraceError } from '../kernel/errors.ts'
+import type { Logger } from '../kernel/logger.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
+import type { HttpTraffic } from './http-traffic.ts'
+import type { JsonBodies } from './json-body.ts'
+import type { RequestBodies } from './request-body.ts'
+
+/** Bounds and times of the floor; app takes them from the configuration. */
+export interface HttpOptions {
+  /** What a request body may hold on the wire, and inflated; a streamed import is bounded by its lines alone. */
+  readonly bodyBytesMax: number
+  /** A whole request must be there after this; of a streamed body, its next bytes. 0: no limit. */
+  readonly requestTimeoutMs: number
+  /** Of a connection without requests. 0: no limit. */
+  readonly connectionIdleMs: number
+  readonly connectionsMax: number
+  /** How long close() waits for requests under way before it cuts them. */
+  readonly shutdownGraceMs: number
+}
+
+/** Something that /readyz asks; a rejection counts as 'fail'. */
+export interface HealthCheck {
+  readonly name: string
+  check(): Promise<{ readonly status: 'pass' | 'warn' | 'fail'; readonly detail?: string }>
+}
+
+export interface HttpFloor<Services> {
+  readonly services: Services
+  readonly options: HttpOptions
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly telemetry: Telemetry
+  /** Raw request bytes: `await floor.bodies.read(request.raw)`, or `collect` with a callback on a hot path. */
+  readonly bodies: RequestBodies
+  readonly traffic: HttpTraffic
+  /** Small JSON bodies, parsed and checked: `await floor.json.parse<CreateTopic>(bytes, 'CreateTopicRequest')`. */
+  readonly json: JsonBodies
+  /** Aborted from the first moment of close(): readiness fails, waiting reads answer, what is under way is finished. */
+  readonly closing: AbortSignal
+  readonly healthChecks: readonly HealthCheck[]
+}
+
+/** A resource's routes: adds them to an instance whose prefix, error form and not-found form are set already. */
+export type Routes<Services> = (app: FastifyInstance, floor: HttpFloor<Services>) => void
+
+/** How a dialect words a failure: status, media type and body. Called once a failed request, never for its success. */
+export type RenderFailure = (failure: TailraceError, request: FastifyRequest, reply: FastifyReply) => void

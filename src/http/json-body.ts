@@ -1,0 +1,102 @@
+// Small JSON bodies (topics, configs): parsed without a way into prototypes, and checked against the named schemas of
+// schemas/v1.json, which openapi.yaml repeats. The produce body does not come through here: its bytes are never parsed.
+
+import { readFileSync } from 'node:fs'
+import type { ErrorObject, ValidateFunction } from 'ajv'
+import { TailraceError } from '../kernel/errors.ts'
+import { nearestName } from '../kernel/nearest-name.ts'
+
+const SCHEMAS_FILE = new URL('../../schemas/v1.json', import.meta.url)
+const SCHEMAS_ID = 'v1'
+
+/** Objects nested deeper than any body of ours: refused before the parser's own recursion is asked. */
+const DEPTH_MAX = 100
+
+/** Checks bodies by the name of their schema; loads the validator and compiles a schema when it is first needed. */
+export class JsonBodies {
+  readonly #validators = new Map<string, Promise<ValidateFunction>>()
+  #schemas: Promise<(schema: string) => ValidateFunction> | undefined
+
+  /** The body as the schema's type, or invalid_request with every fault found. */
+  async parse<Body>(bytes: Buffer, schema: string): Promise<Body> {
+    const value = parseJson(bytes)
+    const validate = await this.#validator(schema)
+    if (validate(value)) return value as Body
+    throw refusal(validate.errors ?? [])
+  }
+
+  #validator(schema: string): Promise<ValidateFunction> {
+    let validator = this.#validators.get(schema)
+    if (validator === undefined) {
+      this.#schemas ??= loadSchemas()
+      validator = this.#schemas.then((compile) => compile(schema))
+      this.#validators.set(schema, validator)
+    }
+    return validator
+  }
+}
+
+async function loadSchemas(): Promise<(schema: string) => ValidateFunction> {
+  const { Ajv } = await import('ajv')
+  const ajv = new Ajv({ allErrors: true, strict: false, verbose: true, unicodeRegExp: false, validateFormats: false })
+  ajv.addSchema(JSON.parse(readFileSync(SCHEMAS_FILE, 'utf8')), SCHEMAS_ID)
+  return (schema) => ajv.compile({ $ref: `${SCHEMAS_ID}#/components/schemas/${schema}` })
+}
+
+/** invalid_request unless the bytes are one JSON text in UTF-8 that names no prototype and is not nested too deeply. */
+export function parseJson(bytes: Buffer): unknown {
+  if (bytes.length === 0) throw new TailraceError('invalid_request', 'the request has no body; a JSON object is needed')
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw unreadable('the request body is not UTF-8', error)
+  }
+  checkDepth(text)
+  try {
+    return JSON.parse(text, refusePrototypes)
+  } catch (error) {
+    if (error instanceof TailraceError) throw error
+    const fault = error instanceof Error ? error.message : ''
+    throw unreadable(`the request body is not JSON: ${fault.slice(0, 200)}`, error)
+  }
+}
+
+function unreadable(detail: string, cause: unknown): TailraceError {
+  return new TailraceError('invalid_request', detail, {}, { cause })
+}
+
+function refusePrototypes(name: string, value: unknown): unknown {
+  if (name === '__proto__') throw new TailraceError('invalid_request', 'a member may not be named __proto__')
+  return value
+}
+
+/** Counts brackets also inside of strings: more than DEPTH_MAX unclosed ones there are refused too, harmlessly. */
+function checkDepth(text: string): void {
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charCodeAt(at)
+    if (character === 0x7b || character === 0x5b) depth++
+    else if (character === 0x7d || character === 0x5d) depth--
+    if (depth > DEPTH_MAX) throw new TailraceError('invalid_request', `the JSON is nested more than ${DEPTH_MAX} deep`)
+  }
+}
+
+const FAULTS_SHOWN_MAX = 10
+
+function refusal(errors: readonly ErrorObject[]): TailraceError {
+  const faults = errors.slice(0, FAULTS_SHOWN_MAX).map(faultOf)
+  return new TailraceError('invalid_request', `the request body is not as it should be: ${faults.join('; ')}`, {
+    faults,
+  })
+}
+
+function faultOf({ instancePath, keyword, message, params, parentSchema }: ErrorObject): string {
+  const place = instancePath === '' ? 'the body' : instancePath.slice(0, 200)
+  if (keyword !== 'additionalProperties') return `${place} ${message}`
+  const unknown = String(params['additionalProperty']).slice(0, 100)
+  const known = Object.keys((parentSchema?.['properties'] as object | undefined) ?? {})
+  const nearest = nearestName(unknown, known)
+  const hint = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${nearest}?`
+  return `${place} has the unknown member ${JSON.stringify(unknown)} (${hint})`
+}

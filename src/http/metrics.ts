@@ -1,0 +1,191 @@
+// GET /metrics in Prometheus' text form. The counters are the plain numbers of kernel/telemetry.ts and http-traffic.ts,
+// read when somebody scrapes; prom-client, which words them, is loaded by the first scrape. Topic metrics have
+// kafka_exporter's names, so that dashboards made for it work unchanged.
+
+import type { FastifyInstance } from 'fastify'
+import type { Metric, Registry } from 'prom-client'
+import type { PartitionDescription, Topic } from '../engine/engine.ts'
+import type { Distribution, Telemetry } from '../kernel/telemetry.ts'
+import type { HttpFloor } from './http-floor.ts'
+import type { Services } from './server.ts'
+
+/** Series a metric may have: beyond it a scrape would cost more than it tells. What is left out is counted. */
+const PARTITIONS_SHOWN_MAX = 2_000
+
+export function metricsRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+  let registry: Promise<Registry> | undefined
+  app.get('/metrics', async (_request, reply) => {
+    registry ??= openRegistry(floor)
+    const { contentType, metrics } = await scrape(await registry)
+    return reply.header('content-type', contentType).send(Buffer.from(metrics))
+  })
+}
+
+async function scrape(registry: Registry): Promise<{ contentType: string; metrics: string }> {
+  return { contentType: registry.contentType, metrics: await registry.metrics() }
+}
+
+async function openRegistry(floor: HttpFloor<Services>): Promise<Registry> {
+  const { default: client } = await import('prom-client')
+  const registry = new client.Registry()
+  client.collectDefaultMetrics({ register: registry })
+  const add = (
+    name: string,
+    type: 'counter' | 'gauge' | 'histogram',
+    help: string,
+    read: () => MaybePromise<Sample[]>,
+  ) => registry.registerMetric(new ReadMetric(name, type, help, read) as unknown as Metric)
+  addTelemetry(add, floor.telemetry)
+  addTraffic(add, floor)
+  addTopics(add, floor)
+  return registry
+}
+
+type MaybePromise<T> = T | Promise<T>
+
+interface Sample {
+  readonly value: number
+  readonly labels?: Readonly<Record<string, string | number>>
+  /** Where it is not the metric's own: the parts of a histogram. */
+  readonly metricName?: string
+}
+
+type AddMetric = (
+  name: string,
+  type: 'counter' | 'gauge' | 'histogram',
+  help: string,
+  read: () => MaybePromise<Sample[]>,
+) => void
+
+/** What prom-client asks of a metric, over numbers that are kept elsewhere. */
+class ReadMetric {
+  readonly name: string
+  readonly type: string
+  readonly help: string
+  readonly aggregator = 'sum'
+  readonly #read: () => MaybePromise<Sample[]>
+
+  constructor(name: string, type: string, help: string, read: () => MaybePromise<Sample[]>) {
+    this.name = name
+    this.type = type
+    this.help = help
+    this.#read = read
+  }
+
+  async get() {
+    const { name, type, help, aggregator } = this
+    return { name, type, help, aggregator, values: await this.#read() }
+  }
+}
+
+function addTelemetry(add: AddMetric, telemetry: Telemetry): void {
+  const number = (name: string, type: 'counter' | 'gauge', help: string, read: () => number) =>
+    add(name, type, help, () => [{ value: read() }])
+  const histogram = (name: string, help: string, distribution: Distribution) =>
+    add(name, 'histogram', help, () => samplesOf(name, distribution))
+  number('tailrace_produce_requests_total', 'counter', 'Requests that produced', () => telemetry.produceRequests)
+  number('tailrace_produce_records_total', 'counter', 'Records stored', () => telemetry.recordsIn)
+  number('tailrace_produce_bytes_total', 'counter', 'Bytes of batches stored', () => telemetry.bytesIn)
+  number('tailrace_produce_duplicates_total', 'counter', 'Repeats of named producers', () => telemetry.duplicates)
+  number('tailrace_fetch_requests_total', 'counter', 'Reads', () => telemetry.fetchRequests)
+  number('tailrace_fetch_records_total', 'counter', 'Records given to readers', () => telemetry.recordsOut)
+  number('tailrace_fetch_bytes_total', 'counter', 'Bytes given to readers', () => telemetry.bytesOut)
+  number('tailrace_fetch_waiting', 'gauge', 'Reads that wait for records', () => telemetry.waitingFetches)
+  number('tailrace_partitions_failed_total', 'counter', 'Partitions taken offline', () => telemetry.partitionsFailed)
+  histogram('tailrace_produce_gathered_requests', 'Requests that shared one batch', telemetry.gatheredRequests)
+  histogram('tailrace_log_group_batches', 'Batches that shared one fdatasync', telemetry.groupBatches)
+  histogram('tailrace_log_fsync_duration_seconds', 'Time of an fdatasync', telemetry.syncSeconds)
+}
+
+function samplesOf(name: string, { bounds, counts, sum, count }: Distribution): Sample[] {
+  let below = 0
+  const buckets = bounds.map((bound, at) => {
+    below += counts[at] ?? 0
+    return { metricName: `${name}_bucket`, labels: { le: bound }, value: below }
+  })
+  return [
+    ...buckets,
+    { metricName: `${name}_bucket`, labels: { le: '+Inf' }, value: count },
+    { metricName: `${name}_sum`, value: sum },
+    { metricName: `${name}_count`, value: count },
+  ]
+}
+
+function addTraffic(add: AddMetric, { traffic }: HttpFloor<Services>): void {
+  add('http_server_requests_total', 'counter', 'Replies by route and class of status', () =>
+    [...traffic.routes()].flatMap(({ method, route, byStatusClass }) =>
+      byStatusClass.flatMap((value, at) =>
+        value === 0 ? [] : [{ value, labels: { method, route, status: `${at + 1}xx` } }],
+      ),
+    ),
+  )
+}
+
+interface PartitionOf {
+  readonly topic: string
+  readonly partition: PartitionDescription
+}
+
+function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor<Services>): void {
+  const described = onceAScrape(
+    () => describeSome(engine.listTopics(), (topic) => engine.describePartitions(topic)),
+    clock,
+  )
+  const byPartition = (name: string, help: string, read: (partition: PartitionDescription) => number) =>
+    add(name, 'gauge', help, async () =>
+      (await described()).map(({ topic, partition }) => ({
+        value: read(partition),
+        labels: { topic, partition: partition.partition },
+      })),
+    )
+  add('kafka_brokers', 'gauge', 'Number of brokers', () => [{ value: engine.cluster().brokers.length }])
+  add('kafka_broker_info', 'gauge', 'Information about a broker', () =>
+    engine.cluster().brokers.map(({ id, host, port }) => ({ value: 1, labels: { id, address: `${host}:${port}` } })),
+  )
+  add('kafka_topic_partitions', 'gauge', 'Number of partitions of a topic', () =>
+    engine
+      .listTopics()
+      .slice(0, PARTITIONS_SHOWN_MAX)
+      .map(({ name, partitionCount }) => ({
+        value: partitionCount,
+        labels: { topic: name },
+      })),
+  )
+  add('tailrace_metrics_partitions_left_out', 'gauge', 'Partitions that are not shown by themselves here', () => {
+    const all = engine.listTopics().reduce((sum, { partitionCount }) => sum + partitionCount, 0)
+    return [{ value: Math.max(0, all - PARTITIONS_SHOWN_MAX) }]
+  })
+  byPartition('kafka_topic_partition_current_offset', 'End offset', ({ endOffset }) => endOffset)
+  byPartition('kafka_topic_partition_oldest_offset', 'Start offset', ({ startOffset }) => startOffset)
+  byPartition('kafka_topic_partition_leader', 'Leader', ({ leader }) => leader)
+  byPartition('kafka_topic_partition_replicas', 'Number of replicas', ({ replicas }) => replicas.length)
+  byPartition('kafka_topic_partition_in_sync_replica', 'Number of replicas in sync', ({ isr }) => isr.length)
+  byPartition('kafka_topic_partition_under_replicated_partition', '1 if some replica is not in sync', (partition) =>
+    partition.isr.length < partition.replicas.length ? 1 : 0,
+  )
+  byPartition('tailrace_log_size_bytes', 'Bytes on disk', ({ sizeBytes }) => sizeBytes)
+  byPartition('tailrace_partition_offline', '1 if the partition takes nothing', ({ offline }) => (offline ? 1 : 0))
+}
+
+async function describeSome(
+  topics: readonly Topic[],
+  describe: (topic: Topic) => Promise<readonly PartitionDescription[]>,
+): Promise<PartitionOf[]> {
+  const shown: PartitionOf[] = []
+  for (const topic of topics) {
+    if (shown.length + topic.partitionCount > PARTITIONS_SHOWN_MAX) continue
+    for (const partition of await describe(topic)) shown.push({ topic: topic.name, partition })
+  }
+  return shown
+}
+
+/** The metrics of one scrape are read at once: they share one look at the partitions. */
+function onceAScrape<T>(look: () => Promise<T>, clock: { monotonic(): number }): () => Promise<T> {
+  const SCRAPE_MS = 100
+  let taken: { atMs: number; result: Promise<T> } | undefined
+  return () => {
+    const now = clock.monotonic()
+    if (taken === undefined || now - taken.atMs > SCRAPE_MS) taken = { atMs: now, result: look() }
+    return taken.result
+  }
+}

@@ -1,0 +1,260 @@
+// A1: the bytes of request bodies. Handlers get them raw, in one Buffer of their own (nothing else writes to it later),
+// inflated when they came as gzip or zstd. Fastify's own body parsing is switched off: it would make an async resource
+// for each request and know nothing of inflated sizes. Every body has a bound in bytes, on the wire and inflated, and a
+// deadline.
+
+import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream'
+import { promisify } from 'node:util'
+import { createGunzip, createZstdDecompress, gunzip, zstdDecompress } from 'node:zlib'
+import type { Clock, Timer } from '../kernel/clock.ts'
+import { TailraceError } from '../kernel/errors.ts'
+
+export type BodyDone = (failure: TailraceError | undefined, body: Buffer) => void
+
+export interface BodyOptions {
+  readonly bodyBytesMax: number
+  /** 0: no limit. */
+  readonly requestTimeoutMs: number
+}
+
+const NO_BYTES = Buffer.alloc(0)
+
+export class RequestBodies {
+  readonly #bytesMax: number
+  readonly #deadlines: Deadlines
+
+  constructor(options: BodyOptions, clock: Clock) {
+    this.#bytesMax = options.bodyBytesMax
+    this.#deadlines = new Deadlines(options.requestTimeoutMs || Number.POSITIVE_INFINITY, clock)
+  }
+
+  /**
+   * Calls back once: with the whole body, or with unsupported_media_type (an unknown Content-Encoding),
+   * request_too_large, request_timed_out, invalid_request (bad gzip or zstd) or request_cancelled (the client is gone).
+   */
+  collect(raw: IncomingMessage, done: BodyDone): void {
+    const encoding = raw.headers['content-encoding']
+    if (encoding === undefined || encoding === 'identity') this.#gather(raw, done)
+    else this.#gatherInflated(raw, encoding, done)
+  }
+
+  /** The same as a promise. */
+  read(raw: IncomingMessage): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.collect(raw, (failure, body) => (failure === undefined ? resolve(body) : reject(failure)))
+    })
+  }
+
+  /**
+   * The body as it comes, inflated, of any length. Its errors are TailraceErrors. Each silence of the client longer than
+   * the timeout while the reader waits for it ends the stream.
+   */
+  async *stream(raw: IncomingMessage): AsyncGenerator<Buffer> {
+    const source = this.#inflating(raw)
+    const waiting: { deadline: Deadline | undefined } = { deadline: undefined }
+    const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    try {
+      while (true) {
+        waiting.deadline = this.#deadlines.add(() => source.destroy(tooSlow()))
+        const next = await chunks.next()
+        this.#deadlines.remove(waiting.deadline)
+        if (next.done) return
+        yield next.value
+      }
+    } catch (error) {
+      throw asBodyFailure(error, raw)
+    } finally {
+      if (waiting.deadline !== undefined) this.#deadlines.remove(waiting.deadline)
+      if (source !== raw) source.destroy()
+    }
+  }
+
+  close(): void {
+    this.#deadlines.close()
+  }
+
+  #gather(raw: IncomingMessage, done: BodyDone): void {
+    const bytesMax = this.#bytesMax
+    const deadlines = this.#deadlines
+    // Most bodies are one chunk: it is kept as it is, without a list. Node does not use a chunk's memory again.
+    let first: Buffer | undefined
+    let rest: Buffer[] | undefined
+    let bytes = 0
+    let pending = true
+    const deadline = deadlines.add(() => finish(tooSlow()))
+    if (Number(raw.headers['content-length']) > bytesMax) {
+      finish(tooLarge(bytesMax))
+      return
+    }
+    raw.on('data', onData)
+    raw.on('end', onEnd)
+    raw.on('close', onGone)
+    raw.on('error', onGone)
+
+    function onData(chunk: Buffer): void {
+      bytes += chunk.length
+      if (bytes > bytesMax) finish(tooLarge(bytesMax))
+      else if (first === undefined) first = chunk
+      else if (rest === undefined) rest = [first, chunk]
+      else rest.push(chunk)
+    }
+    function onEnd(): void {
+      finish(undefined)
+    }
+    function onGone(): void {
+      finish(clientGone())
+    }
+    function letRunBy(): void {
+      const patience = deadlines.add(() => raw.destroy())
+      raw.once('close', () => deadlines.remove(patience))
+      raw.resume()
+    }
+    function finish(failure: TailraceError | undefined): void {
+      if (!pending) return
+      pending = false
+      deadlines.remove(deadline)
+      if (failure !== undefined) {
+        // What still comes is let run by, so that the client reads the answer instead of a reset.
+        raw.off('data', onData)
+        letRunBy()
+        first = undefined
+        rest = undefined
+        done(failure, NO_BYTES)
+      } else {
+        done(undefined, rest === undefined ? (first ?? NO_BYTES) : Buffer.concat(rest, bytes))
+      }
+    }
+  }
+
+  #gatherInflated(raw: IncomingMessage, encoding: string, done: BodyDone): void {
+    const inflate = INFLATE[encoding.trim().toLowerCase()]
+    if (inflate === undefined) {
+      done(unknownEncoding(encoding), NO_BYTES)
+      return
+    }
+    this.#gather(raw, (failure, body) => {
+      if (failure !== undefined) done(failure, NO_BYTES)
+      else
+        inflate.whole(body, { maxOutputLength: this.#bytesMax }).then(
+          (inflated) => done(undefined, inflated),
+          (error) => done(this.#inflateFailure(error, encoding), NO_BYTES),
+        )
+    })
+  }
+
+  #inflateFailure(error: unknown, encoding: string): TailraceError {
+    if (codeOf(error) === 'ERR_BUFFER_TOO_LARGE') return tooLarge(this.#bytesMax, 'inflated')
+    return badEncoding(encoding, error)
+  }
+
+  #inflating(raw: IncomingMessage): Readable {
+    const encoding = raw.headers['content-encoding']
+    if (encoding === undefined || encoding === 'identity') return raw
+    const inflate = INFLATE[encoding.trim().toLowerCase()]
+    if (inflate === undefined) throw unknownEncoding(encoding)
+    const inflated = inflate.stream()
+    pipeline(raw, inflated, () => {
+      // Its failures come out of `inflated`, which is being read.
+    })
+    return inflated
+  }
+}
+
+const INFLATE: Readonly<Record<string, { whole: typeof inflateGzip; stream: typeof createGunzip } | undefined>> = {
+  __proto__: null,
+  gzip: { whole: inflateGzip, stream: createGunzip },
+  'x-gzip': { whole: inflateGzip, stream: createGunzip },
+  zstd: { whole: promisify(zstdDecompress), stream: createZstdDecompress as unknown as typeof createGunzip },
+} as never
+
+function inflateGzip(bytes: Buffer, options: { maxOutputLength: number }): Promise<Buffer> {
+  return promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)(bytes, options)
+}
+
+interface Deadline {
+  readonly atMs: number
+  readonly expired: () => void
+}
+
+/**
+ * Bodies that are awaited, each with the same patience: the oldest stands first. One timer for all of them, set while
+ * there are any; adding and removing is a Set's.
+ */
+class Deadlines {
+  readonly #timeoutMs: number
+  readonly #clock: Clock
+  readonly #waiting = new Set<Deadline>()
+  #timer: Timer | undefined
+  #nowMs = 0
+
+  constructor(timeoutMs: number, clock: Clock) {
+    this.#timeoutMs = timeoutMs
+    this.#clock = clock
+  }
+
+  add(expired: () => void): Deadline {
+    if (this.#timer === undefined) this.#tick()
+    // The time of the last tick is near enough, and costs no look at the clock.
+    const deadline = { atMs: this.#nowMs + this.#timeoutMs + TICK_MS, expired }
+    this.#waiting.add(deadline)
+    return deadline
+  }
+
+  remove(deadline: Deadline): void {
+    this.#waiting.delete(deadline)
+  }
+
+  close(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  #tick(): void {
+    this.#nowMs = this.#clock.monotonic()
+    for (const deadline of this.#waiting) {
+      if (deadline.atMs > this.#nowMs) break
+      this.#waiting.delete(deadline)
+      deadline.expired()
+    }
+    this.#timer = this.#clock.after(TICK_MS, () => {
+      this.#timer = undefined
+      if (this.#waiting.size > 0) this.#tick()
+    })
+  }
+}
+
+const TICK_MS = 500
+
+function asBodyFailure(error: unknown, raw: IncomingMessage): TailraceError {
+  if (error instanceof TailraceError) return error
+  if (raw.errored || raw.destroyed || codeOf(error) === 'ERR_STREAM_PREMATURE_CLOSE') return clientGone(error)
+  return badEncoding(String(raw.headers['content-encoding']), error)
+}
+
+function codeOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+}
+
+function tooLarge(bytesMax: number, how = 'sent'): TailraceError {
+  const detail = `the request body is larger than ${bytesMax} bytes as ${how}; send fewer records a request`
+  return new TailraceError('request_too_large', detail, { limit: bytesMax })
+}
+
+function tooSlow(): TailraceError {
+  return new TailraceError('request_timed_out', 'the request body did not arrive in time; nothing of it was used')
+}
+
+function clientGone(cause?: unknown): TailraceError {
+  return new TailraceError('request_cancelled', 'the client hung up before the end of its body', {}, { cause })
+}
+
+function unknownEncoding(encoding: string): TailraceError {
+  const detail = `Content-Encoding ${JSON.stringify(encoding.slice(0, 100))} is not understood; send gzip, zstd or none`
+  return new TailraceError('unsupported_media_type', detail, { allowed: ['gzip', 'zstd', 'identity'] })
+}
+
+function badEncoding(encoding: string, cause: unknown): TailraceError {
+  return new TailraceError('invalid_request', `the request body is no complete ${encoding}`, {}, { cause })
+}

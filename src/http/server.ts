@@ -1,0 +1,237 @@
+// The HTTP floor's frame: one Fastify server, a plugin for each dialect with its own form of failures, and what holds for
+// every request: an id that is echoed, counting, 404 and 405, the parser's refusals, a drain on close. What a request
+// costs beyond its route is one onSend hook; the produce route does without.
+
+import type { Socket } from 'node:net'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { fastify } from 'fastify'
+import type { Engine } from '../engine/engine.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import type { Logger } from '../kernel/logger.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
+import type { ProduceService } from '../service/produce.ts'
+import type { TopicService } from '../service/topics.ts'
+import { healthRoutes } from './health.ts'
+import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes } from './http-floor.ts'
+import { countReply, HttpTraffic } from './http-traffic.ts'
+import { JsonBodies } from './json-body.ts'
+import { metricsRoutes } from './metrics.ts'
+import { rawProblemReply, renderProblem } from './problem.ts'
+import { RequestBodies } from './request-body.ts'
+import { requestIds } from './request-caller.ts'
+import { failureHandler, failureOf } from './request-failure.ts'
+import { clusterRoutes } from './v1/cluster.ts'
+import { importRoutes } from './v1/import.ts'
+import { produceRoutes } from './v1/produce.ts'
+import { topicRoutes } from './v1/topics.ts'
+
+/** The use cases that the routes call; the engine itself only for health, metrics and the cluster's description. */
+export interface Services {
+  readonly engine: Engine
+  readonly topics: TopicService
+  readonly produce: ProduceService
+}
+
+export interface ServerParts {
+  readonly services: Services
+  readonly options: HttpOptions
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly telemetry: Telemetry
+  /** What /readyz asks beside the engine. */
+  readonly healthChecks?: readonly HealthCheck[]
+}
+
+/** A set of routes that words its failures in its own way. */
+interface Dialect {
+  /** '' for the root. */
+  readonly prefix: string
+  readonly renderFailure: RenderFailure
+  readonly routes: readonly Routes<Services>[]
+}
+
+const V1: Dialect = {
+  prefix: '/v1',
+  renderFailure: renderProblem,
+  routes: [topicRoutes, produceRoutes, importRoutes, clusterRoutes],
+}
+
+/** Health and metrics; failures outside of every dialect's paths are worded as here. */
+const ROOT: Dialect = { prefix: '', renderFailure: renderProblem, routes: [healthRoutes, metricsRoutes] }
+
+const DIALECTS: readonly Dialect[] = [V1]
+
+/** Node's default, named: names and cursors of the longest kind fit in a request line. */
+const REQUEST_HEAD_BYTES_MAX = 16 * 1024
+
+/** From the first byte of a request's head to its last. */
+const HEAD_TIMEOUT_MS = 15_000
+
+/** A connection without a byte either way; longer than the longest wait of a read. */
+const CONNECTION_SILENCE_MS_MAX = 120_000
+
+export function buildServer(parts: ServerParts): FastifyInstance {
+  const { services, options, clock, logger, telemetry } = parts
+  const closing = new AbortController()
+  const requestId = requestIds(clock)
+  const floor: HttpFloor<Services> = {
+    services,
+    options,
+    clock,
+    logger,
+    telemetry,
+    bodies: new RequestBodies(options, clock),
+    json: new JsonBodies(),
+    traffic: new HttpTraffic(),
+    closing: closing.signal,
+    healthChecks: parts.healthChecks ?? [],
+  }
+  const app = fastify({
+    genReqId: requestId,
+    logger: false,
+    keepAliveTimeout: options.connectionIdleMs,
+    connectionTimeout: CONNECTION_SILENCE_MS_MAX,
+    // Bodies have their own deadlines (request-body.ts): an import may take hours.
+    requestTimeout: 0,
+    http: { headersTimeout: HEAD_TIMEOUT_MS, maxHeaderSize: REQUEST_HEAD_BYTES_MAX },
+    return503OnClosing: false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: REQUEST_HEAD_BYTES_MAX },
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket, requestId({ headers: {} } as never)),
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id)
+      dialectOf(request.url).renderFailure(failureOf(error), request, reply)
+    },
+  })
+  app.server.maxConnections = options.connectionsMax
+  leaveBodiesToHandlers(app)
+  app.addHook('onSend', (request, reply, payload, done) => {
+    reply.header('x-request-id', request.id)
+    countReply(floor.traffic.of(request.method, request.routeOptions.url ?? 'none'), reply.statusCode)
+    done(null, payload)
+  })
+  const routes = knownRoutes(app)
+  mountDialect(app, ROOT, floor, routes)
+  for (const dialect of DIALECTS) mountDialect(app, dialect, floor, routes)
+  drainOnClose(app, floor, closing)
+  return app
+}
+
+function dialectOf(url: string): Dialect {
+  return DIALECTS.find(({ prefix }) => prefix !== '' && url.startsWith(`${prefix}/`)) ?? ROOT
+}
+
+function mountDialect(app: FastifyInstance, dialect: Dialect, floor: HttpFloor<Services>, routes: KnownRoutes): void {
+  const mount = (instance: FastifyInstance): void => {
+    instance.setErrorHandler(failureHandler(dialect.renderFailure, floor.logger))
+    if (dialect === ROOT || dialect.prefix !== '') {
+      instance.setNotFoundHandler((request, reply) => answerUnrouted(routes, dialect.renderFailure, request, reply))
+    }
+    for (const add of dialect.routes) add(instance, floor)
+  }
+  if (dialect === ROOT) {
+    mount(app)
+    return
+  }
+  app.register(
+    (instance, _options, done) => {
+      mount(instance)
+      done()
+    },
+    { prefix: dialect.prefix },
+  )
+}
+
+/** Every content type passes, unread: handlers take the bytes through floor.bodies. */
+function leaveBodiesToHandlers(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined))
+}
+
+interface KnownRoutes {
+  /** The methods that a path takes under other names than the one that was tried; empty for an unknown path. */
+  methodsOf(path: string): readonly string[]
+}
+
+function knownRoutes(app: FastifyInstance): KnownRoutes {
+  const methodsByRoute = new Map<string, { pattern: RegExp; methods: Set<string> }>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const route = methodsByRoute.get(url) ?? { pattern: patternOf(url), methods: new Set(['OPTIONS']) }
+    for (const name of [method].flat()) route.methods.add(name)
+    methodsByRoute.set(url, route)
+  })
+  return {
+    methodsOf(path) {
+      const fitting = [...methodsByRoute.values()].filter(({ pattern }) => pattern.test(path))
+      return [...new Set(fitting.flatMap(({ methods }) => [...methods]))].sort()
+    },
+  }
+}
+
+/** A route's path as a pattern: `:name` stands for one segment, `*` for the rest. */
+function patternOf(url: string): RegExp {
+  const literal = url.replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+  return new RegExp(`^${literal.replace(/:[A-Za-z0-9_]+/g, '[^/]+').replace('*', '.*')}/?$`)
+}
+
+function answerUnrouted(
+  routes: KnownRoutes,
+  renderFailure: RenderFailure,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const path = request.url.split('?', 1)[0] ?? ''
+  const allow = routes.methodsOf(path)
+  if (allow.length > 0 && request.method === 'OPTIONS') {
+    reply.code(204).header('allow', allow.join(', ')).send()
+    return
+  }
+  renderFailure(
+    allow.length > 0 ? wrongMethod(request.method, allow) : unknownRoute(request.method, path),
+    request,
+    reply,
+  )
+}
+
+function wrongMethod(method: string, allow: readonly string[]): TailraceError {
+  return new TailraceError('method_not_allowed', `${method} is not taken here; ${allow.join(', ')} are`, { allow })
+}
+
+function unknownRoute(method: string, path: string): TailraceError {
+  return new TailraceError('route_not_found', `there is nothing at ${method} ${path.slice(0, 200)}`)
+}
+
+/** What Node's parser refused never became a request: the answer is written to the socket itself. */
+function answerUnreadable(error: Error & { code?: string }, socket: Socket, requestId: string): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [status, failure] = unreadable(error.code)
+  socket.end(rawProblemReply(failure, status, requestId))
+}
+
+function unreadable(code: string | undefined): [status: number, failure: TailraceError] {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    const detail = `request line and headers are larger than ${REQUEST_HEAD_BYTES_MAX} bytes`
+    return [431, new TailraceError('request_too_large', detail, { limit: REQUEST_HEAD_BYTES_MAX })]
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return [408, new TailraceError('request_timed_out', 'the request head did not arrive in time')]
+  }
+  return [400, new TailraceError('invalid_request', `this is not HTTP/1.1 as it should be (${code ?? 'unreadable'})`)]
+}
+
+/** Fastify closes idle connections, marks the others Connection: close and waits for them; not for ever. */
+function drainOnClose(app: FastifyInstance, floor: HttpFloor<Services>, closing: AbortController): void {
+  app.addHook('preClose', (done) => {
+    closing.abort()
+    const cut = floor.clock.after(floor.options.shutdownGraceMs, () => app.server.closeAllConnections())
+    app.server.once('close', () => cut.cancel())
+    done()
+  })
+  app.addHook('onClose', (_instance, done) => {
+    floor.bodies.close()
+    done()
+  })
+}

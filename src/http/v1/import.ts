@@ -1,0 +1,225 @@
+// POST /v1/topics/{topic}/import: newline-delimited JSON of any length into a topic. Lines are found as bytes arrive and
+// handed to the produce service in chunks, of which two are under way at once; while both are, no more of the body is
+// read, so memory is flat. Chunks are handed over in order: the records of a partition keep the order of their lines.
+
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { parseRecordLine } from '../../codec/produce-body.ts'
+import type { ProduceRecord } from '../../codec/produce-record.ts'
+import type { Acks } from '../../engine/engine.ts'
+import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
+import type { Caller } from '../../service/caller.ts'
+import type { ProduceResult } from '../../service/produce-result.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts'
+import type { LineSink } from '../ndjson-lines.ts'
+import { NdjsonLines } from '../ndjson-lines.ts'
+import { callerOf } from '../request-caller.ts'
+import { RequestQuery } from '../request-query.ts'
+import type { Services } from '../server.ts'
+import { parseValueLine } from '../value-line.ts'
+import { ACKS_OF_TEXT } from './produce.ts'
+import { pathTopic } from './topics.ts'
+
+const NDJSON_MEDIA_TYPE = 'application/x-ndjson'
+
+/** A chunk goes when it has this many records or bytes of lines. */
+const CHUNK_RECORDS_MAX = 5_000
+const CHUNK_BYTES_MAX = 1024 * 1024
+const CHUNKS_UNDER_WAY_MAX = 2
+
+/** Rejected lines that the report names; beyond them it counts. */
+const ERRORS_SHOWN_MAX = 100
+
+/** A line is a record with its base64 and member names: larger than any record that the default limits let in. */
+const LINE_BYTES_MAX = 32 * 1024 * 1024
+
+/** An export's last line. */
+const EXPORT_END_MARK = Buffer.from('{"$end":')
+
+interface ImportOptions {
+  readonly topic: string
+  readonly acks: Acks
+  readonly parse: (bytes: Buffer, start: number, end: number) => ProduceRecord
+  /** How a line begins that says something of the lines and is none of them. */
+  readonly endMark: Buffer | undefined
+}
+
+export function importRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+  app.post('/topics/:topic/import', async (request) => {
+    checkContentType(request.headers['content-type'], NDJSON_MEDIA_TYPE)
+    checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
+    const run = new ImportRun(floor, callerOf(request), optionsOf(request))
+    return run.take(floor.bodies.stream(request.raw))
+  })
+}
+
+function optionsOf(request: FastifyRequest): ImportOptions {
+  const query = new RequestQuery(request, ['acks', 'format', 'key', 'keep_partitions'])
+  const format = query.oneOf('format', ['record', 'value']) ?? 'record'
+  const keyMember = query.text('key')
+  if (keyMember !== undefined && format !== 'value') {
+    throw new TailraceError('invalid_request', 'parameter key goes with format=value: a record line has its own key', {
+      parameter: 'key',
+    })
+  }
+  const keepPartition = query.oneOf('keep_partitions', ['true', 'false']) !== 'false'
+  return {
+    topic: pathTopic(request),
+    acks: ACKS_OF_TEXT[query.oneOf('acks', ['all', '1', '0']) ?? 'all'],
+    parse:
+      format === 'value'
+        ? (bytes, start, end) => parseValueLine(bytes, start, end, keyMember)
+        : (bytes, start, end) => parseRecordLine(bytes, start, end, { keepPartition }),
+    endMark: format === 'record' ? EXPORT_END_MARK : undefined,
+  }
+}
+
+interface Chunk {
+  readonly records: ProduceRecord[]
+  /** Line numbers, record by record. */
+  readonly lines: number[]
+}
+
+/** One import from its first byte to its report. */
+class ImportRun implements LineSink {
+  readonly #floor: HttpFloor<Services>
+  readonly #caller: Caller
+  readonly #options: ImportOptions
+  readonly #retainedAfterMs: number
+  #chunk: Chunk = { records: [], lines: [] }
+  #chunkBytes = 0
+  #underWay: Promise<void>[] = []
+  #lineCount = 0
+  #importedCount = 0
+  #rejectedCount = 0
+  #expiredCount = 0
+  readonly #errors: { line: number; code: string; detail: string }[] = []
+
+  constructor(floor: HttpFloor<Services>, caller: Caller, options: ImportOptions) {
+    this.#floor = floor
+    this.#caller = caller
+    this.#options = options
+    this.#retainedAfterMs = retainedAfterMs(floor, options.topic)
+  }
+
+  async take(body: AsyncIterable<Buffer>) {
+    const lines = new NdjsonLines(this, LINE_BYTES_MAX)
+    try {
+      for await (const bytes of body) {
+        lines.push(bytes)
+        if (this.#chunkIsFull()) await this.#send()
+      }
+      lines.end()
+      await this.#send()
+      await Promise.all(this.#underWay)
+    } catch (error) {
+      // What is under way is waited for: the counts of a failed import are final too.
+      await Promise.allSettled(this.#underWay)
+      throw this.#withCounts(asTailraceError(error))
+    }
+    return this.#report()
+  }
+
+  line(bytes: Buffer, start: number, end: number, number: number): void {
+    if (isBlank(bytes, start, end) || this.#isEndMark(bytes, start, end)) return
+    this.#lineCount++
+    try {
+      const record = this.#options.parse(bytes, start, end)
+      this.#chunk.records.push(record)
+      this.#chunk.lines.push(number)
+      this.#chunkBytes += end - start
+      if (record.timestamp !== -1 && record.timestamp < this.#retainedAfterMs) this.#expiredCount++
+    } catch (error) {
+      this.#reject(number, asTailraceError(error))
+    }
+  }
+
+  tooLong(number: number): void {
+    this.#lineCount++
+    this.#reject(number, new TailraceError('message_too_large', `the line is longer than ${LINE_BYTES_MAX} bytes`))
+  }
+
+  #isEndMark(bytes: Buffer, start: number, end: number): boolean {
+    const mark = this.#options.endMark
+    if (mark === undefined || end - start < mark.length) return false
+    return mark.compare(bytes, start, start + mark.length) === 0
+  }
+
+  #chunkIsFull(): boolean {
+    return this.#chunk.records.length >= CHUNK_RECORDS_MAX || this.#chunkBytes >= CHUNK_BYTES_MAX
+  }
+
+  /** Hands the chunk over; waits when too many are under way. */
+  async #send(): Promise<void> {
+    const chunk = this.#chunk
+    if (chunk.records.length === 0) return
+    this.#chunk = { records: [], lines: [] }
+    this.#chunkBytes = 0
+    const stored = this.#store(chunk)
+    // Its rejection is met where it is awaited; until then it is nobody's.
+    stored.catch(() => {})
+    this.#underWay.push(stored)
+    // The first chunk may have to make the topic: the second could overtake it then.
+    const most = this.#importedCount === 0 ? 1 : CHUNKS_UNDER_WAY_MAX
+    if (this.#underWay.length >= most) await this.#underWay.shift()
+  }
+
+  async #store(chunk: Chunk): Promise<void> {
+    const { topic, acks } = this.#options
+    const { produce } = this.#floor.services
+    this.#count(chunk, await produce.produce(this.#caller, topic, chunk.records, { acks, badRecords: 'report' }))
+  }
+
+  #count(chunk: Chunk, result: ProduceResult): void {
+    const { failure } = result
+    for (let index = 0; index < result.recordCount; index++) {
+      const error = result.error(index)
+      if (error === undefined) this.#importedCount++
+      else if (failure === undefined || error.code === 'invalid_record') this.#reject(chunk.lines[index] ?? 0, error)
+    }
+    if (failure !== undefined) throw failure
+  }
+
+  #reject(line: number, { code, message }: TailraceError): void {
+    this.#rejectedCount++
+    if (this.#errors.length < ERRORS_SHOWN_MAX) this.#errors.push({ line, code, detail: message })
+  }
+
+  #report() {
+    return {
+      lines: this.#lineCount,
+      imported: this.#importedCount,
+      rejected: this.#rejectedCount,
+      errors: this.#errors.sort((a, b) => a.line - b.line),
+      errors_left_out: this.#rejectedCount - this.#errors.length,
+      warnings: this.#warnings(),
+    }
+  }
+
+  #warnings(): string[] {
+    if (this.#expiredCount === 0) return []
+    return [
+      `${this.#expiredCount} records are older than the topic's retention.ms: they will be deleted when it is next enforced`,
+    ]
+  }
+
+  #withCounts(failure: TailraceError): TailraceError {
+    const counts = { lines: this.#lineCount, imported: this.#importedCount, rejected: this.#rejectedCount }
+    return new TailraceError(failure.code, failure.message, { ...failure.details, ...counts }, { cause: failure })
+  }
+}
+
+/** Records of before will not be kept long; a topic that the import will make has the server's own retention. */
+function retainedAfterMs({ services, clock }: HttpFloor<Services>, name: string): number {
+  const topic = services.engine.findTopic(name)
+  if (topic === undefined || !topic.config.cleanupPolicy.delete) return Number.NEGATIVE_INFINITY
+  return clock.now() - topic.config.retentionMs
+}
+
+function isBlank(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false
+  }
+  return true
+}

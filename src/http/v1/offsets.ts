@@ -1,0 +1,33 @@
+// GET /v1/topics/{topic}/offsets: what a position means now, partition by partition, and the cursor that reads from there.
+
+import type { FastifyInstance } from 'fastify'
+import { parsePosition } from '../../service/positions.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
+import { callerOf } from '../request-caller.ts'
+import { RequestQuery } from '../request-query.ts'
+import type { Services } from '../server.ts'
+import { readPartitions } from './read-query.ts'
+import { pathTopic } from './topics.ts'
+
+export function offsetRoutes(app: FastifyInstance, { services: { consume } }: HttpFloor<Services>): void {
+  app.get('/topics/:topic/offsets', async (request) => {
+    checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
+    const query = new RequestQuery(request, ['at', 'partition'])
+    const at = query.text('at') ?? 'latest'
+    const { topic, offsets, cursor } = await consume.offsetsAt(callerOf(request), {
+      topic: pathTopic(request),
+      partitions: readPartitions(query),
+      at: at === 'max_timestamp' ? { kind: at } : parsePosition(at),
+    })
+    return {
+      topic: topic.name,
+      partitions: offsets.map(({ partition, offset, timestamp }) => ({
+        partition,
+        offset,
+        timestamp: timestamp < 0 ? null : new Date(timestamp).toISOString(),
+      })),
+      cursor,
+    }
+  })
+}

@@ -1,0 +1,37 @@
+// The query parameters that reads share: where to begin, which partitions, in which form.
+
+import type { Encoding } from '../../codec/encoding.ts'
+import { ENCODINGS } from '../../codec/encoding.ts'
+import { TOPIC_PARTITIONS_MAX } from '../../kernel/limits.ts'
+import type { Position } from '../../service/positions.ts'
+import { parsePosition } from '../../service/positions.ts'
+import type { RequestQuery } from '../request-query.ts'
+import { parseInteger } from '../request-query.ts'
+
+const FORMATS: readonly ('auto' | Encoding)[] = ['auto', ...ENCODINGS]
+
+export interface RecordFormats {
+  readonly keyFormat: 'auto' | Encoding
+  readonly valueFormat: 'auto' | Encoding
+}
+
+export function readFormats(query: RequestQuery): RecordFormats {
+  return {
+    keyFormat: query.oneOf('key_format', FORMATS) ?? 'auto',
+    valueFormat: query.oneOf('value_format', FORMATS) ?? 'auto',
+  }
+}
+
+/** undefined: all. */
+export function readPartitions(query: RequestQuery): readonly number[] | undefined {
+  const texts = query.texts('partition')
+  if (texts.length === 0) return undefined
+  return texts.map((text) => parseInteger('partition', text, { min: 0, max: TOPIC_PARTITIONS_MAX - 1 }))
+}
+
+/** A cursor, with or without its prefix, goes before `from`: a client may keep its first URL and add the cursor. */
+export function readFrom(query: RequestQuery): Position {
+  const cursor = query.text('cursor')
+  if (cursor !== undefined) return { kind: 'cursor', cursor: cursor.replace(/^cursor:/, '') }
+  return parsePosition(query.text('from') ?? 'earliest')
+}

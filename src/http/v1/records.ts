@@ -1,0 +1,179 @@
+// GET /v1/topics/{topic}/records: one page of records from a position, without any state between two pages. Path F6. The
+// reply is one run of bytes: records are written into it as they stand in the batches, no object is made for one.
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { RecordJsonWriter } from '../../codec/record-json.ts'
+import { ByteWriter } from '../../kernel/byte-writer.ts'
+import { TailraceError } from '../../kernel/errors.ts'
+import {
+  PAGE_BYTES_DEFAULT,
+  PAGE_BYTES_MAX,
+  PAGE_RECORDS_DEFAULT,
+  PAGE_RECORDS_MAX,
+  PAGE_WAIT_MS_MAX,
+} from '../../kernel/limits.ts'
+import type { RecordReader } from '../../record/batch-reader.ts'
+import type { TimestampType } from '../../record/record-batch.ts'
+import type { PageRead, ReadRequest } from '../../service/consume.ts'
+import type { RecordSink } from '../../service/page.ts'
+import type { RecordFilters } from '../../service/record-filter.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
+import { callerOf } from '../request-caller.ts'
+import { RequestQuery } from '../request-query.ts'
+import type { Services } from '../server.ts'
+import type { RecordFormats } from './read-query.ts'
+import { readFormats, readFrom, readPartitions } from './read-query.ts'
+import { pathTopic } from './topics.ts'
+
+const PARAMETERS = [
+  'from',
+  'cursor',
+  'partition',
+  'limit',
+  'max_bytes',
+  'wait_ms',
+  'min_records',
+  'key',
+  'key_base64',
+  'key_format',
+  'value_format',
+  'on_gap',
+]
+
+const HEADER_PREFIX = 'header.'
+
+export function readRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+  const { consume } = floor.services
+
+  app.get('/topics/:topic/records', async (request, reply) => {
+    checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
+    const topic = pathTopic(request)
+    const headerNames = headerParameters(request)
+    const query = new RequestQuery(request, headerNames.length === 0 ? PARAMETERS : [...PARAMETERS, ...headerNames])
+    const read = parseRead(topic, query, headerNames)
+    const sink = new JsonPage(readFormats(query))
+    const caller = callerOf(request)
+    const page =
+      read.waitMs === 0
+        ? await consume.read(caller, read, sink)
+        : await whileConnected(reply, floor.closing, (signal) => consume.read(caller, { ...read, signal }, sink))
+    return reply.type(JSON_MEDIA_TYPE).send(sink.finish(page, nextLink(request, page)))
+  })
+}
+
+function parseRead(topic: string, query: RequestQuery, headerNames: readonly string[]): ReadRequest {
+  return {
+    topic,
+    partitions: readPartitions(query),
+    position: readFrom(query),
+    limit: query.integer('limit', { min: 1, max: PAGE_RECORDS_MAX }) ?? PAGE_RECORDS_DEFAULT,
+    maxBytes: query.integer('max_bytes', { min: 1, max: PAGE_BYTES_MAX }) ?? PAGE_BYTES_DEFAULT,
+    waitMs: query.integer('wait_ms', { min: 0, max: PAGE_WAIT_MS_MAX }) ?? 0,
+    minRecords: query.integer('min_records', { min: 1, max: PAGE_RECORDS_MAX }) ?? 1,
+    filters: parseFilters(query, headerNames),
+    onGap: query.oneOf('on_gap', ['error', 'earliest']) ?? 'error',
+  }
+}
+
+function headerParameters(request: FastifyRequest): readonly string[] {
+  return Object.keys(request.query as object).filter((name) => name.startsWith(HEADER_PREFIX))
+}
+
+function parseFilters(query: RequestQuery, headerNames: readonly string[]): RecordFilters | undefined {
+  const key = parseKey(query)
+  if (key === undefined && headerNames.length === 0) return undefined
+  const headers = headerNames.flatMap((parameter) => {
+    const name = parameter.slice(HEADER_PREFIX.length)
+    return query.texts(parameter).map((value) => ({ name, value: Buffer.from(value) }))
+  })
+  return { key, headers }
+}
+
+/** Text as `key`, any bytes as `key_base64`. */
+function parseKey(query: RequestQuery): Uint8Array | undefined {
+  const text = query.text('key')
+  const base64 = query.text('key_base64')
+  if (base64 === undefined) return text === undefined ? undefined : Buffer.from(text)
+  if (text !== undefined) throw invalid('key', 'give key or key_base64, not both')
+  // A query string turns + into a blank.
+  const bytes = Buffer.from(base64.replaceAll(' ', '+'), 'base64')
+  const plain = base64.replaceAll(' ', '+').replaceAll('-', '+').replaceAll('_', '/').replace(/=+$/, '')
+  if (bytes.toString('base64').replace(/=+$/, '') !== plain) throw invalid('key_base64', 'key_base64 is not base64')
+  return bytes
+}
+
+function invalid(parameter: string, message: string): TailraceError {
+  return new TailraceError('invalid_request', message, { parameter })
+}
+
+/** The same read from where this page ends, as a link relative to the server. */
+function nextLink(request: FastifyRequest, { topic, cursor }: PageRead): string {
+  const options = new URLSearchParams({ cursor })
+  for (const [name, value] of Object.entries(request.query as Record<string, string | string[]>)) {
+    if (name === 'from' || name === 'cursor') continue
+    for (const one of [value].flat()) options.append(name, one)
+  }
+  return `/v1/topics/${topic.name}/records?${options}`
+}
+
+/** Runs a wait that ends when the client goes away or the server is closing. */
+async function whileConnected<Result>(
+  reply: FastifyReply,
+  closing: AbortSignal,
+  wait: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const gone = new AbortController()
+  const abort = () => gone.abort()
+  if (closing.aborted) abort()
+  closing.addEventListener('abort', abort)
+  reply.raw.once('close', abort)
+  try {
+    return await wait(gone.signal)
+  } finally {
+    closing.removeEventListener('abort', abort)
+    reply.raw.off('close', abort)
+  }
+}
+
+/** Grows when a page needs more. */
+const PAGE_CAPACITY_BYTES = 16 * 1024
+
+const OPEN = Buffer.from('{"records":[')
+const COMMA = 0x2c
+
+class JsonPage implements RecordSink {
+  readonly #output: ByteWriter
+  readonly #json: RecordJsonWriter
+  #isFirst = true
+
+  constructor(formats: RecordFormats) {
+    this.#output = new ByteWriter(PAGE_CAPACITY_BYTES)
+    this.#json = new RecordJsonWriter(this.#output, { ...formats, lineBreaks: 'keep' })
+    this.#output.writeBytes(OPEN)
+  }
+
+  begin(topic: string, partition: number, timestampType: TimestampType): void {
+    this.#json.begin(topic, partition, timestampType)
+  }
+
+  write(record: RecordReader): void {
+    if (this.#isFirst) this.#isFirst = false
+    else this.#output.writeByte(COMMA)
+    this.#json.write(record)
+  }
+
+  finish(page: PageRead, next: string): Buffer {
+    const rest = JSON.stringify({
+      cursor: page.cursor,
+      next,
+      caught_up: page.caughtUp,
+      partitions: page.partitions.map(({ partition, startOffset, endOffset, nextOffset }) => {
+        return { partition, start_offset: startOffset, end_offset: endOffset, next_offset: nextOffset }
+      }),
+      ...(page.gaps.length === 0 ? {} : { gaps: page.gaps }),
+    })
+    this.#output.writeText(`],${rest.slice(1)}`)
+    return this.#output.written()
+  }
+}
