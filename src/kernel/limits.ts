@@ -38,6 +38,15 @@ export const PAGE_WAIT_MS_MAX = 60_000
 /** Records that one filtered page may look at before it answers with what it has and a cursor to go on from. */
 export const PAGE_SCAN_RECORDS_MAX = 100_000
 
+/** Topics whose size of a record is remembered, so that a page reads no more bytes from disk than it needs. */
+export const READ_ESTIMATES_MAX = 1_000
+
+/** Bytes of batches that an export or a walk over a log's end fetches at a time: its memory, whatever the topic's size. */
+export const EXPORT_FETCH_BYTES = 1024 * 1024
+
+/** The position `-N`: each of the N records is looked at before the first is given. */
+export const POSITION_LAST_RECORDS_MAX = 10_000
+
 /** Long polls that wait at once; each holds a socket and a few hundred bytes. */
 export const WAITING_FETCHES_MAX = 50_000
 
@@ -67,3 +76,21 @@ export const BATCH_BYTES_MAX = 2 ** 31 - 1
 
 /** Brackets open at once in a JSON text: what is stored must be readable by common parsers (PHP's stops at 512). */
 export const JSON_DEPTH_MAX = 500
+
+/** What waiting requests are gathered into: whoever wants one record reads its whole batch. */
+export const GATHERED_BATCH_BYTES_MAX = 1024 * 1024
+
+/** Named producers whose place in a topic is kept in memory; any other is read back from the engine when it returns. */
+export const PRODUCERS_CACHED_MAX = 10_000
+
+/** One write and one fdatasync of a partition: bounds its latency, and how far back a torn write can reach. */
+export const GROUP_BYTES_MAX = 32 * 1024 * 1024
+
+/** What may wait to be written to one partition before new appends get 503; a single larger append is still taken. */
+export const APPEND_QUEUE_BYTES_MAX = 64 * 1024 * 1024
+
+/** Partitions that are opened at once after a crash: each scans a file in chunks. */
+export const OPENING_PARTITIONS_MAX = 16
+
+/** Changes of meta.db (topics, configs, producers' names) that may wait for their commit. */
+export const META_WAITING_COMMITS_MAX = 10_000

@@ -1,0 +1,353 @@
+// A3: the v1 produce body, and a line of an import, cut into records. Keys and values are ranges of the body itself: what
+// is stored are the very bytes that were sent. Nothing of the content is believed: what is not known is refused, by name.
+//
+//   {"records":[{"key":…,"value":…,"headers":[{"name":…,"value":…,"value_encoding":…}],"partition":…,"timestamp":…,
+//                "key_encoding":…,"value_encoding":…}, …],
+//    "key_encoding":…,"value_encoding":…}
+//
+// A request is taken whole or not at all. Malformed JSON anywhere in it goes before wrong content, so that the answer
+// does not depend on which comes first. An optional member that is null counts as absent.
+
+import { isUtf8 } from 'node:buffer'
+import type { ErrorDetails } from '../kernel/errors.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import { PRODUCE_RECORDS_MAX, RECORD_HEADERS_MAX } from '../kernel/limits.ts'
+import type { RecordHeader } from '../record/record.ts'
+import { NO_HEADERS } from '../record/record.ts'
+import type { Encoding } from './encoding.ts'
+import { ENCODINGS, encodeValue, excerpt, isEncoding } from './encoding.ts'
+import { parseIsoTime } from './iso-time.ts'
+import { JsonCursor, MemberNames, MemberRanges, OBJECT_END, wrongMember } from './json-cursor.ts'
+import { decodeJsonText, isPlainText } from './json-string.ts'
+import type { ProduceRecord } from './produce-record.ts'
+
+const QUOTE = 0x22
+const LETTER_N = 0x6e
+
+const REQUEST_NAMES = new MemberNames(['records', 'key_encoding', 'value_encoding'])
+const RECORDS = 0
+const REQUEST_KEY_ENCODING = 1
+
+const RECORD_MEMBERS = ['key', 'value', 'headers', 'partition', 'timestamp', 'key_encoding', 'value_encoding']
+const KEY = 0
+const VALUE = 1
+const HEADERS = 2
+const PARTITION = 3
+const TIMESTAMP = 4
+const KEY_ENCODING = 5
+const VALUE_ENCODING = 6
+const RECORD_NAMES = new MemberNames(RECORD_MEMBERS)
+
+/** What an export's line holds beside a record to produce: where the record was, which says nothing of where it goes. */
+const LINE_NAMES = new MemberNames([...RECORD_MEMBERS, 'topic', 'offset', 'timestamp_type', 'key_was', 'value_was'])
+
+const HEADER_NAMES = new MemberNames(['name', 'value', 'value_encoding'])
+const HEADER_NAME = 0
+const HEADER_VALUE = 1
+const HEADER_VALUE_ENCODING = 2
+
+const PARTITION_NUMBER_MAX = 2 ** 31 - 1
+
+/** Throws invalid_request where the JSON is malformed, invalid_record with the record's index where its content is wrong. */
+export function parseProduceBody(body: Buffer): ProduceRecord[] {
+  if (!isUtf8(body)) throw new TailraceError('invalid_request', 'the body is not UTF-8 text')
+  try {
+    return new ProduceRequest(new JsonCursor(body)).read()
+  } catch (error) {
+    throw syntaxFirst(error, body, 0, body.length, 'the body')
+  }
+}
+
+export interface RecordLineOptions {
+  /** The record goes to the partition that the line names; else by its key. */
+  readonly keepPartition: boolean
+}
+
+/** One record as a line of NDJSON in [start, end), as an export writes it or a person. */
+export function parseRecordLine(bytes: Buffer, start: number, end: number, options: RecordLineOptions): ProduceRecord {
+  if (!isUtf8(bytes.subarray(start, end))) throw new TailraceError('invalid_request', 'the line is not UTF-8 text')
+  try {
+    const cursor = new JsonCursor(bytes, start, end)
+    const record = new RecordParser(cursor, LINE_NAMES, options.keepPartition).read(undefined, undefined)
+    cursor.finish()
+    return record
+  } catch (error) {
+    throw syntaxFirst(error, bytes, start, end, 'the line')
+  }
+}
+
+/** What is wrong with a text: malformed JSON anywhere in it goes before wrong content. */
+function syntaxFirst(error: unknown, bytes: Buffer, start: number, end: number, text: string): unknown {
+  if (!isContentError(error)) return error
+  const cursor = new JsonCursor(bytes, start, end)
+  cursor.skipEnvelope()
+  cursor.finish()
+  const isWhole = error.details['member'] === undefined && error.details['index'] === undefined
+  return isWhole ? inside(error, text) : error
+}
+
+function isContentError(error: unknown): error is TailraceError {
+  return error instanceof TailraceError && error.code === 'invalid_record'
+}
+
+class ProduceRequest {
+  readonly #cursor: JsonCursor
+  readonly #parser: RecordParser
+  #keyEncoding: Encoding | undefined
+  #valueEncoding: Encoding | undefined
+
+  constructor(cursor: JsonCursor) {
+    this.#cursor = cursor
+    this.#parser = new RecordParser(cursor, RECORD_NAMES, true)
+  }
+
+  read(): ProduceRecord[] {
+    const cursor = this.#cursor
+    let seen = 0
+    let records: ProduceRecord[] = []
+    let recordsStart = -1
+    let problem: unknown
+    let isLateEncoding = false
+    cursor.enterObject('')
+    for (;;) {
+      const member = cursor.nextMember(REQUEST_NAMES)
+      if (member === OBJECT_END) break
+      if ((seen & (1 << member)) !== 0) throw twice(REQUEST_NAMES.names[member] as string)
+      seen |= 1 << member
+      if (member !== RECORDS) {
+        this.#readEncoding(member)
+        isLateEncoding = recordsStart >= 0
+        continue
+      }
+      recordsStart = cursor.position
+      try {
+        records = this.#readRecords()
+      } catch (error) {
+        // An encoding that stands behind them may make them right.
+        if (!isContentError(error)) throw error
+        problem = error
+        cursor.position = recordsStart
+        cursor.skipEnvelope()
+      }
+    }
+    cursor.finish()
+    if (recordsStart < 0) throw wrongMember('records', 'is missing: it is the array of the records to store')
+    if (isLateEncoding) {
+      cursor.position = recordsStart
+      return this.#readRecords()
+    }
+    if (problem !== undefined) throw problem
+    return records
+  }
+
+  #readRecords(): ProduceRecord[] {
+    const cursor = this.#cursor
+    const records: ProduceRecord[] = []
+    cursor.enterArray('records')
+    while (cursor.nextElement()) {
+      if (records.length === PRODUCE_RECORDS_MAX) {
+        throw wrongMember('records', `holds more than ${PRODUCE_RECORDS_MAX} records`)
+      }
+      records.push(this.#readRecord(records.length))
+    }
+    if (records.length === 0) throw wrongMember('records', 'is empty: at least one record is needed')
+    return records
+  }
+
+  #readRecord(index: number): ProduceRecord {
+    try {
+      return this.#parser.read(this.#keyEncoding, this.#valueEncoding)
+    } catch (error) {
+      throw inside(error, `records[${index}]`, { index })
+    }
+  }
+
+  #readEncoding(member: number): void {
+    const cursor = this.#cursor
+    const start = cursor.position
+    const encoding = parseEncoding(cursor.bytes, start, cursor.skipValue(), REQUEST_NAMES.names[member] as string)
+    if (member === REQUEST_KEY_ENCODING) this.#keyEncoding = encoding
+    else this.#valueEncoding = encoding
+  }
+}
+
+/** Reads one record object after the other. */
+class RecordParser {
+  readonly #cursor: JsonCursor
+  readonly #ranges: MemberRanges
+  readonly #keepPartition: boolean
+  // Where the text that was encoded last lies; a start of -1: it is null.
+  #bytes: Buffer
+  #start = -1
+  #end = -1
+
+  constructor(cursor: JsonCursor, names: MemberNames, keepPartition: boolean) {
+    this.#cursor = cursor
+    this.#bytes = cursor.bytes
+    this.#ranges = new MemberRanges(names)
+    this.#keepPartition = keepPartition
+  }
+
+  read(keyEncoding: Encoding | undefined, valueEncoding: Encoding | undefined): ProduceRecord {
+    const ranges = this.#ranges
+    this.#cursor.readMembers(ranges, '')
+    this.#locate(KEY, KEY_ENCODING, keyEncoding, 'string')
+    const key = this.#bytes
+    const keyStart = this.#start
+    const keyEnd = this.#end
+    this.#locate(VALUE, VALUE_ENCODING, valueEncoding, 'json')
+    return {
+      key,
+      keyStart,
+      keyEnd,
+      value: this.#bytes,
+      valueStart: this.#start,
+      valueEnd: this.#end,
+      headers: ranges.has(HEADERS) ? this.#readHeaders() : NO_HEADERS,
+      timestamp: ranges.has(TIMESTAMP) ? this.#readTimestamp() : -1,
+      partition: ranges.has(PARTITION) && this.#keepPartition ? this.#readPartition() : -1,
+    }
+  }
+
+  /** A key or value: by its own encoding, else the request's, else the usual one. */
+  #locate(member: number, encodingMember: number, requested: Encoding | undefined, usual: 'string' | 'json'): void {
+    const { bytes } = this.#cursor
+    const { starts, ends } = this.#ranges
+    const own = this.#ranges.has(encodingMember) ? this.#readEncoding(encodingMember) : undefined
+    const named = own ?? requested
+    const start = starts[member] as number
+    const end = ends[member] as number
+    this.#bytes = bytes
+    if (!this.#ranges.has(member) || (bytes[start] === LETTER_N && named !== 'json')) {
+      this.#start = -1
+      this.#end = -1
+      return
+    }
+    const encoding = named ?? usual
+    if (encoding === 'json') {
+      this.#start = start
+      this.#end = end
+    } else if (encoding === 'string' && bytes[start] === QUOTE && isPlainText(bytes, start + 1, end - 1)) {
+      this.#start = start + 1
+      this.#end = end - 1
+    } else {
+      if (named === undefined && bytes[start] !== QUOTE) {
+        throw wrongMember(
+          'key',
+          `must be a string, not ${excerpt(bytes, start, end)}; key_encoding says how another is stored`,
+        )
+      }
+      this.#bytes = encodeValue(encoding, bytes, start, end, RECORD_MEMBERS[member] as string)
+      this.#start = 0
+      this.#end = this.#bytes.length
+    }
+  }
+
+  #readEncoding(member: number): Encoding | undefined {
+    const { starts, ends } = this.#ranges
+    return parseEncoding(
+      this.#cursor.bytes,
+      starts[member] as number,
+      ends[member] as number,
+      RECORD_MEMBERS[member] as string,
+    )
+  }
+
+  #readPartition(): number {
+    const { bytes } = this.#cursor
+    const start = this.#ranges.starts[PARTITION] as number
+    const end = this.#ranges.ends[PARTITION] as number
+    if (bytes[start] === LETTER_N) return -1
+    const partition = parseWhole(bytes, start, end)
+    if (partition >= 0 && partition <= PARTITION_NUMBER_MAX) return partition
+    throw wrongMember('partition', `must be a whole number from 0 on, not ${excerpt(bytes, start, end)}`)
+  }
+
+  #readTimestamp(): number {
+    const { bytes } = this.#cursor
+    const start = this.#ranges.starts[TIMESTAMP] as number
+    const end = this.#ranges.ends[TIMESTAMP] as number
+    if (bytes[start] === LETTER_N) return -1
+    const isText = bytes[start] === QUOTE
+    const ms = isText ? parseIsoTime(bytes.toString('latin1', start + 1, end - 1)) : parseWhole(bytes, start, end)
+    if (ms !== undefined && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER) return ms
+    throw wrongMember(
+      'timestamp',
+      `must be a time with its zone, such as "2026-11-21T02:00:00.123Z", or whole milliseconds since 1970, not ${excerpt(bytes, start, end)}`,
+    )
+  }
+
+  #readHeaders(): readonly RecordHeader[] {
+    const { bytes } = this.#cursor
+    const start = this.#ranges.starts[HEADERS] as number
+    if (bytes[start] === LETTER_N) return NO_HEADERS
+    const cursor = new JsonCursor(bytes, start, this.#ranges.ends[HEADERS])
+    const ranges = new MemberRanges(HEADER_NAMES)
+    const headers: RecordHeader[] = []
+    cursor.enterArray('headers')
+    while (cursor.nextElement()) {
+      if (headers.length === RECORD_HEADERS_MAX) {
+        throw wrongMember('headers', `are more than ${RECORD_HEADERS_MAX}`)
+      }
+      try {
+        headers.push(readHeader(cursor, ranges))
+      } catch (error) {
+        throw inside(error, `headers[${headers.length}]`)
+      }
+    }
+    return headers
+  }
+}
+
+function readHeader(cursor: JsonCursor, ranges: MemberRanges): RecordHeader {
+  const { bytes } = cursor
+  const { starts, ends } = ranges
+  cursor.readMembers(ranges, '')
+  if (!ranges.has(HEADER_NAME)) throw wrongMember('name', 'is missing')
+  const nameStart = starts[HEADER_NAME] as number
+  const nameEnd = ends[HEADER_NAME] as number
+  const name = bytes[nameStart] === QUOTE ? decodeJsonText(bytes, nameStart + 1, nameEnd - 1) : undefined
+  if (name === undefined)
+    throw wrongMember('name', `must be a string of text, not ${excerpt(bytes, nameStart, nameEnd)}`)
+  const valueStart = starts[HEADER_VALUE] as number
+  const valueEnd = ends[HEADER_VALUE] as number
+  const named = ranges.has(HEADER_VALUE_ENCODING)
+    ? parseEncoding(
+        bytes,
+        starts[HEADER_VALUE_ENCODING] as number,
+        ends[HEADER_VALUE_ENCODING] as number,
+        'value_encoding',
+      )
+    : undefined
+  const isNull = !ranges.has(HEADER_VALUE) || (bytes[valueStart] === LETTER_N && named !== 'json')
+  return { name, value: isNull ? null : encodeValue(named ?? 'string', bytes, valueStart, valueEnd, 'value') }
+}
+
+function parseEncoding(bytes: Buffer, start: number, end: number, member: string): Encoding | undefined {
+  if (bytes[start] === LETTER_N) return undefined
+  const name = bytes[start] === QUOTE ? decodeJsonText(bytes, start + 1, end - 1) : undefined
+  if (name !== undefined && isEncoding(name)) return name
+  throw wrongMember(member, `must be one of ${ENCODINGS.join(', ')}, not ${excerpt(bytes, start, end)}`)
+}
+
+/** A JSON number of digits alone; -1 when it is another value. */
+function parseWhole(bytes: Buffer, start: number, end: number): number {
+  let whole = 0
+  for (let position = start; position < end; position++) {
+    const digit = (bytes[position] as number) - 0x30
+    if (!(digit >= 0 && digit <= 9)) return -1
+    whole = whole * 10 + digit
+  }
+  return whole
+}
+
+function twice(member: string): TailraceError {
+  return wrongMember(member, 'stands twice in one object')
+}
+
+/** The same refusal, told from one level further out. */
+function inside(error: unknown, place: string, details: ErrorDetails = {}): unknown {
+  if (!isContentError(error)) return error
+  const separator = error.details['member'] === undefined ? ' ' : '.'
+  return new TailraceError('invalid_record', `${place}${separator}${error.message}`, { ...details, ...error.details })
+}
