@@ -1,0 +1,24 @@
+// Time as a dependency: nothing below app reads Date.now or sets timers by itself, so that tests own time.
+
+export interface Timer {
+  cancel(): void
+}
+
+export interface Clock {
+  /** Wall clock, ms since the epoch; may step backwards. */
+  now(): number
+  /** Monotonic ms, for durations and deadlines. */
+  monotonic(): number
+  /** Calls back once after delayMs; does not keep the process alive. */
+  after(delayMs: number, callback: () => void): Timer
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(delayMs, callback) {
+    const handle = setTimeout(callback, delayMs)
+    handle.unref()
+    return { cancel: () => clearTimeout(handle) }
+  },
+}

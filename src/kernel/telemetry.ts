@@ -1,0 +1,45 @@
+// What the system counts about itself, as plain numbers: a hot path adds to a field and nothing more. The HTTP floor
+// shows them at /metrics. One object is made by app and handed down.
+
+/** A histogram with fixed upper bounds; the last bucket is everything above. */
+export class Distribution {
+  readonly bounds: readonly number[]
+  readonly counts: number[]
+  sum = 0
+  count = 0
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds
+    this.counts = new Array<number>(bounds.length + 1).fill(0)
+  }
+
+  observe(value: number): void {
+    let bucket = 0
+    while (bucket < this.bounds.length && value > (this.bounds[bucket] as number)) bucket++
+    this.counts[bucket] = (this.counts[bucket] as number) + 1
+    this.sum += value
+    this.count++
+  }
+}
+
+const SYNC_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2]
+const GROUP_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096]
+
+export class Telemetry {
+  produceRequests = 0
+  recordsIn = 0
+  bytesIn = 0
+  fetchRequests = 0
+  recordsOut = 0
+  bytesOut = 0
+  /** Produce requests that were answered as duplicates of a named producer's earlier attempt. */
+  duplicates = 0
+  /** Requests that shared one batch. */
+  readonly gatheredRequests = new Distribution(GROUP_SIZES)
+  /** Batches that shared one fdatasync. */
+  readonly groupBatches = new Distribution(GROUP_SIZES)
+  readonly syncSeconds = new Distribution(SYNC_SECONDS)
+  /** Partitions taken offline by a failed write or sync, or by corruption, since the start. */
+  partitionsFailed = 0
+  waitingFetches = 0
+}

@@ -1,0 +1,513 @@
+// A5: the Engine contract on this machine's own log. It finds the partition, hands sealed batches to its log, and waits
+// for readers' bytes (F1). What must hold: a Topic object of an earlier incarnation never reaches another's files; topics
+// are changed one at a time; nothing is seen before it is durable.
+
+import { mkdirSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type {
+  Acks,
+  AppendListener,
+  BatchAppended,
+  ClusterDescription,
+  Engine,
+  FetchedPartition,
+  FetchOptions,
+  FetchPosition,
+  OffsetFound,
+  OffsetQuery,
+  PartitionDescription,
+  ProducerPartitionState,
+  Topic,
+  TopicSpec,
+} from '../engine/engine.ts'
+import type { TopicConfigDefaults } from '../engine/topic-config.ts'
+import { parseTopicConfig } from '../engine/topic-config.ts'
+import { checkTopicName } from '../engine/topic-name.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import { PARTITIONS_MAX, TOPIC_PARTITIONS_MAX } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
+import { SerialQueue } from '../kernel/serial-queue.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
+import { lockDirectory } from '../log/directory-lock.ts'
+import type { LogIdentity } from '../log/log-manager.ts'
+import { LogManager } from '../log/log-manager.ts'
+import type { PartitionLog } from '../log/partition-log.ts'
+import type { SegmentDisk } from '../log/segment-file.ts'
+import { realDisk } from '../log/segment-file.ts'
+import type { SealedBatch } from '../record/record-batch.ts'
+import { DelayedFetches } from './delayed-fetch.ts'
+import { InFlightProducers } from './in-flight-producers.ts'
+import { TopicCatalog } from './topic-catalog.ts'
+import { sweepTopicFolders } from './topic-folders.ts'
+
+export interface LocalEngineOptions {
+  readonly dataDir: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly telemetry: Telemetry
+  readonly topicDefaults: TopicConfigDefaults
+  readonly numPartitions: number
+  readonly producerExpirationMs: number
+  /** How this server is known to clients that ask for brokers. */
+  readonly node: { readonly id: number; readonly host: string; readonly port: number }
+  readonly disk?: SegmentDisk
+}
+
+/** Partitions opened in one turn of the event loop. */
+const OPENED_PER_TURN = 128
+
+export async function openLocalEngine(options: LocalEngineOptions): Promise<Engine> {
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o750 })
+  const unlock = lockDirectory(options.dataDir)
+  try {
+    const catalog = new TopicCatalog({ dataDir: options.dataDir, defaults: options.topicDefaults })
+    return await LocalEngine.open(options, catalog, unlock)
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+class LocalEngine implements Engine {
+  readonly capabilities = { name: 'local', replicationFactorMax: 1, namedProducers: true } as const
+
+  readonly #options: LocalEngineOptions
+  readonly #catalog: TopicCatalog
+  readonly #unlock: () => void
+  readonly #logs: LogManager
+  readonly #waiting: DelayedFetches
+  readonly #inFlight = new InFlightProducers()
+  readonly #topicChanges = new SerialQueue()
+  readonly #listeners = new Set<AppendListener>()
+  readonly #sweeping = new Set<Promise<void>>()
+  #closing: Promise<void> | undefined
+
+  static async open(options: LocalEngineOptions, catalog: TopicCatalog, unlock: () => void): Promise<LocalEngine> {
+    const engine = new LocalEngine(options, catalog, unlock)
+    await engine.#start()
+    return engine
+  }
+
+  private constructor(options: LocalEngineOptions, catalog: TopicCatalog, unlock: () => void) {
+    const { clock, telemetry, logger } = options
+    this.#options = options
+    this.#catalog = catalog
+    this.#unlock = unlock
+    this.#waiting = new DelayedFetches({ clock, telemetry })
+    this.#logs = new LogManager({
+      dataDir: options.dataDir,
+      disk: options.disk ?? realDisk,
+      clock,
+      logger,
+      telemetry,
+      producerExpirationMs: options.producerExpirationMs,
+      leaderEpoch: catalog.startNumber,
+      settings: (identity) => this.#settings(identity),
+      logStartOffset: ({ topicId, partition }) => catalog.logStartOffset(topicId, partition),
+      onSynced: (identity, highWatermark, bytes) => this.#synced(identity, highWatermark, bytes),
+    })
+  }
+
+  async #start(): Promise<void> {
+    const disk = this.#options.disk ?? realDisk
+    await disk.makeDirectory(this.#logs.topicsDirectory)
+    await sweepTopicFolders({ disk, catalog: this.#catalog, logs: this.#logs, logger: this.#options.logger })
+    await this.#logs.recover(this.#identities())
+  }
+
+  *#identities(): Generator<LogIdentity> {
+    for (const topic of this.#catalog.list()) {
+      for (let partition = 0; partition < topic.partitionCount; partition++) yield identify(topic, partition)
+    }
+  }
+
+  #settings({ topicId }: LogIdentity) {
+    const config = this.#catalog.findById(topicId)?.config ?? parseTopicConfig({}, this.#options.topicDefaults)
+    const { segmentBytes, segmentMs, indexIntervalBytes, messageTimestampType } = config
+    return { segmentBytes, segmentMs, indexIntervalBytes, logAppendTime: messageTimestampType === 'LogAppendTime' }
+  }
+
+  #synced(identity: LogIdentity, highWatermark: number, bytes: number): void {
+    this.#waiting.appended(waitKey(identity), bytes)
+    if (this.#listeners.size === 0) return
+    const topic = this.#catalog.findById(identity.topicId)
+    if (topic === undefined) return
+    for (const listener of this.#listeners) listener(topic, identity.partition, highWatermark)
+  }
+
+  cluster(): ClusterDescription {
+    const { node } = this.#options
+    return { clusterId: this.#catalog.clusterId, controllerId: node.id, brokers: [node] }
+  }
+
+  findTopic(name: string): Topic | undefined {
+    return this.#catalog.find(name)
+  }
+
+  listTopics(): readonly Topic[] {
+    return this.#catalog.list()
+  }
+
+  createTopic(spec: TopicSpec): Promise<Topic> {
+    return this.#topicChanges.run(async () => {
+      checkTopicName(spec.name)
+      const partitionCount = spec.partitionCount ?? this.#options.numPartitions
+      this.#checkPartitionCount(partitionCount, partitionCount)
+      const factor = spec.replicationFactor ?? -1
+      if (factor !== 1 && factor !== -1) throw badReplicationFactor(factor)
+      parseTopicConfig(spec.configs ?? {}, this.#options.topicDefaults)
+      if (this.#catalog.find(spec.name) !== undefined) {
+        throw new TailraceError('topic_already_exists', `Topic '${spec.name}' already exists.`, { topic: spec.name })
+      }
+      return this.#catalog.create(spec.name, partitionCount, spec.configs ?? {}, this.#options.clock.now())
+    })
+  }
+
+  #checkPartitionCount(partitionCount: number, added: number): void {
+    if (!Number.isInteger(partitionCount) || partitionCount < 1 || partitionCount > TOPIC_PARTITIONS_MAX) {
+      throw new TailraceError(
+        'invalid_partitions',
+        `Number of partitions was set to ${partitionCount}: it must be a whole number from 1 to ${TOPIC_PARTITIONS_MAX}.`,
+        { partitions: partitionCount, min: 1, max: TOPIC_PARTITIONS_MAX },
+      )
+    }
+    const total = this.#catalog.partitionCount() + added
+    if (total > PARTITIONS_MAX) {
+      throw new TailraceError(
+        'invalid_partitions',
+        `${total} partitions in all would be more than ${PARTITIONS_MAX}.`,
+        {
+          max: PARTITIONS_MAX,
+        },
+      )
+    }
+  }
+
+  growTopic(name: string, partitionCount: number): Promise<Topic> {
+    return this.#topicChanges.run(async () => {
+      const topic = this.#get(name)
+      this.#checkPartitionCount(partitionCount, partitionCount - topic.partitionCount)
+      if (partitionCount <= topic.partitionCount) throw badGrowth(topic, partitionCount)
+      // where named producers' requests were placed depends on the count: they finish first, new ones are sent back
+      return this.#inFlight.whileNone(topic.id, async () => {
+        await this.#openAll(topic)
+        const last = new Map<bigint, { epoch: number; sequence: number }>()
+        for (let partition = 0; partition < topic.partitionCount; partition++) {
+          for (const entry of this.#log(topic, partition).producers()) {
+            const sequence = entry.batches.at(-1)?.baseSequence ?? -1
+            const known = last.get(entry.producerId)
+            const newer = known === undefined || entry.epoch > known.epoch
+            if (newer || (entry.epoch === known.epoch && sequence > known.sequence)) {
+              last.set(entry.producerId, { epoch: entry.epoch, sequence })
+            }
+          }
+        }
+        return this.#catalog.grow(topic, partitionCount, last)
+      })
+    })
+  }
+
+  alterTopicConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<Topic> {
+    return this.#topicChanges.run(() => this.#catalog.alter(this.#get(name), changes))
+  }
+
+  deleteTopic(name: string): Promise<void> {
+    return this.#topicChanges.run(async () => {
+      const topic = this.#get(name)
+      await this.#catalog.delete(topic)
+      const folders: string[] = []
+      for (let partition = 0; partition < topic.partitionCount; partition++) {
+        const identity = identify(topic, partition)
+        const folder = await this.#logs.retire(identity)
+        if (folder !== undefined) folders.push(folder)
+        this.#waiting.wakeAll(waitKey(identity))
+        if (partition % OPENED_PER_TURN === OPENED_PER_TURN - 1) await nextTurn()
+      }
+      await (this.#options.disk ?? realDisk).syncDirectory(this.#logs.topicsDirectory)
+      const sweep: Promise<void> = this.#sweep(topic.id, folders).finally(() => this.#sweeping.delete(sweep))
+      this.#sweeping.add(sweep)
+    })
+  }
+
+  /** Unlinks what a deleted topic has left; what fails is tried again at the next start. */
+  async #sweep(topicId: string, folders: readonly string[]): Promise<void> {
+    try {
+      for (const folder of folders) await (this.#options.disk ?? realDisk).remove(folder)
+      await this.#catalog.forgetDeleted(topicId)
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'files of a deleted topic are left until the next start')
+    }
+  }
+
+  async describePartitions(topic: Topic): Promise<readonly PartitionDescription[]> {
+    this.#checkCurrent(topic)
+    await this.#openAll(topic)
+    const nodes = [this.#options.node.id]
+    return Array.from({ length: topic.partitionCount }, (_, partition) => {
+      const log = this.#log(topic, partition)
+      const { logStartOffset, highWatermark } = log.bounds
+      return {
+        partition,
+        startOffset: logStartOffset,
+        endOffset: highWatermark,
+        sizeBytes: log.sizeBytes,
+        leader: log.offline === undefined ? this.#options.node.id : -1,
+        replicas: nodes,
+        isr: log.offline === undefined ? nodes : [],
+        offline: log.offline,
+      }
+    })
+  }
+
+  async #openAll(topic: Topic): Promise<void> {
+    for (let partition = 0; partition < topic.partitionCount; partition++) {
+      const log = this.#log(topic, partition)
+      if (log.isOpen) continue
+      await log.open()
+      if (partition % OPENED_PER_TURN === OPENED_PER_TURN - 1) await nextTurn()
+    }
+  }
+
+  append(
+    topic: Topic,
+    partition: number,
+    batches: readonly SealedBatch[],
+    acks: Acks,
+  ): Promise<readonly BatchAppended[]> {
+    const current = this.#catalog.findById(topic.id)
+    if (current === undefined) return Promise.reject(this.#gone(topic))
+    if (!(partition >= 0 && partition < current.partitionCount))
+      return Promise.reject(unknownPartition(current, partition))
+    const tooLarge = batches.find((batch) => batch.bytes.length > current.config.maxMessageBytes)
+    if (tooLarge !== undefined) return Promise.reject(batchTooLarge(current, partition, tooLarge))
+    const log = this.#log(current, partition)
+    if (!batches.some((batch) => batch.header.producerId >= 0n)) return log.append(batches, acks)
+    if (topic.partitionCount !== current.partitionCount || this.#inFlight.isHeld(topic.id)) {
+      return Promise.reject(
+        new TailraceError('request_cancelled', `topic ${topic.name} has grown: place the request again`),
+      )
+    }
+    return this.#inFlight.during(topic.id, log.append(batches, acks))
+  }
+
+  async fetch(positions: readonly FetchPosition[], options: FetchOptions): Promise<readonly FetchedPartition[]> {
+    const deadline = this.#options.clock.monotonic() + options.maxWaitMs
+    for (;;) {
+      const fetched = await this.#fetchOnce(positions, options)
+      let bytes = 0
+      let failed = false
+      for (const one of fetched) {
+        bytes += one.bytes.length
+        failed ||= one.error !== undefined
+      }
+      const leftMs = deadline - this.#options.clock.monotonic()
+      const enough = bytes >= Math.max(1, options.minBytes)
+      if (enough || failed || leftMs <= 0 || options.signal?.aborted || this.#closing) return fetched
+      // something may have been appended to what was read first while the rest was read
+      if (fetched.some((one) => one.bytes.length === 0 && this.#highWatermark(one) > one.highWatermark)) continue
+      const keys = positions.map(({ topic, partition }) => waitKey({ topicId: topic.id, partition }))
+      await this.#waiting.wait(keys, Math.max(1, options.minBytes) - bytes, leftMs, options.signal)
+    }
+  }
+
+  #highWatermark({ topic, partition }: FetchedPartition): number {
+    return this.#catalog.findById(topic.id) === undefined ? Infinity : this.#log(topic, partition).bounds.highWatermark
+  }
+
+  async #fetchOnce(positions: readonly FetchPosition[], options: FetchOptions): Promise<FetchedPartition[]> {
+    const fetched: FetchedPartition[] = []
+    let left = options.maxBytes
+    for (const position of positions) {
+      const maxBytes = Math.min(left, options.partitionMaxBytes ?? left)
+      const one = await this.#fetchPartition(position, fetched.length === 0 ? Math.max(1, maxBytes) : maxBytes)
+      left -= one.bytes.length
+      fetched.push(one)
+    }
+    return fetched
+  }
+
+  async #fetchPartition({ topic, partition, offset }: FetchPosition, maxBytes: number): Promise<FetchedPartition> {
+    let error: TailraceError | undefined
+    let bytes: Buffer = NOTHING
+    let bounds = { logStartOffset: -1, highWatermark: -1 }
+    try {
+      this.#checkPartition(topic, partition)
+      const log = this.#log(topic, partition)
+      if (!log.isOpen) await log.open()
+      bounds = log.bounds
+      if (log.offline !== undefined) throw log.offline
+      if (maxBytes > 0 && offset !== bounds.highWatermark) bytes = await log.read(offset, maxBytes)
+    } catch (cause) {
+      error = asTailraceError(cause)
+    }
+    const { logStartOffset, highWatermark } = bounds
+    return {
+      topic,
+      partition,
+      error,
+      bytes,
+      logStartOffset,
+      highWatermark,
+      lastStableOffset: highWatermark,
+      leaderEpoch: this.#catalog.startNumber,
+      abortedTransactions: NO_TRANSACTIONS,
+    }
+  }
+
+  onAppend(listener: AppendListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async listOffsets(queries: readonly OffsetQuery[]): Promise<readonly OffsetFound[]> {
+    const found: OffsetFound[] = []
+    for (const query of queries) found.push(await this.#listOffset(query))
+    return found
+  }
+
+  async #listOffset({ topic, partition, at }: OffsetQuery): Promise<OffsetFound> {
+    this.#checkPartition(topic, partition)
+    const log = this.#log(topic, partition)
+    if (!log.isOpen) await log.open()
+    if (log.offline !== undefined) throw log.offline
+    const leaderEpoch = this.#catalog.startNumber
+    if (at === 'earliest') return { partition, offset: log.bounds.logStartOffset, timestamp: -1, leaderEpoch }
+    if (at === 'latest') return { partition, offset: log.bounds.highWatermark, timestamp: -1, leaderEpoch }
+    const record = await (at === 'max_timestamp' ? log.findMaxTimestamp() : log.findByTimestamp(at.timestamp))
+    return { partition, offset: record?.offset ?? -1, timestamp: record?.timestamp ?? -1, leaderEpoch }
+  }
+
+  deleteRecords(topic: Topic, partition: number, beforeOffset: number): Promise<{ readonly logStartOffset: number }> {
+    return this.#topicChanges.run(async () => {
+      this.#checkPartition(topic, partition)
+      const log = this.#log(topic, partition)
+      await log.open()
+      if (log.offline !== undefined) throw log.offline
+      const { logStartOffset, highWatermark } = log.bounds
+      const target = beforeOffset === -1 ? highWatermark : beforeOffset
+      if (!Number.isSafeInteger(target) || target < 0 || target > highWatermark) {
+        throw new TailraceError(
+          'offset_out_of_range',
+          `records before ${beforeOffset} cannot be deleted: partition ${partition} holds ${logStartOffset} to ${highWatermark}`,
+          { offset: beforeOffset, start_offset: logStartOffset, end_offset: highWatermark },
+        )
+      }
+      if (target > logStartOffset) {
+        await this.#catalog.setLogStartOffset(topic, partition, target)
+        log.raiseLogStartOffset(target)
+      }
+      return { logStartOffset: log.bounds.logStartOffset }
+    })
+  }
+
+  producerId(name: string): Promise<bigint> {
+    return this.#catalog.producerId(name)
+  }
+
+  async producerState(topic: Topic, producerId: bigint): Promise<readonly ProducerPartitionState[]> {
+    this.#checkCurrent(topic)
+    await this.#openAll(topic)
+    const states: ProducerPartitionState[] = []
+    for (let partition = 0; partition < topic.partitionCount; partition++) {
+      const log = this.#log(topic, partition)
+      const entry = log.producer(producerId)
+      if (entry !== undefined) states.push({ partition, epoch: entry.epoch, batches: entry.batches })
+    }
+    return states
+  }
+
+  #log(topic: Topic, partition: number): PartitionLog {
+    return this.#logs.log(identify(topic, partition))
+  }
+
+  #get(name: string): Topic {
+    const topic = this.#catalog.find(name)
+    if (topic === undefined) {
+      throw new TailraceError('unknown_topic_or_partition', `there is no topic ${name}`, { topic: name })
+    }
+    return topic
+  }
+
+  #checkCurrent(topic: Topic): void {
+    if (this.#catalog.findById(topic.id) === undefined) throw this.#gone(topic)
+  }
+
+  #checkPartition(topic: Topic, partition: number): void {
+    const current = this.#catalog.findById(topic.id)
+    if (current === undefined) throw this.#gone(topic)
+    if (!(partition >= 0 && partition < current.partitionCount)) throw unknownPartition(current, partition)
+  }
+
+  #gone(topic: Topic): TailraceError {
+    const again = this.#catalog.find(topic.name) !== undefined
+    if (again) {
+      return new TailraceError('topic_recreated', `topic ${topic.name} was deleted and made again`, {
+        topic: topic.name,
+      })
+    }
+    return new TailraceError('unknown_topic_or_partition', `there is no topic ${topic.name} any more`, {
+      topic: topic.name,
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#topicChanges.idle()
+    this.#waiting.close()
+    await this.#logs.close()
+    await Promise.all(this.#sweeping)
+    await this.#catalog.close()
+    this.#unlock()
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
+const NO_TRANSACTIONS: readonly never[] = []
+
+function identify(topic: Topic, partition: number): LogIdentity {
+  return { topicId: topic.id, topicName: topic.name, partition }
+}
+
+function waitKey({ topicId, partition }: Pick<LogIdentity, 'topicId' | 'partition'>): string {
+  return `${topicId}-${partition}`
+}
+
+function unknownPartition(topic: Topic, partition: number): TailraceError {
+  return new TailraceError(
+    'unknown_topic_or_partition',
+    `topic ${topic.name} has no partition ${partition}: it has 0 to ${topic.partitionCount - 1}`,
+    { topic: topic.name, partition, partition_count: topic.partitionCount },
+  )
+}
+
+function batchTooLarge(topic: Topic, partition: number, batch: SealedBatch): TailraceError {
+  const limit = topic.config.maxMessageBytes
+  return new TailraceError(
+    'message_too_large',
+    `a batch of ${batch.bytes.length} bytes for partition ${partition} of ${topic.name} is over max.message.bytes ${limit}`,
+    { partition, size_bytes: batch.bytes.length, limit_bytes: limit },
+  )
+}
+
+function badReplicationFactor(factor: number): TailraceError {
+  const message =
+    factor < 1
+      ? 'Replication factor must be larger than 0, or -1 to use the default.'
+      : `Unable to replicate the partition ${factor} time(s): The target replication factor of ${factor} cannot be reached because only 1 broker(s) are registered.`
+  return new TailraceError('invalid_replication_factor', message, { replication_factor: factor, allowed: [1, -1] })
+}
+
+function badGrowth(topic: Topic, partitionCount: number): TailraceError {
+  return new TailraceError(
+    'invalid_partitions',
+    partitionCount === topic.partitionCount
+      ? `Topic already has ${partitionCount} partition(s).`
+      : `The topic ${topic.name} currently has ${topic.partitionCount} partition(s); ${partitionCount} would not be an increase.`,
+    { partitions: partitionCount, current: topic.partitionCount },
+  )
+}

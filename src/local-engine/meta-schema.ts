@@ -1,0 +1,91 @@
+// meta.db as SQL: its tables and every statement that changes it, by name. It is the truth of what topics there are and
+// how they are configured, of log start offsets and of producers' names. Opened at start by the main thread, which reads
+// it into memory; from then on one worker thread writes it and nobody reads it.
+
+import Database from 'better-sqlite3'
+import { TailraceError } from '../kernel/errors.ts'
+
+export const META_VERSION = 1
+
+const SCHEMA = `
+CREATE TABLE cluster (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE topics (
+  topic_id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  partition_count INTEGER NOT NULL,
+  created_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE topic_configs (
+  topic_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (topic_id, name)
+) WITHOUT ROWID;
+CREATE TABLE log_start_offsets (
+  topic_id TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  PRIMARY KEY (topic_id, partition)
+) WITHOUT ROWID;
+CREATE TABLE growths (
+  topic_id TEXT NOT NULL,
+  partition_count_before INTEGER NOT NULL,
+  producer_id INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  PRIMARY KEY (topic_id, partition_count_before, producer_id)
+) WITHOUT ROWID;
+CREATE TABLE deleted_topics (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE producers (name TEXT PRIMARY KEY, producer_id INTEGER NOT NULL) WITHOUT ROWID;
+`
+
+export const META_STATEMENTS = {
+  setCluster: 'INSERT OR REPLACE INTO cluster (name, value) VALUES (?, ?)',
+  addTopic: 'INSERT INTO topics (topic_id, name, partition_count, created_ms) VALUES (?, ?, ?, ?)',
+  setPartitionCount: 'UPDATE topics SET partition_count = ? WHERE topic_id = ?',
+  setConfig: 'INSERT OR REPLACE INTO topic_configs (topic_id, name, value) VALUES (?, ?, ?)',
+  dropConfig: 'DELETE FROM topic_configs WHERE topic_id = ? AND name = ?',
+  setLogStartOffset: 'INSERT OR REPLACE INTO log_start_offsets (topic_id, partition, offset) VALUES (?, ?, ?)',
+  addGrowth:
+    'INSERT OR REPLACE INTO growths (topic_id, partition_count_before, producer_id, epoch, sequence) VALUES (?, ?, ?, ?, ?)',
+  dropTopic: 'DELETE FROM topics WHERE topic_id = ?',
+  dropTopicConfigs: 'DELETE FROM topic_configs WHERE topic_id = ?',
+  dropLogStartOffsets: 'DELETE FROM log_start_offsets WHERE topic_id = ?',
+  dropGrowths: 'DELETE FROM growths WHERE topic_id = ?',
+  addDeletedTopic: 'INSERT OR REPLACE INTO deleted_topics (topic_id, name) VALUES (?, ?)',
+  dropDeletedTopic: 'DELETE FROM deleted_topics WHERE topic_id = ?',
+  addProducer: 'INSERT INTO producers (name, producer_id) VALUES (?, ?)',
+  dropProducer: 'DELETE FROM producers WHERE name = ?',
+} as const
+
+/** One change of meta.db: a statement by name, and its values in order. */
+export interface MetaChange {
+  readonly statement: keyof typeof META_STATEMENTS
+  readonly values: readonly (string | number | bigint)[]
+}
+
+/** Opens meta.db as its writer must: a commit is on the disk when it returns. Refuses a newer version. */
+export function openMetaDatabase(path: string): Database.Database {
+  const db = new Database(path)
+  try {
+    db.pragma('journal_mode = WAL')
+    db.pragma('synchronous = FULL')
+    const version = db.pragma('user_version', { simple: true }) as number
+    if (version > META_VERSION) {
+      throw new TailraceError(
+        'kafka_storage_error',
+        `${path} was written by a newer Tailrace (version ${version}, this one knows ${META_VERSION}): start that one`,
+      )
+    }
+    if (version === 0) {
+      db.transaction(() => {
+        db.exec(SCHEMA)
+        db.pragma(`user_version = ${META_VERSION}`)
+      })()
+    }
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}

@@ -1,0 +1,87 @@
+// The one writer of meta.db, as the engine sees it: changes go to a worker thread, which commits all that have gathered
+// in one transaction with its sync (half a millisecond or more: never on the event loop). A commit that resolved is
+// durable. Any number of callers at once; their order is kept.
+
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { TailraceError } from '../kernel/errors.ts'
+import { META_WAITING_COMMITS_MAX } from '../kernel/limits.ts'
+import type { MetaChange } from './meta-schema.ts'
+
+export interface MetaRequest {
+  readonly id: number
+  readonly changes: readonly MetaChange[]
+}
+
+/** `failure`: SQLite's code and message; nothing of the request is stored then. */
+export interface MetaReply {
+  readonly id: number
+  readonly failure?: { readonly code: string; readonly message: string }
+}
+
+interface Waiting {
+  resolve(): void
+  reject(error: TailraceError): void
+}
+
+export class MetaWriter {
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #exited: Promise<void>
+  #lastId = 0
+  #dead: TailraceError | undefined
+
+  constructor(path: string) {
+    // the worker lies beside this file, under whatever extension this one runs with
+    const file = new URL(`./meta-writer-worker${extname(import.meta.url)}`, import.meta.url)
+    this.#worker = new Worker(file, { workerData: { path }, name: 'meta-writer' })
+    this.#worker.unref()
+    this.#worker.on('message', (replies: MetaReply[]) => {
+      for (const reply of replies) this.#settle(reply)
+    })
+    this.#worker.on('error', (error) => this.#fail(error))
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on('exit', () => {
+        this.#fail(new Error('the writer has ended'))
+        resolve()
+      })
+    })
+  }
+
+  commit(changes: readonly MetaChange[]): Promise<void> {
+    if (this.#dead !== undefined) return Promise.reject(this.#dead)
+    if (this.#waiting.size >= META_WAITING_COMMITS_MAX) {
+      return Promise.reject(new TailraceError('overloaded', `${this.#waiting.size} changes of meta.db wait already`))
+    }
+    const id = ++this.#lastId
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#worker.postMessage({ id, changes } satisfies MetaRequest)
+    })
+  }
+
+  #settle(reply: MetaReply): void {
+    const waiting = this.#waiting.get(reply.id)
+    this.#waiting.delete(reply.id)
+    if (reply.failure === undefined) waiting?.resolve()
+    else waiting?.reject(failureOf(reply.failure))
+  }
+
+  #fail(cause: unknown): void {
+    this.#dead ??= new TailraceError('kafka_storage_error', 'meta.db can not be written any more', {}, { cause })
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#dead)
+    this.#waiting.clear()
+  }
+
+  /** Waits for what is under way. */
+  async close(): Promise<void> {
+    this.#worker.ref()
+    if (this.#dead === undefined) this.#worker.postMessage('close')
+    await this.#exited
+  }
+}
+
+function failureOf(failure: { readonly code: string; readonly message: string }): TailraceError {
+  if (failure.code === 'SQLITE_FULL') return new TailraceError('disk_full', 'no room on the disk for meta.db')
+  return new TailraceError('kafka_storage_error', `meta.db could not be written: ${failure.message}`)
+}

@@ -1,0 +1,315 @@
+// The topics of this machine, in memory; meta.db is their journal. Every change is durable before it is seen here. Also
+// keeps what belongs to no topic: cluster id, start counter, producers' names. One caller at a time changes a topic
+// (local-engine.ts serializes); reading is free.
+
+import { randomUUID } from 'node:crypto'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type Database from 'better-sqlite3'
+import type { PartitionGrowth, Topic } from '../engine/engine.ts'
+import type { TopicConfigDefaults } from '../engine/topic-config.ts'
+import { parseTopicConfig } from '../engine/topic-config.ts'
+import { isInternalTopic } from '../engine/topic-name.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import { PRODUCER_NAMES_MAX } from '../kernel/limits.ts'
+import type { MetaChange } from './meta-schema.ts'
+import { openMetaDatabase } from './meta-schema.ts'
+import { MetaWriter } from './meta-writer.ts'
+
+/** Bit 62: the batches of this id carry request numbers. */
+const FIRST_PRODUCER_ID = 1n << 62n
+
+export interface TopicCatalogOptions {
+  readonly dataDir: string
+  readonly defaults: TopicConfigDefaults
+}
+
+export interface DeletedTopic {
+  readonly topicId: string
+  readonly name: string
+}
+
+type LastSequences = Map<bigint, { readonly epoch: number; readonly sequence: number }>
+
+export class TopicCatalog {
+  readonly clusterId: string
+  /** How often this data directory was started, this start included. */
+  readonly startNumber: number
+  readonly #defaults: TopicConfigDefaults
+  readonly #writer: MetaWriter
+  readonly #byName = new Map<string, Topic>()
+  readonly #byId = new Map<string, Topic>()
+  readonly #logStartOffsets = new Map<string, number>()
+  readonly #deleted = new Map<string, DeletedTopic>()
+  readonly #producers = new Map<string, bigint>()
+  readonly #naming = new Map<string, Promise<bigint>>()
+  #lastProducerId = FIRST_PRODUCER_ID - 1n
+
+  constructor(options: TopicCatalogOptions) {
+    this.#defaults = options.defaults
+    const path = join(options.dataDir, 'meta.db')
+    if (!existsSync(path)) refuseOrphanedTopics(options.dataDir, path)
+    const db = openMetaDatabase(path)
+    try {
+      const cluster = startCluster(db)
+      this.clusterId = cluster.clusterId
+      this.startNumber = cluster.startNumber
+      this.#load(db)
+    } finally {
+      db.close()
+    }
+    this.#writer = new MetaWriter(path)
+  }
+
+  #load(db: Database.Database): void {
+    const overrides = new Map<string, Record<string, string>>()
+    for (const row of db.prepare('SELECT * FROM topic_configs').all() as ConfigRow[]) {
+      const configs = overrides.get(row.topic_id) ?? {}
+      configs[row.name] = row.value
+      overrides.set(row.topic_id, configs)
+    }
+    const growths = loadGrowths(db)
+    for (const row of db.prepare('SELECT * FROM topics').all() as TopicRow[]) {
+      const configOverrides = overrides.get(row.topic_id) ?? {}
+      this.#put(
+        this.#topic(row.topic_id, row.name, row.partition_count, configOverrides, growths.get(row.topic_id) ?? []),
+      )
+    }
+    for (const row of db.prepare('SELECT * FROM log_start_offsets').all() as LogStartRow[]) {
+      this.#logStartOffsets.set(`${row.topic_id}-${row.partition}`, row.offset)
+    }
+    for (const row of db.prepare('SELECT * FROM deleted_topics').all() as { topic_id: string; name: string }[]) {
+      this.#deleted.set(row.topic_id, { topicId: row.topic_id, name: row.name })
+    }
+    const producers = db.prepare('SELECT * FROM producers').safeIntegers(true).all() as ProducerRow[]
+    for (const row of producers) {
+      this.#producers.set(row.name, row.producer_id)
+      if (row.producer_id > this.#lastProducerId) this.#lastProducerId = row.producer_id
+    }
+  }
+
+  #topic(
+    id: string,
+    name: string,
+    partitionCount: number,
+    configOverrides: Readonly<Record<string, string>>,
+    growths: readonly PartitionGrowth[],
+  ): Topic {
+    const config = parseTopicConfig(configOverrides, this.#defaults)
+    return { id, name, partitionCount, internal: isInternalTopic(name), config, configOverrides, growths }
+  }
+
+  #put(topic: Topic): void {
+    this.#byName.set(topic.name, topic)
+    this.#byId.set(topic.id, topic)
+  }
+
+  find(name: string): Topic | undefined {
+    return this.#byName.get(name)
+  }
+
+  findById(id: string): Topic | undefined {
+    return this.#byId.get(id)
+  }
+
+  list(): Topic[] {
+    return [...this.#byName.values()]
+  }
+
+  partitionCount(): number {
+    let count = 0
+    for (const topic of this.#byId.values()) count += topic.partitionCount
+    return count
+  }
+
+  logStartOffset(topicId: string, partition: number): number {
+    return this.#logStartOffsets.get(`${topicId}-${partition}`) ?? 0
+  }
+
+  /** Topics whose files may still be there. */
+  deletedTopics(): DeletedTopic[] {
+    return [...this.#deleted.values()]
+  }
+
+  async create(
+    name: string,
+    partitionCount: number,
+    configs: Readonly<Record<string, string>>,
+    nowMs: number,
+  ): Promise<Topic> {
+    const topic = this.#topic(randomUUID(), name, partitionCount, { ...configs }, [])
+    await this.#writer.commit([
+      { statement: 'addTopic', values: [topic.id, name, partitionCount, nowMs] },
+      ...Object.entries(configs).map(([key, value]) => setConfig(topic.id, key, value)),
+    ])
+    this.#put(topic)
+    return topic
+  }
+
+  async grow(topic: Topic, partitionCount: number, lastSequences: LastSequences): Promise<Topic> {
+    const growth = { partitionCountBefore: topic.partitionCount, lastSequences }
+    const changes: MetaChange[] = [{ statement: 'setPartitionCount', values: [partitionCount, topic.id] }]
+    for (const [producerId, last] of lastSequences) {
+      const values = [topic.id, topic.partitionCount, producerId, last.epoch, last.sequence]
+      changes.push({ statement: 'addGrowth', values })
+    }
+    await this.#writer.commit(changes)
+    const growths = [...topic.growths, growth]
+    const grown = this.#topic(topic.id, topic.name, partitionCount, topic.configOverrides, growths)
+    this.#put(grown)
+    return grown
+  }
+
+  async alter(topic: Topic, changes: Readonly<Record<string, string | null>>): Promise<Topic> {
+    const overrides: Record<string, string> = { ...topic.configOverrides }
+    const statements: MetaChange[] = []
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null) {
+        delete overrides[name]
+        statements.push({ statement: 'dropConfig', values: [topic.id, name] })
+      } else {
+        overrides[name] = value
+        statements.push(setConfig(topic.id, name, value))
+      }
+    }
+    const altered = this.#topic(topic.id, topic.name, topic.partitionCount, overrides, topic.growths)
+    await this.#writer.commit(statements)
+    this.#put(altered)
+    return altered
+  }
+
+  /** One transaction drops the topic with all that hangs on it, and notes that its files have to go. */
+  async delete(topic: Topic): Promise<void> {
+    await this.#writer.commit([
+      { statement: 'dropTopic', values: [topic.id] },
+      { statement: 'dropTopicConfigs', values: [topic.id] },
+      { statement: 'dropLogStartOffsets', values: [topic.id] },
+      { statement: 'dropGrowths', values: [topic.id] },
+      { statement: 'addDeletedTopic', values: [topic.id, topic.name] },
+    ])
+    this.#byName.delete(topic.name)
+    this.#byId.delete(topic.id)
+    this.#deleted.set(topic.id, { topicId: topic.id, name: topic.name })
+    for (let partition = 0; partition < topic.partitionCount; partition++) {
+      this.#logStartOffsets.delete(`${topic.id}-${partition}`)
+    }
+  }
+
+  /** A deleted topic's files are gone. */
+  async forgetDeleted(topicId: string): Promise<void> {
+    await this.#writer.commit([{ statement: 'dropDeletedTopic', values: [topicId] }])
+    this.#deleted.delete(topicId)
+  }
+
+  async setLogStartOffset(topic: Topic, partition: number, offset: number): Promise<void> {
+    await this.#writer.commit([{ statement: 'setLogStartOffset', values: [topic.id, partition, offset] }])
+    this.#logStartOffsets.set(`${topic.id}-${partition}`, offset)
+  }
+
+  /** The id behind a producer's name; a new name is durable before its id is given. */
+  producerId(name: string): Promise<bigint> {
+    const known = this.#producers.get(name)
+    if (known !== undefined) return Promise.resolve(known)
+    let naming = this.#naming.get(name)
+    if (naming === undefined) {
+      naming = this.#nameProducer(name).finally(() => this.#naming.delete(name))
+      this.#naming.set(name, naming)
+    }
+    return naming
+  }
+
+  async #nameProducer(name: string): Promise<bigint> {
+    if (this.#producers.size + this.#naming.size >= PRODUCER_NAMES_MAX) {
+      throw new TailraceError('overloaded', `${PRODUCER_NAMES_MAX} producers have named themselves: use known names`, {
+        limit: PRODUCER_NAMES_MAX,
+      })
+    }
+    this.#lastProducerId++
+    const producerId = this.#lastProducerId
+    await this.#writer.commit([{ statement: 'addProducer', values: [name, producerId] }])
+    this.#producers.set(name, producerId)
+    return producerId
+  }
+
+  close(): Promise<void> {
+    return this.#writer.close()
+  }
+}
+
+interface ConfigRow {
+  topic_id: string
+  name: string
+  value: string
+}
+
+interface TopicRow {
+  topic_id: string
+  name: string
+  partition_count: number
+}
+
+interface LogStartRow {
+  topic_id: string
+  partition: number
+  offset: number
+}
+
+interface ProducerRow {
+  name: string
+  producer_id: bigint
+}
+
+function setConfig(topicId: string, name: string, value: string): MetaChange {
+  return { statement: 'setConfig', values: [topicId, name, value] }
+}
+
+function startCluster(db: Database.Database): { clusterId: string; startNumber: number } {
+  const find = db.prepare('SELECT value FROM cluster WHERE name = ?').pluck()
+  const put = db.prepare('INSERT OR REPLACE INTO cluster (name, value) VALUES (?, ?)')
+  return db.transaction(() => {
+    const clusterId = (find.get('cluster_id') as string | undefined) ?? randomUUID()
+    const startNumber = Number(find.get('start_number') ?? 0) + 1
+    put.run('cluster_id', clusterId)
+    put.run('start_number', String(startNumber))
+    return { clusterId, startNumber }
+  })()
+}
+
+function loadGrowths(db: Database.Database): Map<string, PartitionGrowth[]> {
+  const rows = db
+    .prepare('SELECT * FROM growths ORDER BY topic_id, partition_count_before')
+    .safeIntegers(true)
+    .all() as {
+    topic_id: string
+    partition_count_before: bigint
+    producer_id: bigint
+    epoch: bigint
+    sequence: bigint
+  }[]
+  const growths = new Map<string, { partitionCountBefore: number; lastSequences: LastSequences }[]>()
+  for (const row of rows) {
+    const ofTopic = growths.get(row.topic_id) ?? []
+    growths.set(row.topic_id, ofTopic)
+    const partitionCountBefore = Number(row.partition_count_before)
+    let growth = ofTopic.at(-1)
+    if (growth?.partitionCountBefore !== partitionCountBefore) {
+      growth = { partitionCountBefore, lastSequences: new Map() }
+      ofTopic.push(growth)
+    }
+    growth.lastSequences.set(row.producer_id, { epoch: Number(row.epoch), sequence: Number(row.sequence) })
+  }
+  return growths
+}
+
+/** Segment files without meta.db: nobody knows any more what they are, and an empty catalog would lose them silently. */
+function refuseOrphanedTopics(dataDir: string, path: string): void {
+  const topics = join(dataDir, 'topics')
+  const names = existsSync(topics) ? readdirSync(topics) : []
+  if (names.length === 0) return
+  throw new TailraceError(
+    'kafka_storage_error',
+    `${path} is missing, but ${topics} holds ${names.length} folders (${names.slice(0, 3).join(', ')}…): ` +
+      'put meta.db back from a backup, or move the folder topics away to begin empty',
+    { data_dir: dataDir },
+  )
+}

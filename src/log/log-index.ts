@@ -1,0 +1,357 @@
+// A8 F2: index.db, which answers where in a segment file an offset or a time lies. It is rebuildable: files are the
+// truth, deleting it loses nothing, and what it says was durable in the files before it was written here. Entries are
+// sparse (index.interval.bytes) and are held back in memory until they go out in one transaction. Main thread only.
+
+import type Database from 'better-sqlite3'
+import { INDEX_PENDING_ENTRIES_MAX } from '../kernel/limits.ts'
+import type { Segment } from './log-segment.ts'
+import type { ProducerEntry } from './producer-state.ts'
+import { parseProducerEntry, renderProducerEntry } from './producer-state.ts'
+
+/** A batch that begins at a position, and the largest timestamp of all records before it in its segment (-1: none). */
+export interface IndexEntry {
+  readonly offset: number
+  readonly position: number
+  readonly priorMaxTimestamp: number
+}
+
+/** Up to here a partition's files are known to be whole, durable and indexed. */
+export interface RecoveryPoint {
+  readonly segmentBase: number
+  readonly position: number
+  /** What producer snapshots and rows have seen. */
+  readonly offset: number
+}
+
+/** What index.db knows of one partition. */
+export interface IndexedLog {
+  /** NO_LOG: nothing is known of it yet. */
+  readonly logId: number
+  readonly segments: Segment[]
+  readonly recoveryPoint: RecoveryPoint | undefined
+}
+
+export const NO_LOG = -1
+
+/** Changes of one partition that wait for the next transaction. */
+interface Pending {
+  readonly logId: number
+  readonly entries: Map<number, IndexEntry[]>
+  readonly segments: Map<number, Segment>
+  readonly producers: Map<bigint, ProducerEntry>
+  recoveryPoint: RecoveryPoint | undefined
+}
+
+export const INDEX_VERSION = 1
+
+const SCHEMA = `
+CREATE TABLE logs (
+  log_id INTEGER PRIMARY KEY,
+  topic_id TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  recovery_segment INTEGER,
+  recovery_position INTEGER,
+  recovery_offset INTEGER,
+  UNIQUE (topic_id, partition)
+);
+CREATE TABLE segments (
+  log_id INTEGER NOT NULL,
+  base_offset INTEGER NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  end_offset INTEGER NOT NULL,
+  max_timestamp INTEGER NOT NULL,
+  first_timestamp INTEGER NOT NULL,
+  PRIMARY KEY (log_id, base_offset)
+) WITHOUT ROWID;
+CREATE TABLE entries (
+  log_id INTEGER NOT NULL,
+  segment_base INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  prior_max_timestamp INTEGER NOT NULL,
+  PRIMARY KEY (log_id, segment_base, offset)
+) WITHOUT ROWID;
+CREATE TABLE producers (
+  log_id INTEGER NOT NULL,
+  producer_id INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  PRIMARY KEY (log_id, producer_id)
+) WITHOUT ROWID;
+CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+`
+
+/** Lays the tables into an empty database. */
+export function createIndexSchema(db: Database.Database): void {
+  db.exec(SCHEMA)
+  db.pragma(`user_version = ${INDEX_VERSION}`)
+}
+
+export class LogIndex {
+  readonly #db: Database.Database
+  readonly #statements: Statements
+  readonly #pending = new Map<number, Pending>()
+  #pendingEntries = 0
+
+  /** Takes over a database that createIndexSchema has laid out. */
+  constructor(db: Database.Database) {
+    this.#db = db
+    this.#statements = prepare(db)
+  }
+
+  /** The start (its number) whose stop left nothing to scan; undefined: none did. An older copy names an older start. */
+  cleanStop(): number | undefined {
+    const row = this.#db.prepare("SELECT value FROM state WHERE name = 'clean_stop'").get() as
+      | { value: string }
+      | undefined
+    return row && Number(row.value)
+  }
+
+  markCleanStop(startNumber: number): void {
+    this.#db.prepare("INSERT OR REPLACE INTO state (name, value) VALUES ('clean_stop', ?)").run(String(startNumber))
+  }
+
+  /** What is known of a partition. */
+  findLog(topicId: string, partition: number): IndexedLog {
+    const known = this.#statements.findLog.get(topicId, partition) as LogRow | undefined
+    if (known === undefined) return { logId: NO_LOG, segments: [], recoveryPoint: undefined }
+    const rows = this.#statements.segments.all(known.log_id) as SegmentRow[]
+    return { logId: known.log_id, segments: rows.map(segmentOfRow), recoveryPoint: recoveryPointOfRow(known) }
+  }
+
+  addLog(topicId: string, partition: number): number {
+    return Number(this.#statements.addLog.run(topicId, partition).lastInsertRowid)
+  }
+
+  /** Every partition that has a row, for a start that must look at all of them. */
+  logKeys(): { topicId: string; partition: number }[] {
+    const rows = this.#db.prepare('SELECT topic_id, partition FROM logs').all() as LogRow[]
+    return rows.map((row) => ({ topicId: row.topic_id, partition: row.partition }))
+  }
+
+  dropLog(topicId: string, partition: number): void {
+    const known = this.#statements.findLog.get(topicId, partition) as LogRow | undefined
+    if (known === undefined) return
+    this.#forgetPending(known.log_id)
+    this.#db.transaction(() => {
+      for (const table of ['entries', 'segments', 'producers', 'logs']) {
+        this.#db.prepare(`DELETE FROM ${table} WHERE log_id = ?`).run(known.log_id)
+      }
+    })()
+  }
+
+  /** Forgets everything about a partition but its id: before its files are scanned from the beginning. */
+  resetLog(logId: number): void {
+    this.#forgetPending(logId)
+    this.#db.transaction(() => {
+      for (const table of ['entries', 'segments', 'producers']) {
+        this.#db.prepare(`DELETE FROM ${table} WHERE log_id = ?`).run(logId)
+      }
+      this.#statements.setRecoveryPoint.run(null, null, null, logId)
+    })()
+  }
+
+  /** Forgets what lies at or after an offset in a segment, and every later segment: before they are scanned again. */
+  truncateLog(logId: number, segmentBase: number, offset: number): void {
+    this.#forgetPending(logId)
+    this.#db.transaction(() => {
+      this.#db.prepare('DELETE FROM segments WHERE log_id = ? AND base_offset > ?').run(logId, segmentBase)
+      this.#db.prepare('DELETE FROM entries WHERE log_id = ? AND segment_base > ?').run(logId, segmentBase)
+      this.#db
+        .prepare('DELETE FROM entries WHERE log_id = ? AND segment_base = ? AND offset >= ?')
+        .run(logId, segmentBase, offset)
+    })()
+  }
+
+  addEntry(logId: number, segmentBase: number, entry: IndexEntry): void {
+    const { entries } = this.#pendingOf(logId)
+    const known = entries.get(segmentBase)
+    if (known === undefined) entries.set(segmentBase, [entry])
+    else known.push(entry)
+    this.#pendingEntries++
+    if (this.#pendingEntries >= INDEX_PENDING_ENTRIES_MAX) this.flush()
+  }
+
+  /** Says how far a segment has grown durably; what is written is its state at the next flush. */
+  noteSegment(logId: number, segment: Segment, recoveryPoint: RecoveryPoint): void {
+    const pending = this.#pendingOf(logId)
+    pending.segments.set(segment.baseOffset, segment)
+    pending.recoveryPoint = recoveryPoint
+  }
+
+  noteProducer(logId: number, entry: ProducerEntry): void {
+    this.#pendingOf(logId).producers.set(entry.producerId, entry)
+  }
+
+  producers(logId: number): ProducerEntry[] {
+    if (this.#pending.has(logId)) this.flush()
+    const rows = this.#statements.producers.all(logId) as { producer_id: bigint; state: string }[]
+    return rows.map((row) => parseProducerEntry(row.producer_id, row.state))
+  }
+
+  /** The last entry at or before an offset; undefined: begin at the segment's first byte. */
+  floorOfOffset(logId: number, segmentBase: number, offset: number): IndexEntry | undefined {
+    const held = this.#pending.get(logId)?.entries.get(segmentBase)
+    const first = held?.[0]
+    if (held !== undefined && first !== undefined && first.offset <= offset) {
+      return held[lastWhere(held, (entry) => entry.offset <= offset)]
+    }
+    const row = this.#statements.floor.get(logId, segmentBase, offset) as EntryRow | undefined
+    return row && entryOfRow(row)
+  }
+
+  /**
+   * The last entry before which all timestamps of the segment are below a time, so that the first record at or after
+   * the time lies behind it. Prior maxima never fall, so offsets are halved; each step is one look-up.
+   */
+  floorOfTimestamp(logId: number, segment: Segment, timestamp: number): IndexEntry | undefined {
+    let found: IndexEntry | undefined
+    let low = segment.baseOffset
+    let high = segment.endOffset - 1
+    while (low <= high) {
+      const middle = Math.floor((low + high) / 2)
+      const entry = this.floorOfOffset(logId, segment.baseOffset, middle)
+      if (entry === undefined || entry.offset < low) {
+        low = middle + 1
+      } else if (entry.priorMaxTimestamp < timestamp) {
+        found = entry
+        low = middle + 1
+      } else {
+        high = entry.offset - 1
+      }
+    }
+    return found
+  }
+
+  /** Writes what is held back, in one transaction: entries, segments and producers together with the recovery point. */
+  flush(): void {
+    if (this.#pending.size === 0) return
+    this.#statements.writeAll(() => {
+      for (const pending of this.#pending.values()) this.#write(pending)
+    })
+    this.#pending.clear()
+    this.#pendingEntries = 0
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #write(pending: Pending): void {
+    const { logId, recoveryPoint } = pending
+    for (const [segmentBase, entries] of pending.entries) {
+      for (const entry of entries) {
+        this.#statements.addEntry.run(logId, segmentBase, entry.offset, entry.position, entry.priorMaxTimestamp)
+      }
+    }
+    for (const segment of pending.segments.values()) {
+      this.#statements.putSegment.run(
+        logId,
+        segment.baseOffset,
+        segment.sizeBytes,
+        segment.endOffset,
+        segment.maxTimestamp,
+        segment.firstTimestamp,
+      )
+    }
+    for (const entry of pending.producers.values()) {
+      this.#statements.putProducer.run(logId, entry.producerId, renderProducerEntry(entry))
+    }
+    if (recoveryPoint !== undefined) {
+      const { segmentBase, position, offset } = recoveryPoint
+      this.#statements.setRecoveryPoint.run(segmentBase, position, offset, logId)
+    }
+  }
+
+  #pendingOf(logId: number): Pending {
+    let pending = this.#pending.get(logId)
+    if (pending === undefined) {
+      pending = { logId, entries: new Map(), segments: new Map(), producers: new Map(), recoveryPoint: undefined }
+      this.#pending.set(logId, pending)
+    }
+    return pending
+  }
+
+  #forgetPending(logId: number): void {
+    const pending = this.#pending.get(logId)
+    if (pending === undefined) return
+    for (const entries of pending.entries.values()) this.#pendingEntries -= entries.length
+    this.#pending.delete(logId)
+  }
+}
+
+interface LogRow {
+  log_id: number
+  topic_id: string
+  partition: number
+  recovery_segment: number | null
+  recovery_position: number | null
+  recovery_offset: number | null
+}
+
+interface SegmentRow {
+  base_offset: number
+  size_bytes: number
+  end_offset: number
+  max_timestamp: number
+  first_timestamp: number
+}
+
+interface EntryRow {
+  offset: number
+  position: number
+  prior_max_timestamp: number
+}
+
+type Statements = ReturnType<typeof prepare>
+
+function prepare(db: Database.Database) {
+  const transaction = db.transaction((work: () => void) => work())
+  return {
+    writeAll: (work: () => void) => transaction(work),
+    findLog: db.prepare('SELECT * FROM logs WHERE topic_id = ? AND partition = ?'),
+    addLog: db.prepare('INSERT INTO logs (topic_id, partition) VALUES (?, ?)'),
+    setRecoveryPoint: db.prepare(
+      'UPDATE logs SET recovery_segment = ?, recovery_position = ?, recovery_offset = ? WHERE log_id = ?',
+    ),
+    segments: db.prepare('SELECT * FROM segments WHERE log_id = ? ORDER BY base_offset'),
+    putSegment: db.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?)'),
+    addEntry: db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)'),
+    floor: db.prepare(
+      'SELECT offset, position, prior_max_timestamp FROM entries' +
+        ' WHERE log_id = ? AND segment_base = ? AND offset <= ? ORDER BY offset DESC LIMIT 1',
+    ),
+    putProducer: db.prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?)'),
+    producers: db.prepare('SELECT producer_id, state FROM producers WHERE log_id = ?').safeIntegers(true),
+  }
+}
+
+function segmentOfRow(row: SegmentRow): Segment {
+  return {
+    baseOffset: row.base_offset,
+    sizeBytes: row.size_bytes,
+    endOffset: row.end_offset,
+    maxTimestamp: row.max_timestamp,
+    firstTimestamp: row.first_timestamp,
+  }
+}
+
+function entryOfRow(row: EntryRow): IndexEntry {
+  return { offset: row.offset, position: row.position, priorMaxTimestamp: row.prior_max_timestamp }
+}
+
+function recoveryPointOfRow(row: LogRow): RecoveryPoint | undefined {
+  if (row.recovery_segment === null || row.recovery_position === null || row.recovery_offset === null) return undefined
+  return { segmentBase: row.recovery_segment, position: row.recovery_position, offset: row.recovery_offset }
+}
+
+/** The last place of an ascending list where the condition still holds; it holds for the first. */
+function lastWhere(entries: readonly IndexEntry[], holds: (entry: IndexEntry) => boolean): number {
+  let low = 0
+  let high = entries.length - 1
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1
+    if (holds(entries[middle] as IndexEntry)) low = middle
+    else high = middle - 1
+  }
+  return low
+}

@@ -1,0 +1,209 @@
+// All partition logs of a data directory: one object a partition that was ever asked for, the open files and index.db
+// that they share, and the flush of the index. After a clean stop a partition is opened when it is first asked for, so
+// that ten thousand of them cost nothing; after a crash all that have files are opened, and mended, before the start is
+// done.
+
+import fs from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import type { Clock, Timer } from '../kernel/clock.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import { OPEN_SEGMENT_FILES_MAX, OPENING_PARTITIONS_MAX } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
+import { createIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
+import { openLogFiles } from './log-recovery.ts'
+import { OpenFiles } from './open-files.ts'
+import type { LogSettings } from './partition-log.ts'
+import { PartitionLog } from './partition-log.ts'
+import type { SegmentDisk } from './segment-file.ts'
+
+/** A partition as the catalog knows it. */
+export interface LogIdentity {
+  readonly topicId: string
+  readonly topicName: string
+  readonly partition: number
+}
+
+export interface LogManagerOptions {
+  readonly dataDir: string
+  readonly disk: SegmentDisk
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly telemetry: Telemetry
+  readonly producerExpirationMs: number
+  /** The start counter: this start's number. */
+  readonly leaderEpoch: number
+  /** What the catalog knows; asked when a log is made and for every group. */
+  readonly settings: (identity: LogIdentity) => LogSettings
+  readonly logStartOffset: (identity: LogIdentity) => number
+  readonly onSynced: (identity: LogIdentity, highWatermark: number, bytes: number) => void
+  /** index.db, when it is not the file in the data directory. */
+  readonly openIndex?: () => Database.Database
+}
+
+/** How long an index entry may be held back: what a crash has to scan again. */
+const INDEX_FLUSH_MS = 500
+
+export class LogManager {
+  readonly #options: LogManagerOptions
+  readonly #index: LogIndex
+  readonly #files: OpenFiles
+  readonly #logs = new Map<string, PartitionLog>()
+  readonly #cleanStop: boolean
+  #flushTimer: Timer | undefined
+
+  constructor(options: LogManagerOptions) {
+    this.#options = options
+    this.#files = new OpenFiles({ disk: options.disk, filesMax: OPEN_SEGMENT_FILES_MAX })
+    const db = options.openIndex?.() ?? openIndexDatabase(options.dataDir, options.logger)
+    this.#index = new LogIndex(db)
+    this.#cleanStop = this.#index.cleanStop() === options.leaderEpoch - 1
+  }
+
+  /** Opens what a crash may have torn. The caller names every partition that exists. */
+  async recover(identities: Iterable<LogIdentity>): Promise<void> {
+    if (this.#cleanStop) return
+    const directories = new Set(await this.#options.disk.list(this.topicsDirectory))
+    const opening: Promise<void>[] = []
+    for (const identity of identities) {
+      if (!directories.has(partitionDirectory(identity))) continue
+      opening.push(this.log(identity).open())
+      if (opening.length >= OPENING_PARTITIONS_MAX) await Promise.all(opening.splice(0))
+    }
+    await Promise.all(opening)
+  }
+
+  get topicsDirectory(): string {
+    return join(this.#options.dataDir, 'topics')
+  }
+
+  get cleanStop(): boolean {
+    return this.#cleanStop
+  }
+
+  log(identity: LogIdentity): PartitionLog {
+    const key = `${identity.topicId}-${identity.partition}`
+    let log = this.#logs.get(key)
+    if (log === undefined) {
+      log = this.#makeLog(identity)
+      this.#logs.set(key, log)
+    }
+    return log
+  }
+
+  #makeLog(identity: LogIdentity): PartitionLog {
+    const { disk, clock, logger, telemetry, settings, onSynced } = this.#options
+    const name = partitionDirectory(identity)
+    const directory = join(this.topicsDirectory, name)
+    const shared = { name, directory, topicId: identity.topicId, partition: identity.partition, disk, logger }
+    return new PartitionLog({
+      ...shared,
+      clock,
+      telemetry,
+      files: this.#files,
+      index: this.#index,
+      settings: () => settings(identity),
+      producerExpirationMs: this.#options.producerExpirationMs,
+      leaderEpoch: this.#options.leaderEpoch,
+      logStartOffset: this.#options.logStartOffset(identity),
+      recover: () =>
+        openLogFiles({
+          ...shared,
+          files: this.#files,
+          index: this.#index,
+          indexIntervalBytes: settings(identity).indexIntervalBytes,
+          nowMs: clock.now(),
+          cleanStop: this.#cleanStop,
+        }),
+      onSynced: (highWatermark, bytes) => {
+        this.#flushTimer ??= clock.after(INDEX_FLUSH_MS, () => this.flushIndex())
+        onSynced(identity, highWatermark, bytes)
+      },
+    })
+  }
+
+  /** Writes held-back index entries; a failure costs a longer scan after a crash, nothing else. */
+  flushIndex(): void {
+    this.#flushTimer?.cancel()
+    this.#flushTimer = undefined
+    try {
+      this.#index.flush()
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'index.db could not be written; it is tried again')
+      this.#flushTimer = this.#options.clock.after(INDEX_FLUSH_MS * 4, () => this.flushIndex())
+    }
+  }
+
+  /** Closes one partition's log and moves its folder out of the way of a topic of the same name. */
+  async retire(identity: LogIdentity): Promise<string | undefined> {
+    const key = `${identity.topicId}-${identity.partition}`
+    const log = this.#logs.get(key)
+    this.#logs.delete(key)
+    await log?.close()
+    const from = join(this.topicsDirectory, partitionDirectory(identity))
+    for (const segment of log?.segments ?? []) {
+      await this.#files.drop(join(from, `${String(segment.baseOffset).padStart(20, '0')}.log`))
+    }
+    this.#index.dropLog(identity.topicId, identity.partition)
+    const names = await this.#options.disk.list(from)
+    if (names.length === 0) return undefined
+    const to = join(this.topicsDirectory, `${identity.topicId}-${identity.partition}.deleted`)
+    await this.#options.disk.rename(from, to)
+    return to
+  }
+
+  async close(): Promise<void> {
+    const logs = [...this.#logs.values()]
+    await Promise.all(logs.map((log) => log.close()))
+    this.flushIndex()
+    this.#flushTimer?.cancel()
+    // a partition that failed must be looked at again at the next start
+    if (logs.every((log) => log.offline === undefined)) this.#index.markCleanStop(this.#options.leaderEpoch)
+    await this.#files.close()
+    this.#index.close()
+  }
+}
+
+export function partitionDirectory(identity: LogIdentity): string {
+  return `${identity.topicName}-${identity.partition}`
+}
+
+/** Opens index.db; one that is damaged is put aside and made anew, one of a newer version is refused. */
+export function openIndexDatabase(dataDir: string, logger: Logger): Database.Database {
+  const path = join(dataDir, 'index.db')
+  try {
+    return openIndexFile(path)
+  } catch (error) {
+    if (error instanceof TailraceError) throw error
+    const aside = `${path}.damaged`
+    logger.warn({ err: error, aside }, 'index.db is damaged: it is put aside and made anew from the segment files')
+    for (const suffix of ['', '-wal', '-shm']) {
+      if (fs.existsSync(path + suffix)) fs.renameSync(path + suffix, aside + suffix)
+    }
+    return openIndexFile(path)
+  }
+}
+
+function openIndexFile(path: string): Database.Database {
+  const db = new Database(path)
+  try {
+    db.pragma('journal_mode = WAL')
+    db.pragma('synchronous = NORMAL')
+    const version = db.pragma('user_version', { simple: true }) as number
+    if (version > INDEX_VERSION) throw newerVersion(path, version)
+    if (version === 0) createIndexSchema(db)
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+function newerVersion(path: string, version: number): TailraceError {
+  return new TailraceError(
+    'kafka_storage_error',
+    `${path} was written by a newer Tailrace (version ${version}, this one knows ${INDEX_VERSION}): ` +
+      'start that one, or delete index.db, which is then rebuilt from the segment files',
+  )
+}

@@ -1,0 +1,328 @@
+// Opens a partition's files. After a clean stop index.db is believed; after a crash the files from the recovery point on
+// are scanned batch by batch, index.db is made to follow them, and a torn batch at the very end is cut off and kept
+// aside. What must hold: nothing that was ever synced is cut. A bad batch with good ones after it is no torn end, unless
+// the power went while one group was being written: then sectors of that group are missing, and read as zeros.
+
+import { basename, join } from 'node:path'
+import { TailraceError } from '../kernel/errors.ts'
+import { GROUP_BYTES_MAX } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
+import { scanBatches } from '../record/batch-reader.ts'
+import type { BatchHeader } from '../record/record-batch.ts'
+import {
+  BATCH_HEADER_BYTES,
+  batchBaseOffsetAt,
+  batchMagicAt,
+  batchSizeAt,
+  LOG_OVERHEAD_BYTES,
+  MAGIC,
+} from '../record/record-batch.ts'
+import type { IndexedLog, LogIndex } from './log-index.ts'
+import { NO_LOG } from './log-index.ts'
+import type { Segment } from './log-segment.ts'
+import { emptySegment, parseNumberedName, segmentPath, snapshotPath } from './log-segment.ts'
+import type { OpenFiles } from './open-files.ts'
+import type { ProducerEntry } from './producer-state.ts'
+import { parseSnapshot, withBatch } from './producer-state.ts'
+import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+
+export interface OpenedLog {
+  readonly logId: number
+  readonly segments: Segment[]
+  readonly producers: Map<bigint, ProducerEntry>
+}
+
+export interface RecoveryOptions {
+  readonly name: string
+  readonly directory: string
+  readonly topicId: string
+  readonly partition: number
+  readonly disk: SegmentDisk
+  readonly files: OpenFiles
+  readonly index: LogIndex
+  readonly logger: Logger
+  readonly indexIntervalBytes: number
+  readonly nowMs: number
+  /** The last stop was clean and index.db has seen it. */
+  readonly cleanStop: boolean
+}
+
+const SCAN_BYTES = 1024 * 1024
+const SECTOR_BYTES = 512
+
+export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog> {
+  const indexed = options.index.findLog(options.topicId, options.partition)
+  if (options.cleanStop && indexed.recoveryPoint !== undefined) return trustIndex(options, indexed)
+  const names = await options.disk.list(options.directory)
+  const bases = names.flatMap((name) => {
+    const parsed = parseNumberedName(name)
+    return parsed?.kind === 'log' ? [parsed.offset] : []
+  })
+  bases.sort((a, b) => a - b)
+  if (bases.length === 0 && indexed.logId === NO_LOG) return { logId: NO_LOG, segments: [], producers: new Map() }
+  const logId = indexed.logId === NO_LOG ? options.index.addLog(options.topicId, options.partition) : indexed.logId
+  const known = consistentPart(indexed, bases)
+  if (known === undefined) options.index.resetLog(logId)
+  else options.index.truncateLog(logId, known.point.segmentBase, known.point.offset)
+  return new Recovery(options, logId, names, bases, known).run()
+}
+
+function trustIndex(options: RecoveryOptions, indexed: IndexedLog): OpenedLog {
+  const producers = new Map<bigint, ProducerEntry>()
+  for (const entry of options.index.producers(indexed.logId)) producers.set(entry.producerId, entry)
+  return { logId: indexed.logId, segments: indexed.segments, producers }
+}
+
+interface KnownPart {
+  readonly segments: Segment[]
+  readonly point: { readonly segmentBase: number; readonly position: number; readonly offset: number }
+}
+
+/** What of index.db may be believed beside these files; undefined: nothing, scan from the first byte. */
+function consistentPart(indexed: IndexedLog, bases: readonly number[]): KnownPart | undefined {
+  const point = indexed.recoveryPoint
+  if (point === undefined || !bases.includes(point.segmentBase)) return undefined
+  const segments = indexed.segments.filter((segment) => segment.baseOffset <= point.segmentBase)
+  const rows = new Set(segments.map((segment) => segment.baseOffset))
+  const files = bases.filter((base) => base <= point.segmentBase)
+  if (!files.every((base) => rows.has(base))) return undefined
+  // a segment whose file is gone left by retention: its row had not followed yet
+  return { segments: segments.filter((segment) => files.includes(segment.baseOffset)), point }
+}
+
+class Recovery {
+  readonly #options: RecoveryOptions
+  readonly #logId: number
+  readonly #names: readonly string[]
+  readonly #bases: readonly number[]
+  readonly #known: KnownPart | undefined
+  readonly #segments: Segment[] = []
+  readonly #producers = new Map<bigint, ProducerEntry>()
+  readonly #touchedProducers = new Set<bigint>()
+
+  constructor(
+    options: RecoveryOptions,
+    logId: number,
+    names: readonly string[],
+    bases: readonly number[],
+    known: KnownPart | undefined,
+  ) {
+    this.#options = options
+    this.#logId = logId
+    this.#names = names
+    this.#bases = bases
+    this.#known = known
+  }
+
+  async run(): Promise<OpenedLog> {
+    await this.#loadProducers()
+    const point = this.#known?.point
+    for (const base of this.#bases) {
+      const known = this.#known?.segments.find((segment) => segment.baseOffset === base)
+      if (known !== undefined && point !== undefined && base < point.segmentBase) this.#segments.push(known)
+      else await this.#scanSegment(base, known)
+    }
+    this.#noteProducers()
+    this.#options.index.flush()
+    return { logId: this.#logId, segments: this.#segments, producers: this.#producers }
+  }
+
+  /** From index.db as of the recovery point; without it from the newest snapshot that is not newer than the first segment. */
+  async #loadProducers(): Promise<void> {
+    const entries = this.#known === undefined ? await this.#snapshot() : this.#options.index.producers(this.#logId)
+    for (const entry of entries) this.#producers.set(entry.producerId, entry)
+  }
+
+  async #snapshot(): Promise<ProducerEntry[]> {
+    const first = this.#bases[0] ?? 0
+    const offsets = this.#names.flatMap((name) => {
+      const parsed = parseNumberedName(name)
+      return parsed?.kind === 'snapshot' && parsed.offset <= first ? [parsed.offset] : []
+    })
+    for (const offset of offsets.sort((a, b) => b - a)) {
+      const bytes = await this.#options.disk.readFile(snapshotPath(this.#options.directory, offset))
+      const entries = bytes && parseSnapshot(bytes)
+      if (entries !== undefined) return entries
+    }
+    return []
+  }
+
+  async #scanSegment(base: number, known: Segment | undefined): Promise<void> {
+    const previous = this.#segments.at(-1)
+    if (previous !== undefined && base < previous.endOffset) {
+      throw new TailraceError(
+        'corrupt_message',
+        `segment ${base} begins before the one in front of it ends (${previous.endOffset})`,
+      )
+    }
+    const path = segmentPath(this.#options.directory, base)
+    await this.#options.files.use(path, false, async (file) => {
+      const segment = known ?? emptySegment(base)
+      const fileBytes = await file.size()
+      if (fileBytes < segment.sizeBytes) {
+        throw new TailraceError(
+          'corrupt_message',
+          `${path} has ${fileBytes} bytes, but ${segment.sizeBytes} were synced: the file was cut from outside`,
+        )
+      }
+      await this.#scanFile(file, path, segment, fileBytes)
+      // what was written but not synced before the crash becomes visible now: so it must be durable first
+      await file.sync()
+      this.#segments.push(segment)
+      this.#options.index.noteSegment(this.#logId, segment, {
+        segmentBase: base,
+        position: segment.sizeBytes,
+        offset: segment.endOffset,
+      })
+    })
+  }
+
+  async #scanFile(file: SegmentFile, path: string, segment: Segment, fileBytes: number): Promise<void> {
+    let sinceEntry = 0
+    let wanted = SCAN_BYTES
+    while (segment.sizeBytes < fileBytes) {
+      const bytes = await readAt(file, segment.sizeBytes, Math.min(wanted, fileBytes - segment.sizeBytes))
+      const scan = scanBatches(bytes)
+      let bad = scan.stop === 'corrupt' ? scan.reason : undefined
+      let taken = 0
+      for (const { header } of scan.batches) {
+        if (header.baseOffset < segment.endOffset) {
+          bad = `base offset ${header.baseOffset} where ${segment.endOffset} or more was due`
+          break
+        }
+        if (sinceEntry >= this.#options.indexIntervalBytes) {
+          this.#addEntry(segment, header)
+          sinceEntry = 0
+        }
+        this.#grow(segment, header)
+        sinceEntry += header.sizeBytes
+        taken += header.sizeBytes
+      }
+      const cut = bad === undefined && scan.stop === 'cut' && taken === 0
+      wanted = SCAN_BYTES
+      if (cut) {
+        const needed = bytes.length >= BATCH_HEADER_BYTES ? batchSizeAt(bytes, 0) : BATCH_HEADER_BYTES
+        if (needed <= fileBytes - segment.sizeBytes && needed > bytes.length) wanted = needed
+        else bad = scan.reason
+      }
+      if (bad !== undefined) return this.#endAt(file, path, segment, fileBytes, bad)
+    }
+  }
+
+  #addEntry(segment: Segment, header: BatchHeader): void {
+    this.#options.index.addEntry(this.#logId, segment.baseOffset, {
+      offset: header.baseOffset,
+      position: segment.sizeBytes,
+      priorMaxTimestamp: segment.maxTimestamp,
+    })
+  }
+
+  #grow(segment: Segment, header: BatchHeader): void {
+    if (segment.sizeBytes === 0) segment.firstTimestamp = header.maxTimestamp
+    segment.sizeBytes += header.sizeBytes
+    segment.maxTimestamp = Math.max(segment.maxTimestamp, header.maxTimestamp)
+    segment.endOffset = header.baseOffset + header.lastOffsetDelta + 1
+    if (header.producerId < 0n) return
+    const before = this.#producers.get(header.producerId)
+    this.#producers.set(header.producerId, withBatch(before, header, this.#options.nowMs))
+    this.#touchedProducers.add(header.producerId)
+  }
+
+  /** The bytes from the segment's end on are no batch: a torn end is cut and kept aside, anything else is corruption. */
+  async #endAt(file: SegmentFile, path: string, segment: Segment, fileBytes: number, reason: string): Promise<void> {
+    const position = segment.sizeBytes
+    const rest = await this.#judgeEnd(file, path, segment, fileBytes, reason)
+    const aside = join(this.#options.directory, `${basename(path)}.torn-${position}-${this.#options.nowMs}`)
+    if (rest.some((byte) => byte !== 0)) await this.#options.disk.writeFileDurably(aside, rest)
+    await file.truncate(position)
+    await file.sync()
+    this.#options.logger.warn(
+      {
+        partition: this.#options.name,
+        file: path,
+        position,
+        bytes: fileBytes - position,
+        offset: segment.endOffset,
+        aside,
+      },
+      `cut a torn batch (${reason}) off the end of ${this.#options.name}: its next offset is ${segment.endOffset}`,
+    )
+  }
+
+  /** Gives the bytes to cut off, or throws corrupt_message. */
+  async #judgeEnd(
+    file: SegmentFile,
+    path: string,
+    segment: Segment,
+    fileBytes: number,
+    reason: string,
+  ): Promise<Buffer> {
+    const position = segment.sizeBytes
+    const corrupt = (what: string) =>
+      new TailraceError(
+        'corrupt_message',
+        `bad batch in ${path} at position ${position}, offset ${segment.endOffset} (${reason}), and ${what}: ` +
+          'it is no torn end of the log and is not cut',
+        { file: path, position, offset: segment.endOffset },
+      )
+    if (await this.#laterSegmentHasBytes(segment.baseOffset)) throw corrupt('later segments follow')
+    if (fileBytes - position > GROUP_BYTES_MAX * 2) throw corrupt(`${fileBytes - position} bytes follow`)
+    const rest = await readAt(file, position, fileBytes - position)
+    const next = findValidBatch(rest, segment.endOffset)
+    if (next !== undefined && !hasZeroSector(rest, position, next)) {
+      throw corrupt(`a good batch follows at position ${position + next}`)
+    }
+    return rest
+  }
+
+  async #laterSegmentHasBytes(base: number): Promise<boolean> {
+    for (const later of this.#bases.filter((one) => one > base)) {
+      const path = segmentPath(this.#options.directory, later)
+      if ((await this.#options.files.use(path, false, (file) => file.size())) > 0) return true
+    }
+    return false
+  }
+
+  #noteProducers(): void {
+    for (const producerId of this.#touchedProducers) {
+      this.#options.index.noteProducer(this.#logId, this.#producers.get(producerId) as ProducerEntry)
+    }
+    if (this.#known !== undefined) return
+    for (const entry of this.#producers.values()) this.#options.index.noteProducer(this.#logId, entry)
+  }
+}
+
+/** Where in some bytes the first good batch with a fitting offset begins, past the first byte. */
+function findValidBatch(bytes: Buffer, minOffset: number): number | undefined {
+  for (let at = 1; at + BATCH_HEADER_BYTES <= bytes.length; at++) {
+    if (batchMagicAt(bytes, at) !== MAGIC) continue
+    const sizeBytes = batchSizeAt(bytes, at)
+    if (sizeBytes < BATCH_HEADER_BYTES || at + sizeBytes > bytes.length) continue
+    const baseOffset = batchBaseOffsetAt(bytes, at)
+    if (baseOffset < minOffset || baseOffset > minOffset + 0x7fff_ffff) continue
+    if (scanBatches(bytes, at, at + sizeBytes).stop === 'end') return at
+  }
+  return undefined
+}
+
+/**
+ * Whether a sector of the file was never written: all zeros between a bad batch's first byte and the next good batch. Of
+ * the first sector only the part that belongs to the batch counts, and only if it is long enough to show that: a batch
+ * begins with an offset, which may be zeros, and a length, which may not.
+ */
+function hasZeroSector(rest: Buffer, position: number, end: number): boolean {
+  let start = 0
+  while (start < end) {
+    const next = start + SECTOR_BYTES - ((position + start) % SECTOR_BYTES)
+    const sector = rest.subarray(start, Math.min(next, end))
+    if (next <= end && sector.length >= LOG_OVERHEAD_BYTES && sector.every((byte) => byte === 0)) return true
+    start = next
+  }
+  return false
+}
+
+async function readAt(file: SegmentFile, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(length)
+  const bytes = await file.read(buffer, position)
+  return bytes === length ? buffer : buffer.subarray(0, bytes)
+}

@@ -1,0 +1,189 @@
+// A7: the port through which everything in a data directory's `topics` folder reaches a disk, and its implementation on
+// a real one. The second implementation (test/support/power-cut-disk.ts) forgets what was not synced. What must hold:
+// bytes are durable only after sync(); a new name, a rename or a removal only after syncDirectory() of its folder.
+
+import fs from 'node:fs'
+import { dirname } from 'node:path'
+
+export interface SegmentFile {
+  /** Writes all bytes at a position, or fails; a failed write may have written a part. */
+  write(buffers: readonly Buffer[], position: number): Promise<void>
+  /** fdatasync: bytes and length. */
+  sync(): Promise<void>
+  /** Fills the buffer from a position as far as the file goes; answers the bytes read. */
+  read(buffer: Buffer, position: number): Promise<number>
+  truncate(sizeBytes: number): Promise<void>
+  size(): Promise<number>
+  close(): Promise<void>
+}
+
+export interface SegmentDisk {
+  /** Opens for reading and writing; a missing file is made when create is set, else it is an error. */
+  open(path: string, create: boolean): Promise<SegmentFile>
+  /** Names in a folder; an absent folder has none. */
+  list(directory: string): Promise<string[]>
+  /** undefined when there is no such file. */
+  readFile(path: string): Promise<Buffer | undefined>
+  /** A small file, whole or not at all: written aside, synced, renamed, its folder synced. */
+  writeFileDurably(path: string, bytes: Buffer): Promise<void>
+  /** Makes a folder durable, together with its name in the parent. */
+  makeDirectory(path: string): Promise<void>
+  syncDirectory(path: string): Promise<void>
+  rename(from: string, to: string): Promise<void>
+  /** A file, or a folder with all that is in it; absent is fine. */
+  remove(path: string): Promise<void>
+}
+
+/** At most this many buffers go into one writev (IOV_MAX is 1,024 on Linux). */
+const BUFFERS_PER_WRITE_MAX = 1_000
+
+class DiskFile implements SegmentFile {
+  readonly #descriptor: number
+  #closed = false
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  async write(buffers: readonly Buffer[], position: number): Promise<void> {
+    let at = position
+    for (let first = 0; first < buffers.length; first += BUFFERS_PER_WRITE_MAX) {
+      at += await this.#writeAll(buffers.slice(first, first + BUFFERS_PER_WRITE_MAX), at)
+    }
+  }
+
+  async #writeAll(buffers: Buffer[], position: number): Promise<number> {
+    let total = 0
+    for (const buffer of buffers) total += buffer.length
+    let written = await this.#writev(buffers, position)
+    if (written < total) {
+      const rest = Buffer.concat(buffers)
+      while (written < total) written += await this.#writev([rest.subarray(written)], position + written)
+    }
+    return total
+  }
+
+  #writev(buffers: Buffer[], position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const done = (error: Error | null, bytes: number) => {
+        if (error) reject(error)
+        else if (bytes === 0) reject(new Error('the disk took no bytes'))
+        else resolve(bytes)
+      }
+      const only = buffers[0]
+      if (buffers.length === 1 && only !== undefined) fs.write(this.#descriptor, only, 0, only.length, position, done)
+      else fs.writev(this.#descriptor, buffers, position, done)
+    })
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fdatasync(this.#descriptor, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+
+  async read(buffer: Buffer, position: number): Promise<number> {
+    let filled = 0
+    while (filled < buffer.length) {
+      const bytes = await this.#readOnce(buffer, filled, position + filled)
+      if (bytes === 0) break
+      filled += bytes
+    }
+    return filled
+  }
+
+  #readOnce(buffer: Buffer, offset: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.read(this.#descriptor, buffer, offset, buffer.length - offset, position, (error, bytes) =>
+        error ? reject(error) : resolve(bytes),
+      )
+    })
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.ftruncate(this.#descriptor, sizeBytes, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+
+  size(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.fstat(this.#descriptor, (error, stats) => (error ? reject(error) : resolve(stats.size)))
+    })
+  }
+
+  close(): Promise<void> {
+    if (this.#closed) return Promise.resolve()
+    this.#closed = true
+    return new Promise((resolve, reject) => {
+      fs.close(this.#descriptor, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+}
+
+function open(path: string, flags: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.open(path, flags, 0o640, (error, descriptor) => (error ? reject(error) : resolve(descriptor)))
+  })
+}
+
+function isAbsent(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT'
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await fs.promises.open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+export const realDisk: SegmentDisk = {
+  async open(path, create) {
+    return new DiskFile(await open(path, fs.constants.O_RDWR | (create ? fs.constants.O_CREAT : 0)))
+  },
+
+  async list(directory) {
+    try {
+      return await fs.promises.readdir(directory)
+    } catch (error) {
+      if (isAbsent(error)) return []
+      throw error
+    }
+  },
+
+  async readFile(path) {
+    try {
+      return await fs.promises.readFile(path)
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw error
+    }
+  },
+
+  async writeFileDurably(path, bytes) {
+    const aside = `${path}.new`
+    const handle = await fs.promises.open(aside, 'w', 0o640)
+    try {
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await fs.promises.rename(aside, path)
+    await syncDirectory(dirname(path))
+  },
+
+  async makeDirectory(path) {
+    await fs.promises.mkdir(path, { recursive: true, mode: 0o750 })
+    await syncDirectory(dirname(path))
+  },
+
+  syncDirectory,
+
+  rename: (from, to) => fs.promises.rename(from, to),
+
+  remove: (path) => fs.promises.rm(path, { recursive: true, force: true }),
+}
