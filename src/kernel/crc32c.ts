@@ -53,10 +53,6 @@ function updateByWords(words: Int32Array, seed: number): number {
     const c = words[at + 2] as number
     const d = words[at + 3] as number
     crc =
-      (TABLES[3840 + (a & 0xff)] as number) ^
-      (TABLES[3584 + ((a >>> 8) & 0xff)] as number) ^
-      (TABLES[3328 + ((a >>> 16) & 0xff)] as number) ^
-      (TABLES[3072 + (a >>> 24)] as number) ^
       (TABLES[2816 + (b & 0xff)] as number) ^
       (TABLES[2560 + ((b >>> 8) & 0xff)] as number) ^
       (TABLES[2304 + ((b >>> 16) & 0xff)] as number) ^
@@ -68,7 +64,11 @@ function updateByWords(words: Int32Array, seed: number): number {
       (TABLES[768 + (d & 0xff)] as number) ^
       (TABLES[512 + ((d >>> 8) & 0xff)] as number) ^
       (TABLES[256 + ((d >>> 16) & 0xff)] as number) ^
-      (TABLES[d >>> 24] as number)
+      (TABLES[d >>> 24] as number) ^
+      (TABLES[3840 + (a & 0xff)] as number) ^
+      (TABLES[3584 + ((a >>> 8) & 0xff)] as number) ^
+      (TABLES[3328 + ((a >>> 16) & 0xff)] as number) ^
+      (TABLES[3072 + (a >>> 24)] as number)
   }
   return crc
 }
@@ -84,10 +84,6 @@ function updateByBytes(bytes: Uint8Array, start: number, end: number, seed: numb
         ((bytes[at + 2] as number) << 16) |
         ((bytes[at + 3] as number) << 24))
     crc =
-      (TABLES[3840 + (a & 0xff)] as number) ^
-      (TABLES[3584 + ((a >>> 8) & 0xff)] as number) ^
-      (TABLES[3328 + ((a >>> 16) & 0xff)] as number) ^
-      (TABLES[3072 + (a >>> 24)] as number) ^
       (TABLES[2816 + (bytes[at + 4] as number)] as number) ^
       (TABLES[2560 + (bytes[at + 5] as number)] as number) ^
       (TABLES[2304 + (bytes[at + 6] as number)] as number) ^
@@ -99,7 +95,11 @@ function updateByBytes(bytes: Uint8Array, start: number, end: number, seed: numb
       (TABLES[768 + (bytes[at + 12] as number)] as number) ^
       (TABLES[512 + (bytes[at + 13] as number)] as number) ^
       (TABLES[256 + (bytes[at + 14] as number)] as number) ^
-      (TABLES[bytes[at + 15] as number] as number)
+      (TABLES[bytes[at + 15] as number] as number) ^
+      (TABLES[3840 + (a & 0xff)] as number) ^
+      (TABLES[3584 + ((a >>> 8) & 0xff)] as number) ^
+      (TABLES[3328 + ((a >>> 16) & 0xff)] as number) ^
+      (TABLES[3072 + (a >>> 24)] as number)
   }
   return crc
 }

@@ -196,7 +196,6 @@ export class RecordReader {
       if (this.#position !== this.#end) throw this.#corrupt('bytes follow its last record')
       return false
     }
-    const { bytes } = this
     this.recordStart = this.#position
     const bodyBytes = this.#readVarint()
     const recordEnd = this.#position + bodyBytes
@@ -231,9 +230,12 @@ export class RecordReader {
     this.#position = recordEnd
     this.#offsetDelta = offsetDelta
     this.offset = this.#baseOffset + offsetDelta
-    if (this.timestampType === 'CreateTime') this.timestamp = this.#baseTimestamp + timestampDelta
+    if (this.timestampType === 'CreateTime') {
+      this.timestamp = this.#baseTimestamp + timestampDelta
+      if (!Number.isSafeInteger(this.timestamp)) throw this.#corrupt('a timestamp is out of range')
+    }
     this.#recordsLeft--
-    return bytes.length >= recordEnd
+    return true
   }
 
   /** The present record's, in order, duplicates too. Values are ranges of the batch's bytes, not copies. */

@@ -39,6 +39,8 @@ const TRANSACTIONAL_FLAG = 0x10
 const CONTROL_FLAG = 0x20
 const DELETE_HORIZON_FLAG = 0x40
 const TWO_TO_32 = 0x1_0000_0000
+/** Kept, because `-1n` in a function makes a new bigint at every call. */
+const NO_PRODUCER_ID = -1n
 
 export type TimestampType = 'CreateTime' | 'LogAppendTime'
 
@@ -185,7 +187,7 @@ export function sealBatch(records: readonly RecordParts[], options: SealOptions)
     lastOffsetDelta: records.length - 1,
     baseTimestamp,
     maxTimestamp: maxTimestampOf(records),
-    producerId: options.producerId ?? -1n,
+    producerId: options.producerId ?? NO_PRODUCER_ID,
     producerEpoch: options.producerEpoch ?? -1,
     baseSequence: options.baseSequence ?? -1,
     recordCount: records.length,
@@ -222,9 +224,8 @@ export function stampLogAppendTime(batch: SealedBatch, timestamp: number): void 
   const { bytes, header } = batch
   if (header.attributes & LOG_APPEND_TIME_FLAG && header.maxTimestamp === timestamp) return
   header.attributes |= LOG_APPEND_TIME_FLAG
+  bytes[ATTRIBUTES_AT + 1] = header.attributes
   stampMaxTimestamp(batch, timestamp)
-  bytes[22] = header.attributes & 0xff
-  header.crc = writeCrc(bytes)
 }
 
 /** Puts another max timestamp into the batch and makes the checksum right again. */
@@ -381,12 +382,12 @@ function readProducerId(bytes: Buffer, position: number): bigint {
   const high = readInt32(bytes, position)
   const low = readInt32(bytes, position + 4)
   // Nearly every batch has none, and making a bigint costs more than the rest of the header.
-  if (high === -1 && low === -1) return -1n
+  if (high === -1 && low === -1) return NO_PRODUCER_ID
   return (BigInt(high) << 32n) | BigInt(low >>> 0)
 }
 
 function writeProducerId(bytes: Buffer, position: number, producerId: bigint): void {
-  if (producerId === -1n) {
+  if (producerId === NO_PRODUCER_ID) {
     writeInt32(bytes, position, -1)
     writeInt32(bytes, position + 4, -1)
   } else bytes.writeBigInt64BE(producerId, position)

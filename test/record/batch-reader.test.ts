@@ -239,6 +239,20 @@ test('reads a varlong of every length', () => {
   }
 })
 
+test('refuses timestamps that JavaScript cannot tell apart', () => {
+  const varlongMax = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]
+  assert.equal(
+    refusalOf(() => readAll(batchOf([32, 0, ...varlongMax, 0, 1, 2, 65, 0]))),
+    'corrupt_message',
+  )
+  const farBase = batchOf([14, 0, 0, 0, 1, 2, 65, 0])
+  farBase.writeBigInt64BE(2n ** 60n, 27)
+  assert.equal(
+    refusalOf(() => readAll(withRightCrc(farBase))),
+    'corrupt_message',
+  )
+})
+
 test('is closed after a failed open', () => {
   const reader = new RecordReader()
   reader.open(sealed('none'), 0)
