@@ -61,7 +61,7 @@ export function pathInteger(
   return parseInteger(name, pathText(request, name), range)
 }
 
-function parseInteger(
+export function parseInteger(
   name: string,
   text: string,
   { min, max }: { readonly min: number; readonly max: number },

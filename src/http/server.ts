@@ -10,6 +10,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import type { ConsumeService } from '../service/consume.ts'
 import type { ProduceService } from '../service/produce.ts'
 import type { TopicService } from '../service/topics.ts'
 import { healthRoutes } from './health.ts'
@@ -22,8 +23,13 @@ import { RequestBodies } from './request-body.ts'
 import { requestIds } from './request-caller.ts'
 import { failureHandler, failureOf } from './request-failure.ts'
 import { clusterRoutes } from './v1/cluster.ts'
+import { deleteRecordsRoutes } from './v1/delete-records.ts'
+import { exportRoutes } from './v1/export.ts'
 import { importRoutes } from './v1/import.ts'
+import { offsetRoutes } from './v1/offsets.ts'
 import { produceRoutes } from './v1/produce.ts'
+import { recordRoutes } from './v1/record.ts'
+import { readRoutes } from './v1/records.ts'
 import { topicRoutes } from './v1/topics.ts'
 
 /** The use cases that the routes call; the engine itself only for health, metrics and the cluster's description. */
@@ -31,6 +37,7 @@ export interface Services {
   readonly engine: Engine
   readonly topics: TopicService
   readonly produce: ProduceService
+  readonly consume: ConsumeService
 }
 
 export interface ServerParts {
@@ -54,7 +61,17 @@ interface Dialect {
 const V1: Dialect = {
   prefix: '/v1',
   renderFailure: renderProblem,
-  routes: [topicRoutes, produceRoutes, importRoutes, clusterRoutes],
+  routes: [
+    topicRoutes,
+    produceRoutes,
+    readRoutes,
+    recordRoutes,
+    offsetRoutes,
+    deleteRecordsRoutes,
+    importRoutes,
+    exportRoutes,
+    clusterRoutes,
+  ],
 }
 
 /** Health and metrics; failures outside of every dialect's paths are worded as here. */

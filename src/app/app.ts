@@ -1,0 +1,145 @@
+// The composition root, the only place that constructs across floors: configuration in, a listening server out. What is
+// opened here is closed here, in the reverse order, by one close() that may be called twice.
+
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import type { Engine } from '../engine/engine.ts'
+import type { TopicConfigDefaults } from '../engine/topic-config.ts'
+import { topicConfigDefaults } from '../engine/topic-config.ts'
+import { buildServer } from '../http/server.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { systemClock } from '../kernel/clock.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import type { Logger } from '../kernel/logger.ts'
+import { Telemetry } from '../kernel/telemetry.ts'
+import { openLocalEngine } from '../local-engine/local-engine.ts'
+import { createConsumeService } from '../service/consume.ts'
+import type { ProduceService } from '../service/produce.ts'
+import { createProduceService } from '../service/produce.ts'
+import { createTopicService } from '../service/topics.ts'
+import type { ServerConfig } from './config.ts'
+import { diskCheck } from './disk-check.ts'
+
+export interface App {
+  /** Where it listens, as a client on this machine reaches it. */
+  readonly url: string
+  /** Finishes what is under way, within the configured grace, and lets go of everything. */
+  close(): Promise<void>
+}
+
+/** What may be brought in place of the real things. */
+export interface AppParts {
+  readonly clock?: Clock
+  readonly logger?: Logger
+}
+
+/** One process, one node. */
+const NODE_ID = 1
+
+export async function openApp(config: ServerConfig, parts: AppParts = {}): Promise<App> {
+  const clock = parts.clock ?? systemClock
+  const logger = parts.logger ?? openLogger(config)
+  const telemetry = new Telemetry()
+  const topicDefaults = topicConfigDefaults(config.broker)
+  // Its port is known when it listens, if the configuration leaves that to the system.
+  const node = {
+    id: NODE_ID,
+    host: config.advertised?.host ?? config.host,
+    port: config.advertised?.port ?? config.port,
+  }
+  if (config.ignored.length > 0) logger.warn({ options: config.ignored }, 'these options of Kafka mean nothing here')
+
+  const engine = await openLocalEngine({
+    dataDir: config.dataDir,
+    clock,
+    logger,
+    telemetry,
+    topicDefaults,
+    numPartitions: config.numPartitions,
+    producerExpirationMs: config.producerIdExpirationMs,
+    node,
+  })
+  try {
+    const topics = createTopicService({ engine, options: topicOptions(config, topicDefaults) })
+    const produce = createProduceService({ engine, topics, clock, telemetry })
+    const consume = createConsumeService({ engine, clock, telemetry })
+    const server = buildServer({
+      services: { engine, topics, produce, consume },
+      options: config,
+      clock,
+      logger,
+      telemetry,
+      healthChecks: [diskCheck(config.dataDir)],
+    })
+    await listen(server, config)
+    const { port } = server.server.address() as AddressInfo
+    if (config.advertised === undefined) node.port = port
+    const url = `http://${hostInUrl(config.host)}:${port}`
+    logger.info({ url, dataDir: config.dataDir }, `Tailrace listens on ${url}`)
+    return { url, close: closeOnce([server, produce, engine], logger) }
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+}
+
+function openLogger({ logLevel }: ServerConfig): Logger {
+  // To stderr: stdout is for what a command was asked for. In one go: a line before a crash must not be lost.
+  return pino({ level: logLevel }, pino.destination({ dest: 2, sync: true }))
+}
+
+function topicOptions(config: ServerConfig, defaults: TopicConfigDefaults) {
+  return {
+    autoCreateTopics: config.autoCreateTopics,
+    deleteTopics: config.deleteTopicEnabled,
+    allowInternalTopics: config.internalTopicsWritable,
+    defaultPartitionCount: config.numPartitions,
+    topicConfigDefaults: defaults,
+  }
+}
+
+async function listen(
+  server: { listen(at: { host: string; port: number }): Promise<string> },
+  { host, port }: ServerConfig,
+): Promise<void> {
+  try {
+    await server.listen({ host, port })
+  } catch (error) {
+    throw cannotListen(host, port, error)
+  }
+}
+
+function cannotListen(host: string, port: number, cause: unknown): TailraceError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const detail = `cannot listen on ${host}:${port} (${reason}); choose another address with --host and --port`
+  return new TailraceError('invalid_config', detail, { host, port }, { cause })
+}
+
+function hostInUrl(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+/** One after the other, the first given first; a failure to close one does not keep the others open. */
+function closeOnce(
+  [server, produce, engine]: [{ close(): PromiseLike<unknown> }, ProduceService, Engine],
+  logger: Logger,
+): () => Promise<void> {
+  let closing: Promise<void> | undefined
+  const closeAll = async (): Promise<void> => {
+    const failures: unknown[] = []
+    for (const part of [server, produce, engine]) {
+      try {
+        await part.close()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'closing failed')
+    logger.info({}, 'Tailrace has stopped')
+  }
+  return () => {
+    closing ??= closeAll()
+    return closing
+  }
+}
