@@ -1,0 +1,396 @@
+// The gate of each partition: while an append is in flight, what arrives waits and goes together as one batch with the
+// next (Kafka's accumulator with linger.ms 0); with none in flight a request goes at once. Path A3, between the checks of
+// produce.ts and engine.append.
+//
+// A partition has two lanes, each with at most one group in flight: 'all' requests wait for their group's sync,
+// 'leader' and 'none' requests only for its write, so neither holds up the other and both gather. Before an 'all' group
+// leaves, what waits in the fast lane leaves: whoever was answered early is stored before what it sent next.
+//
+// Always: the records of one request and partition stay together in one batch; no batch of several requests is over
+// GATHERED_BATCH_BYTES_MAX or the topic's max.message.bytes; a request never fails for what its neighbour sent; what
+// waits is bounded; a partition with nothing under way has no gate. Everything runs on the event loop's one thread.
+// A request costs one promise and one part for each partition: nothing is made for a record.
+
+import type { Acks, BatchAppended, Engine, Topic } from '../engine/engine.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import { GATE_WAITING_BYTES_MAX, GATHERED_BATCH_BYTES_MAX, PRODUCE_WAITING_BYTES_MAX } from '../kernel/limits.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
+import type { RecordParts } from '../record/record.ts'
+import type { SealedBatch, SealOptions } from '../record/record-batch.ts'
+import { BATCH_HEADER_BYTES, sealBatch } from '../record/record-batch.ts'
+
+/** Whoever waits for its parts: told once for each. */
+export interface PartOwner {
+  partSettled(part: ProducePart): void
+}
+
+/** What one request stores in one partition, and what became of it. */
+export class ProducePart {
+  readonly owner: PartOwner
+  readonly partition: number
+  readonly records: readonly RecordParts[]
+  /** What they take as a batch of their own, at most; exactly, once `sealed`. */
+  sizeBytes: number
+  /** Made early where the bound alone did not show that the batch fits; it is never joined with others then. */
+  sealed: SealedBatch | undefined = undefined
+  /** The first record's; -1: not stored, or not known. The others follow without a gap. */
+  baseOffset = -1
+  /** -1: the records keep their own. */
+  logAppendTimeMs = -1
+  duplicate = false
+  error: TailraceError | undefined = undefined
+
+  constructor(owner: PartOwner, partition: number, records: readonly RecordParts[], sizeBytes: number) {
+    this.owner = owner
+    this.partition = partition
+    this.records = records
+    this.sizeBytes = sizeBytes
+  }
+}
+
+/** What a named producer's batch carries. */
+export interface ProducerStamp {
+  readonly producerId: bigint
+  readonly producerEpoch: number
+  readonly baseSequence: number
+}
+
+interface Lane {
+  readonly acks: Acks
+  waiting: ProducePart[]
+  waitingBytes: number
+  inFlight: number
+}
+
+interface Gate {
+  /** As the latest request saw it: batches are sealed by its config. */
+  topic: Topic
+  readonly partition: number
+  readonly fast: Lane
+  readonly synced: Lane
+}
+
+export class ProduceGates {
+  readonly #engine: Engine
+  readonly #telemetry: Telemetry
+  readonly #onOffline: (topic: Topic, partition: number) => void
+  readonly #gates = new Map<string, Map<number, Gate>>()
+  #pendingBytes = 0
+  #idle: (() => void) | undefined = undefined
+
+  constructor(dependencies: {
+    readonly engine: Engine
+    readonly telemetry: Telemetry
+    /** A partition took nothing because of its storage. */
+    readonly onOffline: (topic: Topic, partition: number) => void
+  }) {
+    this.#engine = dependencies.engine
+    this.#telemetry = dependencies.telemetry
+    this.#onOffline = dependencies.onOffline
+  }
+
+  /** Bytes taken in and not yet stored or failed. */
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  /** Partitions with something under way. */
+  get size(): number {
+    let size = 0
+    for (const partitions of this.#gates.values()) size += partitions.size
+    return size
+  }
+
+  /** overloaded, if not all of these can be taken in now. To be asked right before they are put. */
+  checkRoom(topic: Topic, parts: readonly ProducePart[]): void {
+    let bytes = 0
+    for (const part of parts) {
+      bytes += part.sizeBytes
+      const gate = this.#gates.get(topic.id)?.get(part.partition)
+      const waiting = gate === undefined ? 0 : gate.fast.waitingBytes + gate.synced.waitingBytes
+      if (waiting > 0 && waiting + part.sizeBytes > GATE_WAITING_BYTES_MAX) {
+        throw overloaded(`partition ${part.partition} of topic '${topic.name}'`, waiting, GATE_WAITING_BYTES_MAX)
+      }
+    }
+    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > PRODUCE_WAITING_BYTES_MAX) {
+      throw overloaded('this server', this.#pendingBytes, PRODUCE_WAITING_BYTES_MAX)
+    }
+  }
+
+  /** Takes a part in. With acks 'none' its owner is told before this returns, else when the part is stored or failed. */
+  put(topic: Topic, part: ProducePart, acks: Acks): void {
+    const gate = this.#gate(topic, part.partition)
+    gate.topic = topic
+    const lane = acks === 'all' ? gate.synced : gate.fast
+    this.#pendingBytes += part.sizeBytes
+    lane.waiting.push(acks === 'none' ? unheard(part) : part)
+    lane.waitingBytes += part.sizeBytes
+    if (lane.inFlight === 0) this.#release(gate, lane)
+    if (acks === 'none') part.owner.partSettled(part)
+  }
+
+  /** Stores a part as a batch of its own, at once: a named producer's carries its number and joins no other. */
+  putAlone(topic: Topic, part: ProducePart, acks: Acks, stamp: ProducerStamp): void {
+    const { sizeBytes } = part
+    this.#pendingBytes += sizeBytes
+    const over = () => {
+      this.#pendingBytes -= sizeBytes
+      this.#tellIdle()
+    }
+    try {
+      const batch = sealFor(topic, part.records, stamp)
+      this.#count(batch, 1)
+      this.#engine.append(topic, part.partition, [batch], acks).then(
+        (appended) => {
+          over()
+          settleBatch([part], 0, 1, appended[0])
+        },
+        (error) => {
+          over()
+          fail(part, error)
+        },
+      )
+    } catch (error) {
+      over()
+      fail(part, error)
+    }
+  }
+
+  /** Resolves when nothing is under way any more. */
+  drained(): Promise<void> {
+    if (this.#pendingBytes === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const before = this.#idle
+      this.#idle = () => {
+        before?.()
+        resolve()
+      }
+    })
+  }
+
+  #gate(topic: Topic, partition: number): Gate {
+    let partitions = this.#gates.get(topic.id)
+    if (partitions === undefined) {
+      partitions = new Map()
+      this.#gates.set(topic.id, partitions)
+    }
+    let gate = partitions.get(partition)
+    if (gate === undefined) {
+      gate = { topic, partition, fast: openLane('leader'), synced: openLane('all') }
+      partitions.set(partition, gate)
+    }
+    return gate
+  }
+
+  #release(gate: Gate, lane: Lane): void {
+    if (lane === gate.synced && gate.fast.waiting.length > 0) this.#send(gate, gate.fast)
+    this.#send(gate, lane)
+  }
+
+  #send(gate: Gate, lane: Lane): void {
+    const parts = lane.waiting
+    const bytes = lane.waitingBytes
+    lane.waiting = []
+    lane.waitingBytes = 0
+    this.#append(gate, lane, parts, bytes)
+  }
+
+  #append(gate: Gate, lane: Lane, parts: readonly ProducePart[], bytes: number): void {
+    lane.inFlight++
+    try {
+      const group = sealGroup(gate.topic, parts)
+      for (let at = 0; at < group.ends.length; at++) {
+        this.#count(group.batches[at] as SealedBatch, (group.ends[at] as number) - (group.ends[at - 1] ?? 0))
+      }
+      this.#engine.append(gate.topic, gate.partition, group.batches, lane.acks).then(
+        (appended) => {
+          this.#sent(gate, lane, bytes)
+          settleGroup(parts, group.ends, appended)
+        },
+        (error) => this.#refused(gate, lane, parts, bytes, error),
+      )
+    } catch (error) {
+      this.#refused(gate, lane, parts, bytes, error)
+    }
+  }
+
+  /** One lane's group is through: the next may go, before anybody is told. */
+  #sent(gate: Gate, lane: Lane, bytes: number): void {
+    lane.inFlight--
+    this.#pendingBytes -= bytes
+    if (lane.inFlight === 0 && lane.waiting.length > 0) this.#release(gate, lane)
+    const { fast, synced } = gate
+    if (fast.inFlight + synced.inFlight + fast.waiting.length + synced.waiting.length === 0) this.#drop(gate)
+    this.#tellIdle()
+  }
+
+  #drop(gate: Gate): void {
+    const partitions = this.#gates.get(gate.topic.id)
+    partitions?.delete(gate.partition)
+    if (partitions?.size === 0) this.#gates.delete(gate.topic.id)
+  }
+
+  /** Nothing of the group is stored if its content was refused: then each request stands for itself. */
+  #refused(gate: Gate, lane: Lane, parts: readonly ProducePart[], bytes: number, error: unknown): void {
+    if (parts.length > 1 && error instanceof TailraceError && BLAMES_CONTENT.has(error.code)) {
+      for (const part of parts) this.#append(gate, lane, [part], part.sizeBytes)
+      this.#sent(gate, lane, 0)
+      return
+    }
+    this.#sent(gate, lane, bytes)
+    if (asTailraceError(error).code === 'kafka_storage_error') this.#onOffline(gate.topic, gate.partition)
+    for (const part of parts) fail(part, error)
+  }
+
+  #count(batch: SealedBatch, requestCount: number): void {
+    this.#telemetry.gatheredRequests.observe(requestCount)
+    this.#telemetry.recordsIn += batch.header.recordCount
+    this.#telemetry.bytesIn += batch.bytes.length
+  }
+
+  #tellIdle(): void {
+    if (this.#pendingBytes > 0 || this.#idle === undefined) return
+    const tell = this.#idle
+    this.#idle = undefined
+    tell()
+  }
+}
+
+/** One batch of these records as the topic wants them compressed. */
+export function sealFor(topic: Topic, records: readonly RecordParts[], stamp?: ProducerStamp): SealedBatch {
+  const { compressionType, maxMessageBytes } = topic.config
+  if (compressionType === 'none' || compressionType === 'producer') {
+    return sealBatch(records, stamp === undefined ? PLAIN : { ...stamp, compression: 'none' })
+  }
+  const batch = sealBatch(records, { ...stamp, compression: compressionType, compressionLevel: levelOf(topic) })
+  if (batch.bytes.length <= maxMessageBytes) return batch
+  // Bytes that do not compress grow a little: what fits as it is must not be refused for that.
+  const plain = sealBatch(records, { ...stamp, compression: 'none' })
+  return plain.bytes.length <= maxMessageBytes ? plain : batch
+}
+
+const BLAMES_CONTENT: ReadonlySet<string> = new Set([
+  'message_too_large',
+  'corrupt_message',
+  'invalid_record',
+  'invalid_timestamp',
+])
+
+const PLAIN: SealOptions = { compression: 'none' }
+
+interface SealedGroup {
+  readonly batches: SealedBatch[]
+  /** For each batch, the end of its parts in the group. */
+  readonly ends: number[]
+}
+
+function sealGroup(topic: Topic, parts: readonly ProducePart[]): SealedGroup {
+  const limit = Math.min(GATHERED_BATCH_BYTES_MAX, topic.config.maxMessageBytes)
+  const group: SealedGroup = { batches: [], ends: [] }
+  for (let start = 0; start < parts.length; ) {
+    const end = endOfBatch(parts, start, limit)
+    group.batches.push(sealParts(topic, parts, start, end))
+    group.ends.push(end)
+    start = end
+  }
+  return group
+}
+
+/** The first part always fits: it was checked by itself. */
+function endOfBatch(parts: readonly ProducePart[], start: number, limit: number): number {
+  const first = parts[start] as ProducePart
+  let end = start + 1
+  if (first.sealed !== undefined) return end
+  let bytes = first.sizeBytes
+  for (; end < parts.length; end++) {
+    const part = parts[end] as ProducePart
+    bytes += part.sizeBytes - BATCH_HEADER_BYTES
+    if (part.sealed !== undefined || bytes > limit) return end
+  }
+  return end
+}
+
+function sealParts(topic: Topic, parts: readonly ProducePart[], start: number, end: number): SealedBatch {
+  const first = parts[start] as ProducePart
+  if (first.sealed === undefined) {
+    return sealFor(topic, end - start === 1 ? first.records : joinRecords(parts, start, end))
+  }
+  // A batch belongs to the engine once it was given away: should it be needed again, it is made again.
+  const { sealed } = first
+  first.sealed = undefined
+  return sealed
+}
+
+function joinRecords(parts: readonly ProducePart[], start: number, end: number): RecordParts[] {
+  const joined: RecordParts[] = []
+  for (let at = start; at < end; at++) {
+    const { records } = parts[at] as ProducePart
+    for (let index = 0; index < records.length; index++) joined.push(records[index] as RecordParts)
+  }
+  return joined
+}
+
+function settleGroup(parts: readonly ProducePart[], ends: readonly number[], appended: readonly BatchAppended[]): void {
+  let start = 0
+  for (let at = 0; at < ends.length; at++) {
+    const end = ends[at] as number
+    settleBatch(parts, start, end, appended[at])
+    start = end
+  }
+}
+
+function settleBatch(
+  parts: readonly ProducePart[],
+  start: number,
+  end: number,
+  appended: BatchAppended | undefined,
+): void {
+  let offset = appended?.baseOffset ?? -1
+  for (let at = start; at < end; at++) {
+    const part = parts[at] as ProducePart
+    part.baseOffset = offset
+    part.logAppendTimeMs = appended?.logAppendTimeMs ?? -1
+    part.duplicate = appended?.duplicate ?? false
+    if (offset >= 0) offset += part.records.length
+    part.owner.partSettled(part)
+  }
+}
+
+function fail(part: ProducePart, error: unknown): void {
+  part.error = asTailraceError(error)
+  part.owner.partSettled(part)
+}
+
+/** The same records for an owner who has been answered: with acks 'none' nobody asks what became of them. */
+function unheard(part: ProducePart): ProducePart {
+  const copy = new ProducePart(NOBODY, part.partition, part.records, part.sizeBytes)
+  copy.sealed = part.sealed
+  return copy
+}
+
+const NOBODY: PartOwner = { partSettled() {} }
+
+function openLane(acks: Acks): Lane {
+  return { acks, waiting: [], waitingBytes: 0, inFlight: 0 }
+}
+
+function levelOf(topic: Topic): number | undefined {
+  const { compressionType, compressionGzipLevel, compressionLz4Level, compressionZstdLevel } = topic.config
+  switch (compressionType) {
+    case 'gzip':
+      return compressionGzipLevel
+    case 'lz4':
+      return compressionLz4Level
+    case 'zstd':
+      return compressionZstdLevel
+    default:
+      return undefined
+  }
+}
+
+function overloaded(where: string, waiting: number, limit: number): TailraceError {
+  return new TailraceError('overloaded', `${waiting} bytes wait to be stored by ${where}, ${limit} are allowed`, {
+    waiting_bytes: waiting,
+    limit_bytes: limit,
+  })
+}
