@@ -4,7 +4,7 @@
 
 import type { AddressInfo } from 'node:net'
 import { fastify } from 'fastify'
-import { jsonValues } from '../records.ts'
+import { jsonValues } from './records.ts'
 
 interface ProduceBody {
   readonly records: readonly { readonly partition?: number }[]

@@ -68,15 +68,15 @@ export class BenchContext {
   }
 
   startBare(): Promise<RunningServer> {
-    return this.#startOwn('The bare server', 'bare', [])
+    return this.#startOwn('The bare server', 'bare-server', [])
   }
 
   startPeer(): Promise<RunningServer> {
-    return this.#startOwn('@durable-streams/server', 'peer', [this.makeDir('peer')])
+    return this.#startOwn('@durable-streams/server', 'peer-server', [this.makeDir('peer')])
   }
 
   startSocketServer(): Promise<RunningServer> {
-    return this.#startOwn('The socket server', 'socket', [])
+    return this.#startOwn('The socket server', 'socket-server', [])
   }
 
   /** Ends what the case has started and removes what it has written. */
@@ -106,7 +106,7 @@ export class BenchContext {
     const spawnedAt = performance.now()
     const process = new BenchProcess({
       name,
-      nodeArguments: [new URL(`./server/${script}.ts`, import.meta.url).pathname, ...scriptArguments],
+      nodeArguments: [new URL(`./${script}.ts`, import.meta.url).pathname, ...scriptArguments],
       logFile: join(this.#runDir, `${script}.log`),
       core: this.#core(SERVER_CORE),
       ipc: true,

@@ -65,7 +65,9 @@ function allCases(options: BenchOptions): BenchCase[] {
 function chooseCases(options: BenchOptions): BenchCase[] {
   const cases = allCases(options)
   if (options.only.length === 0) return cases
-  const chosen = cases.filter(({ name }) => options.only.some((beginning) => name.startsWith(beginning)))
+  const names = new Set(cases.map(({ name }) => name))
+  const isWanted = (name: string, wanted: string) => (names.has(wanted) ? name === wanted : name.startsWith(wanted))
+  const chosen = cases.filter(({ name }) => options.only.some((wanted) => isWanted(name, wanted)))
   if (chosen.length === 0) throw new Error(`No case is named ${options.only.join(', ')}; --list prints the names`)
   return chosen
 }
@@ -81,7 +83,7 @@ function renderReport({ options, rows, failures }: BenchReport): string {
     renderTable(rows),
     '',
     'Bare Fastify parses the same body (read: parses and stringifies the same page) and stores nothing. durable-streams is file-backed and syncs every append (fdatasync, then LMDB); a stream stands for a partition.',
-    ...failures.map(({ name, reason }) => `\n${name} failed: ${reason}`),
+    ...failures.map(({ name, reason }) => `\n${name} failed: ${reason.split('\n')[0]}`),
   ].join('\n')
 }
 
