@@ -148,14 +148,9 @@ class Recovery {
   }
 
   async #scanSegment(base: number, known: Segment | undefined): Promise<void> {
-    const previous = this.#segments.at(-1)
-    if (previous !== undefined && base < previous.endOffset) {
-      throw new TailraceError(
-        'corrupt_message',
-        `segment ${base} begins before the one in front of it ends (${previous.endOffset})`,
-      )
-    }
     const path = segmentPath(this.#options.directory, base)
+    const previousEnd = this.#segments.at(-1)?.endOffset ?? 0
+    if (base < previousEnd) return this.#dropStray(path, base, previousEnd)
     await this.#options.files.use(path, false, async (file) => {
       const segment = known ?? emptySegment(base)
       const fileBytes = await file.size()
@@ -175,6 +170,19 @@ class Recovery {
         offset: segment.endOffset,
       })
     })
+  }
+
+  /** A roll that failed half way leaves an empty file behind, and the segment in front of it goes on. */
+  async #dropStray(path: string, base: number, previousEnd: number): Promise<void> {
+    if ((await this.#options.files.use(path, false, (file) => file.size())) > 0) {
+      throw new TailraceError(
+        'corrupt_message',
+        `segment ${base} begins before the one in front of it ends (${previousEnd})`,
+        { file: path },
+      )
+    }
+    await this.#options.files.drop(path)
+    await this.#options.disk.remove(path)
   }
 
   async #scanFile(file: SegmentFile, path: string, segment: Segment, fileBytes: number): Promise<void> {

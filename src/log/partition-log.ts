@@ -263,6 +263,8 @@ export class PartitionLog {
     this.#rollBack(group)
     try {
       await file.truncate(segment.sizeBytes)
+      // else a power cut could bring the part back, behind which later segments may stand by then
+      await file.sync()
     } catch (error) {
       rejectGroup(group, this.#goOffline('a failed write could not be undone', error))
       return
