@@ -14,6 +14,7 @@ import {
   batchBaseOffsetAt,
   batchBaseTimestampAt,
   batchCrcAt,
+  batchLastOffsetAt,
   batchLastOffsetDeltaAt,
   batchMagicAt,
   batchMaxTimestampAt,
@@ -91,6 +92,7 @@ function findBatchFault(bytes: Buffer, position: number, end: number, checkCrc: 
     return 'the base offset is out of range'
   }
   if (batchLastOffsetDeltaAt(bytes, position) < 0) return 'the last offset delta is negative'
+  if (!Number.isSafeInteger(batchLastOffsetAt(bytes, position))) return 'the last offset is out of range'
   if (!Number.isSafeInteger(batchBaseTimestampAt(bytes, position))) return 'the base timestamp is out of range'
   if (!Number.isSafeInteger(batchMaxTimestampAt(bytes, position))) return 'the max timestamp is out of range'
   if (batchRecordCountAt(bytes, position) < 0) return 'the record count is negative'

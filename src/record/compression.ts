@@ -21,6 +21,9 @@ const lz4 = (): typeof import('lz4-napi') => require('lz4-napi')
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
 const XERIAL_HEADER_BYTES = 16
 
+/** Memory that the package hands over instead needs a finalizer each: five to fifteen times slower on batches of 13 kB. */
+const COPIED = { asBuffer: true, copyOutputData: true }
+
 export function compress(type: CompressionType, bytes: Buffer, level?: number): Uint8Array {
   switch (type) {
     case 'none':
@@ -28,7 +31,7 @@ export function compress(type: CompressionType, bytes: Buffer, level?: number): 
     case 'gzip':
       return gzipSync(bytes, level === undefined ? {} : { level })
     case 'snappy':
-      return snappy().compressSync(bytes)
+      return snappy().compressSync(bytes, COPIED)
     case 'lz4':
       return lz4().compressFrameSync(bytes)
     case 'zstd':
@@ -68,7 +71,8 @@ function decompressSnappy(bytes: Buffer, bytesMax: number): Buffer {
     inflatedBytes += snappyBlockContentBytes(block)
     checkInflated(inflatedBytes, bytesMax)
   }
-  return Buffer.concat(blocks.map((block) => uncompressSync(block, { asBuffer: true }) as Buffer))
+  const inflated = blocks.map((block) => uncompressSync(block, COPIED) as Buffer)
+  return inflated.length === 1 ? (inflated[0] as Buffer) : Buffer.concat(inflated, inflatedBytes)
 }
 
 function isXerial(bytes: Buffer): boolean {
