@@ -20,10 +20,63 @@ export function parseIsoTime(text: string): number | undefined {
   return Number.isNaN(ms) ? undefined : ms
 }
 
-/** ISO 8601 in UTC with ms; beyond the calendar's end (year 275760) there is no such text, and it is undefined. */
-export function renderIsoTime(ms: number): string | undefined {
-  return Math.abs(ms) <= ISO_MS_MAX ? new Date(ms).toISOString() : undefined
+/**
+ * Renders one time after the other into the same place of some bytes, as `2026-11-21T02:00:00.123Z`. Times that follow each
+ * other are of the same day mostly: only the digits that differ are written.
+ */
+export class IsoTimeWriter {
+  readonly #bytes: Buffer
+  readonly #position: number
+  #ms = Number.NaN
+  #dayStart = Number.NaN
+
+  constructor(bytes: Buffer, position: number) {
+    this.#bytes = bytes
+    this.#position = position
+  }
+
+  /** False, and nothing is written, when the year does not have four digits. */
+  write(ms: number): boolean {
+    if (ms === this.#ms) return true
+    if (!(ms >= PLAIN_MS_MIN && ms <= PLAIN_MS_MAX)) return false
+    let inDay = ms - this.#dayStart
+    if (!(inDay >= 0 && inDay < DAY_MS)) {
+      this.#bytes.write(new Date(ms).toISOString(), this.#position, 'latin1')
+      this.#dayStart = Math.floor(ms / DAY_MS) * DAY_MS
+      inDay = ms - this.#dayStart
+    }
+    this.#ms = ms
+    const bytes = this.#bytes
+    const at = this.#position
+    const seconds = (inDay / 1000) | 0
+    const minutes = (seconds / 60) | 0
+    const hours = (minutes / 60) | 0
+    const fraction = inDay - seconds * 1000
+    writeTwoDigits(bytes, at + 11, hours)
+    writeTwoDigits(bytes, at + 14, minutes - hours * 60)
+    writeTwoDigits(bytes, at + 17, seconds - minutes * 60)
+    const tenths = (fraction / 10) | 0
+    writeTwoDigits(bytes, at + 20, tenths)
+    bytes[at + 22] = 0x30 + (fraction - tenths * 10)
+    return true
+  }
 }
 
-/** The last millisecond that Date knows. */
-const ISO_MS_MAX = 8.64e15
+export const ISO_TIME_BYTES = 24
+const DAY_MS = 86_400_000
+const PLAIN_MS_MIN = Date.parse('0000-01-01T00:00:00.000Z')
+const PLAIN_MS_MAX = Date.parse('9999-12-31T23:59:59.999Z')
+
+function writeTwoDigits(bytes: Buffer, position: number, number: number): void {
+  const tens = (number / 10) | 0
+  bytes[position] = 0x30 + tens
+  bytes[position + 1] = 0x30 + (number - tens * 10)
+}
+
+/** The JSON of a time whose year does not have four digits: an expanded ISO time, and its ms beyond the calendar's end. */
+export function oddTimeJson(ms: number): string {
+  return Math.abs(ms) <= CALENDAR_MS_MAX ? `"${new Date(ms).toISOString()}"` : `"${ms}"`
+}
+
+/** The last millisecond that Date knows, in the year 275760. */
+const CALENDAR_MS_MAX = 8.64e15

@@ -1,8 +1,11 @@
 // What a JSON string stands for, from the bytes between its quotes. Most strings hold no escape and are their own text;
 // the others are decoded into new bytes. Escapes of lone surrogates have no UTF-8: the answer is undefined then.
+// And the way back, from text in UTF-8 to a JSON string.
 
+import type { ByteWriter } from '../kernel/byte-writer.ts'
 import { hexDigit } from '../kernel/json-scanner.ts'
 
+const QUOTE = 0x22
 const BACKSLASH = 0x5c
 
 /** Whether the range holds no escape, so that it is its own text. */
@@ -88,4 +91,45 @@ function writeCodePoint(text: Uint8Array, length: number, codePoint: number): nu
   }
   if (codePoint >= 0x80) text[at++] = 0x80 | (codePoint & 0x3f)
   return at
+}
+
+/**
+ * Writes the text in [start, end) as a JSON string. The answer has bit 7 set when a byte was above 0x7f: who does not know the
+ * bytes to be UTF-8 has to look then.
+ */
+export function writeJsonString(output: ByteWriter, source: Uint8Array, start: number, end: number): number {
+  let bits = 0
+  output.writeByte(QUOTE)
+  for (let position = start; position < end; ) {
+    const stepEnd = Math.min(end, position + STEP_BYTES)
+    output.reserve((stepEnd - position) * ESCAPE_BYTES_MAX)
+    const { bytes } = output
+    let at = output.position
+    for (; position < stepEnd; position++) {
+      const byte = source[position] as number
+      bits |= byte
+      if (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) bytes[at++] = byte
+      else at = writeEscape(bytes, at, byte)
+    }
+    output.position = at
+  }
+  output.writeByte(QUOTE)
+  return bits
+}
+
+/** Room is made in steps, so that a long text does not reserve what it would take were it all escapes. */
+const STEP_BYTES = 1024
+const ESCAPE_BYTES_MAX = 6
+
+const SHORT_ESCAPES = new Map(
+  Array.from('"\\\b\f\n\r\t', (char, place) => [char.charCodeAt(0), '"\\bfnrt'.charCodeAt(place)]),
+)
+
+function writeEscape(bytes: Buffer, position: number, byte: number): number {
+  const letter = SHORT_ESCAPES.get(byte)
+  if (letter === undefined)
+    return position + bytes.write(`\\u00${byte.toString(16).padStart(2, '0')}`, position, 'latin1')
+  bytes[position] = BACKSLASH
+  bytes[position + 1] = letter
+  return position + 2
 }

@@ -1,0 +1,279 @@
+// F5, F6: stored records as JSON, the one shape in which the API shows a record everywhere:
+//
+//   {"topic":…,"partition":…,"offset":…,"timestamp":…,"timestamp_type":…,"key":…,"value":…,
+//    "key_encoding":…,"value_encoding":…,"headers":[{"name":…,"value":…,"value_encoding":…}]}
+//
+// A value that is JSON is checked and spliced as it is stored, never parsed; what does not change between records is
+// encoded once. The hot path makes no object and no string for a record. What an encoding names always gives the stored
+// bytes back: when they are not of the format that was asked for they are shown otherwise, and it is said how. Null has
+// no encoding. A timestamp that is unknown (-1 in Kafka) is null.
+
+import { isUtf8 } from 'node:buffer'
+import type { ByteWriter } from '../kernel/byte-writer.ts'
+import { HAS_CONTROL, HAS_HIGH_BYTE, viewOf } from '../kernel/byte-writer.ts'
+import { skipJsonValue, skipWhitespace } from '../kernel/json-scanner.ts'
+import type { RecordHeader } from '../record/record.ts'
+import type { TimestampType } from '../record/record-batch.ts'
+import type { Encoding } from './encoding.ts'
+import { decodeToJson, ENCODINGS } from './encoding.ts'
+import { ISO_TIME_BYTES, IsoTimeWriter, oddTimeJson } from './iso-time.ts'
+import { writeJsonString } from './json-string.ts'
+
+/** What is read of a record here: batch-reader.ts's RecordReader has it. */
+export interface RecordView {
+  readonly offset: number
+  readonly timestamp: number
+  readonly bytes: Buffer
+  readonly keyStart: number
+  readonly keyEnd: number
+  readonly valueStart: number
+  readonly valueEnd: number
+  readonly headerCount: number
+  headers(): readonly RecordHeader[]
+}
+
+export interface RecordJsonOptions {
+  /** auto: text where the bytes are UTF-8, else base64. */
+  readonly keyFormat: 'auto' | Encoding
+  /** auto: JSON where the bytes are JSON, else text where they are UTF-8, else base64. */
+  readonly valueFormat: 'auto' | Encoding
+  /**
+   * What becomes of a line break between the tokens of JSON that is spliced. keep: it stays. blank: it becomes a blank, the
+   * same JSON on one line (SSE). base64: so that a line of an export is one line and gives the very bytes back, such
+   * JSON, and JSON with white space around it, is written as base64 with `"value_was":"json"` behind its encoding.
+   */
+  readonly lineBreaks: 'keep' | 'blank' | 'base64'
+}
+
+export class RecordJsonWriter {
+  readonly #output: ByteWriter
+  readonly #lineBreaks: 'keep' | 'blank' | 'base64'
+  readonly #keyForms: readonly number[]
+  readonly #valueForms: readonly number[]
+  #topic = ''
+  #partition = -1
+  #timestampType: TimestampType = 'CreateTime'
+  #start: Piece = piece('')
+  #time: TimePiece = timePiece('CreateTime')
+  readonly #ends: (Piece | undefined)[] = []
+  #source: Buffer = EMPTY
+  #sourceView: DataView = viewOf(EMPTY)
+
+  constructor(output: ByteWriter, options: RecordJsonOptions) {
+    this.#output = output
+    this.#lineBreaks = options.lineBreaks
+    this.#keyForms = formsOf(options.keyFormat, [STRING_FORM])
+    this.#valueForms = formsOf(options.valueFormat, [JSON_FORM, STRING_FORM])
+  }
+
+  /** The records that follow are of this partition and have this kind of timestamp. */
+  begin(topic: string, partition: number, timestampType: TimestampType): void {
+    if (timestampType !== this.#timestampType) {
+      this.#timestampType = timestampType
+      this.#time = timePiece(timestampType)
+    }
+    if (partition === this.#partition && topic === this.#topic) return
+    this.#topic = topic
+    this.#partition = partition
+    this.#start = piece(`{"topic":${JSON.stringify(topic)},"partition":${partition},"offset":`)
+  }
+
+  /** Writes one record as a JSON object; commas and line ends between records are the caller's. */
+  write(record: RecordView): void {
+    const output = this.#output
+    if (record.bytes !== this.#source) {
+      this.#source = record.bytes
+      this.#sourceView = viewOf(record.bytes)
+    }
+    output.writeView(this.#start.view, 0, this.#start.length)
+    output.writeWhole(record.offset)
+    this.#writeTime(record.timestamp)
+    const { keyStart, valueStart } = record
+    const keyForm = keyStart < 0 ? this.#writeNull() : this.#writeBytes(keyStart, record.keyEnd, this.#keyForms)
+    output.writeView(VALUE.view, 0, VALUE.length)
+    const valueForm =
+      valueStart < 0 ? this.#writeNull() : this.#writeBytes(valueStart, record.valueEnd, this.#valueForms)
+    const end = this.#end(keyForm, valueForm)
+    output.writeView(end.view, 0, end.length)
+    if (record.headerCount === 0) return
+    output.position -= CLOSING.length
+    this.#writeHeaders(record.headers())
+    output.writeView(CLOSING.view, 0, CLOSING.length)
+  }
+
+  #writeTime(timestamp: number): void {
+    const time = this.#time
+    if (timestamp !== -1 && time.digits.write(timestamp)) {
+      this.#output.writeView(time.view, 0, time.length)
+    } else {
+      const json = timestamp === -1 ? 'null' : oddTimeJson(timestamp)
+      this.#output.writeText(`,"timestamp":${json},"timestamp_type":"${this.#timestampType}","key":`)
+    }
+  }
+
+  #writeNull(): number {
+    this.#output.writeView(NULL.view, 0, NULL.length)
+    return NULL_FORM
+  }
+
+  /** In the first of the forms that the bytes have, else as base64. Answers which. */
+  #writeBytes(start: number, end: number, forms: readonly number[]): number {
+    for (let place = 0; place < forms.length; place++) {
+      const wanted = forms[place] as number
+      const written = wanted === JSON_FORM ? this.#splice(start, end) : this.#convert(wanted, start, end)
+      if (written !== NO_FORM) return written
+    }
+    this.#writeBase64(start, end)
+    return BASE64_FORM
+  }
+
+  #splice(start: number, end: number): number {
+    const source = this.#source
+    const valueEnd = skipJsonValue(source, start, end)
+    if (valueEnd < 0 || skipWhitespace(source, valueEnd, end) !== end) return NO_FORM
+    const output = this.#output
+    const before = output.position
+    let found = HAS_HIGH_BYTE | HAS_CONTROL
+    if (end - start <= SHORT_BYTES_MAX) found = output.writeView(this.#sourceView, start, end)
+    else output.writeBytes(source, start, end)
+    if ((found & HAS_HIGH_BYTE) !== 0 && !isUtf8(source.subarray(start, end))) {
+      output.position = before
+      return NO_FORM
+    }
+    return this.#lineBreaks === 'keep'
+      ? JSON_FORM
+      : this.#keepToOneLine(before, start, end, (found & HAS_CONTROL) !== 0)
+  }
+
+  /** JSON was written from `before` on that may hold line breaks: as they are always between tokens, they can be changed. */
+  #keepToOneLine(before: number, start: number, end: number, mayBreak: boolean): number {
+    const output = this.#output
+    if (this.#lineBreaks === 'blank') {
+      if (mayBreak) blankLineBreaks(output.bytes, before, output.position)
+      return JSON_FORM
+    }
+    const source = this.#source
+    const isPadded = (source[start] as number) <= SPACE || (source[end - 1] as number) <= SPACE
+    if (!isPadded && !(mayBreak && holdsLineBreak(source, start, end))) return JSON_FORM
+    output.position = before
+    this.#writeBase64(start, end)
+    return WAS_JSON_FORM
+  }
+
+  #convert(form: number, start: number, end: number): number {
+    const output = this.#output
+    const source = this.#source
+    if (form === STRING_FORM) {
+      const before = output.position
+      const bits = writeJsonString(output, source, start, end)
+      if (bits < 0x80 || isUtf8(source.subarray(start, end))) return form
+      output.position = before
+      return NO_FORM
+    }
+    const json = decodeToJson(ENCODINGS[form] as Encoding, source, start, end)
+    if (json === undefined) return NO_FORM
+    output.writeText(json)
+    return form
+  }
+
+  #writeBase64(start: number, end: number): void {
+    this.#output.writeText(`"${this.#source.toString('base64', start, end)}"`)
+  }
+
+  #writeHeaders(headers: readonly RecordHeader[]): void {
+    const output = this.#output
+    let separator = ''
+    for (const { name, value } of headers) {
+      output.writeText(`${separator}{"name":${JSON.stringify(name)},"value":`)
+      separator = ','
+      if (value === null) output.writeText('null}')
+      else if (isUtf8(value)) {
+        writeJsonString(output, value, 0, value.length)
+        output.writeText('}')
+      } else output.writeText(`"${Buffer.from(value).toString('base64')}","value_encoding":"base64"}`)
+    }
+  }
+
+  /** What follows the value: the encodings, and a record's end without headers. */
+  #end(keyForm: number, valueForm: number): Piece {
+    const place = keyForm * FORMS.length + valueForm
+    const known = this.#ends[place]
+    if (known !== undefined) return known
+    const end = piece(`${encodingMembers('key', keyForm)}${encodingMembers('value', valueForm)},"headers":[]}`)
+    this.#ends[place] = end
+    return end
+  }
+}
+
+const SPACE = 0x20
+const LINE_FEED = 0x0a
+const CARRIAGE_RETURN = 0x0d
+
+/** Up to here writeView copies faster than the engine. */
+const SHORT_BYTES_MAX = 512
+
+/** How a key or value was written, as a number: an encoding's place in ENCODINGS, or one of those after them. */
+const FORMS = [...ENCODINGS, 'null', 'was_json']
+const STRING_FORM = FORMS.indexOf('string')
+const JSON_FORM = FORMS.indexOf('json')
+const BASE64_FORM = FORMS.indexOf('base64')
+const UUID_FORM = FORMS.indexOf('uuid')
+const NULL_FORM = FORMS.indexOf('null')
+const WAS_JSON_FORM = FORMS.indexOf('was_json')
+const NO_FORM = -1
+
+/** The forms to try for a format, before base64, which can hold everything. */
+function formsOf(format: 'auto' | Encoding, auto: readonly number[]): readonly number[] {
+  if (format === 'auto') return auto
+  const form = FORMS.indexOf(format)
+  if (form === JSON_FORM || form === UUID_FORM) return [form, STRING_FORM]
+  return form === BASE64_FORM ? [] : [form]
+}
+
+function encodingMembers(part: 'key' | 'value', form: number): string {
+  if (form === NULL_FORM) return ''
+  if (form === WAS_JSON_FORM) return `,"${part}_encoding":"base64","${part}_was":"json"`
+  return `,"${part}_encoding":"${FORMS[form]}"`
+}
+
+/** Text that is written many times. */
+interface Piece {
+  readonly view: DataView
+  readonly length: number
+}
+
+function piece(text: string): Piece {
+  const bytes = Buffer.from(text)
+  return { view: viewOf(bytes), length: bytes.length }
+}
+
+const VALUE = piece(',"value":')
+const NULL = piece('null')
+/** Of the headers and of the record. */
+const CLOSING = piece(']}')
+
+interface TimePiece extends Piece {
+  readonly digits: IsoTimeWriter
+}
+
+/** What stands between the offset and the key: only the digits of the time change. */
+function timePiece(timestampType: TimestampType): TimePiece {
+  const before = ',"timestamp":"'
+  const bytes = Buffer.from(`${before}${' '.repeat(ISO_TIME_BYTES)}","timestamp_type":"${timestampType}","key":`)
+  return { view: viewOf(bytes), length: bytes.length, digits: new IsoTimeWriter(bytes, before.length) }
+}
+
+function holdsLineBreak(bytes: Buffer, start: number, end: number): boolean {
+  for (let position = start; position < end; position++) {
+    if (bytes[position] === LINE_FEED || bytes[position] === CARRIAGE_RETURN) return true
+  }
+  return false
+}
+
+function blankLineBreaks(bytes: Buffer, start: number, end: number): void {
+  for (let position = start; position < end; position++) {
+    if (bytes[position] === LINE_FEED || bytes[position] === CARRIAGE_RETURN) bytes[position] = SPACE
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
