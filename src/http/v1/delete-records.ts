@@ -1,4 +1,5 @@
-// DELETE /v1/topics/{topic}/partitions/{partition}/records?before=N: raises the partition's start.
+// DELETE /v1/topics/{topic}/partitions/{partition}/records?before=N: raises the partition's start and
+// answers with it.
 
 import type { FastifyInstance } from 'fastify'
 import { TailraceError } from '../../kernel/errors.ts'
@@ -13,14 +14,13 @@ export function deleteRecordsRoutes(
   app: FastifyInstance,
   { services: { consume, topics } }: HttpFloor<Services>,
 ): void {
-  app.delete('/topics/:topic/partitions/:partition/records', async (request, reply) => {
+  app.delete('/topics/:topic/partitions/:partition/records', async (request) => {
     const caller = callerOf(request)
     const topic = pathTopic(request)
     const partition = pathInteger(request, 'partition', { min: 0, max: TOPIC_PARTITIONS_MAX - 1 })
     const offset = readBefore(new RequestQuery(request, ['before']))
     topics.checkWritable(caller, topic)
-    await consume.deleteRecords(caller, topic, { partition, offset })
-    return reply.code(204).send()
+    return { partition, start_offset: await consume.deleteRecords(caller, topic, { partition, offset }) }
   })
 }
 

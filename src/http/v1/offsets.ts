@@ -1,6 +1,7 @@
-// GET /v1/topics/{topic}/offsets: what a position means now, partition by partition, and the cursor that reads from there.
+// GET /v1/topics/{topic}/offsets: what a position means now, partition by partition.
 
 import type { FastifyInstance } from 'fastify'
+import type { ResolvedOffset } from '../../service/partition-offset.ts'
 import { parsePosition } from '../../service/positions.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
@@ -15,19 +16,15 @@ export function offsetRoutes(app: FastifyInstance, { services: { consume } }: Ht
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
     const query = new RequestQuery(request, ['at', 'partition'])
     const at = query.text('at') ?? 'latest'
-    const { topic, offsets, cursor } = await consume.offsetsAt(callerOf(request), {
+    const offsets = await consume.offsetsAt(callerOf(request), {
       topic: pathTopic(request),
       partitions: readPartitions(query),
       at: at === 'max_timestamp' ? { kind: at } : parsePosition(at),
     })
-    return {
-      topic: topic.name,
-      partitions: offsets.map(({ partition, offset, timestamp }) => ({
-        partition,
-        offset,
-        timestamp: timestamp < 0 ? null : new Date(timestamp).toISOString(),
-      })),
-      cursor,
-    }
+    return { items: offsets.map(renderOffset), next_cursor: null }
   })
+}
+
+function renderOffset({ partition, offset, timestamp }: ResolvedOffset) {
+  return { partition, offset, timestamp: timestamp < 0 ? null : new Date(timestamp).toISOString() }
 }

@@ -36,6 +36,7 @@ const PARAMETERS = [
   'min_records',
   'key',
   'key_base64',
+  'header',
   'key_format',
   'value_format',
   'on_gap',
@@ -82,12 +83,19 @@ function headerParameters(request: FastifyRequest): readonly string[] {
 
 function parseFilters(query: RequestQuery, headerNames: readonly string[]): RecordFilters | undefined {
   const key = parseKey(query)
-  if (key === undefined && headerNames.length === 0) return undefined
   const headers = headerNames.flatMap((parameter) => {
     const name = parameter.slice(HEADER_PREFIX.length)
     return query.texts(parameter).map((value) => ({ name, value: Buffer.from(value) }))
   })
-  return { key, headers }
+  headers.push(...query.texts('header').map(parseHeader))
+  return key === undefined && headers.length === 0 ? undefined : { key, headers }
+}
+
+/** `header=name:value` says the same as `header.name=value`, in a form that OpenAPI can describe. */
+function parseHeader(text: string) {
+  const colon = text.indexOf(':')
+  if (colon < 0) throw invalid('header', 'header is not of the form name:value')
+  return { name: text.slice(0, colon), value: Buffer.from(text.slice(colon + 1)) }
 }
 
 /** Text as `key`, any bytes as `key_base64`. */

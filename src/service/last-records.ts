@@ -1,0 +1,156 @@
+// Where the last N existing records of some partitions begin: the position `-N`. Walks back from the ends and always
+// takes, of the partitions' next records, the one with the latest timestamp, so that each partition gives an unbroken
+// end of itself and all together give N. Compaction leaves holes between offsets: records are looked at, not reckoned.
+// A partition's end is loaded in windows: its share of N at first, then wider ones as it turns out to be needed.
+
+import type { Engine, Topic } from '../engine/engine.ts'
+import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
+import { RecordWalk } from './record-walk.ts'
+
+/** What one fetch may bring, over all partitions; windows lie at the ends, so most fetches bring far less. */
+const FETCH_BYTES_MAX = 1024 * 1024
+const WINDOW_OFFSETS_MIN = 16
+
+export async function findLastRecords(
+  engine: Engine,
+  topic: Topic,
+  partitions: readonly number[],
+  recordCount: number,
+  signal?: AbortSignal,
+): Promise<readonly ResolvedOffset[]> {
+  const list = (at: 'earliest' | 'latest') =>
+    engine.listOffsets(partitions.map((partition) => ({ topic, partition, at })))
+  const ends = await list('latest')
+  const starts = await list('earliest')
+  const share = Math.max(WINDOW_OFFSETS_MIN, Math.ceil((recordCount / partitions.length) * 1.25))
+  const tails = partitions.map(
+    (partition, at) => new PartitionTail(partition, starts[at]?.offset ?? 0, ends[at]?.offset ?? 0, share),
+  )
+  const load = (some: readonly PartitionTail[]) => loadTails(engine, topic, some, signal)
+  await load(tails)
+  for (let taken = 0; taken < recordCount; taken++) {
+    const latest = findLatest(tails)
+    if (latest === undefined) break
+    latest.take()
+    if (latest.isEmpty) await load([latest])
+  }
+  return tails.map(({ partition, offset, timestamp }) => ({ partition, offset, timestamp }))
+}
+
+function findLatest(tails: readonly PartitionTail[]): PartitionTail | undefined {
+  let latest: PartitionTail | undefined
+  for (const tail of tails) {
+    if (!tail.isEmpty && (latest === undefined || tail.nextTimestamp > latest.nextTimestamp)) latest = tail
+  }
+  return latest
+}
+
+/** Loads window before window, until each tail has a record to give or is at its partition's start. */
+async function loadTails(
+  engine: Engine,
+  topic: Topic,
+  tails: readonly PartitionTail[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const walk = new RecordWalk()
+  let wanting = tails.filter((tail) => tail.openWindow())
+  while (wanting.length > 0) {
+    const fetched = await engine.fetch(
+      wanting.map(({ partition, windowNext }) => ({ topic, partition, offset: windowNext })),
+      {
+        minBytes: 0,
+        maxBytes: FETCH_BYTES_MAX,
+        partitionMaxBytes: Math.max(64 * 1024, Math.floor(FETCH_BYTES_MAX / wanting.length)),
+        maxWaitMs: 0,
+        isolation: 'read_committed',
+        signal,
+      },
+    )
+    let isMoving = false
+    for (const [at, part] of fetched.entries()) {
+      const tail = wanting[at] as PartitionTail
+      const before = tail.windowNext
+      if (part.error?.code === 'offset_out_of_range' && part.logStartOffset > tail.windowNext) {
+        tail.raiseStart(part.logStartOffset)
+      } else if (part.error !== undefined) throw part.error
+      else {
+        walk.begin(part, tail.windowNext)
+        while (tail.windowNext < tail.windowEnd && walk.next()) tail.accept(walk.record.offset, walk.record.timestamp)
+        tail.advance(walk.nextOffset)
+      }
+      isMoving ||= tail.windowNext > before
+    }
+    // Nothing to be had below the ends: an open transaction hides it, so it is not yet there.
+    if (!isMoving) for (const tail of wanting) tail.advance(tail.windowEnd)
+    // A tail is done with its window before it begins the next; holes of any width end at the partition's start.
+    wanting = wanting.filter((tail) => tail.windowNext < tail.windowEnd || (tail.isEmpty && tail.openWindow()))
+  }
+}
+
+/** The records at the end of one partition, the latest on top; windows go down from the end to the start. */
+class PartitionTail implements PartitionOffset {
+  readonly partition: number
+  /** The last record taken; at first the partition's end. */
+  offset: number
+  timestamp = -1
+  /** The next offset to be read of the present window, and the offset after the window. */
+  windowNext: number
+  windowEnd: number
+
+  #start: number
+  #windowStart: number
+  #windowOffsets: number
+  #offsets: number[] = []
+  #timestamps: number[] = []
+
+  constructor(partition: number, start: number, end: number, windowOffsets: number) {
+    this.partition = partition
+    this.offset = end
+    this.#start = start
+    this.#windowStart = end
+    this.windowNext = end
+    this.windowEnd = end
+    this.#windowOffsets = windowOffsets
+  }
+
+  get isEmpty(): boolean {
+    return this.#offsets.length === 0
+  }
+
+  get nextTimestamp(): number {
+    return this.#timestamps.at(-1) as number
+  }
+
+  take(): void {
+    this.offset = this.#offsets.pop() as number
+    this.timestamp = this.#timestamps.pop() as number
+  }
+
+  /** Goes to the window before the present one; false at the partition's start. Only when all loaded is taken. */
+  openWindow(): boolean {
+    if (this.#windowStart <= this.#start) return false
+    this.windowEnd = this.#windowStart
+    this.#windowStart = Math.max(this.#start, this.windowEnd - this.#windowOffsets)
+    this.windowNext = this.#windowStart
+    this.#windowOffsets *= 2
+    return true
+  }
+
+  accept(offset: number, timestamp: number): void {
+    if (offset < this.windowEnd) {
+      this.#offsets.push(offset)
+      this.#timestamps.push(timestamp)
+    }
+    this.windowNext = offset + 1
+  }
+
+  advance(offset: number): void {
+    if (offset > this.windowNext) this.windowNext = offset
+  }
+
+  /** Records were deleted meanwhile. */
+  raiseStart(start: number): void {
+    this.#start = start
+    this.windowNext = Math.min(start, this.windowEnd)
+  }
+}

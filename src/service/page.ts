@@ -1,0 +1,279 @@
+// One page being filled: where each partition stands, whose turn it is, how much is still wanted. Path F5, pure of I/O:
+// it says what to fetch next and takes what was fetched. Partitions take turns: each gives its share of the page, rounded
+// up to whole batches where that is near, and the partition after the last one served begins the next page; so every
+// partition comes to its turn whatever the page's limit is, and no batch is read twice without need.
+
+import type { FetchedPartition, FetchOptions, FetchPosition, Topic } from '../engine/engine.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import { PAGE_BYTES_MAX, PAGE_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
+import type { RecordReader } from '../record/batch-reader.ts'
+import type { TimestampType } from '../record/record-batch.ts'
+import type { PartitionOffset } from './partition-offset.ts'
+import type { ReadEstimate } from './read-estimates.ts'
+import type { RecordFilter } from './record-filter.ts'
+import { RecordWalk } from './record-walk.ts'
+
+/** Takes each record of a page while the reader stands on it; nothing of the reader may be kept. */
+export interface RecordSink {
+  /** The records that follow are of this partition. */
+  begin(topic: string, partition: number, timestampType: TimestampType): void
+  write(record: RecordReader): void
+}
+
+/** Offsets [from, to) that were there once and are gone, by retention or because they were deleted. */
+export interface Gap {
+  readonly topic: string
+  readonly partition: number
+  readonly from: number
+  readonly to: number
+  readonly reason: 'removed'
+}
+
+export interface PagePlan {
+  readonly topic: Topic
+  /** Rising by partition. */
+  readonly offsets: readonly PartitionOffset[]
+  /** Which of them is first. */
+  readonly turn: number
+  readonly limit: number
+  readonly maxBytes: number
+  readonly filter: RecordFilter | undefined
+  /** Where records are gone: refuse, tell as a gap, or move on unseen (positions that are no offsets). */
+  readonly onGap: 'error' | 'tell' | 'pass'
+  readonly sink: RecordSink
+}
+
+/** A filtered page looks at many records for few: it fetches by size. */
+const FILTERED_FETCH_BYTES = 1024 * 1024
+
+/** Where a reader stands in a partition, and what that has. */
+export interface PartitionBounds {
+  readonly partition: number
+  readonly nextOffset: number
+  readonly startOffset: number
+  readonly endOffset: number
+}
+
+export interface PartitionState extends PartitionBounds {
+  nextOffset: number
+  startOffset: number
+  endOffset: number
+  /** Below it records can be had; an open transaction holds it back. */
+  readableEnd: number
+  isKnown: boolean
+}
+
+export class Page {
+  readonly partitions: readonly PartitionState[]
+  readonly gaps: Gap[] = []
+  recordCount = 0
+  /** Stored bytes of the records taken. */
+  recordBytes = 0
+  scannedCount = 0
+  turn: number
+  /** What the last fetch read, for the estimates. */
+  readonly seen = { batchBytes: 0, batchCount: 0, recordCount: 0 }
+
+  readonly #plan: PagePlan
+  readonly #walk = new RecordWalk()
+  /** What the sink was told of. */
+  #present: PartitionState | undefined
+  #timestampType: TimestampType | undefined
+  /** Nothing more goes in: a limit is reached, or what comes next cannot be read. */
+  #isFull = false
+  /** Full because of the latter: that partition begins the next page. */
+  #isBroken = false
+  #hasMoved = false
+
+  constructor(plan: PagePlan) {
+    this.#plan = plan
+    this.turn = plan.turn < plan.offsets.length ? plan.turn : 0
+    this.partitions = plan.offsets.map(({ partition, offset }) => ({
+      partition,
+      nextOffset: offset,
+      startOffset: 0,
+      endOffset: 0,
+      readableEnd: 0,
+      isKnown: false,
+    }))
+  }
+
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  get isCaughtUp(): boolean {
+    return this.partitions.every(({ nextOffset, readableEnd }) => nextOffset >= readableEnd)
+  }
+
+  /** Whom to ask now, in the order of their turns: those with something left, everybody when nobody has. */
+  wanted(): readonly PartitionState[] {
+    const { partitions, turn } = this
+    const isWanted = (state: PartitionState) => !state.isKnown || state.nextOffset < state.readableEnd
+    const asked = partitions.some(isWanted) ? isWanted : () => true
+    return [...partitions.slice(turn), ...partitions.slice(0, turn)].filter(asked)
+  }
+
+  positions(wanted: readonly PartitionState[]): FetchPosition[] {
+    const { topic } = this.#plan
+    return wanted.map(({ partition, nextOffset }) => ({ topic, partition, offset: nextOffset }))
+  }
+
+  /** How many bytes the records that are still wanted may take. */
+  fetchSize(partitionCount: number, estimate: ReadEstimate): Pick<FetchOptions, 'maxBytes' | 'partitionMaxBytes'> {
+    if (this.#plan.filter !== undefined) {
+      return { maxBytes: FILTERED_FETCH_BYTES, partitionMaxBytes: FILTERED_FETCH_BYTES }
+    }
+    const { bytesPerRecord, batchBytes } = estimate
+    const { limit, maxBytes } = this.#plan
+    const recordsLeft = Math.max(1, limit - this.recordCount)
+    const bytesLeft = Math.min(PAGE_BYTES_MAX, maxBytes - this.recordBytes + batchBytes)
+    const bytesOf = (recordCount: number) =>
+      Math.ceil(Math.min(bytesLeft, recordCount * bytesPerRecord * 1.02 + batchBytes))
+    return { maxBytes: bytesOf(recordsLeft), partitionMaxBytes: bytesOf(Math.ceil(recordsLeft / partitionCount)) }
+  }
+
+  /**
+   * Takes what was fetched for `wanted`, in that order. True when that brought the reader on. Throws what makes the whole
+   * page impossible.
+   */
+  take(wanted: readonly PartitionState[], fetched: readonly FetchedPartition[]): boolean {
+    this.#hasMoved = false
+    this.seen.batchBytes = 0
+    this.seen.batchCount = 0
+    this.seen.recordCount = 0
+    this.#learn(wanted, fetched)
+    const share = Math.ceil((this.#plan.limit - this.recordCount) / wanted.length)
+    const unfinished: number[] = []
+    for (let at = 0; at < fetched.length && !this.#isFull; at++) {
+      const state = wanted[at] as PartitionState
+      const before = this.recordCount
+      if (this.#drain(state, fetched[at] as FetchedPartition, share)) unfinished.push(at)
+      if (this.recordCount > before && !this.#isBroken)
+        this.turn = (this.partitions.indexOf(state) + 1) % this.partitions.length
+    }
+    // What others left of the page goes to those whose bytes are here already.
+    for (const at of unfinished) {
+      if (this.#isFull) break
+      this.#drain(wanted[at] as PartitionState, fetched[at] as FetchedPartition, this.#plan.limit)
+    }
+    return this.#hasMoved
+  }
+
+  #learn(wanted: readonly PartitionState[], fetched: readonly FetchedPartition[]): void {
+    const outside: PartitionState[] = []
+    for (const [at, part] of fetched.entries()) {
+      const state = wanted[at] as PartitionState
+      state.startOffset = part.logStartOffset
+      state.endOffset = part.highWatermark
+      state.readableEnd = part.lastStableOffset
+      state.isKnown = true
+      if (part.error === undefined) continue
+      if (this.recordCount > 0) this.#stopBefore(state)
+      else if (part.error.code !== 'offset_out_of_range') throw part.error
+      else if (!this.#passGap(state)) outside.push(state)
+    }
+    if (outside.length > 0) throw outOfRange(this.#plan.topic, outside)
+  }
+
+  /** What is here already is given out; the next page begins with what went wrong. */
+  #stopBefore(state: PartitionState): void {
+    this.#isFull = true
+    this.#isBroken = true
+    this.turn = this.partitions.indexOf(state)
+  }
+
+  /** False when the reader has to be refused. */
+  #passGap(state: PartitionState): boolean {
+    const { topic, onGap } = this.#plan
+    const { partition, nextOffset: from, startOffset: to } = state
+    if (onGap === 'error' || from >= to) return false
+    if (onGap === 'tell') this.gaps.push({ topic: topic.name, partition, from, to, reason: 'removed' })
+    state.nextOffset = to
+    state.isKnown = false
+    this.#hasMoved = true
+    return true
+  }
+
+  /** True when the fetched bytes have more than the share. */
+  #drain(state: PartitionState, part: FetchedPartition, share: number): boolean {
+    if (part.error !== undefined || part.bytes.length === 0) return false
+    const before = state.nextOffset
+    const walk = this.#walk
+    walk.begin(part, before)
+    let hasMore = false
+    try {
+      hasMore = this.#takeRecords(walk, state, share)
+    } catch (error) {
+      if (this.recordCount === 0) throw error
+      this.#stopBefore(state)
+    }
+    this.#hasMoved ||= state.nextOffset > before
+    this.seen.batchBytes += walk.batchBytes
+    this.seen.batchCount += walk.batchCount
+    this.seen.recordCount += walk.batchRecordCount
+    return hasMore
+  }
+
+  #takeRecords(walk: RecordWalk, state: PartitionState, share: number): boolean {
+    const { limit, maxBytes, filter, sink } = this.#plan
+    const { record } = walk
+    const most = Math.min(limit - this.recordCount, share * 2)
+    let taken = 0
+    while (walk.next()) {
+      if (filter !== undefined && !filter.matches(record)) {
+        state.nextOffset = walk.nextOffset
+        if (this.#isScannedOut()) return true
+        continue
+      }
+      const recordBytes = record.recordEnd - record.recordStart
+      if (this.recordBytes + recordBytes > maxBytes && this.recordCount > 0) {
+        this.#isFull = true
+        return true
+      }
+      if (record.timestampType !== this.#timestampType || state !== this.#present) this.#begin(state, record)
+      sink.write(record)
+      this.recordBytes += recordBytes
+      this.recordCount++
+      state.nextOffset = walk.nextOffset
+      if (filter !== undefined && this.#isScannedOut()) return true
+      if (++taken === most || (taken >= share && record.offset === walk.batchLastOffset)) {
+        this.#isFull = this.recordCount >= limit
+        return true
+      }
+    }
+    state.nextOffset = walk.nextOffset
+    return false
+  }
+
+  #begin(state: PartitionState, record: RecordReader): void {
+    this.#present = state
+    this.#timestampType = record.timestampType
+    this.#plan.sink.begin(this.#plan.topic.name, state.partition, record.timestampType)
+  }
+
+  #isScannedOut(): boolean {
+    this.scannedCount++
+    if (this.scannedCount < PAGE_SCAN_RECORDS_MAX) return false
+    this.#isFull = true
+    return true
+  }
+}
+
+/** With the bounds, so that the reader can choose where to go on. */
+export function outOfRange(topic: Topic, states: readonly PartitionBounds[]): TailraceError {
+  const [first] = states
+  const where =
+    first === undefined
+      ? ''
+      : `: partition ${first.partition} has the offsets ${first.startOffset} to ${first.endOffset - 1}, ${first.nextOffset} was asked for`
+  return new TailraceError('offset_out_of_range', `the position is outside topic ${topic.name}${where}`, {
+    topic: topic.name,
+    partitions: states.map(({ partition, nextOffset, startOffset, endOffset }) => ({
+      partition,
+      offset: nextOffset,
+      start_offset: startOffset,
+      end_offset: endOffset,
+    })),
+  })
+}

@@ -1,0 +1,165 @@
+// Walks the records that one fetch brought for one partition. Path F5. Shows what a reader may see and nothing else: no
+// control batch, nothing of an aborted transaction, nothing before the offset asked for. A batch that does not check out
+// is an error that names topic, partition and offset; it is never skipped. Allocates nothing for a record.
+
+import type { FetchedPartition } from '../engine/engine.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import { RecordReader } from '../record/batch-reader.ts'
+import {
+  BATCH_HEADER_BYTES,
+  batchBaseOffsetAt,
+  batchLastOffsetAt,
+  batchSizeAt,
+  isTransactional,
+  parseBatchHeader,
+} from '../record/record-batch.ts'
+
+export class RecordWalk {
+  /** Stands on the present record. */
+  readonly record = new RecordReader()
+  /** Where reading goes on when the walk is left here: after the present record, or after the last batch. */
+  nextOffset = 0
+  /** The present batch's last offset. */
+  batchLastOffset = -1
+  /** Batches opened since begin(), and what they hold: what a fetch for a number of records should bring. */
+  batchCount = 0
+  batchBytes = 0
+  batchRecordCount = 0
+
+  #fetched: FetchedPartition | undefined
+  #position = 0
+  #fromOffset = 0
+  #isOpen = false
+  #aborted: AbortedTransactions | undefined
+
+  /** The records of `fetched` at and after an offset come next. */
+  begin(fetched: FetchedPartition, fromOffset: number): void {
+    this.#fetched = fetched
+    this.#position = 0
+    this.#fromOffset = fromOffset
+    this.#isOpen = false
+    this.#aborted =
+      fetched.abortedTransactions.length === 0 ? undefined : new AbortedTransactions(fetched.abortedTransactions)
+    this.nextOffset = fromOffset
+    this.batchLastOffset = -1
+    this.batchCount = 0
+    this.batchBytes = 0
+    this.batchRecordCount = 0
+  }
+
+  /** Goes to the next record; false when the fetched bytes have no more. Throws corrupt_message. */
+  next(): boolean {
+    const { record } = this
+    try {
+      for (;;) {
+        if (!this.#isOpen && !this.#openBatch()) return false
+        while (record.next()) {
+          const { offset } = record
+          if (offset < this.#fromOffset) continue
+          this.nextOffset = offset + 1
+          return true
+        }
+        this.#closeBatch()
+      }
+    } catch (error) {
+      throw this.#corrupt(error)
+    }
+  }
+
+  #openBatch(): boolean {
+    const { bytes } = this.#fetched as FetchedPartition
+    while (this.#position < bytes.length) {
+      const position = this.#position
+      if (bytes.length - position >= BATCH_HEADER_BYTES) {
+        this.batchLastOffset = batchLastOffsetAt(bytes, position)
+        const sizeBytes = batchSizeAt(bytes, position)
+        const isWhole = sizeBytes >= BATCH_HEADER_BYTES && position + sizeBytes <= bytes.length
+        if (isWhole && this.batchLastOffset < this.#fromOffset) {
+          this.#position = position + sizeBytes
+          continue
+        }
+      }
+      this.record.open(bytes, position)
+      this.#checkOffsets(bytes, position)
+      this.#position = this.record.batchEnd
+      this.batchCount++
+      this.batchBytes += this.record.batchEnd - position
+      this.batchRecordCount += this.record.recordCount
+      if (this.#isHidden(bytes, position)) {
+        this.#closeBatch()
+        continue
+      }
+      this.#isOpen = true
+      return true
+    }
+    return false
+  }
+
+  #closeBatch(): void {
+    this.#isOpen = false
+    // Compaction may have removed a batch's last records; their offsets are passed with it.
+    this.nextOffset = this.batchLastOffset + 1
+    this.#fromOffset = this.nextOffset
+  }
+
+  // The base offset is outside the checksum.
+  #checkOffsets(bytes: Buffer, position: number): void {
+    const { highWatermark } = this.#fetched as FetchedPartition
+    const isBehind = this.batchCount > 0 && batchBaseOffsetAt(bytes, position) < this.#fromOffset
+    if (isBehind || this.batchLastOffset >= highWatermark) {
+      const range = `${batchBaseOffsetAt(bytes, position)} to ${this.batchLastOffset}`
+      throw new TailraceError(
+        'corrupt_message',
+        `a batch says that it holds the offsets ${range}, which cannot be here`,
+      )
+    }
+  }
+
+  #isHidden(bytes: Buffer, position: number): boolean {
+    if (this.#aborted !== undefined) return this.#aborted.hides(bytes, position, this.record)
+    return this.record.isControl
+  }
+
+  #corrupt(error: unknown): TailraceError {
+    const { topic, partition } = this.#fetched as FetchedPartition
+    const offset = this.nextOffset
+    const { message } = asTailraceError(error)
+    return new TailraceError(
+      'corrupt_message',
+      `partition ${partition} of topic ${topic.name} cannot be read at offset ${offset}: ${message}`,
+      { topic: topic.name, partition, offset },
+      { cause: error },
+    )
+  }
+}
+
+// A transaction's batches lie between its first offset and its marker, a control batch; one producer has one open
+// transaction at a time. The engine says which producers' transactions, beginning where, came to nothing.
+class AbortedTransactions {
+  readonly #upcoming: { readonly producerId: bigint; readonly firstOffset: number }[]
+  readonly #open = new Set<bigint>()
+
+  constructor(transactions: FetchedPartition['abortedTransactions']) {
+    this.#upcoming = transactions.toSorted((left, right) => right.firstOffset - left.firstOffset)
+  }
+
+  /** Called once for each batch in the order of offsets, with the reader before the batch's first record. */
+  hides(bytes: Buffer, position: number, reader: RecordReader): boolean {
+    const { producerId, attributes, baseOffset, lastOffsetDelta } = parseBatchHeader(bytes, position)
+    for (let next = this.#upcoming.at(-1); next !== undefined; next = this.#upcoming.at(-1)) {
+      if (next.firstOffset > baseOffset + lastOffsetDelta) break
+      this.#open.add(next.producerId)
+      this.#upcoming.pop()
+    }
+    if (reader.isControl) {
+      if (isAbortMarker(reader)) this.#open.delete(producerId)
+      return true
+    }
+    return isTransactional(attributes) && this.#open.has(producerId)
+  }
+}
+
+/** ControlRecordKey => version:int16 type:int16, where type 0 is ABORT and 1 COMMIT. */
+function isAbortMarker(reader: RecordReader): boolean {
+  return reader.next() && reader.keyEnd - reader.keyStart >= 4 && reader.bytes.readInt16BE(reader.keyStart + 2) === 0
+}
