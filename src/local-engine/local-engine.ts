@@ -277,8 +277,7 @@ class LocalEngine implements Engine {
   ): Promise<readonly BatchAppended[]> {
     const current = this.#catalog.findById(topic.id)
     if (current === undefined) return Promise.reject(this.#gone(topic))
-    if (!(partition >= 0 && partition < current.partitionCount))
-      return Promise.reject(unknownPartition(current, partition))
+    if (!hasPartition(current, partition)) return Promise.reject(unknownPartition(current, partition))
     const tooLarge = batches.find((batch) => batch.bytes.length > current.config.maxMessageBytes)
     if (tooLarge !== undefined) return Promise.reject(batchTooLarge(current, partition, tooLarge))
     const log = this.#log(current, partition)
@@ -320,14 +319,18 @@ class LocalEngine implements Engine {
     let left = options.maxBytes
     for (const position of positions) {
       const maxBytes = Math.min(left, options.partitionMaxBytes ?? left)
-      const one = await this.#fetchPartition(position, fetched.length === 0 ? Math.max(1, maxBytes) : maxBytes)
+      const one = await this.#fetchPartition(position, maxBytes, left === options.maxBytes)
       left -= one.bytes.length
       fetched.push(one)
     }
     return fetched
   }
 
-  async #fetchPartition({ topic, partition, offset }: FetchPosition, maxBytes: number): Promise<FetchedPartition> {
+  async #fetchPartition(
+    { topic, partition, offset }: FetchPosition,
+    maxBytes: number,
+    atLeastOne: boolean,
+  ): Promise<FetchedPartition> {
     let error: TailraceError | undefined
     let bytes: Buffer = NOTHING
     let bounds = { logStartOffset: -1, highWatermark: -1 }
@@ -337,7 +340,8 @@ class LocalEngine implements Engine {
       if (!log.isOpen) await log.open()
       bounds = log.bounds
       if (log.offline !== undefined) throw log.offline
-      if (maxBytes > 0 && offset !== bounds.highWatermark) bytes = await log.read(offset, maxBytes)
+      const wanted = offset !== bounds.highWatermark && (maxBytes > 0 || atLeastOne)
+      if (wanted) bytes = await log.read(offset, Math.max(1, maxBytes), atLeastOne)
     } catch (cause) {
       error = asTailraceError(cause)
     }
@@ -436,7 +440,7 @@ class LocalEngine implements Engine {
   #checkPartition(topic: Topic, partition: number): void {
     const current = this.#catalog.findById(topic.id)
     if (current === undefined) throw this.#gone(topic)
-    if (!(partition >= 0 && partition < current.partitionCount)) throw unknownPartition(current, partition)
+    if (!hasPartition(current, partition)) throw unknownPartition(current, partition)
   }
 
   #gone(topic: Topic): TailraceError {
@@ -475,6 +479,10 @@ function identify(topic: Topic, partition: number): LogIdentity {
 
 function waitKey({ topicId, partition }: Pick<LogIdentity, 'topicId' | 'partition'>): string {
   return `${topicId}-${partition}`
+}
+
+function hasPartition(topic: Topic, partition: number): boolean {
+  return Number.isInteger(partition) && partition >= 0 && partition < topic.partitionCount
 }
 
 function unknownPartition(topic: Topic, partition: number): TailraceError {

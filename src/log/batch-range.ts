@@ -29,6 +29,8 @@ export interface CutOptions extends BatchRange {
   /** The first batch given is the one that holds this offset, or the next one. */
   readonly offset: number
   readonly maxBytes: number
+  /** The first batch comes even if it is larger than maxBytes. */
+  readonly atLeastOne: boolean
   /** How many bytes may lie between `position` and that batch. */
   readonly skippedBytes: number
 }
@@ -49,7 +51,8 @@ export async function cutBatches(file: SegmentFile, options: CutOptions): Promis
     if (cut.end > cut.start) return bytes.subarray(cut.start, cut.end)
     // either everything read lies before the offset, or one batch is larger than what was read
     position += cut.start
-    if (position >= options.end) return bytes.subarray(0, 0)
+    const tooLarge = !options.atLeastOne && cut.nextBatchBytes > options.maxBytes
+    if (position >= options.end || tooLarge) return bytes.subarray(0, 0)
     wanted = Math.max(options.maxBytes, cut.nextBatchBytes)
   }
 }
@@ -70,7 +73,10 @@ function cutWhole(bytes: Buffer, position: number, options: CutOptions) {
       start = at + sizeBytes
     } else {
       // what was read beyond the limit is not given, except the first batch
-      if (at > start && at + sizeBytes - start > options.maxBytes) break
+      if ((at > start || !options.atLeastOne) && at + sizeBytes - start > options.maxBytes) {
+        nextBatchBytes = sizeBytes
+        break
+      }
       if (batchCrcAt(bytes, at) !== computeBatchCrc(bytes, at, sizeBytes)) {
         if (at > start) break
         throw corrupt(options, position + at, batchBaseOffsetAt(bytes, at), 'its checksum does not fit')

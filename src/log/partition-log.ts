@@ -467,11 +467,11 @@ export class PartitionLog {
   // --- read ---
 
   /**
-   * Whole batches from the one that holds an offset on, out of one segment, about maxBytes of them but at least one,
-   * their checksums verified. Empty at the high watermark. offset_out_of_range beyond the bounds, corrupt_message with
+   * Whole batches from the one that holds an offset on, out of one segment, at most maxBytes of them (the first one
+   * even if larger, when atLeastOne is set), their checksums verified. Empty at the high watermark. offset_out_of_range beyond the bounds, corrupt_message with
    * file, position and offset when the first batch is bad (what comes before a bad one is given first).
    */
-  async read(offset: number, maxBytes: number): Promise<Buffer> {
+  async read(offset: number, maxBytes: number, atLeastOne = true): Promise<Buffer> {
     if (!this.#opened) await this.open()
     if (this.#offline !== undefined) throw this.#offline
     if (offset < this.#logStartOffset || offset > this.#highWatermark) throw this.#outOfRange(offset)
@@ -488,6 +488,7 @@ export class PartitionLog {
         end: segment.sizeBytes,
         offset: from,
         maxBytes,
+        atLeastOne,
         skippedBytes: entry === undefined ? 0 : this.#options.settings().indexIntervalBytes,
       }),
     )

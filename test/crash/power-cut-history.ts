@@ -135,9 +135,11 @@ export class PowerCutHistory {
 
   async #append(sent: Sent, acks: 'all' | 'leader' | 'none'): Promise<void> {
     const log = this.#log
+    const disk = this.#disk
     try {
       const [appended] = await log.append([this.#seal(sent)], acks)
-      if (appended === undefined) return
+      // no reply leaves a machine without power
+      if (appended === undefined || disk !== this.#disk) return
       assert.equal(appended.error, undefined)
       if (sent.offset >= 0) assert.equal(appended.baseOffset, sent.offset, 'a repeat has its first offset')
       if (sent.promise === 'refused') sent.promise = 'none'

@@ -72,7 +72,7 @@ export class PowerCutDisk implements SegmentDisk {
   }
 
   #survivingBytes(body: FileBody): Buffer {
-    let bytes = Buffer.from(body.synced)
+    let bytes: Buffer = Buffer.from(body.synced)
     for (const step of body.steps) {
       const fate = this.#random.below(4)
       if (fate === 0) continue

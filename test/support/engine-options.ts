@@ -1,0 +1,33 @@
+// A local engine in a folder of its own, as tests open it.
+
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { topicConfigDefaults } from '../../src/engine/topic-config.ts'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
+import { Telemetry } from '../../src/kernel/telemetry.ts'
+import type { LocalEngineOptions } from '../../src/local-engine/local-engine.ts'
+
+/** A folder that goes with the test. */
+export function temporaryDirectory(t: Pick<TestContext, 'after'>): string {
+  const path = mkdtempSync(join(tmpdir(), 'tailrace-'))
+  t.after(() => rm(path, { recursive: true, force: true }))
+  return path
+}
+
+export function engineOptions(dataDir: string, changes: Partial<LocalEngineOptions> = {}): LocalEngineOptions {
+  return {
+    dataDir,
+    clock: systemClock,
+    logger: silentLogger,
+    telemetry: new Telemetry(),
+    topicDefaults: topicConfigDefaults({}),
+    numPartitions: 1,
+    producerExpirationMs: 86_400_000,
+    node: { id: 1, host: '127.0.0.1', port: 8082 },
+    ...changes,
+  }
+}
