@@ -104,7 +104,8 @@ export class RequestBodies {
       finish(undefined)
     }
     function onGone(): void {
-      finish(clientGone())
+      // After the end too, for every request: an error, which records its stack, is made only where there is one.
+      if (pending) finish(clientGone())
     }
     function letRunBy(): void {
       const patience = deadlines.add(() => raw.destroy())

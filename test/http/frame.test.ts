@@ -1,0 +1,182 @@
+// What holds for every request, whatever its route: ids, methods, media types, the parser's refusals, the drain.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { startServer } from '../support/http.ts'
+
+test('a safe X-Request-Id is echoed, another is replaced by one of our own', async (t) => {
+  const server = await startServer(t)
+  const ids = [
+    ['abc-123', 'abc-123'],
+    ['x'.repeat(128), 'x'.repeat(128)],
+    ['x'.repeat(129), undefined],
+    ['a b', undefined],
+    ['<script>', undefined],
+  ] as const
+  for (const path of ['/v1/cluster', '/v1/topics/nothing', '/nothing', '/livez']) {
+    for (const [given, expected] of ids) {
+      const reply = await server.get(path, { 'x-request-id': given })
+      if (expected !== undefined) assert.equal(reply.headers['x-request-id'], expected)
+      else
+        assert.match(
+          String(reply.headers['x-request-id']),
+          /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+        )
+    }
+  }
+  const produced = await server.post('/v1/topics/t/records', { records: [{ value: 1 }] }, { 'x-request-id': 'mine' })
+  assert.equal(produced.headers['x-request-id'], 'mine')
+  const replies = await Promise.all(Array.from({ length: 100 }, () => server.get('/v1/cluster')))
+  assert.equal(new Set(replies.map(({ headers }) => headers['x-request-id'])).size, 100)
+})
+
+test('an unknown path is 404, a wrong method 405 with those that are right, OPTIONS tells them too', async (t) => {
+  const server = await startServer(t)
+  for (const path of ['/v1/nothing', '/nothing', '/v1', '/v1/topics/a/b/c']) {
+    const reply = await server.request('POST', path, { body: 'not json' })
+    assert.equal(reply.status, 404, path)
+    assert.equal(reply.json().code, 'route_not_found')
+  }
+  const wrong = await server.request('PUT', '/v1/topics/orders', { body: '{}' })
+  assert.equal(wrong.status, 405)
+  assert.equal(wrong.json().code, 'method_not_allowed')
+  assert.equal(wrong.headers['allow'], 'DELETE, GET, HEAD, OPTIONS, PATCH')
+  assert.equal((await server.request('PROPFIND', '/v1/topics')).status, 405)
+  const options = await server.request('OPTIONS', '/v1/topics')
+  assert.equal(options.status, 204)
+  assert.equal(options.headers['allow'], 'GET, HEAD, OPTIONS, POST')
+})
+
+test('HEAD answers as GET does, without the body', async (t) => {
+  const server = await startServer(t)
+  const got = await server.get('/v1/topics')
+  const head = await server.request('HEAD', '/v1/topics')
+  assert.equal(head.status, 200)
+  assert.equal(head.headers['content-length'], String(got.body.length))
+  assert.equal((await server.request('HEAD', '/v1/topics/none')).status, 404)
+})
+
+test('media types: what is sent must be JSON, what is wanted must include it', async (t) => {
+  const server = await startServer(t)
+  const create = (headers: Record<string, string>) => server.post('/v1/topics', '{"name":"a"}', headers)
+  const produce = (headers: Record<string, string>) =>
+    server.post('/v1/topics/b/records', '{"records":[{"value":1}]}', headers)
+  for (const post of [create, produce]) {
+    for (const type of [
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'application/json; charset=latin1',
+      'nonsense',
+    ]) {
+      const reply = await post({ 'content-type': type })
+      assert.equal(reply.status, 415, type)
+      assert.equal(reply.json().code, 'unsupported_media_type')
+    }
+    for (const accept of ['text/html', 'application/json;q=0', 'text/*, application/json;q=0, */*']) {
+      assert.equal((await post({ accept })).status, 406, accept)
+    }
+  }
+  assert.deepEqual((await server.get('/v1/topics')).json().items, [])
+  for (const accept of ['*/*', 'application/*', 'text/html, application/json;q=0.1', '']) {
+    assert.equal((await produce({ accept, 'content-type': 'Application/JSON; charset="UTF-8"' })).status, 200, accept)
+  }
+})
+
+test('a body over the limit is 413, also when gzip or zstd hides it, and the connection stays usable', async (t) => {
+  const server = await startServer(t, { set: { 'socket.request.max.bytes': '100000' } })
+  const large = Buffer.alloc(10_000_000, 0x20)
+  for (const path of ['/v1/topics', '/v1/topics/a/records']) {
+    assert.equal((await server.post(path, large)).status, 413)
+    const bomb = await server.post(path, gzipSync(large), { 'content-encoding': 'gzip' })
+    assert.equal(bomb.status, 413)
+    assert.equal((await server.post(path, zstdCompressSync(large), { 'content-encoding': 'zstd' })).status, 413)
+    assert.deepEqual(bomb.json().details, { limit: 100_000 })
+    assert.equal((await server.post(path, large.subarray(0, 100), { 'content-encoding': 'gzip' })).status, 400)
+    assert.equal((await server.post(path, '{}', { 'content-encoding': 'br' })).status, 415)
+  }
+  const body = gzipSync('{"name":"squeezed"}')
+  assert.equal((await server.post('/v1/topics', body, { 'content-encoding': 'gzip' })).status, 201)
+  const zstd = zstdCompressSync('{"records":[{"value":1}]}')
+  assert.equal((await server.post('/v1/topics/squeezed/records', zstd, { 'content-encoding': 'zstd' })).status, 200)
+})
+
+test('what is no HTTP gets a problem and the end of its connection', async (t) => {
+  const server = await startServer(t)
+  const garbage = await server.raw('NOT HTTP AT ALL\r\n\r\n')
+  assert.match(garbage, /^HTTP\/1\.1 400 /)
+  assert.match(garbage, /content-type: application\/problem\+json/)
+  assert.match(garbage, /"code":"invalid_request"/)
+  const long = await server.raw(`GET /livez HTTP/1.1\r\nhost: x\r\nx-long: ${'y'.repeat(20_000)}\r\n\r\n`)
+  assert.match(long, /^HTTP\/1\.1 431 /)
+  const smuggled = await server.raw(
+    'POST /v1/topics HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+  )
+  assert.match(smuggled, /^HTTP\/1\.1 400 /)
+})
+
+test('malformed percent-encoding in a path is 400', async (t) => {
+  const server = await startServer(t)
+  for (const path of ['/v1/topics/%', '/v1/topics/%zz/records', '/v1/topics/%C0%AF', '/%']) {
+    const reply = await server.get(path)
+    assert.equal(reply.status, 400, path)
+    assert.equal(reply.json().code, 'invalid_request')
+  }
+})
+
+test('an unknown or repeated query parameter is refused, never overlooked', async (t) => {
+  const server = await startServer(t)
+  const unknown = await server.get('/v1/topics?limt=3')
+  assert.equal(unknown.status, 400)
+  assert.match(unknown.json().detail, /did you mean limit\?/)
+  for (const query of ['limit=1&limit=2', 'limit=0', 'limit=1.5', 'limit=1e3', 'limit=', 'internal=yes']) {
+    assert.equal((await server.get(`/v1/topics?${query}`)).status, 400, query)
+  }
+})
+
+test('a body that does not come in time is 408, and one that is cut leaves nothing behind', async (t) => {
+  const server = await startServer(t, { set: { 'http.request.timeout.ms': '300' } })
+  const head = (path: string) =>
+    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n`
+  for (const path of ['/v1/topics', '/v1/topics/slow/records']) {
+    const reply = await server.raw(`${head(path)}{"records":[{"value":1}`)
+    assert.match(reply, /^HTTP\/1\.1 408 /)
+    assert.match(reply, /"code":"request_timed_out"/)
+    assert.equal(await server.raw(`${head(path)}{"records":[{"value":1}`, { hangUpAfterMs: 50 }), '')
+  }
+  assert.deepEqual((await server.get('/v1/topics')).json().items, [])
+  assert.deepEqual(
+    server.log.filter(({ level }) => level === 'error'),
+    [],
+  )
+})
+
+test('requests on one connection are answered in their order, pipelined too', async (t) => {
+  const server = await startServer(t)
+  const body = '{"records":[{"value":1}]}'
+  const one = `POST /v1/topics/piped/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  const last = 'GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+  const replies = await server.raw(`${one.repeat(5)}${last}`)
+  const offsets = [...replies.matchAll(/"offset":(\d+)/g)].map(([, offset]) => Number(offset))
+  assert.deepEqual(offsets, [0, 1, 2, 3, 4])
+})
+
+test('close finishes what is under way, then lets go of the data directory', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'a' })
+  const waiting = server.get('/v1/topics/a/records?from=latest&wait_ms=30000')
+  const posts = Array.from({ length: 50 }, (_, at) => server.post('/v1/topics/a/records', { records: [{ value: at }] }))
+  await Promise.all(posts.slice(0, 1))
+  const start = performance.now()
+  const closed = server.close()
+  assert.equal((await waiting).status, 200)
+  const answered = (await Promise.allSettled(posts)).flatMap((result) =>
+    result.status === 'fulfilled' ? [result.value] : [],
+  )
+  await closed
+  assert.ok(performance.now() - start < 10_000, 'a long poll is not waited for')
+  for (const reply of answered) assert.equal(reply.status, 200, reply.text())
+  const again = await startServer(t, { dataDir: server.dataDir })
+  const kept = (await again.get('/v1/topics/a/records?limit=100')).json().records.length
+  assert.ok(kept >= answered.length)
+})

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { STATUS_OF_CODE } from '../../src/http/problem.ts'
+import { buildServer } from '../../src/http/server.ts'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { ERROR_KINDS } from '../../src/kernel/errors.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
+import { checkAgainst, openApi, operations } from '../support/openapi.ts'
+
+const schemas = JSON.parse(readFileSync(join(import.meta.dirname, '../../schemas/v1.json'), 'utf8'))
+
+test('openapi.yaml repeats the schemas of schemas/v1.json, which bodies are checked by', () => {
+  for (const name of new Set([
+    ...Object.keys(schemas.components.schemas),
+    ...Object.keys(openApi.components.schemas),
+  ])) {
+    assert.deepEqual(openApi.components.schemas[name], schemas.components.schemas[name], name)
+  }
+})
+
+test('every operation of openapi.yaml is routed, and every route is in it', async () => {
+  const routes = (await routesOfServer()).filter((route) => / \/(v1\/|livez|readyz|metrics)/.test(route))
+  const described = operations.map(({ method, path }) => `${method} ${path.replace(/\{([^}]+)\}/g, ':$1')}`)
+  assert.ok(routes.length > 10)
+  assert.deepEqual(routes.sort(), described.sort())
+})
+
+test('operations are named by verb and noun, and no schema is written where it is used', () => {
+  const ids = operations.map(({ operation }) => operation.operationId)
+  assert.equal(new Set(ids).size, ids.length)
+  for (const id of ids) assert.match(id, /^[a-z]+([A-Z][a-z]+)+$/)
+  assert.deepEqual(inlineObjects(openApi.paths), [])
+})
+
+test('the examples of request bodies fit their schemas', () => {
+  for (const { operation } of operations) {
+    for (const { schema, example } of Object.values(operation.requestBody?.content ?? {})) {
+      if (example !== undefined) checkAgainst(schema.$ref, example, operation.operationId)
+    }
+  }
+})
+
+test('every error code has a status, and a code that is worth repeating never has the status of a bug', () => {
+  assert.deepEqual(Object.keys(STATUS_OF_CODE).sort(), Object.keys(ERROR_KINDS).sort())
+  for (const [code, { retriable }] of Object.entries(ERROR_KINDS)) {
+    const status = STATUS_OF_CODE[code as keyof typeof STATUS_OF_CODE]
+    assert.equal(retriable, status === 503 || status === 408, code)
+  }
+})
+
+/** As Fastify prints them: a tree of which each line adds to the path of the line that it hangs from. */
+async function routesOfServer(): Promise<string[]> {
+  const app = buildServer({ services: {}, options: {}, clock: systemClock, logger: silentLogger } as never)
+  await app.ready()
+  const paths: string[] = []
+  return app
+    .printRoutes({ commonPrefix: false })
+    .split('\n')
+    .flatMap((line) => {
+      const [, indent = '', part = '', methods = ''] = /^([│ ]*)[├└]── (\S+)(?: \(([A-Z, ]+)\))?$/.exec(line) ?? []
+      const depth = indent.length / 4
+      paths[depth] = (depth === 0 ? '' : (paths[depth - 1] ?? '')) + part
+      return methods.split(', ').flatMap((method) => (/^(HEAD)?$/.test(method) ? [] : [`${method} ${paths[depth]}`]))
+    })
+}
+
+function inlineObjects(value: unknown, path = ''): string[] {
+  if (typeof value !== 'object' || value === null) return []
+  const own = 'schema' in value && typeof value.schema === 'object' && value.schema && 'properties' in value.schema
+  return [
+    ...(own ? [path] : []),
+    ...Object.entries(value).flatMap(([name, member]) => inlineObjects(member, `${path}/${name}`)),
+  ]
+}

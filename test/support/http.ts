@@ -1,0 +1,155 @@
+// The whole server in this process, on an own data directory: asked through Fastify's inject (no socket) or over real
+// sockets. Every reply is held against openapi.yaml before the test sees it.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { request as httpRequest } from 'node:http'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { App } from '../../src/app/app.ts'
+import { openApp } from '../../src/app/app.ts'
+import { loadConfig } from '../../src/app/config.ts'
+import type { Logger } from '../../src/kernel/logger.ts'
+import type { ReplySeen } from './openapi.ts'
+import { checkReply } from './openapi.ts'
+
+export interface TestReply extends ReplySeen {
+  text(): string
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into replies whose shape openapi.yaml has vouched for
+  json(): any
+}
+
+export interface TestRequest {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Buffer | object
+}
+
+export interface LoggedLine {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly facts: object
+  readonly message: string
+}
+
+export interface TestServer {
+  readonly url: string
+  readonly port: number
+  readonly dataDir: string
+  /** What the server logged. */
+  readonly log: readonly LoggedLine[]
+  /** Over a real socket; an object as the body is sent as JSON. */
+  request(method: string, path: string, request?: TestRequest): Promise<TestReply>
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<TestReply>
+  post(path: string, body: TestRequest['body'], headers?: Readonly<Record<string, string>>): Promise<TestReply>
+  /** Writes bytes to a new connection, as they are, and gives all that comes back until it is closed or `idleMs` is over. */
+  raw(bytes: string | Buffer, options?: { readonly hangUpAfterMs?: number }): Promise<string>
+  close(): Promise<void>
+}
+
+interface TestContext {
+  after(cleanUp: () => Promise<void> | void): void
+}
+
+/** Closed with the test. Options are the server's own, as on its command line: `{ 'num.partitions': '4' }`. */
+export async function startServer(
+  t: TestContext,
+  options: { readonly set?: Readonly<Record<string, string>>; readonly dataDir?: string } = {},
+): Promise<TestServer> {
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'tailrace-http-'))
+  const log: LoggedLine[] = []
+  const set = Object.entries(options.set ?? {}).map(([name, value]) => `${name}=${value}`)
+  const config = loadConfig({
+    flags: { port: '0', host: '127.0.0.1', dataDir, set },
+    env: {},
+    readFile: (path) => readFileSync(path, 'utf8'),
+  })
+  const app = await openApp(config, { logger: recordingLogger(log) })
+  t.after(async () => {
+    await app.close()
+    if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true })
+  })
+  return testServer(app, dataDir, log)
+}
+
+function testServer(app: App, dataDir: string, log: readonly LoggedLine[]): TestServer {
+  const port = Number(new URL(app.url).port)
+  const request = async (method: string, path: string, { headers, body }: TestRequest = {}) => {
+    const isObject = typeof body === 'object' && !Buffer.isBuffer(body)
+    const bytes = isObject ? JSON.stringify(body) : body
+    const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
+    const reply = await send(port, method, path, { ...type, ...headers }, bytes)
+    checkReply(reply)
+    return reply
+  }
+  return {
+    url: app.url,
+    port,
+    dataDir,
+    log,
+    request,
+    get: (path, headers = {}) => request('GET', path, { headers }),
+    post: (path, body, headers = {}) => request('POST', path, { headers, ...(body === undefined ? {} : { body }) }),
+    raw: (bytes, { hangUpAfterMs } = {}) => exchange(port, bytes, hangUpAfterMs),
+    close: () => app.close(),
+  }
+}
+
+function recordingLogger(log: LoggedLine[]): Logger {
+  const at = (level: LoggedLine['level']) => (facts: object, message: string) => {
+    log.push({ level, facts, message })
+  }
+  return { info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+/** node:http as it is: fetch would tidy paths and headers up. */
+function send(
+  port: number,
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body: string | Buffer | undefined,
+): Promise<TestReply> {
+  return new Promise((resolve, reject) => {
+    const length: Record<string, string> =
+      body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+    const options = { host: '127.0.0.1', port, method, path, headers: { ...length, ...headers }, agent: false }
+    const outgoing = httpRequest(options, (incoming) => {
+      const chunks: Buffer[] = []
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+      incoming.on('error', reject)
+      incoming.on('end', () => {
+        const bytes = Buffer.concat(chunks)
+        resolve({
+          method,
+          url: path,
+          status: incoming.statusCode ?? 0,
+          headers: incoming.headers,
+          body: bytes,
+          text: () => bytes.toString(),
+          json: () => JSON.parse(bytes.toString()),
+        })
+      })
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
+const QUIET_MS = 10_000
+
+function exchange(port: number, bytes: string | Buffer, hangUpAfterMs: number | undefined): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(bytes)
+      if (hangUpAfterMs !== undefined) setTimeout(() => socket.destroy(), hangUpAfterMs)
+    })
+    socket.setTimeout(QUIET_MS, () => socket.destroy())
+    socket.on('data', (chunk) => {
+      text += chunk
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject(error)
+    })
+    socket.on('close', () => resolve(text))
+  })
+}

@@ -1,0 +1,140 @@
+// openapi.yaml as a judge: every reply that a test gets from the v1 API is held against it: is its status documented for
+// that operation, is its media type, does its body fit the schema.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ValidateFunction } from 'ajv'
+import { Ajv } from 'ajv'
+import formats from 'ajv-formats'
+import { parse } from 'yaml'
+
+export interface MediaType {
+  readonly schema: { readonly $ref: string }
+  readonly example?: unknown
+}
+
+interface Reply {
+  readonly $ref?: string
+  readonly content?: Readonly<Record<string, MediaType>>
+}
+
+export interface Operation {
+  readonly operationId: string
+  readonly responses: Readonly<Record<string, Reply>>
+  readonly requestBody?: { readonly content: Readonly<Record<string, MediaType>> }
+}
+
+interface OpenApi {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: {
+    readonly schemas: Readonly<Record<string, object>>
+    readonly responses: Readonly<Record<string, Reply>>
+  }
+}
+
+export interface ReplySeen {
+  readonly method: string
+  /** Path and query. */
+  readonly url: string
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | number | undefined>>
+  readonly body: Buffer
+}
+
+export const openApi = parse(readFileSync(join(import.meta.dirname, '../../openapi.yaml'), 'utf8')) as OpenApi
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete']
+
+/** Every operation with its method in upper case and its path as it stands in the file. */
+export const operations = Object.entries(openApi.paths).flatMap(([path, item]) =>
+  METHODS.flatMap((method) => {
+    const operation = item[method]
+    return operation === undefined ? [] : [{ method: method.toUpperCase(), path, operation }]
+  }),
+)
+
+/** The operations that some reply of this process was checked for, as `operationId status`. */
+export const seenReplies = new Set<string>()
+
+const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: true })
+formats.default(ajv)
+ajv.addSchema(withoutBareNullable(openApi) as object, 'openapi')
+const validators = new Map<string, ValidateFunction>()
+
+/** Throws unless the reply is as openapi.yaml says; paths that belong to other APIs are let by. */
+export function checkReply(reply: ReplySeen): void {
+  const path = reply.url.split('?', 1)[0] ?? ''
+  const about = `${reply.method} ${reply.url.slice(0, 200)} -> ${reply.status} ${reply.body.subarray(0, 500)}`
+  const found = findOperation(reply.method === 'HEAD' ? 'GET' : reply.method, path)
+  if (found === undefined && !path.startsWith('/v1/')) return
+  assert.ok(reply.headers['x-request-id'], `an X-Request-Id comes with every reply: ${about}`)
+  assert.ok(reply.status !== 500, `no 500: ${about}`)
+  if (reply.method === 'HEAD' || reply.method === 'OPTIONS') {
+    assert.equal(reply.body.length, 0, about)
+    return
+  }
+  // What no operation answers is a problem all the same.
+  const described = resolve(responseOf(found?.operation, reply.status))
+  assert.ok(described, `the status is documented: ${about}`)
+  if (found !== undefined) seenReplies.add(`${found.operation.operationId} ${reply.status}`)
+  checkBody(reply, described, about)
+}
+
+function checkBody(reply: ReplySeen, described: Reply, about: string): void {
+  const mediaType = String(reply.headers['content-type'] ?? '').split(';', 1)[0] ?? ''
+  if (described.content === undefined) {
+    assert.equal(reply.body.length, 0, `no body is documented: ${about}`)
+    return
+  }
+  const content = described.content[mediaType]
+  assert.ok(content, `the media type ${mediaType} is documented: ${about}`)
+  if (!mediaType.endsWith('json') || mediaType === 'application/x-ndjson') return
+  const value: unknown = JSON.parse(reply.body.toString())
+  checkAgainst(content.schema.$ref, value, about)
+  if (mediaType === 'application/problem+json') {
+    const problem = value as { status: number; request_id: string }
+    assert.equal(problem.status, reply.status, about)
+    assert.equal(problem.request_id, reply.headers['x-request-id'], about)
+  }
+}
+
+export function checkAgainst(ref: string, value: unknown, about: string): void {
+  let validate = validators.get(ref)
+  if (validate === undefined) {
+    validate = ajv.compile({ $ref: `openapi${ref}` })
+    validators.set(ref, validate)
+  }
+  assert.ok(validate(value), `${ajv.errorsText(validate.errors)}: ${about}`)
+}
+
+/** A literal path goes before one with parameters. */
+function findOperation(method: string, path: string): { readonly operation: Operation } | undefined {
+  const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+  return operations.find((candidate) => candidate.method === method && pattern(candidate.path).test(plain))
+}
+
+function pattern(path: string): RegExp {
+  return new RegExp(`^${path.replace(/\{[^}]+\}/g, '[^/]+')}$`)
+}
+
+function responseOf(operation: Operation | undefined, status: number): Reply | undefined {
+  if (operation === undefined) return openApi.components.responses['Failure']
+  const { responses } = operation
+  return responses[String(status)] ?? (status >= 400 ? responses['default'] : undefined)
+}
+
+function resolve(reply: Reply | undefined): Reply | undefined {
+  if (reply?.$ref === undefined) return reply
+  return openApi.components.responses[reply.$ref.replace('#/components/responses/', '')]
+}
+
+/** `{nullable: true}` without a type is OpenAPI's any value; the validator knows nullable beside a type only. */
+function withoutBareNullable(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutBareNullable)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value)
+    .filter(([name]) => !(name === 'nullable' && !('type' in value)))
+    .map(([name, member]) => [name, withoutBareNullable(member)])
+  return Object.fromEntries(entries)
+}
