@@ -19,10 +19,6 @@ import { decodeJsonString, isPlainText } from './json-string.ts'
 export const ENCODINGS = ['string', 'json', 'base64', 'int16', 'int32', 'int64', 'float32', 'float64', 'uuid'] as const
 export type Encoding = (typeof ENCODINGS)[number]
 
-export function isEncoding(name: string): name is Encoding {
-  return (ENCODINGS as readonly string[]).includes(name)
-}
-
 /**
  * The bytes that the JSON value in [start, end) stands for; for strings without escapes and for json a range of `bytes`
  * itself. `member` is what the refusal calls it.

@@ -4,7 +4,7 @@
 // request may hold throws invalid_record with the member's name; who knows the record's index adds it.
 // The text must be UTF-8: that is checked before.
 
-import { TailraceError } from '../kernel/errors.ts'
+import { invariant, TailraceError } from '../kernel/errors.ts'
 import type { JsonExpectation } from '../kernel/json-scanner.ts'
 import {
   describeJsonFault,
@@ -32,36 +32,41 @@ export const OBJECT_END = -1
 /** The names that an object's members may have; a member is known by its name's place in the list. */
 export class MemberNames {
   readonly names: readonly string[]
-  /** By length: the numbers of the names that have it. */
-  readonly #byLength: number[][] = []
-  readonly #bytes: Uint8Array[]
+  /** One for each name. */
+  readonly zeros: readonly number[]
+  readonly #bytes: readonly Uint8Array[]
+  /** By length, first and last byte: the number of the one name that may be meant, or -1. */
+  readonly #candidates = new Int8Array(CANDIDATE_SLOTS).fill(-1)
 
   constructor(names: readonly string[]) {
     this.names = names
+    this.zeros = names.map(() => 0)
     this.#bytes = names.map((name) => Buffer.from(name))
-    for (let length = 0; length <= Math.max(...names.map((name) => name.length)); length++) {
-      this.#byLength.push([...names.keys()].filter((number) => names[number]?.length === length))
+    for (const [number, name] of this.#bytes.entries()) {
+      const slot = candidateSlot(name, 0, name.length)
+      invariant(this.#candidates[slot] === -1, 'the names of one object differ in length or in first and last letter')
+      this.#candidates[slot] = number
     }
   }
 
   /** The number of the name that stands in [start, end); -1 when it is none of them. */
   find(bytes: Uint8Array, start: number, end: number): number {
-    const length = end - start
-    if (length >= this.#byLength.length) return -1
-    const candidates = this.#byLength[length] as number[]
-    for (let place = 0; place < candidates.length; place++) {
-      const candidate = candidates[place] as number
-      if (equalBytes(this.#bytes[candidate] as Uint8Array, bytes, start)) return candidate
+    const candidate = this.#candidates[candidateSlot(bytes, start, end)] as number
+    if (candidate === -1) return -1
+    const name = this.#bytes[candidate] as Uint8Array
+    if (name.length !== end - start) return -1
+    for (let index = 0; index < name.length; index++) {
+      if (name[index] !== bytes[start + index]) return -1
     }
-    return -1
+    return candidate
   }
 }
 
-function equalBytes(name: Uint8Array, bytes: Uint8Array, start: number): boolean {
-  for (let index = 0; index < name.length; index++) {
-    if (name[index] !== bytes[start + index]) return false
-  }
-  return true
+const CANDIDATE_SLOTS = 512
+
+function candidateSlot(bytes: Uint8Array, start: number, end: number): number {
+  const letters = (bytes[start] as number) + (bytes[end - 1] as number)
+  return (((end - start) << 5) | (letters & 0x1f)) & (CANDIDATE_SLOTS - 1)
 }
 
 /** Where the members of one object stand, by their names' numbers. Used again for the next object. */
@@ -69,15 +74,13 @@ export class MemberRanges {
   /** Bit n is set when the n-th name was there. */
   seen = 0
   readonly names: MemberNames
-  readonly starts: number[] = []
-  readonly ends: number[] = []
+  readonly starts: number[]
+  readonly ends: number[]
 
   constructor(names: MemberNames) {
     this.names = names
-    for (let number = 0; number < names.names.length; number++) {
-      this.starts.push(0)
-      this.ends.push(0)
-    }
+    this.starts = names.zeros.slice()
+    this.ends = names.zeros.slice()
   }
 
   has(member: number): boolean {

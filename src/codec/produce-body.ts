@@ -15,14 +15,15 @@ import { PRODUCE_RECORDS_MAX, RECORD_HEADERS_MAX } from '../kernel/limits.ts'
 import type { RecordHeader } from '../record/record.ts'
 import { NO_HEADERS } from '../record/record.ts'
 import type { Encoding } from './encoding.ts'
-import { ENCODINGS, encodeValue, excerpt, isEncoding } from './encoding.ts'
-import { parseIsoTime } from './iso-time.ts'
+import { ENCODINGS, encodeValue, excerpt } from './encoding.ts'
+import { CALENDAR_MS_MAX, parseIsoTimeAt } from './iso-time.ts'
 import { JsonCursor, MemberNames, MemberRanges, OBJECT_END, wrongMember } from './json-cursor.ts'
 import { decodeJsonText, isPlainText } from './json-string.ts'
 import type { ProduceRecord } from './produce-record.ts'
 
 const QUOTE = 0x22
 const LETTER_N = 0x6e
+const CLOSE_BRACKET = 0x5d
 
 const REQUEST_NAMES = new MemberNames(['records', 'key_encoding', 'value_encoding'])
 const RECORDS = 0
@@ -268,9 +269,8 @@ class RecordParser {
     const start = this.#ranges.starts[TIMESTAMP] as number
     const end = this.#ranges.ends[TIMESTAMP] as number
     if (bytes[start] === LETTER_N) return -1
-    const isText = bytes[start] === QUOTE
-    const ms = isText ? parseIsoTime(bytes.toString('latin1', start + 1, end - 1)) : parseWhole(bytes, start, end)
-    if (ms !== undefined && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER) return ms
+    const ms = bytes[start] === QUOTE ? parseIsoTimeAt(bytes, start + 1, end - 1) : parseWhole(bytes, start, end)
+    if (ms !== undefined && ms >= 0 && ms <= CALENDAR_MS_MAX) return ms
     throw wrongMember(
       'timestamp',
       `must be a time with its zone, such as "2026-11-21T02:00:00.123Z", or whole milliseconds since 1970, not ${excerpt(bytes, start, end)}`,
@@ -280,8 +280,9 @@ class RecordParser {
   #readHeaders(): readonly RecordHeader[] {
     const { bytes } = this.#cursor
     const start = this.#ranges.starts[HEADERS] as number
-    if (bytes[start] === LETTER_N) return NO_HEADERS
-    const cursor = new JsonCursor(bytes, start, this.#ranges.ends[HEADERS])
+    const end = this.#ranges.ends[HEADERS] as number
+    if (bytes[start] === LETTER_N || bytes[start + 1] === CLOSE_BRACKET) return NO_HEADERS
+    const cursor = new JsonCursor(bytes, start, end)
     const ranges = new MemberRanges(HEADER_NAMES)
     const headers: RecordHeader[] = []
     cursor.enterArray('headers')
@@ -325,10 +326,14 @@ function readHeader(cursor: JsonCursor, ranges: MemberRanges): RecordHeader {
 
 function parseEncoding(bytes: Buffer, start: number, end: number, member: string): Encoding | undefined {
   if (bytes[start] === LETTER_N) return undefined
-  const name = bytes[start] === QUOTE ? decodeJsonText(bytes, start + 1, end - 1) : undefined
-  if (name !== undefined && isEncoding(name)) return name
+  if (bytes[start] === QUOTE) {
+    const place = ENCODING_NAMES.find(bytes, start + 1, end - 1)
+    if (place >= 0) return ENCODINGS[place]
+  }
   throw wrongMember(member, `must be one of ${ENCODINGS.join(', ')}, not ${excerpt(bytes, start, end)}`)
 }
+
+const ENCODING_NAMES = new MemberNames(ENCODINGS)
 
 /** A JSON number of digits alone; -1 when it is another value. */
 function parseWhole(bytes: Buffer, start: number, end: number): number {

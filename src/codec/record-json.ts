@@ -9,8 +9,8 @@
 // no encoding. A timestamp that is unknown (-1 in Kafka) is null.
 
 import { isUtf8 } from 'node:buffer'
-import type { ByteWriter } from '../kernel/byte-writer.ts'
-import { HAS_CONTROL, HAS_HIGH_BYTE, viewOf } from '../kernel/byte-writer.ts'
+import type { ByteWriter, Piece } from '../kernel/byte-writer.ts'
+import { HAS_CONTROL, HAS_HIGH_BYTE, makePiece, viewOf } from '../kernel/byte-writer.ts'
 import { skipJsonValue, skipWhitespace } from '../kernel/json-scanner.ts'
 import type { RecordHeader } from '../record/record.ts'
 import type { TimestampType } from '../record/record-batch.ts'
@@ -85,26 +85,26 @@ export class RecordJsonWriter {
       this.#source = record.bytes
       this.#sourceView = viewOf(record.bytes)
     }
-    output.writeView(this.#start.view, 0, this.#start.length)
+    output.writePiece(this.#start)
     output.writeWhole(record.offset)
     this.#writeTime(record.timestamp)
     const { keyStart, valueStart } = record
     const keyForm = keyStart < 0 ? this.#writeNull() : this.#writeBytes(keyStart, record.keyEnd, this.#keyForms)
-    output.writeView(VALUE.view, 0, VALUE.length)
+    output.writePiece(VALUE)
     const valueForm =
       valueStart < 0 ? this.#writeNull() : this.#writeBytes(valueStart, record.valueEnd, this.#valueForms)
     const end = this.#end(keyForm, valueForm)
-    output.writeView(end.view, 0, end.length)
+    output.writePiece(end)
     if (record.headerCount === 0) return
     output.position -= CLOSING.length
     this.#writeHeaders(record.headers())
-    output.writeView(CLOSING.view, 0, CLOSING.length)
+    output.writePiece(CLOSING)
   }
 
   #writeTime(timestamp: number): void {
     const time = this.#time
     if (timestamp !== -1 && time.digits.write(timestamp)) {
-      this.#output.writeView(time.view, 0, time.length)
+      this.#output.writePiece(time.piece)
     } else {
       const json = timestamp === -1 ? 'null' : oddTimeJson(timestamp)
       this.#output.writeText(`,"timestamp":${json},"timestamp_type":"${this.#timestampType}","key":`)
@@ -112,7 +112,7 @@ export class RecordJsonWriter {
   }
 
   #writeNull(): number {
-    this.#output.writeView(NULL.view, 0, NULL.length)
+    this.#output.writePiece(NULL)
     return NULL_FORM
   }
 
@@ -236,15 +236,8 @@ function encodingMembers(part: 'key' | 'value', form: number): string {
   return `,"${part}_encoding":"${FORMS[form]}"`
 }
 
-/** Text that is written many times. */
-interface Piece {
-  readonly view: DataView
-  readonly length: number
-}
-
 function piece(text: string): Piece {
-  const bytes = Buffer.from(text)
-  return { view: viewOf(bytes), length: bytes.length }
+  return makePiece(Buffer.from(text))
 }
 
 const VALUE = piece(',"value":')
@@ -252,15 +245,16 @@ const NULL = piece('null')
 /** Of the headers and of the record. */
 const CLOSING = piece(']}')
 
-interface TimePiece extends Piece {
+interface TimePiece {
+  readonly piece: Piece
   readonly digits: IsoTimeWriter
 }
 
 /** What stands between the offset and the key: only the digits of the time change. */
 function timePiece(timestampType: TimestampType): TimePiece {
   const before = ',"timestamp":"'
-  const bytes = Buffer.from(`${before}${' '.repeat(ISO_TIME_BYTES)}","timestamp_type":"${timestampType}","key":`)
-  return { view: viewOf(bytes), length: bytes.length, digits: new IsoTimeWriter(bytes, before.length) }
+  const filled = piece(`${before}${' '.repeat(ISO_TIME_BYTES)}","timestamp_type":"${timestampType}","key":`)
+  return { piece: filled, digits: new IsoTimeWriter(Buffer.from(filled.view.buffer), before.length) }
 }
 
 function holdsLineBreak(bytes: Buffer, start: number, end: number): boolean {
