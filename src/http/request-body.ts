@@ -4,8 +4,8 @@
 // deadline.
 
 import type { IncomingMessage } from 'node:http'
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream'
+import type { Transform } from 'node:stream'
+import { PassThrough } from 'node:stream'
 import { promisify } from 'node:util'
 import { createGunzip, createZstdDecompress, gunzip, zstdDecompress } from 'node:zlib'
 import type { Clock, Timer } from '../kernel/clock.ts'
@@ -48,26 +48,35 @@ export class RequestBodies {
   }
 
   /**
-   * The body as it comes, inflated, of any length. Its errors are TailraceErrors. Each silence of the client longer than
-   * the timeout while the reader waits for it ends the stream.
+   * The body as it comes, inflated, of any length. Its errors are TailraceErrors. A silence of the client longer than the
+   * timeout, while the reader waits for it, ends the stream; the reply can still be sent.
    */
   async *stream(raw: IncomingMessage): AsyncGenerator<Buffer> {
-    const source = this.#inflating(raw)
-    const waiting: { deadline: Deadline | undefined } = { deadline: undefined }
+    const source = inflating(raw)
+    // What comes out of `source` can end it; the request itself must live on until it is answered.
+    const onGone = (): void => {
+      if (!raw.complete) source.destroy(clientGone())
+    }
+    raw.pipe(source)
+    raw.on('close', onGone)
     const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    let deadline: Deadline | undefined
     try {
       while (true) {
-        waiting.deadline = this.#deadlines.add(() => source.destroy(tooSlow()))
+        deadline = this.#deadlines.add(() => source.destroy(tooSlow()))
         const next = await chunks.next()
-        this.#deadlines.remove(waiting.deadline)
+        this.#deadlines.remove(deadline)
         if (next.done) return
         yield next.value
       }
     } catch (error) {
-      throw asBodyFailure(error, raw)
+      throw error instanceof TailraceError ? error : badEncoding(String(raw.headers['content-encoding']), error)
     } finally {
-      if (waiting.deadline !== undefined) this.#deadlines.remove(waiting.deadline)
-      if (source !== raw) source.destroy()
+      if (deadline !== undefined) this.#deadlines.remove(deadline)
+      raw.off('close', onGone)
+      raw.unpipe(source)
+      source.destroy()
+      if (!raw.complete) this.#letRunBy(raw)
     }
   }
 
@@ -78,6 +87,7 @@ export class RequestBodies {
   #gather(raw: IncomingMessage, done: BodyDone): void {
     const bytesMax = this.#bytesMax
     const deadlines = this.#deadlines
+    const letRunBy = () => this.#letRunBy(raw)
     // Most bodies are one chunk: it is kept as it is, without a list. Node does not use a chunk's memory again.
     let first: Buffer | undefined
     let rest: Buffer[] | undefined
@@ -107,17 +117,11 @@ export class RequestBodies {
       // After the end too, for every request: an error, which records its stack, is made only where there is one.
       if (pending) finish(clientGone())
     }
-    function letRunBy(): void {
-      const patience = deadlines.add(() => raw.destroy())
-      raw.once('close', () => deadlines.remove(patience))
-      raw.resume()
-    }
     function finish(failure: TailraceError | undefined): void {
       if (!pending) return
       pending = false
       deadlines.remove(deadline)
       if (failure !== undefined) {
-        // What still comes is let run by, so that the client reads the answer instead of a reset.
         raw.off('data', onData)
         letRunBy()
         first = undefined
@@ -150,17 +154,22 @@ export class RequestBodies {
     return badEncoding(encoding, error)
   }
 
-  #inflating(raw: IncomingMessage): Readable {
-    const encoding = raw.headers['content-encoding']
-    if (encoding === undefined || encoding === 'identity') return raw
-    const inflate = INFLATE[encoding.trim().toLowerCase()]
-    if (inflate === undefined) throw unknownEncoding(encoding)
-    const inflated = inflate.stream()
-    pipeline(raw, inflated, () => {
-      // Its failures come out of `inflated`, which is being read.
-    })
-    return inflated
+  /** What still comes is thrown away, for a while, so that the client reads the answer instead of a reset. */
+  #letRunBy(raw: IncomingMessage): void {
+    const patience = this.#deadlines.add(() => raw.destroy())
+    raw.once('close', () => this.#deadlines.remove(patience))
+    raw.resume()
   }
+}
+
+const STREAM_BUFFER_BYTES = 256 * 1024
+
+function inflating(raw: IncomingMessage): Transform {
+  const encoding = raw.headers['content-encoding']
+  if (encoding === undefined || encoding === 'identity') return new PassThrough({ highWaterMark: STREAM_BUFFER_BYTES })
+  const inflate = INFLATE[encoding.trim().toLowerCase()]
+  if (inflate === undefined) throw unknownEncoding(encoding)
+  return inflate.stream()
 }
 
 const INFLATE: Readonly<Record<string, { whole: typeof inflateGzip; stream: typeof createGunzip } | undefined>> = {
@@ -227,12 +236,6 @@ class Deadlines {
 }
 
 const TICK_MS = 500
-
-function asBodyFailure(error: unknown, raw: IncomingMessage): TailraceError {
-  if (error instanceof TailraceError) return error
-  if (raw.errored || raw.destroyed || codeOf(error) === 'ERR_STREAM_PREMATURE_CLOSE') return clientGone(error)
-  return badEncoding(String(raw.headers['content-encoding']), error)
-}
 
 function codeOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
