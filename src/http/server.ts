@@ -50,9 +50,9 @@ export interface ServerParts {
   readonly healthChecks?: readonly HealthCheck[]
 }
 
-/** A set of routes that words its failures in its own way. */
+/** A set of routes that words its failures in its own way; so are unknown paths under its prefix. */
 interface Dialect {
-  /** '' for the root. */
+  /** '' for all paths that no other dialect's prefix begins. */
   readonly prefix: string
   readonly renderFailure: RenderFailure
   readonly routes: readonly Routes<Services>[]
@@ -74,10 +74,11 @@ const V1: Dialect = {
   ],
 }
 
-/** Health and metrics; failures outside of every dialect's paths are worded as here. */
-const ROOT: Dialect = { prefix: '', renderFailure: renderProblem, routes: [healthRoutes, metricsRoutes] }
+/** Health and metrics, and the failures of paths that are nobody's. */
+const BASE: Dialect = { prefix: '', renderFailure: renderProblem, routes: [healthRoutes, metricsRoutes] }
 
-const DIALECTS: readonly Dialect[] = [V1]
+/** The first whose prefix a path has is the one that words its failures. */
+const DIALECTS: readonly Dialect[] = [V1, BASE]
 
 /** Node's default, named: names and cursors of the longest kind fit in a request line. */
 const REQUEST_HEAD_BYTES_MAX = 16 * 1024
@@ -128,31 +129,24 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     done(null, payload)
   })
   const routes = knownRoutes(app)
-  mountDialect(app, ROOT, floor, routes)
-  for (const dialect of DIALECTS) mountDialect(app, dialect, floor, routes)
+  app.setErrorHandler(failureHandler(BASE.renderFailure, logger))
+  app.setNotFoundHandler((request, reply) => answerUnrouted(routes, request, reply))
+  for (const dialect of DIALECTS) mountDialect(app, dialect, floor)
   drainOnClose(app, floor, closing)
   return app
 }
 
 function dialectOf(url: string): Dialect {
-  return DIALECTS.find(({ prefix }) => prefix !== '' && url.startsWith(`${prefix}/`)) ?? ROOT
+  const path = url.split('?', 1)[0] ?? ''
+  return DIALECTS.find(({ prefix }) => prefix === '' || path === prefix || path.startsWith(`${prefix}/`)) ?? BASE
 }
 
-function mountDialect(app: FastifyInstance, dialect: Dialect, floor: HttpFloor<Services>, routes: KnownRoutes): void {
-  const mount = (instance: FastifyInstance): void => {
-    instance.setErrorHandler(failureHandler(dialect.renderFailure, floor.logger))
-    if (dialect === ROOT || dialect.prefix !== '') {
-      instance.setNotFoundHandler((request, reply) => answerUnrouted(routes, dialect.renderFailure, request, reply))
-    }
-    for (const add of dialect.routes) add(instance, floor)
-  }
-  if (dialect === ROOT) {
-    mount(app)
-    return
-  }
+/** In an instance of its own, so that the form of failures is that of its routes alone. */
+function mountDialect(app: FastifyInstance, dialect: Dialect, floor: HttpFloor<Services>): void {
   app.register(
     (instance, _options, done) => {
-      mount(instance)
+      instance.setErrorHandler(failureHandler(dialect.renderFailure, floor.logger))
+      for (const add of dialect.routes) add(instance, floor)
       done()
     },
     { prefix: dialect.prefix },
@@ -191,23 +185,15 @@ function patternOf(url: string): RegExp {
   return new RegExp(`^${literal.replace(/:[A-Za-z0-9_]+/g, '[^/]+').replace('*', '.*')}/?$`)
 }
 
-function answerUnrouted(
-  routes: KnownRoutes,
-  renderFailure: RenderFailure,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): void {
+function answerUnrouted(routes: KnownRoutes, request: FastifyRequest, reply: FastifyReply): void {
   const path = request.url.split('?', 1)[0] ?? ''
   const allow = routes.methodsOf(path)
   if (allow.length > 0 && request.method === 'OPTIONS') {
     reply.code(204).header('allow', allow.join(', ')).send()
     return
   }
-  renderFailure(
-    allow.length > 0 ? wrongMethod(request.method, allow) : unknownRoute(request.method, path),
-    request,
-    reply,
-  )
+  const failure = allow.length > 0 ? wrongMethod(request.method, allow) : unknownRoute(request.method, path)
+  dialectOf(path).renderFailure(failure, request, reply)
 }
 
 function wrongMethod(method: string, allow: readonly string[]): TailraceError {
