@@ -41,6 +41,10 @@ export const PAGE_SCAN_RECORDS_MAX = 100_000
 /** Topics whose size of a record is remembered, so that a page reads no more bytes from disk than it needs. */
 export const READ_ESTIMATES_MAX = 1_000
 
+/** Buffers of page replies that are kept to be used again, and how large one may be to be kept. */
+export const REPLY_BUFFERS_KEPT_MAX = 16
+export const REPLY_BUFFER_BYTES_KEPT_MAX = 1024 * 1024
+
 /** Bytes of batches that an export or a walk over a log's end fetches at a time: its memory, whatever the topic's size. */
 export const EXPORT_FETCH_BYTES = 1024 * 1024
 

@@ -222,7 +222,5 @@ async function findLatestTimestamps(
   const asked = partitions === undefined ? allPartitions(topic) : checkPartitions(topic, partitions)
   const ends = await listOffsets(engine, topic, asked, 'latest')
   const found = await listOffsets(engine, topic, asked, 'max_timestamp')
-  return found.map((one, at) =>
-    one.offset >= 0 ? one : { ...one, offset: ends[at]?.offset ?? 0, timestamp: -1 },
-  )
+  return found.map((one, at) => (one.offset >= 0 ? one : { ...one, offset: ends[at]?.offset ?? 0, timestamp: -1 }))
 }

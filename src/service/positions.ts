@@ -9,6 +9,7 @@
 //               after it
 //     DURATION  that long ago: 500ms, 30s, 15m, 1h, 7d, 2w, or several, the longer unit first: 1h30m
 
+import { parseIsoTime } from '../codec/iso-time.ts'
 import type { Engine, OffsetQuery, OffsetSpec, Topic } from '../engine/engine.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { OFFSET_MAX, POSITION_LAST_RECORDS_MAX } from '../kernel/limits.ts'
@@ -143,23 +144,16 @@ function parseDuration(text: string): number | undefined {
   return UNITS_MS.reduce((sum, unitMs, at) => sum + unitMs * Number(counts[at + 1] ?? 0), 0)
 }
 
-// The plus of a zone may reach us as the blank that it means in a query string.
-const TIME =
-  /^(\d{4})-(\d\d)-(\d\d)(?:[Tt](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?:[Zz]|(?<sign>[+ -])(\d\d):?(\d\d)))?$/
+const DATE = /^\d{4}-\d\d-\d\d$/
+/** The plus of a zone may reach us as the blank that it means in a query string. */
+const BLANK_ZONE = / (?=\d\d:?\d\d$)/
+const FINER_THAN_MS = /[.,]\d{3}\d*[1-9]/
 
 function parseTime(text: string): number | undefined {
-  const found = TIME.exec(text)
-  if (found === null) return undefined
-  const part = (at: number) => Number(found[at] ?? 0)
-  const [year, month, day, hour, minute, second] = [part(1), part(2), part(3), part(4), part(5), part(6)]
-  const date = new Date(0)
-  date.setUTCFullYear(year, month - 1, day)
-  const isDate = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day
-  if (!isDate || hour > 23 || minute > 59 || second > 59 || part(9) > 23 || part(10) > 59) return undefined
+  const time = DATE.test(text) ? `${text}T00:00Z` : text.replace(BLANK_ZONE, '+')
+  const ms = parseIsoTime(time)
   // Timestamps are whole milliseconds: the first one at or after a finer time is the next.
-  const ms = Math.ceil(Number((found[7] ?? '').padEnd(9, '0')) / 1_000_000)
-  const zoneMs = (part(9) * 60 + part(10)) * 60_000 * (found.groups?.['sign'] === '-' ? -1 : 1)
-  return date.getTime() + ((hour * 60 + minute) * 60 + second) * 1000 + ms - zoneMs
+  return ms !== undefined && FINER_THAN_MS.test(time) ? ms + 1 : ms
 }
 
 function invalid(text: string, reason: string): TailraceError {

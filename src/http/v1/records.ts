@@ -2,8 +2,6 @@
 // reply is one run of bytes: records are written into it as they stand in the batches, no object is made for one.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { RecordJsonWriter } from '../../codec/record-json.ts'
-import { ByteWriter } from '../../kernel/byte-writer.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
   PAGE_BYTES_DEFAULT,
@@ -12,17 +10,15 @@ import {
   PAGE_RECORDS_MAX,
   PAGE_WAIT_MS_MAX,
 } from '../../kernel/limits.ts'
-import type { RecordReader } from '../../record/batch-reader.ts'
-import type { TimestampType } from '../../record/record-batch.ts'
 import type { PageRead, ReadRequest } from '../../service/consume.ts'
-import type { RecordSink } from '../../service/page.ts'
 import type { RecordFilters } from '../../service/record-filter.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
+import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
 import type { Services } from '../server.ts'
-import type { RecordFormats } from './read-query.ts'
+import { JsonPage } from './json-page.ts'
 import { readFormats, readFrom, readPartitions } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
@@ -46,6 +42,7 @@ const HEADER_PREFIX = 'header.'
 
 export function readRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
   const { consume } = floor.services
+  const buffers = new ReplyBuffers()
 
   app.get('/topics/:topic/records', async (request, reply) => {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
@@ -53,13 +50,22 @@ export function readRoutes(app: FastifyInstance, floor: HttpFloor<Services>): vo
     const headerNames = headerParameters(request)
     const query = new RequestQuery(request, headerNames.length === 0 ? PARAMETERS : [...PARAMETERS, ...headerNames])
     const read = parseRead(topic, query, headerNames)
-    const sink = new JsonPage(readFormats(query))
+    const formats = readFormats(query)
     const caller = callerOf(request)
-    const page =
-      read.waitMs === 0
-        ? await consume.read(caller, read, sink)
-        : await whileConnected(reply, floor.closing, (signal) => consume.read(caller, { ...read, signal }, sink))
-    return reply.type(JSON_MEDIA_TYPE).send(sink.finish(page, nextLink(request, page)))
+    const output = buffers.take()
+    try {
+      const sink = new JsonPage(output, formats)
+      const page =
+        read.waitMs === 0
+          ? await consume.read(caller, read, sink)
+          : await whileConnected(reply, floor.closing, (signal) => consume.read(caller, { ...read, signal }, sink))
+      const body = sink.finish(page, nextLink(request, page))
+      buffers.giveBackAfter(reply.raw, output)
+      return reply.type(JSON_MEDIA_TYPE).send(body)
+    } catch (error) {
+      buffers.giveBack(output)
+      throw error
+    }
   })
 }
 
@@ -141,47 +147,5 @@ async function whileConnected<Result>(
   } finally {
     closing.removeEventListener('abort', abort)
     reply.raw.off('close', abort)
-  }
-}
-
-/** Grows when a page needs more. */
-const PAGE_CAPACITY_BYTES = 16 * 1024
-
-const OPEN = Buffer.from('{"records":[')
-const COMMA = 0x2c
-
-class JsonPage implements RecordSink {
-  readonly #output: ByteWriter
-  readonly #json: RecordJsonWriter
-  #isFirst = true
-
-  constructor(formats: RecordFormats) {
-    this.#output = new ByteWriter(PAGE_CAPACITY_BYTES)
-    this.#json = new RecordJsonWriter(this.#output, { ...formats, lineBreaks: 'keep' })
-    this.#output.writeBytes(OPEN)
-  }
-
-  begin(topic: string, partition: number, timestampType: TimestampType): void {
-    this.#json.begin(topic, partition, timestampType)
-  }
-
-  write(record: RecordReader): void {
-    if (this.#isFirst) this.#isFirst = false
-    else this.#output.writeByte(COMMA)
-    this.#json.write(record)
-  }
-
-  finish(page: PageRead, next: string): Buffer {
-    const rest = JSON.stringify({
-      cursor: page.cursor,
-      next,
-      caught_up: page.caughtUp,
-      partitions: page.partitions.map(({ partition, startOffset, endOffset, nextOffset }) => {
-        return { partition, start_offset: startOffset, end_offset: endOffset, next_offset: nextOffset }
-      }),
-      ...(page.gaps.length === 0 ? {} : { gaps: page.gaps }),
-    })
-    this.#output.writeText(`],${rest.slice(1)}`)
-    return this.#output.written()
   }
 }
