@@ -23,6 +23,7 @@ import type { ProduceRecord } from './produce-record.ts'
 
 const QUOTE = 0x22
 const LETTER_N = 0x6e
+const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 
 const REQUEST_NAMES = new MemberNames(['records', 'key_encoding', 'value_encoding'])
@@ -84,7 +85,7 @@ function syntaxFirst(error: unknown, bytes: Buffer, start: number, end: number, 
   cursor.skipEnvelope()
   cursor.finish()
   const isWhole = error.details['member'] === undefined && error.details['index'] === undefined
-  return isWhole ? inside(error, text) : error
+  return isWhole ? inside(error, text, () => ({})) : error
 }
 
 function isContentError(error: unknown): error is TailraceError {
@@ -159,7 +160,7 @@ class ProduceRequest {
     try {
       return this.#parser.read(this.#keyEncoding, this.#valueEncoding)
     } catch (error) {
-      throw inside(error, `records[${index}]`, { index })
+      throw inside(error, `records[${index}]`, (member) => (member === undefined ? { index } : { index, member }))
     }
   }
 
@@ -281,7 +282,8 @@ class RecordParser {
     const { bytes } = this.#cursor
     const start = this.#ranges.starts[HEADERS] as number
     const end = this.#ranges.ends[HEADERS] as number
-    if (bytes[start] === LETTER_N || bytes[start + 1] === CLOSE_BRACKET) return NO_HEADERS
+    if (bytes[start] === LETTER_N) return NO_HEADERS
+    if (bytes[start] === OPEN_BRACKET && bytes[start + 1] === CLOSE_BRACKET) return NO_HEADERS
     const cursor = new JsonCursor(bytes, start, end)
     const ranges = new MemberRanges(HEADER_NAMES)
     const headers: RecordHeader[] = []
@@ -293,7 +295,8 @@ class RecordParser {
       try {
         headers.push(readHeader(cursor, ranges))
       } catch (error) {
-        throw inside(error, `headers[${headers.length}]`)
+        const header = `headers[${headers.length}]`
+        throw inside(error, header, (member) => ({ member: member === undefined ? header : `${header}.${member}` }))
       }
     }
     return headers
@@ -350,9 +353,10 @@ function twice(member: string): TailraceError {
   return wrongMember(member, 'stands twice in one object')
 }
 
-/** The same refusal, told from one level further out. */
-function inside(error: unknown, place: string, details: ErrorDetails = {}): unknown {
+/** The same refusal, told from outside of the object that it is about; `details` say what of it is a client's to act on. */
+function inside(error: unknown, place: string, details: (member: unknown) => ErrorDetails): unknown {
   if (!isContentError(error)) return error
-  const separator = error.details['member'] === undefined ? ' ' : '.'
-  return new TailraceError('invalid_record', `${place}${separator}${error.message}`, { ...details, ...error.details })
+  const { member } = error.details
+  const message = `${place}${member === undefined ? ' ' : '.'}${error.message}`
+  return new TailraceError('invalid_record', message, details(member))
 }

@@ -54,26 +54,51 @@ export class ByteWriter {
    * below a blank.
    */
   writeView(source: DataView, start: number, end: number): number {
+    if (end - start < 4) return this.#writeFew(source, start, end)
     this.reserve(end - start)
     const view = this.#view
+    const shift = this.position - start
+    const last = end - 4
     let high = 0
     let control = 0
-    let from = start
-    let to = this.position
-    for (const last = end - 4; from <= last; from += 4, to += 4) {
+    for (let from = start; from < last; from += 4) {
       const word = source.getInt32(from, true)
-      view.setInt32(to, word, true)
+      view.setInt32(from + shift, word, true)
       high |= word
       control |= ((word - BLANKS) | 0) & ~word
     }
-    for (; from < end; from++, to++) {
-      const byte = source.getUint8(from)
-      view.setUint8(to, byte)
-      high |= byte
-      if (byte < 0x20) control |= 0x80
-    }
-    this.position = to
+    // The last four bytes, some of them for the second time.
+    const word = source.getInt32(last, true)
+    view.setInt32(last + shift, word, true)
+    high |= word
+    control |= ((word - BLANKS) | 0) & ~word
+    this.position = end + shift
     return ((high & HIGH_BITS) === 0 ? 0 : HAS_HIGH_BYTE) | ((control & HIGH_BITS) === 0 ? 0 : HAS_CONTROL)
+  }
+
+  #writeFew(source: DataView, start: number, end: number): number {
+    let found = 0
+    this.reserve(end - start)
+    for (let from = start; from < end; from++) {
+      const byte = source.getUint8(from)
+      this.bytes[this.position++] = byte
+      if (byte >= 0x80) found |= HAS_HIGH_BYTE
+      if (byte < 0x20) found |= HAS_CONTROL
+    }
+    return found
+  }
+
+  /** Text that is written many times. */
+  writePiece(piece: Piece): void {
+    const { view: source, length } = piece
+    this.reserve(length + PIECE_STEP_BYTES)
+    const view = this.#view
+    const start = this.position
+    for (let from = 0; from < length; from += PIECE_STEP_BYTES) {
+      view.setInt32(start + from, source.getInt32(from, true), true)
+      view.setInt32(start + from + 4, source.getInt32(from + 4, true), true)
+    }
+    this.position = start + length
   }
 
   /** A whole number from 0 to 2^53 - 1 in decimal digits. */
@@ -120,6 +145,20 @@ export class ByteWriter {
 }
 
 const WHOLE_DIGITS_MAX = 16
+
+/** Some bytes, filled up so that they can be copied in whole steps; what is too much is written over by what comes next. */
+export interface Piece {
+  readonly view: DataView
+  readonly length: number
+}
+
+const PIECE_STEP_BYTES = 8
+
+export function makePiece(bytes: Uint8Array): Piece {
+  const filled = new Uint8Array(Math.ceil(bytes.length / PIECE_STEP_BYTES) * PIECE_STEP_BYTES)
+  filled.set(bytes)
+  return { view: viewOf(filled), length: bytes.length }
+}
 
 /** For writeView. */
 export function viewOf(bytes: Uint8Array): DataView {

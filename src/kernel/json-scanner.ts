@@ -316,10 +316,12 @@ export function describeJsonFault(bytes: Uint8Array, start: number, end: number,
       column = 1
     } else if ((byte & 0xc0) !== 0x80) column++
   }
-  return { position: at - start, line, column, expected, found: at < end ? nameByte(bytes[at] as number) : 'the end' }
+  return { position: at - start, line, column, expected, found: at < end ? nameBytes(bytes, at) : 'the end' }
 }
 
-function nameByte(byte: number): string {
+function nameBytes(bytes: Uint8Array, position: number): string {
+  const byte = bytes[position] as number
+  if (byte === 0xef && bytes[position + 1] === 0xbb && bytes[position + 2] === 0xbf) return 'a byte order mark'
   if (byte > SPACE && byte < 0x7f) return byte === QUOTE ? `'"'` : `"${String.fromCharCode(byte)}"`
   return `the byte 0x${byte.toString(16).padStart(2, '0')}`
 }
