@@ -1,7 +1,6 @@
 // Failures as RFC 9457 problems, the form of everything under /v1. The one table from code to status stands here: a code
 // that has no status does not compile.
 
-import { STATUS_CODES } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorCode, TailraceError } from '../kernel/errors.ts'
 import { ERROR_KINDS } from '../kernel/errors.ts'
@@ -109,11 +108,23 @@ function jsonSafe(_name: string, value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value
 }
 
+/**
+ * The statuses of requests that the parser could not read. Not node:http's own table: importing a value from there loads
+ * its fetch and WebSocket too, 8 MB that nothing here uses.
+ */
+const UNREADABLE_REASONS = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+} as const
+
+export type UnreadableStatus = keyof typeof UNREADABLE_REASONS
+
 /** A whole HTTP reply for a request that the parser could not read: there is no request object to answer. */
-export function rawProblemReply(failure: TailraceError, status: number, requestId: string): string {
+export function rawProblemReply(failure: TailraceError, status: UnreadableStatus, requestId: string): string {
   const body = JSON.stringify(problemOf(failure, { instance: '/', requestId, status }))
   const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    `HTTP/1.1 ${status} ${UNREADABLE_REASONS[status]}`,
     `content-type: ${PROBLEM_MEDIA_TYPE}`,
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${requestId}`,

@@ -18,10 +18,16 @@ import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes } from 
 import { countReply, HttpTraffic } from './http-traffic.ts'
 import { JsonBodies } from './json-body.ts'
 import { metricsRoutes } from './metrics.ts'
+import type { UnreadableStatus } from './problem.ts'
 import { rawProblemReply, renderProblem } from './problem.ts'
 import { RequestBodies } from './request-body.ts'
 import { requestIds } from './request-caller.ts'
 import { failureHandler, failureOf } from './request-failure.ts'
+import { renderRestProxyFailure } from './rest-proxy-v2/failure.ts'
+import { produceRoutes as restProxyProduceRoutes } from './rest-proxy-v2/produce.ts'
+import { recordRoutes as restProxyRecordRoutes } from './rest-proxy-v2/records.ts'
+import { rootRoutes } from './rest-proxy-v2/root.ts'
+import { metadataRoutes } from './rest-proxy-v2/topics.ts'
 import { clusterRoutes } from './v1/cluster.ts'
 import { deleteRecordsRoutes } from './v1/delete-records.ts'
 import { exportRoutes } from './v1/export.ts'
@@ -50,16 +56,19 @@ export interface ServerParts {
   readonly healthChecks?: readonly HealthCheck[]
 }
 
-/** A set of routes that words its failures in its own way; so are unknown paths under its prefix. */
+/** A set of routes that words its failures in its own way; so are unknown paths that begin as its own do. */
 interface Dialect {
-  /** '' for all paths that no other dialect's prefix begins. */
+  /** Put before the paths of its routes. */
   readonly prefix: string
+  /** What its paths begin with: their first segment. */
+  readonly segments: readonly string[]
   readonly renderFailure: RenderFailure
   readonly routes: readonly Routes<Services>[]
 }
 
 const V1: Dialect = {
   prefix: '/v1',
+  segments: ['v1'],
   renderFailure: renderProblem,
   routes: [
     topicRoutes,
@@ -74,11 +83,18 @@ const V1: Dialect = {
   ],
 }
 
-/** Health and metrics, and the failures of paths that are nobody's. */
-const BASE: Dialect = { prefix: '', renderFailure: renderProblem, routes: [healthRoutes, metricsRoutes] }
+/** The API of Confluent's REST Proxy, version 2. */
+const REST_PROXY_V2: Dialect = {
+  prefix: '',
+  segments: ['', 'brokers', 'topics', 'consumers'],
+  renderFailure: renderRestProxyFailure,
+  routes: [rootRoutes, metadataRoutes, restProxyProduceRoutes, restProxyRecordRoutes],
+}
 
-/** The first whose prefix a path has is the one that words its failures. */
-const DIALECTS: readonly Dialect[] = [V1, BASE]
+/** Health and metrics, and the failures of paths that are nobody's. */
+const BASE: Dialect = { prefix: '', segments: [], renderFailure: renderProblem, routes: [healthRoutes, metricsRoutes] }
+
+const DIALECTS: readonly Dialect[] = [V1, REST_PROXY_V2, BASE]
 
 /** Node's default, named: names and cursors of the longest kind fit in a request line. */
 const REQUEST_HEAD_BYTES_MAX = 16 * 1024
@@ -137,8 +153,8 @@ export function buildServer(parts: ServerParts): FastifyInstance {
 }
 
 function dialectOf(url: string): Dialect {
-  const path = url.split('?', 1)[0] ?? ''
-  return DIALECTS.find(({ prefix }) => prefix === '' || path === prefix || path.startsWith(`${prefix}/`)) ?? BASE
+  const segment = url.split(/[/?]/, 2)[1] ?? ''
+  return DIALECTS.find(({ segments }) => segments.includes(segment)) ?? BASE
 }
 
 /** In an instance of its own, so that the form of failures is that of its routes alone. */
@@ -214,7 +230,7 @@ function answerUnreadable(error: Error & { code?: string }, socket: Socket, requ
   socket.end(rawProblemReply(failure, status, requestId))
 }
 
-function unreadable(code: string | undefined): [status: number, failure: TailraceError] {
+function unreadable(code: string | undefined): [status: UnreadableStatus, failure: TailraceError] {
   if (code === 'HPE_HEADER_OVERFLOW') {
     const detail = `request line and headers are larger than ${REQUEST_HEAD_BYTES_MAX} bytes`
     return [431, new TailraceError('request_too_large', detail, { limit: REQUEST_HEAD_BYTES_MAX })]
