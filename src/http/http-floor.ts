@@ -21,6 +21,8 @@ export interface HttpOptions {
   readonly connectionsMax: number
   /** How long close() waits for requests under way before it cuts them. */
   readonly shutdownGraceMs: number
+  /** The REST Proxy v2 API also takes application/json on produce, and timestamp and headers in records. */
+  readonly compatLenient: boolean
 }
 
 /** Something that /readyz asks; a rejection counts as 'fail'. */

@@ -1,0 +1,108 @@
+// Failures in the form of the REST Proxy v2 API: {"error_code", "message"}. The one table from our codes to its numbers
+// stands here: a code that has no number does not compile. A number is the status, or the status and two digits more.
+// Clients compare numbers and some of the texts: those that the proxy has are given in its words.
+
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { TailraceError } from '../../kernel/errors.ts'
+import { bytesOfJson, setFailureHeaders } from '../problem.ts'
+import { acceptedErrorType, acceptedRecordFormat, RECORDS_MEDIA_TYPE, REST_PROXY_JSON } from './negotiation.ts'
+
+const ERROR_CODE_OF = {
+  invalid_request: 400,
+  unsupported_media_type: 415,
+  not_acceptable: 406,
+  route_not_found: 404,
+  method_not_allowed: 405,
+  request_too_large: 413,
+  request_timed_out: 408,
+  invalid_position: 40002,
+  invalid_cursor: 40002,
+  invalid_topic_exception: 40002,
+  topic_already_exists: 40002,
+  unknown_topic_or_partition: 40403,
+  topic_recreated: 40403,
+  topic_authorization_failed: 40301,
+  topic_deletion_disabled: 40002,
+  invalid_partitions: 40002,
+  invalid_replication_factor: 40002,
+  invalid_config: 40002,
+  invalid_record: 422,
+  invalid_timestamp: 40002,
+  message_too_large: 413,
+  unsupported_compression_type: 40002,
+  corrupt_message: 50002,
+  offset_out_of_range: 40002,
+  record_not_found: 40402,
+  not_enough_replicas: 50302,
+  out_of_order_sequence_number: 50002,
+  invalid_producer_epoch: 50002,
+  kafka_storage_error: 50302,
+  disk_full: 50302,
+  overloaded: 50302,
+  shutting_down: 50302,
+  request_cancelled: 50302,
+  unknown_server_error: 500,
+} as const satisfies Record<ErrorCode, number>
+
+/** What is told in the proxy's words, whatever went wrong in ours. */
+const TEXT_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
+  route_not_found: 'HTTP 404 Not Found',
+  method_not_allowed: 'HTTP 405 Method Not Allowed',
+  unsupported_media_type: 'HTTP 415 Unsupported Media Type',
+  unknown_topic_or_partition: 'This server does not host this topic-partition.',
+  unknown_server_error: 'Internal Server Error',
+}
+
+/** Numbers that say more than our code does; they go in a failure's details. */
+type OwnErrorCode = 400 | 422 | 40002 | 40402 | 40801 | 42206
+
+/** A failure with a number and a text of its own. */
+export function restProxyFailure(errorCode: OwnErrorCode, message: string): TailraceError {
+  return new TailraceError(CODE_OF_OWN[errorCode], message, { error_code: errorCode })
+}
+
+const CODE_OF_OWN: Readonly<Record<OwnErrorCode, ErrorCode>> = {
+  400: 'invalid_record',
+  422: 'invalid_record',
+  40002: 'invalid_request',
+  40402: 'unknown_topic_or_partition',
+  40801: 'invalid_record',
+  42206: 'invalid_request',
+}
+
+export function partitionNotFound(): TailraceError {
+  return restProxyFailure(40402, 'Partition not found.')
+}
+
+/** Such a path leads nowhere: the partition in it is no number. */
+export function noSuchPath(): TailraceError {
+  return new TailraceError('route_not_found', 'the partition in the path is no number')
+}
+
+/** What the answer's status is, and the number in its body. */
+function statusOf(errorCode: number): number {
+  return errorCode < 1000 ? errorCode : Math.trunc(errorCode / 100)
+}
+
+export function renderRestProxyFailure(failure: TailraceError, request: FastifyRequest, reply: FastifyReply): void {
+  const own = failure.details['error_code']
+  const errorCode = typeof own === 'number' ? own : ERROR_CODE_OF[failure.code]
+  const message = typeof own === 'number' ? failure.message : (TEXT_OF[failure.code] ?? failure.message)
+  const status = statusOf(errorCode)
+  setFailureHeaders(failure, status, reply)
+  reply.code(status)
+  // Nothing that could be sent would be acceptable.
+  if (status === 406) reply.send()
+  else reply.header('content-type', typeOf(failure, request)).send(bytesOfJson({ error_code: errorCode, message }))
+}
+
+/** The type that the route would have answered with; where none was reached, what suits the client best. */
+function typeOf(failure: TailraceError, request: FastifyRequest): string {
+  const { accept } = request.headers
+  if (UNROUTED.has(failure.code) || request.routeOptions?.url === undefined) return acceptedErrorType(accept)
+  if (!request.routeOptions.url.endsWith('/records')) return REST_PROXY_JSON
+  return RECORDS_MEDIA_TYPE[acceptedRecordFormat(accept) ?? 'binary']
+}
+
+const UNROUTED: ReadonlySet<ErrorCode> = new Set(['route_not_found', 'method_not_allowed', 'unsupported_media_type'])

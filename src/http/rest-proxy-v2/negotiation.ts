@@ -1,0 +1,142 @@
+// Media types of the REST Proxy v2 API: what a request body is, by its Content-Type, and what the answer is to be, by
+// Accept. The type of a produce request chooses how its keys and values stand for bytes, so there is no default for it.
+// Tools of older days send v1 types; they are taken for the v2 ones, and what they get is named as v2.
+
+import { TailraceError } from '../../kernel/errors.ts'
+
+export const REST_PROXY_JSON = 'application/vnd.kafka.v2+json'
+
+const PLAIN_JSON = 'application/json'
+
+/** Types of v1, whose records were base64 unless said otherwise. */
+const V1_TYPES = ['application/vnd.kafka.v1+json', 'application/vnd.kafka+json']
+
+/** by_value: v1's own type, where base64 and JSON are told apart by what stands there. schema: avro and its like. */
+export type RequestFormat = 'binary' | 'json' | 'by_value' | 'schema'
+
+export type RecordFormat = 'binary' | 'json'
+
+export const RECORDS_MEDIA_TYPE = {
+  binary: 'application/vnd.kafka.binary.v2+json',
+  json: 'application/vnd.kafka.json.v2+json',
+} as const satisfies Record<RecordFormat, string>
+
+/** How a produce request's records are written. unsupported_media_type, also where the type is missing. */
+export function requestFormat(header: string | undefined, options: { readonly lenient: boolean }): RequestFormat {
+  if (header === RECORDS_MEDIA_TYPE.json) return 'json'
+  if (header === RECORDS_MEDIA_TYPE.binary) return 'binary'
+  const type = utf8TypeOf(header)
+  const format = type === undefined ? undefined : REQUEST_FORMATS.get(type)
+  if (format !== undefined) return format
+  if (options.lenient && type === PLAIN_JSON) return 'json'
+  throw unsupported(header)
+}
+
+const REQUEST_FORMATS: ReadonlyMap<string, RequestFormat> = new Map([
+  ...V1_TYPES.map((type) => [type, 'by_value'] as const),
+  ...['v1', 'v2'].flatMap((version) => [
+    [`application/vnd.kafka.binary.${version}+json`, 'binary'] as const,
+    [`application/vnd.kafka.json.${version}+json`, 'json'] as const,
+    ...['avro', 'jsonschema', 'protobuf'].map(
+      (format) => [`application/vnd.kafka.${format}.${version}+json`, 'schema'] as const,
+    ),
+  ]),
+])
+
+/** unsupported_media_type unless the body is the API's own JSON, or unnamed. */
+export function checkEnvelopeType(header: string | undefined): void {
+  if (header === undefined) return
+  const type = utf8TypeOf(header)
+  if (type === undefined || !ENVELOPE_NAMES.includes(type)) throw unsupported(header)
+}
+
+/** The media type in lower case; undefined where a charset other than UTF-8 or ASCII is named. */
+function utf8TypeOf(header: string | undefined): string | undefined {
+  const [type = '', ...parameters] = (header ?? '').toLowerCase().split(';')
+  const charset = parameters.map((text) => text.trim()).find((text) => text.startsWith('charset='))
+  const isUtf8 = charset === undefined || /^charset="?(utf-?8|us-ascii)"?$/.test(charset)
+  return isUtf8 ? type.trim() : undefined
+}
+
+function unsupported(header: string | undefined): TailraceError {
+  const found = header === undefined ? 'no Content-Type' : `Content-Type ${JSON.stringify(header.slice(0, 100))}`
+  return new TailraceError('unsupported_media_type', `${found} is not taken here`)
+}
+
+/** not_acceptable if the client has no use for the API's own JSON, under none of its names. */
+export function checkAcceptsEnvelope(header: string | undefined): void {
+  if (header === undefined || header === REST_PROXY_JSON || header === '*/*') return
+  if (preferred(header, ENVELOPE_OFFERS) === undefined) throw notAcceptable(header)
+}
+
+/** How records are shown: base64 where the client leaves it open. */
+export function recordFormatFor(header: string | undefined): RecordFormat {
+  const format = acceptedRecordFormat(header)
+  if (format === undefined) throw notAcceptable(header ?? '')
+  return format
+}
+
+export function acceptedRecordFormat(header: string | undefined): RecordFormat | undefined {
+  return preferred(header, RECORD_OFFERS)
+}
+
+/** For what fails before it comes to a route. */
+export function acceptedErrorType(header: string | undefined): string {
+  return preferred(header, ERROR_OFFERS) ?? PLAIN_JSON
+}
+
+function notAcceptable(header: string): TailraceError {
+  return new TailraceError('not_acceptable', `there is nothing here for Accept ${JSON.stringify(header.slice(0, 100))}`)
+}
+
+interface Offer<Choice> {
+  readonly choice: Choice
+  /** Every media type that asks for it. */
+  readonly names: readonly string[]
+}
+
+const ENVELOPE_NAMES = [REST_PROXY_JSON, PLAIN_JSON, ...V1_TYPES]
+const ENVELOPE_OFFERS: readonly Offer<string>[] = [{ choice: REST_PROXY_JSON, names: ENVELOPE_NAMES }]
+
+const RECORD_OFFERS: readonly Offer<RecordFormat>[] = [
+  {
+    choice: 'binary',
+    names: [RECORDS_MEDIA_TYPE.binary, REST_PROXY_JSON, 'application/vnd.kafka.binary.v1+json', ...V1_TYPES],
+  },
+  { choice: 'json', names: [RECORDS_MEDIA_TYPE.json, PLAIN_JSON, 'application/vnd.kafka.json.v1+json'] },
+]
+
+const ERROR_OFFERS: readonly Offer<string>[] = [
+  { choice: PLAIN_JSON, names: [PLAIN_JSON] },
+  { choice: REST_PROXY_JSON, names: [REST_PROXY_JSON] },
+]
+
+/** The greatest weight wins, then the most specific range, then the order of the offers; undefined: none will do. */
+function preferred<Choice>(header: string | undefined, offers: readonly Offer<Choice>[]): Choice | undefined {
+  if (header === undefined || header.trim() === '') return offers[0]?.choice
+  const weights = new Map(header.split(',').map(rangeOf))
+  let best: { choice: Choice; rank: number } | undefined
+  for (const { choice, names } of offers) {
+    for (const name of names) {
+      const rank = rankOf(name, weights)
+      if (rank > 0 && rank > (best?.rank ?? 0)) best = { choice, rank }
+    }
+  }
+  return best?.choice
+}
+
+/** By RFC 9110: of the ranges that a type is in, the most specific one has its weight. 0: not wanted. */
+function rankOf(type: string, weights: ReadonlyMap<string, number>): number {
+  const family = `${type.slice(0, type.indexOf('/'))}/*`
+  const ranges = [type, family, '*/*']
+  const place = ranges.findIndex((range) => weights.has(range))
+  const weight = weights.get(ranges[place] ?? '') ?? 0
+  // A weight has three decimals at most: specificity only parts those that are equal.
+  return weight === 0 ? 0 : weight + (ranges.length - place) / 10_000
+}
+
+function rangeOf(text: string): [range: string, weight: number] {
+  const [range = '', ...parameters] = text.split(';').map((part) => part.trim().toLowerCase())
+  const weight = parameters.find((part) => part.startsWith('q='))
+  return [range, weight === undefined ? 1 : Math.min(1, Number(weight.slice(2)) || 0)]
+}

@@ -1,0 +1,86 @@
+// A1: POST /topics/{topic} and /topics/{topic}/partitions/{partition}. As v1's produce route they answer from their onRequest
+// hook: Fastify routes and nothing more. Records stand for themselves here: what can be stored is, each of the others has
+// its error in its place, and the status is 200 all the same. Only where every record failed, for reasons that will pass,
+// it is 503: shippers take any 200 for stored.
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ProduceRecord } from '../../codec/produce-record.ts'
+import { asTailraceError, invariant } from '../../kernel/errors.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import { countReply } from '../http-traffic.ts'
+import { callerOf } from '../request-caller.ts'
+import { pathText } from '../request-query.ts'
+import type { Services } from '../server.ts'
+import { restProxyFailure } from './failure.ts'
+import { checkAcceptsEnvelope, REST_PROXY_JSON, requestFormat } from './negotiation.ts'
+import { parseProduceRequest } from './produce-request.ts'
+import type { ProduceReply } from './produced.ts'
+import { replyOfRejection, replyOfResult } from './produced.ts'
+import { pathPartition } from './topics.ts'
+
+const TO_TOPIC = '/topics/:topic'
+const TO_PARTITION = '/topics/:topic/partitions/:partition'
+
+export function produceRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+  for (const url of [TO_TOPIC, TO_PARTITION]) addProduceRoute(app, floor, url)
+}
+
+function addProduceRoute(app: FastifyInstance, floor: HttpFloor<Services>, url: string): void {
+  const { produce } = floor.services
+  const lenient = floor.options.compatLenient
+  const traffic = floor.traffic.of('POST', url)
+
+  const answer = ({ status, body }: ProduceReply, request: FastifyRequest, reply: FastifyReply): void => {
+    const head = ['content-type', REST_PROXY_JSON, 'content-length', String(Buffer.byteLength(body)), 'x-request-id']
+    reply.raw.writeHead(status, [...head, request.id])
+    reply.raw.end(body)
+    countReply(traffic, status)
+  }
+
+  const store = (records: readonly ProduceRecord[], request: FastifyRequest, reply: FastifyReply): void => {
+    const options = { acks: 'all', badRecords: 'report' } as const
+    produce.produce(callerOf(request), pathText(request, 'topic'), records, options).then(
+      (result) => finish(reply, () => answer(replyOfResult(result), request, reply)),
+      (error) => finish(reply, () => answer(replyOfRejection(asTailraceError(error), records.length), request, reply)),
+    )
+  }
+
+  const take = (request: FastifyRequest, reply: FastifyReply): void => {
+    const { headers } = request
+    const format = requestFormat(headers['content-type'], { lenient })
+    checkAcceptsEnvelope(headers.accept)
+    const partition = url === TO_PARTITION ? pathPartition(request) : -1
+    floor.bodies.collect(request.raw, (failure, body) => {
+      finish(reply, () => {
+        if (failure !== undefined) throw failure
+        if (format === 'schema') throw noRegistry()
+        store(parseProduceRequest(body, { format, lenient, partition }), request, reply)
+      })
+    })
+  }
+
+  app.route({
+    method: 'POST',
+    url,
+    onRequest: (request, reply, _done) => finish(reply, () => take(request, reply)),
+    handler() {
+      invariant(false, 'a produce request is answered by its onRequest hook')
+    },
+  })
+}
+
+/** What is thrown becomes the answer. */
+function finish(reply: FastifyReply, step: () => void): void {
+  try {
+    step()
+  } catch (error) {
+    reply.send(error)
+  }
+}
+
+function noRegistry() {
+  return restProxyFailure(
+    42206,
+    'Payload error. Avro, JSON Schema and Protobuf records need a schema registry, which this server does not have: send application/vnd.kafka.json.v2+json or application/vnd.kafka.binary.v2+json',
+  )
+}

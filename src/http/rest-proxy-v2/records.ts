@@ -1,0 +1,76 @@
+// GET /topics/{topic}/partitions/{partition}/records?offset=&timeout=&max_bytes=: records from an offset on, without any
+// consumer. Redpanda's proxy has it, and its clients send all three parameters. Path F6. It answers as soon as there is
+// a record, with at least one even if that is larger than max_bytes; an empty array when `timeout` ms brought none.
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { TailraceError } from '../../kernel/errors.ts'
+import { OFFSET_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '../../kernel/limits.ts'
+import type { ReadRequest } from '../../service/consume.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import { callerOf } from '../request-caller.ts'
+import type { Services } from '../server.ts'
+import { partitionNotFound, restProxyFailure } from './failure.ts'
+import { RECORDS_MEDIA_TYPE, recordFormatFor } from './negotiation.ts'
+import { RecordArray } from './record-array.ts'
+import { answerOptions } from './reply.ts'
+import { pathPartition, pathTopic } from './topics.ts'
+
+const URL = '/topics/:topic/partitions/:partition/records'
+
+export function recordRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+  const { consume } = floor.services
+
+  app.get(URL, async (request, reply) => {
+    const format = recordFormatFor(request.headers.accept)
+    const read = parseRead(request)
+    const records = new RecordArray(format, { withMetadata: floor.options.compatLenient })
+    const gone = goneSignal(reply, floor.closing)
+    try {
+      await consume.read(callerOf(request), { ...read, signal: gone.signal }, records)
+    } catch (error) {
+      const isUnknown = error instanceof TailraceError && error.code === 'unknown_topic_or_partition'
+      throw isUnknown ? partitionNotFound() : error
+    } finally {
+      gone.forget()
+    }
+    return reply.header('content-type', RECORDS_MEDIA_TYPE[format]).send(records.finish())
+  })
+  answerOptions(app, URL, 'GET, HEAD, OPTIONS')
+}
+
+function parseRead(request: FastifyRequest): ReadRequest {
+  return {
+    topic: pathTopic(request),
+    partitions: [pathPartition(request)],
+    position: { kind: 'offset', offset: parameter(request, 'offset') },
+    limit: PAGE_RECORDS_MAX,
+    waitMs: Math.min(parameter(request, 'timeout'), PAGE_WAIT_MS_MAX),
+    maxBytes: Math.min(Math.max(1, parameter(request, 'max_bytes')), PAGE_BYTES_MAX),
+  }
+}
+
+/** A whole number from 0 on. Names that are not known are let by, as the proxies do. */
+function parameter(request: FastifyRequest, name: string): number {
+  const value = (request.query as Record<string, string | string[] | undefined>)[name]
+  if (value === undefined || value === '') throw restProxyFailure(40002, `Missing mandatory parameter '${name}'`)
+  const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN
+  if (number <= OFFSET_MAX) return number
+  const shown = JSON.stringify(String(value).slice(0, 60))
+  throw restProxyFailure(40002, `Invalid parameter '${name}' got ${shown}; a whole number from 0 on is allowed`)
+}
+
+/** Fires when the client goes away or the server is closing: whoever waits then stops. */
+function goneSignal(reply: FastifyReply, closing: AbortSignal) {
+  const gone = new AbortController()
+  const abort = () => gone.abort()
+  if (closing.aborted) abort()
+  closing.addEventListener('abort', abort)
+  reply.raw.once('close', abort)
+  return {
+    signal: gone.signal,
+    forget() {
+      closing.removeEventListener('abort', abort)
+      reply.raw.off('close', abort)
+    },
+  }
+}
