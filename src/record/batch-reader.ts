@@ -2,6 +2,7 @@
 // a hostile client: every length is checked against what is there, so that bad bytes give corrupt_message and nothing
 // else. A RecordReader is used again and again and allocates nothing for a record (a compressed batch is inflated whole).
 
+import { crc32cOfView } from '../kernel/crc32c.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { BATCH_INFLATED_BYTES_MAX } from '../kernel/limits.ts'
 import { decompress } from './compression.ts'
@@ -10,7 +11,6 @@ import { NO_HEADERS } from './record.ts'
 import type { BatchHeader, TimestampType } from './record-batch.ts'
 import {
   BATCH_HEADER_BYTES,
-  batchAttributesAt,
   batchBaseOffsetAt,
   batchBaseTimestampAt,
   batchCrcAt,
@@ -23,6 +23,7 @@ import {
   compressionTypeOf,
   computeBatchCrc,
   isControl,
+  LOG_OVERHEAD_BYTES,
   MAGIC,
   parseBatchHeader,
   timestampTypeOf,
@@ -132,6 +133,7 @@ export class RecordReader {
   readonly #checkCrc: boolean
   readonly #inflatedBytesMax: number
   #batchBytes: Buffer = EMPTY
+  #view: DataView = new DataView(EMPTY.buffer, 0, 0)
   #batchPosition = 0
   #position = 0
   #end = 0
@@ -147,6 +149,15 @@ export class RecordReader {
     this.#inflatedBytesMax = options.inflatedBytesMax ?? BATCH_INFLATED_BYTES_MAX
   }
 
+  /** Of the present batch; its last offset may be one that compaction has removed. */
+  get baseOffset(): number {
+    return this.#baseOffset
+  }
+
+  get lastOffset(): number {
+    return this.#baseOffset + this.#lastOffsetDelta
+  }
+
   /** Of the present batch, parsed anew at each call. */
   get header(): BatchHeader {
     return parseBatchHeader(this.#batchBytes, this.#batchPosition)
@@ -157,14 +168,21 @@ export class RecordReader {
     this.#recordsLeft = 0
     this.#position = 0
     this.#end = 0
-    const fault = findBatchFault(bytes, position, bytes.length, this.#checkCrc)
-    if (fault !== undefined) throw corruptBatch(position, fault)
-    const attributes = batchAttributesAt(bytes, position)
+    if (bytes !== this.#batchBytes) {
+      this.#batchBytes = bytes
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    }
+    const view = this.#view
+    if (!this.#isPlain(position)) {
+      const fault = findBatchFault(bytes, position, bytes.length, this.#checkCrc)
+      if (fault !== undefined) throw corruptBatch(position, fault)
+    }
+    const attributes = view.getInt16(position + 21)
     const compression = compressionTypeOf(attributes)
     if (compression === undefined) {
       throw new TailraceError('unsupported_compression_type', `no compression has the number ${attributes & 7}`)
     }
-    const batchEnd = position + batchSizeAt(bytes, position)
+    const batchEnd = position + LOG_OVERHEAD_BYTES + view.getInt32(position + 8)
     let start = position + BATCH_HEADER_BYTES
     let end = batchEnd
     this.bytes = bytes
@@ -173,23 +191,36 @@ export class RecordReader {
       start = 0
       end = this.bytes.length
     }
-    const recordCount = batchRecordCountAt(bytes, position)
+    const recordCount = view.getInt32(position + 57)
     if (recordCount * RECORD_BYTES_MIN > end - start)
       throw corruptBatch(position, 'it holds fewer records than it says')
-    this.#batchBytes = bytes
     this.#batchPosition = position
     this.#position = start
     this.#end = end
     this.#recordsLeft = recordCount
-    this.#baseOffset = batchBaseOffsetAt(bytes, position)
-    this.#lastOffsetDelta = batchLastOffsetDeltaAt(bytes, position)
+    this.#baseOffset = view.getInt32(position) * TWO_TO_32 + view.getUint32(position + 4)
+    this.#lastOffsetDelta = view.getInt32(position + 23)
     this.#offsetDelta = -1
     this.timestampType = timestampTypeOf(attributes)
-    this.#baseTimestamp = batchBaseTimestampAt(bytes, position)
+    this.#baseTimestamp = view.getInt32(position + 27) * TWO_TO_32 + view.getUint32(position + 31)
     if (this.timestampType === 'LogAppendTime') this.timestamp = batchMaxTimestampAt(bytes, position)
     this.isControl = isControl(attributes)
     this.recordCount = recordCount
     this.batchEnd = batchEnd
+  }
+
+  // Whether nothing at all is odd about a batch's header and checksum. What is odd is judged by findBatchFault, which knows
+  // the words for it; the same in one pass, because a batch may hold no more than one small record.
+  #isPlain(position: number): boolean {
+    const view = this.#view
+    const available = view.byteLength - position
+    if (available < BATCH_HEADER_BYTES) return false
+    const sizeBytes = LOG_OVERHEAD_BYTES + view.getInt32(position + 8)
+    if (sizeBytes < BATCH_HEADER_BYTES || sizeBytes > available || view.getInt8(position + 16) !== MAGIC) return false
+    if (!isHighWordOfSafe(view.getInt32(position)) || !isHighWordOfSafe(view.getInt32(position + 27))) return false
+    if (!isHighWordOfSafe(view.getInt32(position + 35))) return false
+    if (view.getInt32(position + 23) < 0 || view.getInt32(position + 57) < 0) return false
+    return !this.#checkCrc || crc32cOfView(view, position + 21, position + sizeBytes) === view.getUint32(position + 17)
   }
 
   /** Goes to the next record; false after the last. Throws corrupt_message. */
@@ -314,6 +345,11 @@ export class RecordReader {
 }
 
 const EMPTY = Buffer.alloc(0)
+
+/** Of an int64 from 0 to 2^53 - 1; others may be safe integers too. */
+function isHighWordOfSafe(high: number): boolean {
+  return high >= 0 && high < 0x20_0000
+}
 
 function corruptBatch(position: number, reason: string): TailraceError {
   return new TailraceError('corrupt_message', `the batch at position ${position} is corrupt: ${reason}`, { position })

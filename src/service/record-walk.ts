@@ -7,7 +7,6 @@ import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { RecordReader } from '../record/batch-reader.ts'
 import {
   BATCH_HEADER_BYTES,
-  batchBaseOffsetAt,
   batchLastOffsetAt,
   batchSizeAt,
   isTransactional,
@@ -29,6 +28,7 @@ export class RecordWalk {
   #fetched: FetchedPartition | undefined
   #position = 0
   #fromOffset = 0
+  #highWatermark = 0
   #isOpen = false
   #aborted: AbortedTransactions | undefined
 
@@ -37,6 +37,7 @@ export class RecordWalk {
     this.#fetched = fetched
     this.#position = 0
     this.#fromOffset = fromOffset
+    this.#highWatermark = fetched.highWatermark
     this.#isOpen = false
     this.#aborted =
       fetched.abortedTransactions.length === 0 ? undefined : new AbortedTransactions(fetched.abortedTransactions)
@@ -68,31 +69,34 @@ export class RecordWalk {
 
   #openBatch(): boolean {
     const { bytes } = this.#fetched as FetchedPartition
+    const { record } = this
+    if (this.batchCount === 0) this.#skipBatches(bytes)
     while (this.#position < bytes.length) {
       const position = this.#position
-      if (bytes.length - position >= BATCH_HEADER_BYTES) {
-        this.batchLastOffset = batchLastOffsetAt(bytes, position)
-        const sizeBytes = batchSizeAt(bytes, position)
-        const isWhole = sizeBytes >= BATCH_HEADER_BYTES && position + sizeBytes <= bytes.length
-        if (isWhole && this.batchLastOffset < this.#fromOffset) {
-          this.#position = position + sizeBytes
-          continue
-        }
-      }
-      this.record.open(bytes, position)
-      this.#checkOffsets(bytes, position)
-      this.#position = this.record.batchEnd
+      record.open(bytes, position)
+      this.batchLastOffset = record.lastOffset
+      this.#checkOffsets()
+      this.#position = record.batchEnd
       this.batchCount++
-      this.batchBytes += this.record.batchEnd - position
-      this.batchRecordCount += this.record.recordCount
-      if (this.#isHidden(bytes, position)) {
-        this.#closeBatch()
-        continue
+      this.batchBytes += record.batchEnd - position
+      this.batchRecordCount += record.recordCount
+      if (!this.#isHidden(bytes, position)) {
+        this.#isOpen = true
+        return true
       }
-      this.#isOpen = true
-      return true
+      this.#closeBatch()
     }
     return false
+  }
+
+  /** A fetch may begin with batches that end before the offset asked for. */
+  #skipBatches(bytes: Buffer): void {
+    while (this.#position + BATCH_HEADER_BYTES <= bytes.length) {
+      const end = this.#position + batchSizeAt(bytes, this.#position)
+      const isWhole = end >= this.#position + BATCH_HEADER_BYTES && end <= bytes.length
+      if (!isWhole || batchLastOffsetAt(bytes, this.#position) >= this.#fromOffset) return
+      this.#position = end
+    }
   }
 
   #closeBatch(): void {
@@ -103,16 +107,12 @@ export class RecordWalk {
   }
 
   // The base offset is outside the checksum.
-  #checkOffsets(bytes: Buffer, position: number): void {
-    const { highWatermark } = this.#fetched as FetchedPartition
-    const isBehind = this.batchCount > 0 && batchBaseOffsetAt(bytes, position) < this.#fromOffset
-    if (isBehind || this.batchLastOffset >= highWatermark) {
-      const range = `${batchBaseOffsetAt(bytes, position)} to ${this.batchLastOffset}`
-      throw new TailraceError(
-        'corrupt_message',
-        `a batch says that it holds the offsets ${range}, which cannot be here`,
-      )
-    }
+  #checkOffsets(): void {
+    const { baseOffset } = this.record
+    const isBehind = this.batchCount > 0 && baseOffset < this.#fromOffset
+    if (!isBehind && this.batchLastOffset < this.#highWatermark) return
+    const range = `${baseOffset} to ${this.batchLastOffset}`
+    throw new TailraceError('corrupt_message', `a batch says that it holds the offsets ${range}, which cannot be here`)
   }
 
   #isHidden(bytes: Buffer, position: number): boolean {

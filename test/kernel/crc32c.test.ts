@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { crc32c } from '../../src/kernel/crc32c.ts'
+import { crc32c, crc32cOfView } from '../../src/kernel/crc32c.ts'
 
 /** The definition, a bit at a time. */
 function slowCrc32c(bytes: Uint8Array): number {
@@ -24,6 +24,7 @@ test('gives the check value of the algorithm and the vectors of RFC 3720', () =>
 
 test('equals the definition on ranges of every length and alignment', () => {
   const bytes = Buffer.from(Array.from({ length: 700 }, (_, at) => (at * 167 + (at >> 3)) & 0xff))
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   for (let start = 0; start < 20; start++) {
     for (const end of [
       start,
@@ -36,7 +37,9 @@ test('equals the definition on ranges of every length and alignment', () => {
       start + 273,
       700,
     ]) {
-      assert.equal(crc32c(bytes, start, end), slowCrc32c(bytes.subarray(start, end)), `${start} to ${end}`)
+      const expected = slowCrc32c(bytes.subarray(start, end))
+      assert.equal(crc32c(bytes, start, end), expected, `${start} to ${end}`)
+      assert.equal(crc32cOfView(view, start, end), expected, `${start} to ${end}`)
     }
   }
 })
