@@ -253,7 +253,7 @@ export class JsonCursor {
 
 const NAME_CHARS_SHOWN_MAX = 100
 
-export function malformedJson(bytes: Uint8Array, start: number, end: number, fault: number): TailraceError {
+function malformedJson(bytes: Uint8Array, start: number, end: number, fault: number): TailraceError {
   const { position, line, column, expected, found } = describeJsonFault(bytes, start, end, fault)
   return new TailraceError(
     'invalid_request',
