@@ -60,10 +60,12 @@ const OPENED_PER_TURN = 128
 export async function openLocalEngine(options: LocalEngineOptions): Promise<Engine> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o750 })
   const unlock = lockDirectory(options.dataDir)
+  let catalog: TopicCatalog | undefined
   try {
-    const catalog = new TopicCatalog({ dataDir: options.dataDir, defaults: options.topicDefaults })
+    catalog = new TopicCatalog({ dataDir: options.dataDir, defaults: options.topicDefaults })
     return await LocalEngine.open(options, catalog, unlock)
   } catch (error) {
+    await catalog?.close()
     unlock()
     throw error
   }

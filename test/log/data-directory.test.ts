@@ -1,0 +1,185 @@
+// A data directory on a real disk: who may use it, and what a start makes of what it finds there.
+
+import assert from 'node:assert/strict'
+import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import Database from 'better-sqlite3'
+import type { Engine, Topic } from '../../src/engine/engine.ts'
+import { Telemetry } from '../../src/kernel/telemetry.ts'
+import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
+import { sealBatch } from '../../src/record/record-batch.ts'
+import { toParts } from '../record/records.ts'
+import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
+
+const BASE = Date.UTC(2026, 0, 1)
+
+async function fill(engine: Engine, topic: Topic, partition: number, count: number): Promise<void> {
+  const appends = Array.from({ length: count }, (_, at) => {
+    const records = toParts([{ timestamp: BASE + at, key: null, value: `${at}-${'x'.repeat(300)}`, headers: [] }])
+    return engine.append(topic, partition, [sealBatch(records, { compression: 'none' })], 'all')
+  })
+  await Promise.all(appends)
+}
+
+/** Offsets, sizes and a few answers by time: equal before and after a start. */
+async function answers(engine: Engine, name: string) {
+  const topic = engine.findTopic(name)
+  assert.ok(topic !== undefined)
+  const partitions = (await engine.describePartitions(topic)).map(({ startOffset, endOffset, sizeBytes }) => [
+    startOffset,
+    endOffset,
+    sizeBytes,
+  ])
+  const times = [BASE, BASE + 7, BASE + 150, BASE + 100_000].map((timestamp) => ({ timestamp }))
+  const queries = [...times, 'max_timestamp' as const].map((at) => ({ topic, partition: 0, at }))
+  const offsets = (await engine.listOffsets(queries)).map(({ offset, timestamp }) => [offset, timestamp])
+  return { partitions, offsets }
+}
+
+test('a second process is refused while the first has the directory, and let in after', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const engine = await openLocalEngine(engineOptions(dataDir))
+  await assert.rejects(openLocalEngine(engineOptions(dataDir)), /in use by another process/)
+  await engine.close()
+  await (await openLocalEngine(engineOptions(dataDir))).close()
+})
+
+test('everything is there again after a clean stop', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  const configs = { 'segment.bytes': '65536', 'index.interval.bytes': '1000' }
+  const topic = await first.createTopic({ name: 'orders', partitionCount: 3, configs })
+  await fill(first, topic, 0, 700)
+  await fill(first, topic, 2, 10)
+  await first.deleteRecords(topic, 2, 4)
+  const producerId = await first.producerId('meter-7')
+  const before = await answers(first, 'orders')
+  const cluster = first.cluster().clusterId
+  await first.close()
+
+  const second = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => second.close())
+  assert.deepEqual(await answers(second, 'orders'), before)
+  assert.deepEqual(second.findTopic('orders')?.configOverrides, configs)
+  assert.equal(second.findTopic('orders')?.id, topic.id)
+  assert.equal(await second.producerId('meter-7'), producerId)
+  assert.equal(second.cluster().clusterId, cluster)
+})
+
+test('index.db that is missing, damaged or older is made again from the files', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  const configs = { 'segment.bytes': '65536', 'index.interval.bytes': '1000' }
+  const topic = await first.createTopic({ name: 'orders', partitionCount: 2, configs })
+  await fill(first, topic, 0, 100)
+  await first.close()
+  copyFileSync(join(dataDir, 'index.db'), join(dataDir, 'index.older'))
+  const second = await openLocalEngine(engineOptions(dataDir))
+  await fill(second, second.findTopic('orders') as Topic, 0, 600)
+  const before = await answers(second, 'orders')
+  await second.close()
+
+  const spoil: Record<string, () => void> = {
+    missing: () => rmSync(join(dataDir, 'index.db')),
+    damaged: () => writeFileSync(join(dataDir, 'index.db'), 'this is no database, and long enough to be looked at'),
+    older: () => renameSync(join(dataDir, 'index.older'), join(dataDir, 'index.db')),
+  }
+  for (const [what, change] of Object.entries(spoil)) {
+    for (const suffix of ['-wal', '-shm']) rmSync(join(dataDir, `index.db${suffix}`), { force: true })
+    change()
+    const again = await openLocalEngine(engineOptions(dataDir))
+    assert.deepEqual(await answers(again, 'orders'), before, what)
+    await again.close()
+  }
+})
+
+test('databases of a newer version are refused with what to do', async (t) => {
+  for (const name of ['index.db', 'meta.db']) {
+    const dataDir = temporaryDirectory(t)
+    await (await openLocalEngine(engineOptions(dataDir))).close()
+    const db = new Database(join(dataDir, name))
+    db.pragma('user_version = 99')
+    db.close()
+    await assert.rejects(openLocalEngine(engineOptions(dataDir)), /written by a newer Tailrace \(version 99/)
+  }
+})
+
+test('topics without meta.db are refused, not lost', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const engine = await openLocalEngine(engineOptions(dataDir))
+  await fill(engine, await engine.createTopic({ name: 'orders' }), 0, 1)
+  await engine.close()
+  for (const suffix of ['', '-wal', '-shm']) rmSync(join(dataDir, `meta.db${suffix}`), { force: true })
+  await assert.rejects(
+    openLocalEngine(engineOptions(dataDir)),
+    /meta\.db is missing, but .*topics holds 1 folders \(orders-0/,
+  )
+})
+
+test('what an interrupted deletion left goes at the next start; a topic made again finds nothing of it', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const engine = await openLocalEngine(engineOptions(dataDir))
+  const topic = await engine.createTopic({ name: 'orders', partitionCount: 2 })
+  await fill(engine, topic, 0, 3)
+  await fill(engine, topic, 1, 3)
+  await engine.close()
+  // as if the process had died between the commit and the renaming of the second folder
+  const meta = new Database(join(dataDir, 'meta.db'))
+  meta.exec(`DELETE FROM topics; INSERT INTO deleted_topics VALUES ('${topic.id}', 'orders')`)
+  meta.close()
+  renameSync(join(dataDir, 'topics/orders-0'), join(dataDir, `topics/${topic.id}-0.deleted`))
+  const index = new Database(join(dataDir, 'index.db'))
+  index.exec("DELETE FROM state WHERE name = 'clean_stop'")
+  index.close()
+
+  const again = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => again.close())
+  assert.deepEqual(readdirSync(join(dataDir, 'topics')), [])
+  const fresh = await again.createTopic({ name: 'orders', partitionCount: 2 })
+  const latest = await again.listOffsets([{ topic: fresh, partition: 1, at: 'latest' }])
+  assert.equal(latest[0]?.offset, 0)
+})
+
+test('a folder of a topic that meta.db does not know is set aside, never deleted', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const id = '0191d5a0-0000-7000-8000-00000000dead'
+  mkdirSync(join(dataDir, 'topics/orders-0'), { recursive: true })
+  await assert.rejects(openLocalEngine(engineOptions(dataDir)), /meta\.db is missing/)
+  rmSync(join(dataDir, 'topics'), { recursive: true })
+  await (await openLocalEngine(engineOptions(dataDir))).close()
+  mkdirSync(join(dataDir, 'topics/orders-0'))
+  writeFileSync(join(dataDir, 'topics/orders-0/partition.metadata'), `version: 0\ntopic_id: ${id}\n`)
+  rmSync(join(dataDir, 'index.db'))
+  const engine = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => engine.close())
+  assert.deepEqual(readdirSync(join(dataDir, 'topics')), [`orders-0.${id}.orphan`])
+  await fill(engine, await engine.createTopic({ name: 'orders' }), 0, 1)
+})
+
+test('deleting a topic removes its files', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const engine = await openLocalEngine(engineOptions(dataDir))
+  const topic = await engine.createTopic({ name: 'orders', partitionCount: 4 })
+  for (let partition = 0; partition < 4; partition++) await fill(engine, topic, partition, 5)
+  assert.equal(readdirSync(join(dataDir, 'topics')).length, 4)
+  await engine.deleteTopic('orders')
+  await engine.close()
+  assert.deepEqual(readdirSync(join(dataDir, 'topics')), [])
+})
+
+test('reads and writes over more partitions than files may be open', async (t) => {
+  const engine = await openLocalEngine(engineOptions(temporaryDirectory(t), { telemetry: new Telemetry() }))
+  t.after(() => engine.close())
+  const topic = await engine.createTopic({ name: 'wide', partitionCount: 1_200 })
+  const partitions = Array.from({ length: 1_200 }, (_, partition) => partition)
+  await Promise.all(partitions.map((partition) => fill(engine, topic, partition, 1)))
+  const positions = partitions.map((partition) => ({ topic, partition, offset: 0 }))
+  const fetched = await engine.fetch(positions, {
+    minBytes: 1,
+    maxBytes: 10_000_000,
+    maxWaitMs: 0,
+    isolation: 'read_committed',
+  })
+  assert.ok(fetched.every((one) => one.error === undefined && one.bytes.length > 0))
+})
