@@ -145,11 +145,18 @@ export class NamedProducers {
   }
 
   async #findUndurable(topic: Topic, parts: readonly ProducePart[]): Promise<readonly ProducePart[]> {
-    const ends = await this.#engine.listOffsets(parts.map(({ partition }) => ({ topic, partition, at: 'latest' })))
-    return parts.filter((part) => {
-      const end = ends.find(({ partition }) => partition === part.partition)
-      return end === undefined || end.offset < part.baseOffset + part.records.length
-    })
+    const undurable: ProducePart[] = []
+    for (const part of parts) {
+      const { partition, baseOffset, records } = part
+      try {
+        const [end] = await this.#engine.listOffsets([{ topic, partition, at: 'latest' }])
+        if (end === undefined || end.offset < baseOffset + records.length) undurable.push(part)
+      } catch {
+        // An offline partition cannot say what it holds for certain: to append there gives the reason as the part's error.
+        undurable.push(part)
+      }
+    }
+    return undurable
   }
 
   #put(request: NamedRequest, result: ProduceResult, parts: readonly ProducePart[]): Promise<ProduceResult> {
@@ -196,13 +203,19 @@ export class NamedProducers {
     if (session !== undefined) this.#sessions.delete(key)
     else {
       session = new ProducerSession({
-        load: () => this.#engine.producerState(topic, producerId),
+        load: () => this.#engine.producerState(this.#latest(topic), producerId),
         waitingMax: PRODUCER_WAITING_REQUESTS_MAX,
       })
     }
     this.#sessions.set(key, session)
     this.#forgetSilent()
     return session
+  }
+
+  /** With all the partitions that it has by now; one that was made again under the name is another topic. */
+  #latest(topic: Topic): Topic {
+    const latest = this.#engine.findTopic(topic.name)
+    return latest?.id === topic.id ? latest : topic
   }
 
   /** The longest silent first; one with a request under way stays. */

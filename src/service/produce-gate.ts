@@ -358,6 +358,8 @@ function settleBatch(
 
 function fail(part: ProducePart, error: unknown): void {
   part.error = asTailraceError(error)
+  part.baseOffset = -1
+  part.duplicate = false
   part.owner.partSettled(part)
 }
 

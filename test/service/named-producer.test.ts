@@ -71,7 +71,7 @@ test('answers the time of the first attempt to a repeat', async () => {
   const { send, start } = await open()
   await send(0, [{ value: 'a' }])
   const later = start()
-  later.clock.nowMs = NOW + 60_000
+  later.clock.advance(60_000)
   const again = await later.send(0, [{ value: 'a' }])
   assert.equal(again.timestamp(0), NOW)
   const stamped = await open(1, { 'message.timestamp.type': 'LogAppendTime' })
@@ -85,7 +85,7 @@ test('takes a repeat whose content would be refused by now', async () => {
   const { send, clock } = await open(1, { 'message.timestamp.before.max.ms': '1000' })
   const spec = { timestamp: NOW - 900 }
   await send(0, [spec])
-  clock.nowMs = NOW + 1000
+  clock.advance(1000)
   assert.equal((await send(0, [spec])).duplicate, true)
   await assert.rejects(send(1, [spec]), refusal('invalid_timestamp'))
   assert.deepEqual(offsets(await send(1)), [1])
@@ -257,6 +257,17 @@ test('places a repeat as its first attempt was after the topic has grown', async
     count.reduce((sum, each) => sum + each, 0),
     16,
   )
+})
+
+test('reads back what is expected from the partitions that came with growth as well', async () => {
+  const { send, topics, engine } = await open(1)
+  await send(0)
+  await topics.alter(caller, 't', { partitionCount: 3 })
+  engine.beforeSync = offline
+  assert.equal((await send(1, [{ partition: 2 }])).failure?.code, 'kafka_storage_error')
+  engine.beforeSync = () => {}
+  assert.equal((await send(2, [{ partition: 0 }])).failure, undefined)
+  assert.equal((await send(1, [{ partition: 2 }])).duplicate, true)
 })
 
 test('does not grow a topic between the placing of a request and its storing', async () => {

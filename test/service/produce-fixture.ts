@@ -3,7 +3,6 @@
 import type { ProduceRecord } from '../../src/codec/produce-record.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { topicConfigDefaults } from '../../src/engine/topic-config.ts'
-import type { Clock } from '../../src/kernel/clock.ts'
 import type { ErrorCode } from '../../src/kernel/errors.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
@@ -15,17 +14,11 @@ import { createProduceService } from '../../src/service/produce.ts'
 import type { ProduceResult } from '../../src/service/produce-result.ts'
 import type { TopicServiceOptions } from '../../src/service/topics.ts'
 import { createTopicService } from '../../src/service/topics.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 
 export const caller: Caller = { principal: ANONYMOUS, clientId: 'test', host: '127.0.0.1', requestId: 'r' }
 
 export const NOW = 1_800_000_000_000
-
-export class StillClock implements Clock {
-  nowMs = NOW
-  now = () => this.nowMs
-  monotonic = () => this.nowMs
-  after = () => ({ cancel() {} })
-}
 
 export interface Spec {
   readonly key?: string
@@ -57,7 +50,7 @@ export function records(...specs: readonly Spec[]): ProduceRecord[] {
 }
 
 export function openService(engine: Engine, options: Partial<TopicServiceOptions> = {}) {
-  const clock = new StillClock()
+  const clock = new FakeClock(NOW)
   const telemetry = new Telemetry()
   const topics = createTopicService({
     engine,

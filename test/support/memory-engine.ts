@@ -6,6 +6,8 @@ import type {
   Acks,
   BatchAppended,
   Engine,
+  FetchedPartition,
+  FetchPosition,
   OffsetFound,
   OffsetQuery,
   PartitionGrowth,
@@ -161,8 +163,22 @@ export class MemoryEngine implements Engine {
     return written.promise
   }
 
-  fetch(): Promise<never> {
-    throw new Error('this engine is for writing')
+  /** Whole partitions, whatever the limits. */
+  async fetch(positions: readonly FetchPosition[]): Promise<readonly FetchedPartition[]> {
+    return positions.map(({ topic, partition }) => {
+      const { batches, syncedOffset } = this.#partitionsOf(topic)[partition] as Partition
+      return {
+        topic,
+        partition,
+        error: undefined,
+        bytes: Buffer.concat(batches.map(({ bytes }) => bytes)),
+        logStartOffset: 0,
+        highWatermark: syncedOffset,
+        lastStableOffset: syncedOffset,
+        leaderEpoch: 0,
+        abortedTransactions: [],
+      }
+    })
   }
 
   onAppend(): () => void {
@@ -187,7 +203,8 @@ export class MemoryEngine implements Engine {
   }
 
   async producerState(topic: Topic, producerId: bigint): Promise<readonly ProducerPartitionState[]> {
-    return this.#partitionsOf(topic).flatMap(({ producers }, partition) => {
+    const partitions = this.#partitionsOf(topic).slice(0, topic.partitionCount)
+    return partitions.flatMap(({ producers }, partition) => {
       const entry = producers.get(producerId)
       return entry === undefined ? [] : [{ partition, epoch: entry.epoch, batches: entry.batches }]
     })
@@ -249,18 +266,21 @@ export class MemoryEngine implements Engine {
   }
 }
 
+/** Of one batch after the other. */
 export function readRecords(bytes: Buffer): StoredRecord[] {
   const records: StoredRecord[] = []
   const reader = new RecordReader()
-  reader.open(bytes, 0)
-  while (reader.next()) {
-    const { offset, timestamp } = reader
-    records.push({
-      offset,
-      key: text(reader.bytes, reader.keyStart, reader.keyEnd),
-      value: text(reader.bytes, reader.valueStart, reader.valueEnd),
-      timestamp,
-    })
+  for (let position = 0; position < bytes.length; position = reader.batchEnd) {
+    reader.open(bytes, position)
+    while (reader.next()) {
+      const { offset, timestamp } = reader
+      records.push({
+        offset,
+        key: text(reader.bytes, reader.keyStart, reader.keyEnd),
+        value: text(reader.bytes, reader.valueStart, reader.valueEnd),
+        timestamp,
+      })
+    }
   }
   return records
 }
