@@ -84,7 +84,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
     roundWarmUpMs: quick ? 50 : 200,
     startUpRecords,
     readRecords: Math.min(startUpRecords, READ_RECORDS_MAX),
-    singleReadRecords: quick ? 10_000 : 100_000,
+    singleReadRecords: quick ? 20_000 : 100_000,
     partitionCount: quick ? 2_000 : 10_000,
     settleMs: quick ? 400 : 1_500,
   }

@@ -46,9 +46,10 @@ export function peerBodies(recordsPerRequest: number, count: number): string[] {
   })
 }
 
-export function postRequest(path: string, body: string): Buffer {
+export function postRequest(path: string, body: string, headers: Readonly<Record<string, string>> = {}): Buffer {
   const bytes = Buffer.from(body)
-  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${bytes.length}\r\n\r\n`
+  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n${more.join('')}Content-Length: ${bytes.length}\r\n\r\n`
   return Buffer.concat([Buffer.from(head), bytes])
 }
 

@@ -49,6 +49,18 @@ describe('the load generator', () => {
     }
   })
 
+  it('sends every request once when told so, each connection its own', async (t) => {
+    const seen: string[] = []
+    const answer = (socket: Socket, request: string) => {
+      seen.push(request.slice('GET /'.length, request.indexOf(' HTTP')))
+      socket.write(PLAIN)
+    }
+    const requests = ['a', 'b', 'c', 'd', 'e'].map((path) => getRequest(`/${path}`))
+    const result = await generateLoad({ ...(await job(t, answer)), connections: 2, requests, once: true })
+    assert.equal(result.acceptedCount, 5)
+    assert.deepEqual(seen.sort(), ['a', 'b', 'c', 'd', 'e'])
+  })
+
   it('takes a reply without a body', async (t) => {
     const reply = 'HTTP/1.1 204 No Content\r\nStream-Next-Offset: 1\r\n\r\n'
     const result = await generateLoad({
@@ -152,11 +164,11 @@ describe('the bench', () => {
 })
 
 /** Twenty requests over two connections to a server that answers each as told. */
-async function job(t: TestContext, answer: (socket: Socket) => void): Promise<LoadJob> {
+async function job(t: TestContext, answer: (socket: Socket, request: string) => void): Promise<LoadJob> {
   const sockets = new Set<Socket>()
   const server: Server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
-    socket.on('data', () => answer(socket))
+    socket.on('data', (bytes) => answer(socket, bytes.toString()))
     socket.on('error', () => socket.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -21,6 +21,8 @@ interface ReadWork {
 const TOPIC = 'bench'
 const PAGE_RECORDS = 1_000
 const CONNECTIONS = 4
+const WRITERS = 32
+const BODIES = 512
 const RECORDS_PER_CORE_SECOND_GOAL = 2_000_000
 const WRITE_MS_MAX = 600_000
 /** The peer gives everything from an offset on, without a limit: a stream stands for a page, whatever the partitions. */
@@ -60,25 +62,37 @@ async function runRead(context: BenchContext, work: ReadWork): Promise<readonly 
   return [readRow(work, own!, bare!, peer, { recordsPerPage: recordCount / pages.requests.length, bytesPerRecord })]
 }
 
-/** One connection a partition, and acks=1: no two requests ever wait together, so each becomes a batch of its own. */
 async function writeTopic(
   context: BenchContext,
   server: RunningServer,
   work: ReadWork,
   recordCount: number,
 ): Promise<void> {
-  const { recordsPerRequest, partitions } = work
-  await createTopic(server, TOPIC, partitions)
-  const bodies = produceBodies({ recordsPerRequest, keyed: false, partitionCount: partitions }, 64 * partitions)
+  await createTopic(server, TOPIC, work.partitions)
   await context.load(server, {
-    connections: partitions,
-    requests: bodies.map((body) => postRequest(`/v1/topics/${TOPIC}/records?acks=1`, body)),
+    connections: WRITERS,
+    requests: numberedRequests(work, recordCount / work.recordsPerRequest),
     status: 200,
     warmUpMs: 0,
     durationMs: WRITE_MS_MAX,
-    requestCountMax: recordCount / recordsPerRequest,
+    once: true,
   })
   await expectStored(server, TOPIC, recordCount)
+}
+
+/**
+ * Each connection is a named producer: its requests never share a batch with others that wait, as those of a slow
+ * producer would not, and yet are many at once.
+ */
+function numberedRequests({ recordsPerRequest, partitions }: ReadWork, requestCount: number): Buffer[] {
+  const bodies = produceBodies({ recordsPerRequest, keyed: false, partitionCount: partitions }, BODIES)
+  return Array.from({ length: requestCount }, (_, index) =>
+    postRequest(`/v1/topics/${TOPIC}/records?acks=all`, bodies[index % BODIES]!, {
+      'Producer-Id': `writer-${index % WRITERS}`,
+      'Producer-Epoch': '0',
+      'Producer-Seq': String(Math.floor(index / WRITERS)),
+    }),
+  )
 }
 
 async function walkPages(
@@ -122,7 +136,7 @@ async function peerContender(context: BenchContext, { recordsPerRequest }: ReadW
   await context.load(server, {
     ...job,
     requests: writes.flatMap((body) => paths.map((path) => postRequest(path, body))),
-    requestCountMax: writes.length * PEER_STREAMS,
+    once: true,
   })
   return {
     server,
