@@ -1,5 +1,8 @@
-// The command line's entry: imported by bin/tailrace.js, it runs the command that process.argv names.
+// The command line's entry: imported by bin/tailrace.js, it runs the command that process.argv names. No await at the top:
+// the launcher goes on when what every command needs is loaded.
 
-process.stderr.write(
-  'Usage: tailrace serve | topics | produce | consume | export | import | bench | dump-log | version\n',
-)
+import { runCommandLine } from './command-line.ts'
+import { Terminal } from './terminal.ts'
+
+const terminal = new Terminal(process)
+void runCommandLine(process.argv.slice(2), terminal).then((exitCode) => terminal.exit(exitCode))

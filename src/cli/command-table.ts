@@ -1,0 +1,267 @@
+// The table of commands: names, arguments, options and help. What a command does is loaded when it runs, so that `serve`
+// starts without the client and the client's commands without the server.
+
+import { Argument, Command, Option } from 'commander'
+import { addKafkaCommands } from './kafka-command-table.ts'
+import { nameValue, partitionNumbers, repeated, wholeNumber } from './option-value.ts'
+import { DEFAULT_URL } from './server-address.ts'
+import { OUTPUTS } from './table.ts'
+import type { Terminal } from './terminal.ts'
+import { packageVersion } from './version.ts'
+
+const ENCODINGS = ['string', 'json', 'base64', 'int16', 'int32', 'int64', 'float32', 'float64', 'uuid']
+
+const PROGRAM_HELP = `
+Data goes to stdout and everything else to stderr. Lists and records are a table on a terminal, and one JSON object a
+line in a pipe (--output says otherwise).
+
+Positions: earliest, latest, -N (the last N records), an offset (with one --partition), a time such as
+2026-11-21T02:00:00Z, a duration ago such as 30m or 7d, or cursor:TEXT.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such topic or file, 130 interrupted.`
+
+export function buildProgram(terminal: Terminal): Command {
+  const program = new Command('tailrace')
+    .description('Event streaming over plain HTTP: the server, and commands that talk to one.')
+    .version(packageVersion(), '--version', 'print the version')
+    .exitOverride()
+    .showHelpAfterError('(--help shows how)')
+    .addHelpText('after', PROGRAM_HELP)
+  addServe(program, terminal)
+  addTopics(program, terminal)
+  addProduce(program, terminal)
+  addConsume(program, terminal)
+  addTail(program, terminal)
+  addExport(program, terminal)
+  addImport(program, terminal)
+  addBench(program, terminal)
+  addDumpLog(program, terminal)
+  addKafkaCommands(program, terminal)
+  program
+    .command('version')
+    .description('Print the version.')
+    .action(() => terminal.write(`tailrace ${packageVersion()}\n`))
+  return program
+}
+
+function addServe(program: Command, terminal: Terminal): void {
+  program
+    .command('serve')
+    .description('Run the server: one data directory, one port. Logs go to stderr. SIGTERM or SIGINT stops it cleanly.')
+    .option('--host <address>', 'address to listen on (127.0.0.1 unless configured)')
+    .option('--port <number>', 'port to listen on (8082 unless configured; 0 takes a free one)')
+    .option('--data-dir <dir>', 'where everything is kept (./data unless configured)')
+    .option('--config <file>', "options as name=value lines; a Kafka broker's server.properties is read as it is")
+    .option('--set <name=value>', 'any server option, such as log.retention.hours=24 (repeat)', repeated)
+    .addHelpText(
+      'after',
+      '\nFlags go before the environment (TAILRACE_PORT, TAILRACE_LOG_RETENTION_HOURS, …), that before the file.',
+    )
+    .action(async (options) => {
+      const { serve } = await import('./serve.ts')
+      await serve(terminal, options)
+    })
+}
+
+function addTopics(program: Command, terminal: Terminal): void {
+  const topics = program.command('topics').description('List, describe, create, alter and delete topics.')
+  const load = () => import('./topics.ts')
+  const config = new Option('-c, --config <name=value>', 'a setting, such as retention.ms=3600000 (repeat)').argParser(
+    nameValue,
+  )
+  const partitions = (what: string) => new Option('-p, --partitions <count>', what).argParser(wholeNumber(1))
+
+  listing(topics.command('list').description('List the topics.'))
+    .option('--internal', 'internal topics too')
+    .action(async (options) => (await load()).listTopics(terminal, options))
+
+  listing(topics.command('describe').description("Show topics' partitions and settings."))
+    .argument('<topic...>')
+    .option('--all', 'settings that have their defaults too (table)')
+    .action(async (names, options) => (await load()).describeTopics(terminal, names, options))
+
+  listing(topics.command('create').description('Create a topic.'))
+    .argument('<topic>')
+    .addOption(partitions("how many (the server's num.partitions if left out)"))
+    .option('--replication-factor <count>', 'one server takes 1 only', wholeNumber(-1))
+    .addOption(config)
+    .option('--if-not-exists', 'leave a topic that is there as it is')
+    .action(async (name, options) => (await load()).createTopic(terminal, name, options))
+
+  listing(topics.command('alter').description('Add partitions to a topic, or change its settings.'))
+    .argument('<topic>')
+    .addOption(partitions('how many there shall be: never fewer than there are'))
+    .addOption(config)
+    .option('--unset <name>', 'a setting that goes back to its default (repeat)', repeated)
+    .action(async (name, options) => (await load()).alterTopic(terminal, name, options))
+
+  talking(topics.command('delete').description('Delete topics with all their records.'))
+    .argument('<topic...>')
+    .option('--if-exists', 'pass over topics that are not there')
+    .action(async (names, options) => (await load()).deleteTopics(terminal, names, options))
+}
+
+function addProduce(program: Command, terminal: Terminal): void {
+  listing(program.command('produce').description('Store each line of files or stdin as a record.'))
+    .argument('<topic>')
+    .argument('[file...]', 'files to read; - or none is stdin')
+    .option('-k, --key <key>', 'the key of every record')
+    .option('-K, --key-separator <text>', 'what stands between key and value in each line')
+    .option('-H, --header <name=value>', 'a header of every record (repeat)', nameValue)
+    .option('-p, --partition <number>', 'the partition (by key if left out)', wholeNumber(0))
+    .addOption(new Option('--key-encoding <name>', 'how a key is meant').choices(ENCODINGS).default('string'))
+    .addOption(
+      new Option(
+        '--value-encoding <name>',
+        "how a line is meant: string stores its bytes as they are, json checks that they are JSON, base64 decodes them, the others are Kafka's serializers",
+      )
+        .choices(ENCODINGS)
+        .default('string'),
+    )
+    .option('-Z, --tombstones', 'an empty value is none: a tombstone')
+    .addOption(
+      new Option('--input <form>', 'lines: values; ndjson: whole records, as consume and export print them')
+        .choices(['lines', 'ndjson'])
+        .default('lines'),
+    )
+    .option('--no-keep-partitions', 'with --input ndjson: place records by their keys, not where the lines say')
+    .addOption(acks())
+    .option('--batch-records <count>', 'records in one request at most', wholeNumber(1, 100_000), 1_000)
+    .option('--idempotent', 'repeat requests that got no clear answer; their records are stored once')
+    .option('--echo', 'print where each record was stored')
+    .action(async (topic, files, options) => {
+      const { produce } = await import('./produce.ts')
+      await produce(terminal, topic, files, options)
+    })
+}
+
+function addConsume(program: Command, terminal: Terminal): void {
+  reading(program.command('consume').description('Print the records of a topic, and wait for more.'))
+    .option('-o, --offset <position>', 'where to begin (latest if left out)')
+    .option('--from-beginning', 'begin at the earliest record')
+    .option('-e, --exit', 'stop at the end of the topic')
+    .option('-n, --max-messages <count>', 'stop after this many', wholeNumber(1))
+    .option('--timeout-ms <ms>', 'stop when nothing comes for this long', wholeNumber(0))
+    .option('-g, --group <name>', 'not there yet')
+    .action(async (topic, options) => {
+      const { consume } = await import('./consume.ts')
+      await consume(terminal, topic, options)
+    })
+}
+
+function addTail(program: Command, terminal: Terminal): void {
+  reading(program.command('tail').description('Print the last records of a topic.'))
+    .option('-n, --lines <count>', 'how many', wholeNumber(0, 10_000), 10)
+    .option('-f, --follow', 'wait for more')
+    .action(async (topic, options) => {
+      const { tail } = await import('./consume.ts')
+      await tail(terminal, topic, options)
+    })
+}
+
+function addExport(program: Command, terminal: Terminal): void {
+  talking(program.command('export').description('Write a topic as newline-delimited JSON that import takes back.'))
+    .argument('<topic>')
+    .argument('[file]', 'appears when it is whole; .gz and .zst are compressed; - or none is stdout')
+    .option('--from <position>', 'where to begin (earliest if left out)')
+    .option('--until <position>', 'where to end (the present end if left out)')
+    .option('-p, --partition <numbers>', 'only these (repeat, or with commas)', partitionNumbers)
+    .action(async (topic, file, options) => {
+      const { exportTopic } = await import('./transfer.ts')
+      await exportTopic(terminal, topic, file, options)
+    })
+}
+
+function addImport(program: Command, terminal: Terminal): void {
+  listing(
+    program.command('import').description('Store newline-delimited JSON; lines that cannot be taken are reported.'),
+  )
+    .argument('<topic>')
+    .argument('[file...]', 'files; .gz and .zst go compressed; - or none is stdin')
+    .addOption(
+      new Option('--format <form>', 'record: lines as export writes them; value: each line is a value')
+        .choices(['record', 'value'])
+        .default('record'),
+    )
+    .option('--key <member>', 'with --format value: the member of each line that is its key')
+    .addOption(acks())
+    .option('--no-keep-partitions', 'place records by their keys, not where the lines say')
+    .action(async (topic, files, options) => {
+      const { importTopic } = await import('./transfer.ts')
+      await importTopic(terminal, topic, files, options)
+    })
+}
+
+function addBench(program: Command, terminal: Terminal): void {
+  const bench = program
+    .command('bench')
+    .description("Load a server and print figures in the form of Kafka's performance tools.")
+  const load = () => import('./bench.ts')
+  const shared = (command: Command) =>
+    talking(command).option('--num-records <count>', 'how many', wholeNumber(1), 1_000_000)
+  const writing = (command: Command) =>
+    command
+      .option('--record-size <bytes>', 'size of a value', wholeNumber(1, 1_000_000), 100)
+      .option('--throughput <records>', 'a second; -1: no limit', wholeNumber(-1), -1)
+      .option('--batch-records <count>', 'records in one request', wholeNumber(1, 100_000), 500)
+      .option('--clients <count>', 'requests under way at once', wholeNumber(1, 1_000), 8)
+      .addOption(acks())
+
+  writing(shared(bench.command('run', { isDefault: true }).description('Both, on a topic that is deleted afterwards.')))
+    .option('--partitions <count>', 'of that topic', wholeNumber(1), 1)
+    .action(async (options) => (await load()).bench(terminal, options))
+  writing(shared(bench.command('produce').description('Produce records.')))
+    .argument('<topic>')
+    .action(async (topic, options) => (await load()).benchProduce(terminal, topic, options))
+  shared(bench.command('consume').description('Read from the beginning. MB are those of the pages as they come.'))
+    .argument('<topic>')
+    .option('--hide-header', 'without the names of the columns')
+    .action(async (topic, options) => (await load()).benchConsume(terminal, topic, options))
+}
+
+function addDumpLog(program: Command, terminal: Terminal): void {
+  program
+    .command('dump-log')
+    .description('Check segment files, without a server, and print their batches. Exits with 1 when one is corrupt.')
+    .argument('<file...>', 'segment files, or folders: all segments below them')
+    .option('--records', 'print the records too')
+    .option('--verify', 'print one line for each file only')
+    .addOption(output())
+    .action(async (files, options) => {
+      const { dumpLog } = await import('./dump-log.ts')
+      await dumpLog(terminal, files, options)
+    })
+}
+
+function talking(command: Command): Command {
+  return command.option('-u, --url <url>', `the server (else TAILRACE_URL, else ${DEFAULT_URL})`)
+}
+
+function listing(command: Command): Command {
+  return talking(command).addOption(output())
+}
+
+function reading(command: Command): Command {
+  return listing(command)
+    .addArgument(new Argument('<topic>'))
+    .option('-p, --partition <numbers>', 'only these (repeat, or with commas)', partitionNumbers)
+    .option('--key <key>', 'only records with this key')
+    .option('-H, --header <name=value>', 'only records with this header (repeat)', nameValue)
+    .addOption(new Option('--key-format <name>', 'how keys are shown').choices(['auto', ...ENCODINGS]))
+    .addOption(
+      new Option('--value-format <name>', 'how values are shown; auto: JSON, else text, else base64').choices([
+        'auto',
+        ...ENCODINGS,
+      ]),
+    )
+}
+
+function output(): Option {
+  return new Option('--output <form>', 'table on a terminal, ndjson in a pipe if left out').choices(OUTPUTS)
+}
+
+function acks(): Option {
+  return new Option('--acks <when>', 'when a record counts as stored: all, synced to disk; 1, written; 0, sent')
+    .choices(['all', '1', '0'])
+    .default('all')
+}

@@ -1,0 +1,109 @@
+// `tailrace consume TOPIC` and `tailrace tail TOPIC`.
+
+import type { RawRecord } from '../client/record-page.ts'
+import { CommandFailure, EXIT } from './command-failure.ts'
+import type { ListOptions } from './connect.ts'
+import { connect } from './connect.ts'
+import type { FollowOptions } from './follow.ts'
+import { follow } from './follow.ts'
+import { openRecordPrinter } from './record-printer.ts'
+import { chosenOutput } from './table.ts'
+import type { Terminal } from './terminal.ts'
+
+interface ReadVerbOptions extends ListOptions {
+  readonly partition?: readonly number[]
+  readonly key?: string
+  readonly header?: readonly (readonly [name: string, value: string])[]
+  readonly keyFormat?: string
+  readonly valueFormat?: string
+}
+
+export interface ConsumeVerbOptions extends ReadVerbOptions {
+  readonly offset?: string
+  readonly fromBeginning?: boolean
+  readonly exit?: boolean
+  readonly maxMessages?: number
+  readonly timeoutMs?: number
+  readonly group?: string
+}
+
+export async function consume(terminal: Terminal, topic: string, options: ConsumeVerbOptions): Promise<void> {
+  if (options.group !== undefined) {
+    throw new CommandFailure('--group is not there yet: this version reads without consumer groups', {
+      exitCode: EXIT.usage,
+    })
+  }
+  if (options.fromBeginning && options.offset !== undefined) {
+    throw new CommandFailure('--from-beginning and --offset both say where to begin: one of them', {
+      exitCode: EXIT.usage,
+    })
+  }
+  await print(terminal, options, {
+    ...readOptions(topic, options),
+    from: options.fromBeginning ? 'earliest' : positionOf(options.offset ?? 'latest'),
+    stopAtEnd: options.exit === true,
+    recordsMax: options.maxMessages,
+    quietMsMax: options.timeoutMs,
+  })
+}
+
+export interface TailVerbOptions extends ReadVerbOptions {
+  readonly lines: number
+  readonly follow?: boolean
+}
+
+export async function tail(terminal: Terminal, topic: string, options: TailVerbOptions): Promise<void> {
+  const from = options.lines === 0 ? 'latest' : `-${options.lines}`
+  await print(terminal, options, { ...readOptions(topic, options), from, stopAtEnd: options.follow !== true })
+}
+
+/** kcat's words are understood too. */
+function positionOf(text: string): string {
+  if (text === 'beginning' || text === 'start') return 'earliest'
+  return text === 'end' ? 'latest' : text
+}
+
+function readOptions(topic: string, options: ReadVerbOptions) {
+  return {
+    topic,
+    partitions: options.partition,
+    key: options.key,
+    headers: options.header?.map(([name, value]) => `${name}:${value}`),
+    keyFormat: options.keyFormat,
+    valueFormat: options.valueFormat,
+  }
+}
+
+async function print(terminal: Terminal, options: ListOptions, following: FollowOptions): Promise<void> {
+  const printer = openRecordPrinter(terminal, chosenOutput(options.output, terminal))
+  const client = connect(terminal, options)
+  // The last N records are shown in the order of their times, as far as each partition's own order lets them.
+  let isFirstPage = following.from.startsWith('-')
+  for await (const records of follow(terminal, client, following)) {
+    await printer.print(isFirstPage ? byTime(records) : records)
+    isFirstPage = false
+  }
+  await printer.finish()
+}
+
+/** Partitions merged by the times of their next records; within a partition the order stays. */
+export function byTime(records: readonly RawRecord[]): RawRecord[] {
+  const partitions = new Map<number, { times: number[]; records: RawRecord[]; next: number }>()
+  for (const record of records) {
+    const queue = partitions.get(record.partition) ?? { times: [], records: [], next: 0 }
+    partitions.set(record.partition, queue)
+    queue.records.push(record)
+    queue.times.push(Date.parse(record.text('timestamp') ?? '') || 0)
+  }
+  const merged: RawRecord[] = []
+  while (merged.length < records.length) {
+    let first: { times: number[]; records: RawRecord[]; next: number } | undefined
+    for (const queue of partitions.values()) {
+      if (queue.next === queue.records.length) continue
+      if (first === undefined || (queue.times[queue.next] ?? 0) < (first.times[first.next] ?? 0)) first = queue
+    }
+    if (first === undefined) break
+    merged.push(first.records[first.next++] as RawRecord)
+  }
+  return merged
+}

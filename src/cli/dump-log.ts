@@ -1,0 +1,143 @@
+// `tailrace dump-log FILE…`: segment files read offline, as Kafka's dump-log shows them. Opens them for reading only and
+// needs no server; a running one is not disturbed, but its last batch may be seen half written.
+
+import { glob, open, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { parseNumberedName } from '../log/log-segment.ts'
+import { RecordReader } from '../record/batch-reader.ts'
+import { CommandFailure, EXIT } from './command-failure.ts'
+import type { BatchView } from './dump-log-render.ts'
+import { renderBatch, renderRecord } from './dump-log-render.ts'
+import { SegmentBatches } from './dump-log-segment.ts'
+import type { Output } from './table.ts'
+import { chosenOutput } from './table.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface DumpLogOptions {
+  readonly records?: boolean
+  readonly verify?: boolean
+  readonly output?: Output
+}
+
+/** Every file is looked at; exits with 1 when any is corrupt. */
+export async function dumpLog(terminal: Terminal, paths: readonly string[], options: DumpLogOptions): Promise<void> {
+  const signal = terminal.interruptSignal()
+  const files = await segmentFiles(paths)
+  let corruptCount = 0
+  for (const file of files) {
+    if (signal.aborted) return
+    const fault = await dumpFile(terminal, file, options, signal)
+    if (fault === undefined) continue
+    corruptCount++
+    terminal.note(`tailrace: ${fault}`)
+  }
+  if (corruptCount > 0) throw new CommandFailure(`${corruptCount} of ${files.length} files are corrupt`)
+}
+
+/** Files as they are named; of a folder all segments below it. */
+async function segmentFiles(paths: readonly string[]): Promise<string[]> {
+  const files: string[] = []
+  for (const path of paths) {
+    if (!(await statOf(path)).isDirectory()) {
+      files.push(path)
+      continue
+    }
+    const found: string[] = []
+    for await (const name of glob('**/*.log', { cwd: path })) {
+      if (parseNumberedName(basename(name))?.kind === 'log') found.push(join(path, name))
+    }
+    if (found.length === 0)
+      throw new CommandFailure(`there is no segment file below ${path}`, { exitCode: EXIT.notFound })
+    files.push(...found.sort())
+  }
+  return files
+}
+
+async function statOf(path: string) {
+  try {
+    return await stat(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    throw new CommandFailure(`there is no file ${path}`, { exitCode: EXIT.notFound, cause: error })
+  }
+}
+
+/** Answers what is wrong with the file, if anything is. */
+async function dumpFile(
+  terminal: Terminal,
+  file: string,
+  options: DumpLogOptions,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const output = chosenOutput(options.output, terminal)
+  const handle = await open(file, 'r')
+  try {
+    const printer = new DumpPrinter(terminal, file, output, options)
+    await printer.begin()
+    const batches = new SegmentBatches(handle, file)
+    for await (const chunk of batches.chunks()) {
+      for (const batch of chunk) await printer.print(batch)
+      if (signal.aborted) return undefined
+    }
+    await printer.finish(batches.fault)
+    return batches.fault
+  } finally {
+    await handle.close()
+  }
+}
+
+class DumpPrinter {
+  readonly #terminal: Terminal
+  readonly #file: string
+  readonly #isText: boolean
+  readonly #options: DumpLogOptions
+  readonly #reader = new RecordReader({ checkCrc: false })
+  #batchCount = 0
+  #recordCount = 0
+  #firstOffset: number | undefined
+  #endOffset = 0
+
+  constructor(terminal: Terminal, file: string, output: Output, options: DumpLogOptions) {
+    this.#terminal = terminal
+    this.#file = file
+    this.#isText = output === 'table'
+    this.#options = options
+  }
+
+  async begin(): Promise<void> {
+    if (this.#options.verify || !this.#isText) return
+    const base = parseNumberedName(basename(this.#file))?.offset
+    await this.#terminal.write(`Dumping ${this.#file}\n${base === undefined ? '' : `Log starting offset: ${base}\n`}`)
+  }
+
+  async print(batch: BatchView): Promise<void> {
+    const { header } = batch
+    this.#batchCount++
+    this.#recordCount += header.recordCount
+    this.#firstOffset ??= header.baseOffset
+    this.#endOffset = header.baseOffset + header.lastOffsetDelta + 1
+    if (this.#options.verify) return
+    const parts = [renderBatch(this.#file, batch, this.#isText)]
+    if (this.#options.records) {
+      this.#reader.open(batch.bytes, batch.start)
+      while (this.#reader.next()) parts.push(renderRecord(this.#reader, header, this.#isText))
+    }
+    await this.#terminal.write(parts.join(''))
+  }
+
+  async finish(fault: string | undefined): Promise<void> {
+    if (!this.#options.verify) return
+    const counts = { batches: this.#batchCount, records: this.#recordCount }
+    const offsets = { first_offset: this.#firstOffset ?? null, end_offset: this.#endOffset }
+    if (!this.#isText) {
+      const line = { file: this.#file, ok: fault === undefined, ...counts, ...offsets, ...(fault && { fault }) }
+      await this.#terminal.write(`${JSON.stringify(line)}\n`)
+      return
+    }
+    const range = this.#firstOffset === undefined ? 'empty' : `offsets ${this.#firstOffset} to ${this.#endOffset - 1}`
+    const verdict = fault === undefined ? 'ok' : 'CORRUPT'
+    await this.#terminal.write(
+      `${this.#file}: ${verdict}, ${counts.batches} batches, ${counts.records} records, ${range}\n`,
+    )
+  }
+}

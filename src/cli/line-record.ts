@@ -1,0 +1,84 @@
+// A line of text as a record of a produce request. What goes over the wire is the line's bytes: as a JSON string where
+// they are UTF-8, else as base64; JSON that is checked goes as it stands.
+
+import { isUtf8 } from 'node:buffer'
+import type { RecordEncoding } from '../client/api.ts'
+import { splitObject } from '../client/raw-json.ts'
+import { isJson } from '../kernel/json-scanner.ts'
+import { CommandFailure } from './command-failure.ts'
+
+export interface LineFormat {
+  /** Cuts the key off the front of the line. */
+  readonly keySeparator?: Buffer | undefined
+  /** The key of every record. */
+  readonly key?: string | undefined
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly partition?: number | undefined
+  readonly keyEncoding: RecordEncoding
+  readonly valueEncoding: RecordEncoding
+  /** An empty value is none: a tombstone. */
+  readonly emptyIsTombstone: boolean
+}
+
+/** A record, as JSON, of a line that is its value, or its key and value. */
+export function recordOfLine(line: Buffer, format: LineFormat): string {
+  const { key, value } = splitLine(line, format)
+  const members: string[] = []
+  if (key !== null) members.push(encodedMember('key', key, format.keyEncoding))
+  if (value.length > 0 || !format.emptyIsTombstone) members.push(encodedMember('value', value, format.valueEncoding))
+  if (format.headers.length > 0) {
+    const headers = format.headers.map(([name, value]) => ({ name, value }))
+    members.push(`"headers":${JSON.stringify(headers)}`)
+  }
+  if (format.partition !== undefined) members.push(`"partition":${format.partition}`)
+  return `{${members.join(',')}}`
+}
+
+function splitLine(line: Buffer, { keySeparator, key }: LineFormat): { key: Buffer | null; value: Buffer } {
+  if (keySeparator === undefined) return { key: key === undefined ? null : Buffer.from(key), value: line }
+  const at = line.indexOf(keySeparator)
+  if (at < 0) throw new CommandFailure(`there is no key separator '${keySeparator}' in it`)
+  return { key: line.subarray(0, at), value: line.subarray(at + keySeparator.length) }
+}
+
+/** A member and its encoding: `"value":"…","value_encoding":"string"`. */
+export function encodedMember(name: 'key' | 'value', bytes: Buffer, encoding: RecordEncoding): string {
+  if (encoding === 'json') {
+    if (!isJson(bytes, 0, bytes.length)) throw new CommandFailure(`its ${name} is not JSON: ${excerpt(bytes)}`)
+    return `"${name}":${bytes},"${name}_encoding":"json"`
+  }
+  if (encoding !== 'string') return `"${name}":${JSON.stringify(bytes.toString())},"${name}_encoding":"${encoding}"`
+  return isUtf8(bytes)
+    ? `"${name}":${JSON.stringify(bytes.toString())},"${name}_encoding":"string"`
+    : `"${name}":"${bytes.toString('base64')}","${name}_encoding":"base64"`
+}
+
+/** What says where a record was, and not what it is. */
+const PLACE_MEMBERS = ['topic', 'offset', 'timestamp_type', 'key_was', 'value_was']
+
+export interface JsonLineFormat {
+  /** Goes before what the line says. */
+  readonly partition?: number | undefined
+  /** false: by key, whatever the line says. */
+  readonly keepPartition: boolean
+}
+
+/** A record, as JSON, of a line that is one, as consume and export write it. undefined: an export's last line, or blank. */
+export function recordOfJsonLine(line: Buffer, { partition, keepPartition }: JsonLineFormat): string | undefined {
+  if (line.every((byte) => byte === 0x20 || byte === 0x09)) return undefined
+  const members = isUtf8(line) ? splitObject(line) : undefined
+  if (members === undefined) throw new CommandFailure(`it is no JSON object: ${excerpt(line)}`)
+  if (members.has('$end')) return undefined
+  for (const name of PLACE_MEMBERS) members.delete(name)
+  if (!keepPartition) members.delete('partition')
+  if (partition !== undefined) members.set('partition', Buffer.from(String(partition)))
+  const texts = [...members].map(([name, json]) => `${JSON.stringify(name)}:${json}`)
+  return `{${texts.join(',')}}`
+}
+
+const EXCERPT_BYTES_MAX = 60
+
+function excerpt(bytes: Buffer): string {
+  const text = bytes.toString('utf8', 0, EXCERPT_BYTES_MAX)
+  return bytes.length > EXCERPT_BYTES_MAX ? `${text}…` : text
+}

@@ -1,0 +1,35 @@
+// Values of options as commander hands them over, checked where they are read: a wrong one is a usage error that names
+// the option.
+
+import { InvalidArgumentError } from 'commander'
+
+/** A whole number in a range. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^-?\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+    if (value >= min && value <= max) return value
+    const bound = max === Number.MAX_SAFE_INTEGER ? `from ${min} on` : `from ${min} to ${max}`
+    throw new InvalidArgumentError(`A whole number ${bound} is needed.`)
+  }
+}
+
+/** Every use of the option adds to a list. */
+export function repeated(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text]
+}
+
+/** Numbers of partitions: each use adds one, or several with commas between. */
+export function partitionNumbers(text: string, before: readonly number[] | undefined): readonly number[] {
+  const parse = wholeNumber(0, 2 ** 31 - 1)
+  return [...(before ?? []), ...text.split(',').map(parse)]
+}
+
+/** Each use adds one name=value. */
+export function nameValue(
+  text: string,
+  before: readonly (readonly [name: string, value: string])[] | undefined,
+): readonly (readonly [name: string, value: string])[] {
+  const equals = text.indexOf('=')
+  if (equals < 1) throw new InvalidArgumentError('It has the form name=value.')
+  return [...(before ?? []), [text.slice(0, equals).trim(), text.slice(equals + 1)] as const]
+}

@@ -1,0 +1,104 @@
+// Records on stdout: lines of a table on a terminal, one JSON object a line in a pipe, or one JSON array. JSON goes out as
+// the server sent it; only line breaks inside a value, which mean nothing there, become blanks where a line is a record.
+
+import type { RecordHeader } from '../client/api.ts'
+import type { RawRecord } from '../client/record-page.ts'
+import type { Output } from './table.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface RecordPrinter {
+  print(records: readonly RawRecord[]): Promise<void>
+  /** After the last record. */
+  finish(): Promise<void>
+}
+
+export function openRecordPrinter(terminal: Terminal, output: Output): RecordPrinter {
+  switch (output) {
+    case 'ndjson':
+      return {
+        print: (records) => terminal.write(joined(records.map(({ json }) => [onOneLine(json), LINE_END]))),
+        finish: async () => {},
+      }
+    case 'json':
+      return openArrayPrinter(terminal)
+    case 'table':
+      return openTablePrinter(terminal)
+  }
+}
+
+const LINE_END = Buffer.from('\n')
+const LINE_FEED = 0x0a
+const CARRIAGE_RETURN = 0x0d
+const BLANK = 0x20
+
+function joined(parts: readonly (readonly Buffer[])[]): Buffer {
+  return Buffer.concat(parts.flat())
+}
+
+/** Inside a JSON string a line break cannot stand raw: wherever there is one, a blank says the same. */
+function onOneLine(json: Buffer): Buffer {
+  if (!json.includes(LINE_FEED) && !json.includes(CARRIAGE_RETURN)) return json
+  return json.map((byte) => (byte === LINE_FEED || byte === CARRIAGE_RETURN ? BLANK : byte)) as Buffer
+}
+
+function openArrayPrinter(terminal: Terminal): RecordPrinter {
+  const separator = Buffer.from(',\n')
+  let isFirst = true
+  return {
+    async print(records) {
+      const parts = records.map(({ json }, at) => (isFirst && at === 0 ? [json] : [separator, json]))
+      await terminal.write(joined([[isFirst ? Buffer.from('[\n') : Buffer.alloc(0)], ...parts]))
+      isFirst = false
+    },
+    finish: () => terminal.write(isFirst ? '[]\n' : '\n]\n'),
+  }
+}
+
+/** Widths that most records fit in; a longer cell pushes its line to the right. */
+const WIDTHS = { place: 12, timestamp: 24, key: 12 }
+
+function openTablePrinter(terminal: Terminal): RecordPrinter {
+  let isFirst = true
+  return {
+    async print(records) {
+      const lines = records.map((record) => renderLine(record))
+      if (isFirst) lines.unshift(columns('PART:OFFSET', 'TIMESTAMP', 'KEY', 'VALUE'))
+      isFirst = false
+      await terminal.write(lines.join(''))
+    },
+    finish: async () => {},
+  }
+}
+
+function columns(place: string, timestamp: string, key: string, rest: string): string {
+  const { place: placeWidth, timestamp: timestampWidth, key: keyWidth } = WIDTHS
+  return `${place.padEnd(placeWidth)} ${timestamp.padEnd(timestampWidth)} ${key.padEnd(keyWidth)} ${rest}\n`
+}
+
+function renderLine(record: RawRecord): string {
+  const headers = JSON.parse(record.member('headers')?.toString() ?? '[]') as RecordHeader[]
+  const headerText = headers.map(({ name, value }) => `${name}=${value ?? 'null'}`).join(', ')
+  const value = renderField(record, 'value')
+  return columns(
+    `${record.partition}:${record.offset}`,
+    record.text('timestamp') ?? '-',
+    renderField(record, 'key'),
+    headers.length === 0 ? value : `[${printable(headerText)}] ${value}`,
+  )
+}
+
+/** Text as it is, JSON as JSON, bytes as base64: that and nothing that a terminal would act on. */
+function renderField(record: RawRecord, name: 'key' | 'value'): string {
+  const encoding = record.text(`${name}_encoding`)
+  if (encoding === 'string') return printable(record.text(name) ?? '')
+  const text = printable(record.member(name)?.toString() ?? 'null')
+  return encoding === 'base64' ? `base64 ${record.text(name)}` : text
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => {
+    return ESCAPES[control] ?? `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}

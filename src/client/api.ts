@@ -1,0 +1,144 @@
+// The bodies of the v1 API as types, named as openapi.yaml names them. What a server adds later passes through unseen.
+
+export type Acks = 'all' | '1' | '0'
+
+/** How a key or a value stands in JSON; what it may be is the server's to say. */
+export type RecordEncoding = 'string' | 'json' | 'base64' | 'int16' | 'int32' | 'int64' | 'float32' | 'float64' | 'uuid'
+
+export interface CreateTopicRequest {
+  readonly name: string
+  readonly partitions?: number | undefined
+  readonly replication_factor?: number | undefined
+  readonly configs?: Readonly<Record<string, string>> | undefined
+}
+
+export interface UpdateTopicRequest {
+  readonly partitions?: number | undefined
+  /** null: back to the default. */
+  readonly configs?: Readonly<Record<string, string | null>> | undefined
+}
+
+export interface TopicSummary {
+  readonly name: string
+  readonly id: string
+  readonly partition_count: number
+  readonly internal: boolean
+}
+
+export interface TopicDescription {
+  readonly name: string
+  readonly id: string
+  readonly internal: boolean
+  readonly partitions: readonly TopicPartition[]
+  readonly configs: readonly TopicConfigEntry[]
+}
+
+export interface TopicPartition {
+  readonly partition: number
+  readonly start_offset: number
+  readonly end_offset: number
+  readonly size_bytes: number
+  readonly leader: number
+  readonly replicas: readonly number[]
+  readonly isr: readonly number[]
+  /** Why the partition takes nothing at present. */
+  readonly offline?: string
+}
+
+export interface TopicConfigEntry {
+  readonly name: string
+  readonly value: string
+  readonly source: string
+  readonly default: string
+}
+
+export interface RecordHeader {
+  readonly name: string
+  readonly value: string | null
+  readonly value_encoding?: string
+}
+
+export interface ProduceRecord {
+  readonly key?: unknown
+  readonly value?: unknown
+  readonly headers?: readonly RecordHeader[] | null
+  readonly partition?: number | null
+  readonly timestamp?: string | null
+  readonly key_encoding?: RecordEncoding
+  readonly value_encoding?: RecordEncoding
+}
+
+export interface ProduceResponse {
+  readonly records: readonly ProducedRecord[]
+  readonly duplicate?: boolean
+}
+
+/** All null with acks=0. */
+export interface ProducedRecord {
+  readonly partition: number | null
+  readonly offset: number | null
+  readonly timestamp: string | null
+}
+
+export interface TopicRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: string | null
+  readonly timestamp_type: 'CreateTime' | 'LogAppendTime'
+  readonly key: unknown
+  readonly value: unknown
+  readonly key_encoding?: string
+  /** Absent for a tombstone. */
+  readonly value_encoding?: string
+  readonly headers: readonly RecordHeader[]
+}
+
+export interface PagePartition {
+  readonly partition: number
+  readonly start_offset: number
+  readonly end_offset: number
+  readonly next_offset: number
+}
+
+export interface RecordGap {
+  readonly topic: string
+  readonly partition: number
+  readonly from: number
+  readonly to: number
+  readonly reason: string
+}
+
+export interface PartitionOffset {
+  readonly partition: number
+  readonly offset: number | null
+  readonly timestamp: string | null
+}
+
+export interface DeletedRecords {
+  readonly partition: number
+  readonly start_offset: number
+}
+
+export interface ImportReport {
+  readonly lines: number
+  readonly imported: number
+  readonly rejected: number
+  readonly errors: readonly ImportError[]
+  readonly errors_left_out: number
+  readonly warnings: readonly string[]
+}
+
+export interface ImportError {
+  readonly line: number
+  readonly code: string
+  readonly detail: string
+}
+
+export interface ClusterDescription {
+  readonly cluster_id: string
+  readonly controller_id: number
+  readonly brokers: readonly { readonly id: number; readonly host: string; readonly port: number }[]
+  readonly engine: string
+  readonly capabilities: { readonly replication_factor_max: number; readonly named_producers: boolean }
+}

@@ -1,0 +1,265 @@
+// A client of the v1 API: one method for each of its operations, and nothing kept between two calls but connections.
+// It knows nothing of the server's rooms. Failures are TailraceClientErrors. Nothing is tried again here:
+// named-producer.ts repeats what may be repeated.
+
+import type {
+  Acks,
+  ClusterDescription,
+  CreateTopicRequest,
+  DeletedRecords,
+  ImportReport,
+  PartitionOffset,
+  ProduceRecord,
+  ProduceResponse,
+  RecordEncoding,
+  TopicDescription,
+  TopicSummary,
+  UpdateTopicRequest,
+} from './api.ts'
+import type { Call, Fetch } from './http-call.ts'
+import { callForBody, callForChunks } from './http-call.ts'
+import type { RecordPage } from './record-page.ts'
+import { parseRecordPage, RawRecord } from './record-page.ts'
+
+export interface ClientOptions {
+  /** Where the server is: http://127.0.0.1:8082, with or without a path in front of /v1. */
+  readonly url: string
+  readonly fetch?: Fetch
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Which request of which producer this is: a repeat of it is stored once. */
+export interface ProducerRequest {
+  readonly id: string
+  readonly epoch: number
+  /** Of the producer's requests to the topic; the first is 0. */
+  readonly sequence: number
+}
+
+export interface ProduceOptions extends CallOptions {
+  readonly acks?: Acks | undefined
+  readonly producer?: ProducerRequest | undefined
+}
+
+export interface ReadOptions extends CallOptions {
+  /** Where to begin, in the server's position grammar; earliest by default. */
+  readonly from?: string | undefined
+  /** Goes before `from`. */
+  readonly cursor?: string | undefined
+  readonly partitions?: readonly number[] | undefined
+  readonly limit?: number | undefined
+  readonly maxBytes?: number | undefined
+  readonly waitMs?: number | undefined
+  readonly minRecords?: number | undefined
+  readonly key?: string | undefined
+  /** Each as name:value; a record must have them all. */
+  readonly headers?: readonly string[] | undefined
+  readonly keyFormat?: string | undefined
+  readonly valueFormat?: string | undefined
+  readonly onGap?: 'error' | 'earliest' | undefined
+}
+
+export interface RecordOptions extends CallOptions {
+  readonly keyFormat?: string | undefined
+  readonly valueFormat?: string | undefined
+}
+
+export interface OffsetOptions extends CallOptions {
+  /** A position, or max_timestamp; latest by default. */
+  readonly at?: string | undefined
+  readonly partitions?: readonly number[] | undefined
+}
+
+export interface ImportOptions extends CallOptions {
+  readonly acks?: Acks | undefined
+  readonly format?: 'record' | 'value' | undefined
+  /** With format value: the member that is the key. */
+  readonly key?: string | undefined
+  readonly keepPartitions?: boolean | undefined
+  readonly contentEncoding?: 'gzip' | 'zstd' | undefined
+}
+
+export interface ExportOptions extends CallOptions {
+  readonly from?: string | undefined
+  readonly until?: string | undefined
+  readonly partitions?: readonly number[] | undefined
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+/** Topics asked for in one call of a listing. */
+const TOPICS_LIMIT = 1_000
+
+export class TailraceClient {
+  readonly url: string
+  readonly #fetch: Fetch
+
+  constructor({ url, fetch = globalThis.fetch }: ClientOptions) {
+    this.url = url.replace(/\/+$/, '')
+    this.#fetch = fetch
+  }
+
+  /** All of them, however many pages that takes. */
+  async listTopics(options: CallOptions & { readonly internal?: boolean } = {}): Promise<TopicSummary[]> {
+    const topics: TopicSummary[] = []
+    let cursor: string | undefined
+    do {
+      const query = { limit: TOPICS_LIMIT, internal: options.internal ? 'true' : undefined, cursor }
+      const page = await this.#json<{ items: TopicSummary[]; next_cursor: string | null }>({
+        method: 'GET',
+        path: `/v1/topics${queryOf(query)}`,
+        signal: options.signal,
+      })
+      topics.push(...page.items)
+      cursor = page.next_cursor ?? undefined
+    } while (cursor !== undefined)
+    return topics
+  }
+
+  createTopic(request: CreateTopicRequest, { signal }: CallOptions = {}): Promise<TopicDescription> {
+    return this.#json({ method: 'POST', path: '/v1/topics', headers: JSON_TYPE, body: JSON.stringify(request), signal })
+  }
+
+  getTopic(topic: string, { signal }: CallOptions = {}): Promise<TopicDescription> {
+    return this.#json({ method: 'GET', path: pathOf(topic), signal })
+  }
+
+  updateTopic(topic: string, request: UpdateTopicRequest, { signal }: CallOptions = {}): Promise<TopicDescription> {
+    const body = JSON.stringify(request)
+    return this.#json({ method: 'PATCH', path: pathOf(topic), headers: JSON_TYPE, body, signal })
+  }
+
+  async deleteTopic(topic: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.#body({ method: 'DELETE', path: pathOf(topic), signal })
+  }
+
+  produce(
+    topic: string,
+    records: readonly ProduceRecord[],
+    options: ProduceOptions & { keyEncoding?: RecordEncoding; valueEncoding?: RecordEncoding } = {},
+  ): Promise<ProduceResponse> {
+    const body = { records, key_encoding: options.keyEncoding, value_encoding: options.valueEncoding }
+    return this.produceJson(topic, JSON.stringify(body), options)
+  }
+
+  /** A produce body that was written by hand, so that its values keep their very characters. */
+  async produceJson(
+    topic: string,
+    body: string | Uint8Array,
+    { acks, producer, signal }: ProduceOptions = {},
+  ): Promise<ProduceResponse> {
+    const headers = { ...JSON_TYPE, ...(producer && producerHeaders(producer)) }
+    return await this.#json({
+      method: 'POST',
+      path: `${pathOf(topic)}/records${queryOf({ acks })}`,
+      headers,
+      body,
+      signal,
+    })
+  }
+
+  async read(topic: string, options: ReadOptions = {}): Promise<RecordPage> {
+    const query = {
+      from: options.cursor === undefined ? options.from : undefined,
+      cursor: options.cursor,
+      partition: options.partitions,
+      limit: options.limit,
+      max_bytes: options.maxBytes,
+      wait_ms: options.waitMs,
+      min_records: options.minRecords,
+      key: options.key,
+      header: options.headers,
+      key_format: options.keyFormat,
+      value_format: options.valueFormat,
+      on_gap: options.onGap,
+    }
+    const path = `${pathOf(topic)}/records${queryOf(query)}`
+    return parseRecordPage(await this.#body({ method: 'GET', path, signal: options.signal }))
+  }
+
+  /** Page after page from a position on, up to the end of what is there now. Wait for more with waitMs and read(). */
+  async *pages(topic: string, options: ReadOptions = {}): AsyncGenerator<RecordPage> {
+    let cursor = options.cursor
+    for (;;) {
+      const page = await this.read(topic, { ...options, cursor })
+      cursor = page.cursor
+      if (page.records.length > 0 || page.gaps.length > 0) yield page
+      if (page.caughtUp) return
+    }
+  }
+
+  async getRecord(topic: string, partition: number, offset: number, options: RecordOptions = {}): Promise<RawRecord> {
+    const query = queryOf({ key_format: options.keyFormat, value_format: options.valueFormat })
+    const path = `${pathOf(topic)}/partitions/${partition}/records/${offset}${query}`
+    return new RawRecord(await this.#body({ method: 'GET', path, signal: options.signal }))
+  }
+
+  async listOffsets(topic: string, options: OffsetOptions = {}): Promise<PartitionOffset[]> {
+    const path = `${pathOf(topic)}/offsets${queryOf({ at: options.at, partition: options.partitions })}`
+    const list = await this.#json<{ items: PartitionOffset[] }>({ method: 'GET', path, signal: options.signal })
+    return list.items
+  }
+
+  /** -1: all there are. */
+  deleteRecords(
+    topic: string,
+    partition: number,
+    before: number,
+    { signal }: CallOptions = {},
+  ): Promise<DeletedRecords> {
+    const path = `${pathOf(topic)}/partitions/${partition}/records${queryOf({ before })}`
+    return this.#json({ method: 'DELETE', path, signal })
+  }
+
+  /** Streams lines of any length in; the report says which were not taken. */
+  import(topic: string, body: AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<ImportReport> {
+    const { acks, format, key, keepPartitions, contentEncoding, signal } = options
+    const query = queryOf({ acks, format, key, keep_partitions: keepPartitions === false ? 'false' : undefined })
+    const headers = {
+      'content-type': 'application/x-ndjson',
+      ...(contentEncoding && { 'content-encoding': contentEncoding }),
+    }
+    return this.#json({ method: 'POST', path: `${pathOf(topic)}/import${query}`, headers, body, signal })
+  }
+
+  /** Chunks of lines as they arrive. The text is whole only if its last line begins with {"$end": */
+  export(topic: string, options: ExportOptions = {}): AsyncGenerator<Buffer> {
+    const query = queryOf({ from: options.from, until: options.until, partition: options.partitions })
+    const path = `${pathOf(topic)}/export${query}`
+    return callForChunks(this.#fetch, this.url, { method: 'GET', path, signal: options.signal })
+  }
+
+  getCluster({ signal }: CallOptions = {}): Promise<ClusterDescription> {
+    return this.#json({ method: 'GET', path: '/v1/cluster', signal })
+  }
+
+  #body(call: Call): Promise<Buffer> {
+    return callForBody(this.#fetch, this.url, call)
+  }
+
+  async #json<Body>(call: Call): Promise<Body> {
+    return JSON.parse((await this.#body(call)).toString()) as Body
+  }
+}
+
+function pathOf(topic: string): string {
+  return `/v1/topics/${encodeURIComponent(topic)}`
+}
+
+type QueryValue = string | number | readonly (string | number)[] | undefined
+
+function queryOf(values: Readonly<Record<string, QueryValue>>): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) continue
+    for (const one of [value].flat()) query.append(name, String(one))
+  }
+  return query.size === 0 ? '' : `?${query}`
+}
+
+function producerHeaders({ id, epoch, sequence }: ProducerRequest): Record<string, string> {
+  return { 'producer-id': id, 'producer-epoch': String(epoch), 'producer-seq': String(sequence) }
+}

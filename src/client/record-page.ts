@@ -1,0 +1,81 @@
+// A page of records as it came over the wire. Records are handed out as their JSON text: parse() makes objects of them,
+// which costs numbers their last digits; who prints or passes on takes the text.
+
+import type { PagePartition, RecordGap, TopicRecord } from './api.ts'
+import { TailraceClientError } from './client-error.ts'
+import { splitArray, splitObject } from './raw-json.ts'
+
+export interface RecordPage {
+  readonly records: readonly RawRecord[]
+  /** Continues after this page. */
+  readonly cursor: string
+  readonly caughtUp: boolean
+  readonly partitions: readonly PagePartition[]
+  /** Records that were removed before they were read. */
+  readonly gaps: readonly RecordGap[]
+}
+
+export class RawRecord {
+  /** The record's JSON as it was received. */
+  readonly json: Buffer
+  #members: Map<string, Buffer> | undefined
+
+  constructor(json: Buffer) {
+    this.json = json
+  }
+
+  /** The JSON text of one member; undefined when it is absent. */
+  member(name: string): Buffer | undefined {
+    this.#members ??= splitObject(this.json) ?? new Map()
+    return this.#members.get(name)
+  }
+
+  /** A member that is a string; undefined for anything else. */
+  text(name: string): string | undefined {
+    const json = this.member(name)?.toString()
+    return json?.startsWith('"') ? (JSON.parse(json) as string) : undefined
+  }
+
+  get partition(): number {
+    return Number(this.member('partition'))
+  }
+
+  get offset(): number {
+    return Number(this.member('offset'))
+  }
+
+  parse(): TopicRecord {
+    return JSON.parse(this.json.toString()) as TopicRecord
+  }
+}
+
+/** unexpected_reply for bytes that are no page. */
+export function parseRecordPage(bytes: Buffer): RecordPage {
+  const members = splitObject(bytes)
+  const records = splitArray(members?.get('records') ?? NOTHING)
+  const cursor = parseMember(members, 'cursor')
+  if (records === undefined || typeof cursor !== 'string') throw notAPage()
+  return {
+    records: records.map((json) => new RawRecord(json)),
+    cursor,
+    caughtUp: parseMember(members, 'caught_up') === true,
+    partitions: (parseMember(members, 'partitions') ?? []) as PagePartition[],
+    gaps: (parseMember(members, 'gaps') ?? []) as RecordGap[],
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
+
+function parseMember(members: Map<string, Buffer> | undefined, name: string): unknown {
+  const json = members?.get(name)
+  return json === undefined ? undefined : JSON.parse(json.toString())
+}
+
+function notAPage(): TailraceClientError {
+  return new TailraceClientError({
+    status: 200,
+    code: 'unexpected_reply',
+    message: 'the answer is no page of records: is this the address of a Tailrace server?',
+    retryable: false,
+  })
+}
