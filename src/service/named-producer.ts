@@ -18,6 +18,7 @@ import {
   PRODUCERS_CACHED_MAX,
 } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import { recordSizeUpperBound } from '../record/record-batch.ts'
 import { partitionForRequest } from './partitioner.ts'
 import type { ProduceGates, ProducePart } from './produce-gate.ts'
 import type { BadRecords, Placement } from './produce-plan.ts'
@@ -99,7 +100,7 @@ export class NamedProducers {
     const { name, epoch, sequence } = producer
     const producerId = await this.#producerId(name)
     const session = this.#session(topic, producerId)
-    await session.enter(epoch, sequence)
+    await this.#takeTurn(session, producer, records)
     let result: ProduceResult | undefined
     try {
       const current = await this.#enterPlacement(topic)
@@ -113,6 +114,21 @@ export class NamedProducers {
     }
     if (result.duplicate) this.#telemetry.duplicates++
     return result
+  }
+
+  async #takeTurn(
+    session: ProducerSession,
+    { epoch, sequence }: ProducerRequest,
+    records: readonly ProduceRecord[],
+  ): Promise<void> {
+    let bytes = 0
+    for (const record of records) bytes += recordSizeUpperBound(record)
+    this.#gates.hold(bytes)
+    try {
+      await session.enter(epoch, sequence)
+    } finally {
+      this.#gates.letGo(bytes)
+    }
   }
 
   #attempt(session: ProducerSession, request: NamedRequest): Promise<ProduceResult> {

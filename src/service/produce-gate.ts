@@ -112,9 +112,23 @@ export class ProduceGates {
         throw overloaded(`partition ${part.partition} of topic '${topic.name}'`, waiting, GATE_WAITING_BYTES_MAX)
       }
     }
-    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > PRODUCE_WAITING_BYTES_MAX) {
-      throw overloaded('this server', this.#pendingBytes, PRODUCE_WAITING_BYTES_MAX)
-    }
+    this.#checkTotal(bytes)
+  }
+
+  /** Counts what waits elsewhere before it is put: a named producer's request for its turn. overloaded. */
+  hold(bytes: number): void {
+    this.#checkTotal(bytes)
+    this.#pendingBytes += bytes
+  }
+
+  letGo(bytes: number): void {
+    this.#pendingBytes -= bytes
+    this.#tellIdle()
+  }
+
+  #checkTotal(bytes: number): void {
+    if (this.#pendingBytes === 0 || this.#pendingBytes + bytes <= PRODUCE_WAITING_BYTES_MAX) return
+    throw overloaded('this server', this.#pendingBytes, PRODUCE_WAITING_BYTES_MAX)
   }
 
   /** Takes a part in. With acks 'none' its owner is told before this returns, else when the part is stored or failed. */
@@ -133,10 +147,7 @@ export class ProduceGates {
   putAlone(topic: Topic, part: ProducePart, acks: Acks, stamp: ProducerStamp): void {
     const { sizeBytes } = part
     this.#pendingBytes += sizeBytes
-    const over = () => {
-      this.#pendingBytes -= sizeBytes
-      this.#tellIdle()
-    }
+    const over = () => this.letGo(sizeBytes)
     try {
       const batch = sealFor(topic, part.records, stamp)
       this.#count(batch, 1)

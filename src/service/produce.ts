@@ -60,6 +60,8 @@ class Producing implements ProduceService {
   readonly #gates: ProduceGates
   readonly #named: NamedProducers
   readonly #sticky = new StickyPartitioner()
+  /** What does not go straight to a gate: waits for a topic to be made, or for its turn. */
+  readonly #underWay = new Set<Promise<ProduceResult>>()
   #closed = false
 
   constructor({ engine, topics, clock, telemetry }: ProduceDependencies) {
@@ -86,7 +88,7 @@ class Producing implements ProduceService {
       checkRecordCount(records.length)
       if (options.producer !== undefined) this.#named.check(options.producer, options.acks, options.badRecords)
       const topic = this.#engine.findTopic(topicName)
-      if (topic === undefined) return this.#produceToNew(caller, topicName, records, options)
+      if (topic === undefined) return this.#follow(this.#produceToNew(caller, topicName, records, options))
       return this.#produceTo(topic, records, options)
     } catch (error) {
       return Promise.reject(asTailraceError(error))
@@ -95,7 +97,15 @@ class Producing implements ProduceService {
 
   async close(): Promise<void> {
     this.#closed = true
+    await Promise.allSettled(this.#underWay)
     await this.#gates.drained()
+  }
+
+  #follow(request: Promise<ProduceResult>): Promise<ProduceResult> {
+    const over = () => this.#underWay.delete(request)
+    this.#underWay.add(request)
+    request.then(over, over)
+    return request
   }
 
   /** The content is checked against what the topic would be; only then is it made. */
@@ -115,7 +125,7 @@ class Producing implements ProduceService {
   #produceTo(topic: Topic, records: readonly ProduceRecord[], options: ProduceOptions): Promise<ProduceResult> {
     const { acks, producer } = options
     this.#checkReplicas(topic, acks)
-    if (producer !== undefined) return this.#named.produce(topic, records, acks, producer)
+    if (producer !== undefined) return this.#follow(this.#named.produce(topic, records, acks, producer))
     const result = this.#plan(topic, records, options)
     const { parts } = result
     this.#gates.checkRoom(topic, parts)

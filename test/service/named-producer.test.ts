@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TailraceError } from '../../src/kernel/errors.ts'
-import { PRODUCER_WAITING_REQUESTS_MAX } from '../../src/kernel/limits.ts'
+import { PRODUCE_WAITING_BYTES_MAX, PRODUCER_WAITING_REQUESTS_MAX } from '../../src/kernel/limits.ts'
 import type { ProduceOptions } from '../../src/service/produce.ts'
 import { MemoryEngine } from '../support/memory-engine.ts'
 import type { Spec } from './produce-fixture.ts'
@@ -148,6 +148,27 @@ test('bounds what waits for a predecessor', async () => {
   await assert.rejects(send(PRODUCER_WAITING_REQUESTS_MAX + 1), refusal('overloaded'))
   gate.open()
   assert.deepEqual((await Promise.all(sent)).flatMap(offsets).at(-1), PRODUCER_WAITING_REQUESTS_MAX)
+})
+
+test('holds no more bytes for producers that wait than for partitions', async () => {
+  const { send, engine, service } = await open()
+  const gate = barrier()
+  engine.beforeWrite = () => gate.passed
+  const value = 'x'.repeat(PRODUCE_WAITING_BYTES_MAX / 8)
+  const configs = { 'max.message.bytes': String(2 ** 30) }
+  await engine.alterTopicConfigs('t', configs)
+  const sent = Array.from({ length: 7 }, (_, sequence) => send(sequence, [{ value }]))
+  await settle()
+  await assert.rejects(send(7, [{ value }, { value }]), refusal('overloaded'))
+  let closed = false
+  const closing = service.close().then(() => {
+    closed = true
+  })
+  await settle()
+  assert.equal(closed, false)
+  gate.open()
+  assert.deepEqual((await Promise.all(sent)).flatMap(offsets), [0, 1, 2, 3, 4, 5, 6])
+  await closing
 })
 
 test('stores a number once that is sent twice at the same time', async () => {
