@@ -49,6 +49,7 @@ export class LogManager {
   readonly #options: LogManagerOptions
   readonly #index: LogIndex
   readonly #files: OpenFiles
+  readonly #traffic = { writing: 0 }
   readonly #logs = new Map<string, PartitionLog>()
   readonly #cleanStop: boolean
   #flushTimer: Timer | undefined
@@ -103,6 +104,7 @@ export class LogManager {
       telemetry,
       files: this.#files,
       index: this.#index,
+      traffic: this.#traffic,
       settings: () => settings(identity),
       producerExpirationMs: this.#options.producerExpirationMs,
       leaderEpoch: this.#options.leaderEpoch,

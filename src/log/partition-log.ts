@@ -30,6 +30,11 @@ export interface LogSettings {
   readonly logAppendTime: boolean
 }
 
+/** Shared by the logs of one disk: how many of them write at present. */
+export interface DiskTraffic {
+  writing: number
+}
+
 export interface PartitionLogOptions {
   /** Names the partition in messages: `orders-3`. */
   readonly name: string
@@ -40,6 +45,7 @@ export interface PartitionLogOptions {
   readonly disk: SegmentDisk
   readonly files: OpenFiles
   readonly index: LogIndex
+  readonly traffic: DiskTraffic
   readonly clock: Clock
   readonly logger: Logger
   readonly telemetry: Telemetry
@@ -197,8 +203,11 @@ export class PartitionLog {
 
   /** Writes groups until nothing waits. Never rejects: a failure goes to those who asked. */
   async #write(): Promise<void> {
-    // the first group waits for the end of this turn, so that all of the turn's appends share it
-    await (this.#opened ? undefined : this.open())
+    const { traffic } = this.#options
+    if (!this.#opened) await this.open()
+    // with the disk busy anyway, what this turn of the event loop still brings may share the group
+    else if (traffic.writing > 0) await endOfTurn()
+    traffic.writing++
     while (this.#queue.length > 0) {
       if (this.#offline !== undefined) {
         this.#rejectWaiting(this.#offline)
@@ -206,6 +215,7 @@ export class PartitionLog {
       }
       await this.#writeGroup()
     }
+    traffic.writing--
     this.#writing = undefined
   }
 
@@ -385,11 +395,15 @@ export class PartitionLog {
   }
 
   /** The segment that the next append goes to; a new one when there is none yet or the last is to be rolled. */
-  async #segmentForNext(): Promise<Segment> {
+  #segmentForNext(): Segment | Promise<Segment> {
     const last = this.#segments.at(-1)
     if (last !== undefined && last.sizeBytes > 0) {
       return this.#mustRoll(last, this.#queue[0] as WaitingAppend) ? this.#roll() : last
     }
+    return this.#firstSegment(last)
+  }
+
+  async #firstSegment(last: Segment | undefined): Promise<Segment> {
     // an empty last segment may be known from the log start offset only, without a file yet
     await this.#makeDirectory()
     return this.#addSegment(last ?? emptySegment(this.#nextOffset))
@@ -580,6 +594,10 @@ export class PartitionLog {
 }
 
 const EMPTY = Buffer.alloc(0)
+
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
 
 function settle(group: Group): void {
   for (let at = 0; at < group.appends.length; at++) {

@@ -37,19 +37,45 @@ export interface SegmentDisk {
 /** At most this many buffers go into one writev (IOV_MAX is 1,024 on Linux). */
 const BUFFERS_PER_WRITE_MAX = 1_000
 
+/**
+ * Up to this many bytes are written on the event loop: they go into the page cache in some microseconds, a trip to a
+ * thread and back costs several times that. The sync that follows each write keeps what the cache holds dirty small, so
+ * that such a write does not wait; one that did wait (a disk that is overrun) sends the next ones to a thread.
+ */
+const DIRECT_WRITE_BYTES_MAX = 64 * 1024
+const SLOW_WRITE_MS = 2
+const DIRECT_WRITES_OFF = 1_000
+
 class DiskFile implements SegmentFile {
   readonly #descriptor: number
   #closed = false
+  #threadWritesLeft = 0
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor
   }
 
   async write(buffers: readonly Buffer[], position: number): Promise<void> {
+    let total = 0
+    for (const buffer of buffers) total += buffer.length
+    if (this.#threadWritesLeft > 0) this.#threadWritesLeft--
+    else if (total <= DIRECT_WRITE_BYTES_MAX && this.#writeDirectly(buffers, position) === total) return
     let at = position
     for (let first = 0; first < buffers.length; first += BUFFERS_PER_WRITE_MAX) {
       at += await this.#writeAll(buffers.slice(first, first + BUFFERS_PER_WRITE_MAX), at)
     }
+  }
+
+  /** Answers the bytes written; fewer than all are written again by the caller, which then learns why. */
+  #writeDirectly(buffers: readonly Buffer[], position: number): number {
+    const started = performance.now()
+    const only = buffers[0]
+    const written =
+      buffers.length === 1 && only !== undefined
+        ? fs.writeSync(this.#descriptor, only, 0, only.length, position)
+        : fs.writevSync(this.#descriptor, buffers.slice(0, BUFFERS_PER_WRITE_MAX), position)
+    if (performance.now() - started > SLOW_WRITE_MS) this.#threadWritesLeft = DIRECT_WRITES_OFF
+    return written
   }
 
   async #writeAll(buffers: Buffer[], position: number): Promise<number> {
