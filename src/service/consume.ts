@@ -27,7 +27,7 @@ export interface ReadRequest {
   readonly limit: number
   /** Stored bytes of records at most; the first record always comes. */
   readonly maxBytes: number
-  /** How long to wait for minRecords. */
+  /** How long to wait for minRecords; the page comes sooner, without them, when `signal` says so or the engine closes. */
   readonly waitMs: number
   readonly minRecords?: number | undefined
   readonly filters?: RecordFilters | undefined
@@ -146,7 +146,8 @@ async function fillPage(
     const hasMoved = page.take(wanted, fetched)
     estimates.observe(topic.id, page.seen)
     if (hasMoved && !page.isCaughtUp) continue
-    if (page.recordCount >= minRecords || clock.monotonic() >= deadline) return
+    // A wait that brought nothing is over: its time, its client or the server is.
+    if (!hasMoved || page.recordCount >= minRecords || clock.monotonic() >= deadline) return
   }
 }
 

@@ -131,7 +131,6 @@ export class ReadableEngine {
 
   async fetch(positions: readonly FetchPosition[], options: FetchOptions): Promise<readonly FetchedPartition[]> {
     await Promise.resolve()
-    if (options.signal?.aborted) throw cancelled()
     this.beforeFetch()
     const found = this.#read(positions, options)
     const hasAnswer = found.some(({ bytes, error }) => bytes.length > 0 || error !== undefined)
@@ -200,23 +199,19 @@ export class ReadableEngine {
   }
 
   #wait(positions: readonly FetchPosition[], options: FetchOptions): Promise<FetchedPartition[]> {
-    const { promise, resolve, reject } = Promise.withResolvers<FetchedPartition[]>()
+    const { promise, resolve } = Promise.withResolvers<FetchedPartition[]>()
     const end = this.onAppend((topic, partition) => {
       if (positions.some((one) => one.topic.id === topic.id && one.partition === partition)) finish()
     })
     const timer = this.clock.after(options.maxWaitMs, () => finish())
-    const abort = () => {
-      end()
-      timer.cancel()
-      reject(cancelled())
-    }
     const finish = () => {
       end()
       timer.cancel()
-      options.signal?.removeEventListener('abort', abort)
+      options.signal?.removeEventListener('abort', finish)
       resolve(this.#read(positions, options))
     }
-    options.signal?.addEventListener('abort', abort, { once: true })
+    options.signal?.addEventListener('abort', finish)
+    if (options.signal?.aborted) finish()
     return promise
   }
 
@@ -253,10 +248,6 @@ function failed(topic: Topic, partition: number, code: 'unknown_topic_or_partiti
     leaderEpoch: 0,
     abortedTransactions: [],
   }
-}
-
-function cancelled(): TailraceError {
-  return new TailraceError('request_cancelled', 'the client went away')
 }
 
 function recordsOf(place: StoredPartition): { offset: number; timestamp: number }[] {
