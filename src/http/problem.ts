@@ -45,7 +45,7 @@ export const STATUS_OF_CODE = {
 /** What a client is told to wait where the same request may succeed later. */
 const RETRY_AFTER_SECONDS = 1
 
-export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
+const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 
 export interface Problem {
   readonly type: string
@@ -62,7 +62,7 @@ export interface Problem {
   readonly details?: Readonly<Record<string, unknown>>
 }
 
-export function problemOf(
+function problemOf(
   failure: TailraceError,
   place: { readonly instance: string; readonly requestId: string; readonly status?: number },
 ): Problem {

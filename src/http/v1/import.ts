@@ -17,10 +17,9 @@ import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
 import type { Services } from '../server.ts'
 import { parseValueLine } from '../value-line.ts'
+import { NDJSON_MEDIA_TYPE } from './export.ts'
 import { ACKS_OF_TEXT } from './produce.ts'
 import { pathTopic } from './topics.ts'
-
-const NDJSON_MEDIA_TYPE = 'application/x-ndjson'
 
 /** A chunk goes when it has this many records or bytes of lines. */
 const CHUNK_RECORDS_MAX = 5_000
