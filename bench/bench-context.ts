@@ -51,10 +51,12 @@ export class BenchContext {
     return dir
   }
 
-  async startTailrace(dataDir: string): Promise<RunningServer> {
+  /** `profiled: false` for a server that only prepares what another is measured on. */
+  async startTailrace(dataDir: string, { profiled = true } = {}): Promise<RunningServer> {
     const port = await freePort()
     const { profile, serverEntry } = this.options
-    const profiling = profile ? ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${this.#profileDir}`] : []
+    const profiling =
+      profile && profiled ? ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${this.#profileDir}`] : []
     const nodeArguments = [...profiling, serverEntry, 'serve', '--port', String(port), '--data-dir', dataDir]
     const spawnedAt = performance.now()
     const process = new BenchProcess({

@@ -40,7 +40,7 @@ async function runManyPartitions(context: BenchContext): Promise<readonly BenchR
     status: 200,
     warmUpMs: 0,
     durationMs: 120_000,
-    requestCountMax: quick ? 2_000 : 50_000,
+    requestCountMax: quick ? 2_000 : 20_000,
   })
   let stored = 0
   for (const topic of topics) stored += await storedCount(first, topic)

@@ -47,9 +47,12 @@ function title({ recordsPerRequest, partitions }: ReadWork): string {
 }
 
 async function runRead(context: BenchContext, work: ReadWork): Promise<readonly BenchRow[]> {
-  const tailrace = await context.startTailrace(context.makeDir(work.name))
+  const dataDir = context.makeDir(work.name)
   const recordCount = work.recordsPerRequest === 1 ? context.options.singleReadRecords : context.options.readRecords
-  await writeTopic(context, tailrace, work, recordCount)
+  const writer = await context.startTailrace(dataDir, { profiled: false })
+  await writeTopic(context, writer, work, recordCount)
+  await writer.process.stop()
+  const tailrace = await context.startTailrace(dataDir)
   const pages = await walkPages(tailrace, recordCount)
   const contenders: Contender[] = [
     { server: tailrace, connections: CONNECTIONS, status: 200, requests: pages.requests, bodyBytes: pages.bodyBytes },
