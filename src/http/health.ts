@@ -4,7 +4,6 @@
 
 import type { FastifyInstance } from 'fastify'
 import type { HealthCheck, HttpFloor } from './http-floor.ts'
-import type { Services } from './server.ts'
 
 interface CheckReport {
   readonly name: string
@@ -12,7 +11,7 @@ interface CheckReport {
   readonly detail?: string
 }
 
-export function healthRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function healthRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.get('/livez', (_request, reply) => {
     reply.header('content-type', 'application/json').send('{"status":"alive"}')
   })
@@ -26,7 +25,7 @@ export function healthRoutes(app: FastifyInstance, floor: HttpFloor<Services>): 
   })
 }
 
-async function report(floor: HttpFloor<Services>): Promise<CheckReport[]> {
+async function report(floor: HttpFloor): Promise<CheckReport[]> {
   const serving: CheckReport = floor.closing.aborted
     ? { name: 'serving', status: 'fail', detail: 'the server is closing' }
     : { name: 'serving', status: 'pass' }
@@ -43,7 +42,7 @@ async function run({ name, check }: HealthCheck): Promise<CheckReport> {
   }
 }
 
-function partitionsCheck({ services, telemetry }: HttpFloor<Services>): HealthCheck {
+function partitionsCheck({ services, telemetry }: HttpFloor): HealthCheck {
   return {
     name: 'partitions',
     async check() {

@@ -2,10 +2,14 @@
 // `Routes` function, server.ts mounts it under its dialect's prefix. Types only.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Engine } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import type { ConsumeService } from '../service/consume.ts'
+import type { ProduceService } from '../service/produce.ts'
+import type { TopicService } from '../service/topics.ts'
 import type { HttpTraffic } from './http-traffic.ts'
 import type { JsonBodies } from './json-body.ts'
 import type { RequestBodies } from './request-body.ts'
@@ -31,7 +35,15 @@ export interface HealthCheck {
   check(): Promise<{ readonly status: 'pass' | 'warn' | 'fail'; readonly detail?: string }>
 }
 
-export interface HttpFloor<Services> {
+/** The use cases that the routes call; the engine itself only for health, metrics and the cluster's description. */
+export interface Services {
+  readonly engine: Engine
+  readonly topics: TopicService
+  readonly produce: ProduceService
+  readonly consume: ConsumeService
+}
+
+export interface HttpFloor {
   readonly services: Services
   readonly options: HttpOptions
   readonly clock: Clock
@@ -48,7 +60,7 @@ export interface HttpFloor<Services> {
 }
 
 /** A resource's routes: adds them to an instance whose prefix, error form and not-found form are set already. */
-export type Routes<Services> = (app: FastifyInstance, floor: HttpFloor<Services>) => void
+export type Routes = (app: FastifyInstance, floor: HttpFloor) => void
 
 /** How a dialect words a failure: status, media type and body. Called once a failed request, never for its success. */
 export type RenderFailure = (failure: TailraceError, request: FastifyRequest, reply: FastifyReply) => void

@@ -7,12 +7,11 @@ import type { Metric, Registry } from 'prom-client'
 import type { PartitionDescription, Topic } from '../engine/engine.ts'
 import type { Distribution, Telemetry } from '../kernel/telemetry.ts'
 import type { HttpFloor } from './http-floor.ts'
-import type { Services } from './server.ts'
 
 /** Series a metric may have: beyond it a scrape would cost more than it tells. What is left out is counted. */
 const PARTITIONS_SHOWN_MAX = 2_000
 
-export function metricsRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function metricsRoutes(app: FastifyInstance, floor: HttpFloor): void {
   let registry: Promise<Registry> | undefined
   app.get('/metrics', async (_request, reply) => {
     registry ??= openRegistry(floor)
@@ -25,7 +24,7 @@ async function scrape(registry: Registry): Promise<{ contentType: string; metric
   return { contentType: registry.contentType, metrics: await registry.metrics() }
 }
 
-async function openRegistry(floor: HttpFloor<Services>): Promise<Registry> {
+async function openRegistry(floor: HttpFloor): Promise<Registry> {
   const { default: client } = await import('prom-client')
   const registry = new client.Registry()
   client.collectDefaultMetrics({ register: registry })
@@ -111,7 +110,7 @@ function samplesOf(name: string, { bounds, counts, sum, count }: Distribution): 
   ]
 }
 
-function addTraffic(add: AddMetric, { traffic }: HttpFloor<Services>): void {
+function addTraffic(add: AddMetric, { traffic }: HttpFloor): void {
   add('http_server_requests_total', 'counter', 'Replies by route and class of status', () =>
     [...traffic.routes()].flatMap(({ method, route, byStatusClass }) =>
       byStatusClass.flatMap((value, at) =>
@@ -126,7 +125,7 @@ interface PartitionOf {
   readonly partition: PartitionDescription
 }
 
-function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor<Services>): void {
+function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): void {
   const described = onceAScrape(
     () => describeSome(engine.listTopics(), (topic) => engine.describePartitions(topic)),
     clock,

@@ -5,16 +5,12 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
-import type { Engine } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
-import type { ConsumeService } from '../service/consume.ts'
-import type { ProduceService } from '../service/produce.ts'
-import type { TopicService } from '../service/topics.ts'
 import { healthRoutes } from './health.ts'
-import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes } from './http-floor.ts'
+import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes, Services } from './http-floor.ts'
 import { countReply, HttpTraffic } from './http-traffic.ts'
 import { JsonBodies } from './json-body.ts'
 import { metricsRoutes } from './metrics.ts'
@@ -38,14 +34,6 @@ import { recordRoutes } from './v1/record.ts'
 import { readRoutes } from './v1/records.ts'
 import { topicRoutes } from './v1/topics.ts'
 
-/** The use cases that the routes call; the engine itself only for health, metrics and the cluster's description. */
-export interface Services {
-  readonly engine: Engine
-  readonly topics: TopicService
-  readonly produce: ProduceService
-  readonly consume: ConsumeService
-}
-
 export interface ServerParts {
   readonly services: Services
   readonly options: HttpOptions
@@ -63,7 +51,7 @@ interface Dialect {
   /** What its paths begin with: their first segment. */
   readonly segments: readonly string[]
   readonly renderFailure: RenderFailure
-  readonly routes: readonly Routes<Services>[]
+  readonly routes: readonly Routes[]
 }
 
 const V1: Dialect = {
@@ -109,7 +97,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   const { services, options, clock, logger, telemetry } = parts
   const closing = new AbortController()
   const requestId = requestIds(clock)
-  const floor: HttpFloor<Services> = {
+  const floor: HttpFloor = {
     services,
     options,
     clock,
@@ -158,7 +146,7 @@ function dialectOf(url: string): Dialect {
 }
 
 /** In an instance of its own, so that the form of failures is that of its routes alone. */
-function mountDialect(app: FastifyInstance, dialect: Dialect, floor: HttpFloor<Services>): void {
+function mountDialect(app: FastifyInstance, dialect: Dialect, floor: HttpFloor): void {
   app.register(
     (instance, _options, done) => {
       instance.setErrorHandler(failureHandler(dialect.renderFailure, floor.logger))
@@ -242,7 +230,7 @@ function unreadable(code: string | undefined): [status: UnreadableStatus, failur
 }
 
 /** Fastify closes idle connections, marks the others Connection: close and waits for them; not for ever. */
-function drainOnClose(app: FastifyInstance, floor: HttpFloor<Services>, closing: AbortController): void {
+function drainOnClose(app: FastifyInstance, floor: HttpFloor, closing: AbortController): void {
   app.addHook('preClose', (done) => {
     closing.abort()
     const cut = floor.clock.after(floor.options.shutdownGraceMs, () => app.server.closeAllConnections())

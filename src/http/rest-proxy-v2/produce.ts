@@ -10,7 +10,6 @@ import type { HttpFloor } from '../http-floor.ts'
 import { countReply } from '../http-traffic.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText } from '../request-query.ts'
-import type { Services } from '../server.ts'
 import { restProxyFailure } from './failure.ts'
 import { checkAcceptsEnvelope, REST_PROXY_JSON, requestFormat } from './negotiation.ts'
 import { parseProduceRequest } from './produce-request.ts'
@@ -21,11 +20,11 @@ import { pathPartition } from './topics.ts'
 const TO_TOPIC = '/topics/:topic'
 const TO_PARTITION = '/topics/:topic/partitions/:partition'
 
-export function produceRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function produceRoutes(app: FastifyInstance, floor: HttpFloor): void {
   for (const url of [TO_TOPIC, TO_PARTITION]) addProduceRoute(app, floor, url)
 }
 
-function addProduceRoute(app: FastifyInstance, floor: HttpFloor<Services>, url: string): void {
+function addProduceRoute(app: FastifyInstance, floor: HttpFloor, url: string): void {
   const { produce } = floor.services
   const lenient = floor.options.compatLenient
   const traffic = floor.traffic.of('POST', url)

@@ -8,7 +8,6 @@ import { OFFSET_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '
 import type { ReadRequest } from '../../service/consume.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { callerOf } from '../request-caller.ts'
-import type { Services } from '../server.ts'
 import { partitionNotFound, restProxyFailure } from './failure.ts'
 import { RECORDS_MEDIA_TYPE, recordFormatFor } from './negotiation.ts'
 import { RecordArray } from './record-array.ts'
@@ -17,7 +16,7 @@ import { pathPartition, pathTopic } from './topics.ts'
 
 const URL = '/topics/:topic/partitions/:partition/records'
 
-export function recordRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function recordRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
 
   app.get(URL, async (request, reply) => {

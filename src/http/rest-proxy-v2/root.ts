@@ -5,12 +5,11 @@ import type { FastifyInstance } from 'fastify'
 import { JsonCursor } from '../../codec/json-cursor.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import type { HttpFloor } from '../http-floor.ts'
-import type { Services } from '../server.ts'
 import { restProxyFailure } from './failure.ts'
 import { checkAcceptsEnvelope, checkEnvelopeType } from './negotiation.ts'
 import { answerOptions, sendJson } from './reply.ts'
 
-export function rootRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function rootRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.get('/', (request, reply) => {
     checkAcceptsEnvelope(request.headers.accept)
     sendJson(reply, {})

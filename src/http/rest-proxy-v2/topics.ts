@@ -6,12 +6,11 @@ import { checkTopicName } from '../../engine/topic-name.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText } from '../request-query.ts'
-import type { Services } from '../server.ts'
 import { noSuchPath, partitionNotFound } from './failure.ts'
 import { checkAcceptsEnvelope } from './negotiation.ts'
 import { answerOptions, sendJson } from './reply.ts'
 
-export function metadataRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function metadataRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { topics, consume, engine } = floor.services
 
   app.get('/topics', (request, reply) => {

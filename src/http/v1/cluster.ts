@@ -3,9 +3,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { HttpFloor } from '../http-floor.ts'
 import { RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 
-export function clusterRoutes(app: FastifyInstance, { services: { engine } }: HttpFloor<Services>): void {
+export function clusterRoutes(app: FastifyInstance, { services: { engine } }: HttpFloor): void {
   app.get('/cluster', async (request) => {
     new RequestQuery(request, [])
     const { clusterId, controllerId, brokers } = engine.cluster()

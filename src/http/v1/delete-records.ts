@@ -7,13 +7,9 @@ import { OFFSET_MAX, TOPIC_PARTITIONS_MAX } from '../../kernel/limits.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathInteger, RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 import { pathTopic } from './topics.ts'
 
-export function deleteRecordsRoutes(
-  app: FastifyInstance,
-  { services: { consume, topics } }: HttpFloor<Services>,
-): void {
+export function deleteRecordsRoutes(app: FastifyInstance, { services: { consume, topics } }: HttpFloor): void {
   app.delete('/topics/:topic/partitions/:partition/records', async (request) => {
     const caller = callerOf(request)
     const topic = pathTopic(request)

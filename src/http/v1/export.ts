@@ -7,13 +7,12 @@ import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 import { readFrom, readPartitions } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
 export const NDJSON_MEDIA_TYPE = 'application/x-ndjson'
 
-export function exportRoutes(app: FastifyInstance, { services }: HttpFloor<Services>): void {
+export function exportRoutes(app: FastifyInstance, { services }: HttpFloor): void {
   // A HEAD would read it all to throw it away.
   app.get('/topics/:topic/export', { exposeHeadRoute: false }, async (request, reply) => {
     checkAccept(request.headers.accept, NDJSON_MEDIA_TYPE)

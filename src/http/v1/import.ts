@@ -15,7 +15,6 @@ import type { LineSink } from '../ndjson-lines.ts'
 import { NdjsonLines } from '../ndjson-lines.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 import { parseValueLine } from '../value-line.ts'
 import { NDJSON_MEDIA_TYPE } from './export.ts'
 import { ACKS_OF_TEXT } from './produce.ts'
@@ -43,7 +42,7 @@ interface ImportOptions {
   readonly endMark: Buffer | undefined
 }
 
-export function importRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function importRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.post('/topics/:topic/import', async (request) => {
     checkContentType(request.headers['content-type'], NDJSON_MEDIA_TYPE)
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
@@ -81,7 +80,7 @@ interface Chunk {
 
 /** One import from its first byte to its report. */
 class ImportRun implements LineSink {
-  readonly #floor: HttpFloor<Services>
+  readonly #floor: HttpFloor
   readonly #caller: Caller
   readonly #options: ImportOptions
   readonly #retainedAfterMs: number
@@ -94,7 +93,7 @@ class ImportRun implements LineSink {
   #expiredCount = 0
   readonly #errors: { line: number; code: string; detail: string }[] = []
 
-  constructor(floor: HttpFloor<Services>, caller: Caller, options: ImportOptions) {
+  constructor(floor: HttpFloor, caller: Caller, options: ImportOptions) {
     this.#floor = floor
     this.#caller = caller
     this.#options = options
@@ -209,7 +208,7 @@ class ImportRun implements LineSink {
 }
 
 /** Records of before will not be kept long; a topic that the import will make has the server's own retention. */
-function retainedAfterMs({ services, clock }: HttpFloor<Services>, name: string): number {
+function retainedAfterMs({ services, clock }: HttpFloor, name: string): number {
   const topic = services.engine.findTopic(name)
   if (topic === undefined || !topic.config.cleanupPolicy.delete) return Number.NEGATIVE_INFINITY
   return clock.now() - topic.config.retentionMs

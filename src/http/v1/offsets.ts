@@ -7,11 +7,10 @@ import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 import { readPartitions } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
-export function offsetRoutes(app: FastifyInstance, { services: { consume } }: HttpFloor<Services>): void {
+export function offsetRoutes(app: FastifyInstance, { services: { consume } }: HttpFloor): void {
   app.get('/topics/:topic/offsets', async (request) => {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
     const query = new RequestQuery(request, ['at', 'partition'])

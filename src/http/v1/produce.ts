@@ -14,11 +14,10 @@ import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts
 import { renderProduced, TimestampText, withResults } from '../produced-json.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText, RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 
 export const ACKS_OF_TEXT = { all: 'all', '1': 'leader', '0': 'none' } as const satisfies Record<string, Acks>
 
-export function produceRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function produceRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { produce } = floor.services
   const traffic = floor.traffic.of('POST', `${app.prefix}/topics/:topic/records`)
   const timestamps = new TimestampText()

@@ -8,11 +8,10 @@ import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathInteger, RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 import { readFormats } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
-export function recordRoutes(app: FastifyInstance, { services: { consume } }: HttpFloor<Services>): void {
+export function recordRoutes(app: FastifyInstance, { services: { consume } }: HttpFloor): void {
   app.get('/topics/:topic/partitions/:partition/records/:offset', async (request, reply) => {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
     const formats = readFormats(new RequestQuery(request, ['key_format', 'value_format']))

@@ -17,7 +17,6 @@ import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 import { JsonPage } from './json-page.ts'
 import { readFormats, readFrom, readPartitions } from './read-query.ts'
 import { pathTopic } from './topics.ts'
@@ -40,7 +39,7 @@ const PARAMETERS = [
 
 const HEADER_PREFIX = 'header.'
 
-export function readRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
   const buffers = new ReplyBuffers()
 

@@ -10,7 +10,6 @@ import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText, RequestQuery } from '../request-query.ts'
-import type { Services } from '../server.ts'
 
 const LIST_LIMIT_DEFAULT = 1_000
 const LIST_LIMIT_MAX = 10_000
@@ -27,7 +26,7 @@ interface UpdateTopicRequest {
   readonly configs?: Readonly<Record<string, string | null>>
 }
 
-export function topicRoutes(app: FastifyInstance, floor: HttpFloor<Services>): void {
+export function topicRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { topics } = floor.services
 
   app.get('/topics', async (request) => {
@@ -79,7 +78,7 @@ export function pathTopic(request: FastifyRequest): string {
   return name
 }
 
-async function readJson<Body>(floor: HttpFloor<Services>, request: FastifyRequest, schema: string): Promise<Body> {
+async function readJson<Body>(floor: HttpFloor, request: FastifyRequest, schema: string): Promise<Body> {
   checkContentType(request.headers['content-type'], JSON_MEDIA_TYPE)
   checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
   new RequestQuery(request, [])
