@@ -162,7 +162,7 @@ function kafkaUuid(uuid: string): string {
   return Buffer.from(uuid.replaceAll('-', ''), 'hex').toString('base64url')
 }
 
-export function renderDescription(topic: TopicDescription, options: KafkaTopicsOptions): string {
+function renderDescription(topic: TopicDescription, options: KafkaTopicsOptions): string {
   const { name, id, partitions } = topic
   const overridden = topic.configs.filter(({ source }) => source !== 'DEFAULT_CONFIG')
   const isReport = PARTITION_REPORTS.some(([flag]) => options[flag])

@@ -3,7 +3,7 @@
 import { CommandFailure, EXIT } from './command-failure.ts'
 
 export const DEFAULT_URL = 'http://127.0.0.1:8082'
-export const DEFAULT_PORT = 8082
+const DEFAULT_PORT = 8082
 
 /** Kafka's own port: what people type out of habit, and nothing of ours answers there. */
 const KAFKA_PORT = 9092
