@@ -107,6 +107,7 @@ class LocalEngine implements Engine {
       leaderEpoch: catalog.startNumber,
       settings: (identity) => this.#settings(identity),
       logStartOffset: ({ topicId, partition }) => catalog.logStartOffset(topicId, partition),
+      checkpointIndex: (path) => catalog.checkpoint(path),
       onSynced: (identity, highWatermark, bytes) => this.#synced(identity, highWatermark, bytes),
     })
   }

@@ -5,7 +5,7 @@
 import Database from 'better-sqlite3'
 import { TailraceError } from '../kernel/errors.ts'
 
-export const META_VERSION = 1
+const META_VERSION = 1
 
 const SCHEMA = `
 CREATE TABLE cluster (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -2,9 +2,10 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import type Database from 'better-sqlite3'
+import Sqlite from 'better-sqlite3'
 import type { MetaChange } from './meta-schema.ts'
 import { META_STATEMENTS, openMetaDatabase } from './meta-schema.ts'
-import type { MetaReply, MetaRequest } from './meta-writer.ts'
+import type { CheckpointRequest, MetaReply, MetaRequest } from './meta-writer.ts'
 
 const port = parentPort
 if (port === null) throw new Error('meta-writer-worker runs as a worker thread only')
@@ -49,13 +50,29 @@ function commitAlone(commit: (some: readonly MetaRequest[]) => void, request: Me
   }
 }
 
-port.on('message', (message: MetaRequest | 'close') => {
+let checkpointed: Database.Database | undefined
+
+/** Passive: it takes what nobody is using and leaves the rest to the next one. */
+function checkpoint(path: string): void {
+  try {
+    checkpointed ??= new Sqlite(path, { fileMustExist: true, timeout: 0 })
+    checkpointed.pragma('wal_checkpoint(PASSIVE)')
+  } catch {
+    // the next one is tried again; until then the write-ahead log is longer, nothing else
+    checkpointed?.close()
+    checkpointed = undefined
+  }
+}
+
+port.on('message', (message: MetaRequest | CheckpointRequest | 'close') => {
   if (message === 'close') {
     commitGathered()
+    checkpointed?.close()
     db.close()
     port.close()
     return
   }
+  if ('checkpoint' in message) return checkpoint(message.checkpoint)
   if (gathered.length === 0) setImmediate(commitGathered)
   gathered.push(message)
 })

@@ -1,6 +1,6 @@
 // The one writer of meta.db, as the engine sees it: changes go to a worker thread, which commits all that have gathered
 // in one transaction with its sync (half a millisecond or more: never on the event loop). A commit that resolved is
-// durable. Any number of callers at once; their order is kept.
+// durable. Any number of callers at once; their order is kept. The same thread checkpoints index.db, for the same reason.
 
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -11,6 +11,10 @@ import type { MetaChange } from './meta-schema.ts'
 export interface MetaRequest {
   readonly id: number
   readonly changes: readonly MetaChange[]
+}
+
+export interface CheckpointRequest {
+  readonly checkpoint: string
 }
 
 /** `failure`: SQLite's code and message; nothing of the request is stored then. */
@@ -58,6 +62,11 @@ export class MetaWriter {
       this.#waiting.set(id, { resolve, reject })
       this.#worker.postMessage({ id, changes } satisfies MetaRequest)
     })
+  }
+
+  /** Asks for a checkpoint of another SQLite file; nobody waits for it. */
+  checkpoint(path: string): void {
+    if (this.#dead === undefined) this.#worker.postMessage({ checkpoint: path } satisfies CheckpointRequest)
   }
 
   #settle(reply: MetaReply): void {

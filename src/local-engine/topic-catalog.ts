@@ -231,6 +231,11 @@ export class TopicCatalog {
     return producerId
   }
 
+  /** Has the writer's thread checkpoint another SQLite file. */
+  checkpoint(path: string): void {
+    this.#writer.checkpoint(path)
+  }
+
   close(): Promise<void> {
     return this.#writer.close()
   }

@@ -222,14 +222,16 @@ export class LogIndex {
     return found
   }
 
-  /** Writes what is held back, in one transaction: entries, segments and producers together with the recovery point. */
-  flush(): void {
-    if (this.#pending.size === 0) return
+  /** Writes what is held back, in one transaction: entries, segments and producers together with the recovery point. Answers how many rows it wrote. */
+  flush(): number {
+    if (this.#pending.size === 0) return 0
+    const rows = this.#pendingEntries + this.#pending.size
     this.#statements.writeAll(() => {
       for (const pending of this.#pending.values()) this.#write(pending)
     })
     this.#pending.clear()
     this.#pendingEntries = 0
+    return rows
   }
 
   close(): void {

@@ -38,12 +38,20 @@ export interface LogManagerOptions {
   readonly settings: (identity: LogIdentity) => LogSettings
   readonly logStartOffset: (identity: LogIdentity) => number
   readonly onSynced: (identity: LogIdentity, highWatermark: number, bytes: number) => void
+  /** Brings index.db's write-ahead log into the database, in another thread: a sync that readers must not wait for. */
+  readonly checkpointIndex?: (path: string) => void
   /** index.db, when it is not the file in the data directory. */
   readonly openIndex?: () => Database.Database
 }
 
 /** How long an index entry may be held back: what a crash has to scan again. */
 const INDEX_FLUSH_MS = 500
+
+/** About a megabyte of write-ahead log. */
+const ENTRIES_PER_CHECKPOINT = 20_000
+
+/** Pages of write-ahead log at which this thread brings them in after all, should the other one not keep up. */
+const CHECKPOINT_PAGES_MAX = 20_000
 
 export class LogManager {
   readonly #options: LogManagerOptions
@@ -53,6 +61,7 @@ export class LogManager {
   readonly #logs = new Map<string, PartitionLog>()
   readonly #cleanStop: boolean
   #flushTimer: Timer | undefined
+  #entriesSinceCheckpoint = 0
 
   constructor(options: LogManagerOptions) {
     this.#options = options
@@ -130,7 +139,10 @@ export class LogManager {
     this.#flushTimer?.cancel()
     this.#flushTimer = undefined
     try {
-      this.#index.flush()
+      this.#entriesSinceCheckpoint += this.#index.flush()
+      if (this.#entriesSinceCheckpoint < ENTRIES_PER_CHECKPOINT) return
+      this.#entriesSinceCheckpoint = 0
+      this.#options.checkpointIndex?.(indexPath(this.#options.dataDir))
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'index.db could not be written; it is tried again')
       this.#flushTimer = this.#options.clock.after(INDEX_FLUSH_MS * 4, () => this.flushIndex())
@@ -167,13 +179,17 @@ export class LogManager {
   }
 }
 
-export function partitionDirectory(identity: LogIdentity): string {
+function partitionDirectory(identity: LogIdentity): string {
   return `${identity.topicName}-${identity.partition}`
 }
 
+function indexPath(dataDir: string): string {
+  return join(dataDir, 'index.db')
+}
+
 /** Opens index.db; one that is damaged is put aside and made anew, one of a newer version is refused. */
-export function openIndexDatabase(dataDir: string, logger: Logger): Database.Database {
-  const path = join(dataDir, 'index.db')
+function openIndexDatabase(dataDir: string, logger: Logger): Database.Database {
+  const path = indexPath(dataDir)
   try {
     return openIndexFile(path)
   } catch (error) {
@@ -192,6 +208,7 @@ function openIndexFile(path: string): Database.Database {
   try {
     db.pragma('journal_mode = WAL')
     db.pragma('synchronous = NORMAL')
+    db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES_MAX}`)
     const version = db.pragma('user_version', { simple: true }) as number
     if (version > INDEX_VERSION) throw newerVersion(path, version)
     if (version === 0) createIndexSchema(db)

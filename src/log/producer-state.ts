@@ -26,7 +26,7 @@ export interface ProducerEntry {
 const REQUEST_NUMBERED_BIT = 1n << 62n
 const SEQUENCE_SPACE = 2 ** 31
 
-export function isRequestNumbered(producerId: bigint): boolean {
+function isRequestNumbered(producerId: bigint): boolean {
   return producerId > 0n && (producerId & REQUEST_NUMBERED_BIT) !== 0n
 }
 

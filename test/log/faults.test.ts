@@ -240,7 +240,7 @@ test('a clean stop leaves nothing to scan', async () => {
   bench.manager = openManager(bench, index)
   for (let at = 0; at < 20; at++) await append(bench, `${at}-${'x'.repeat(200)}`)
   const close = index.close.bind(index)
-  let copy = Buffer.alloc(0)
+  let copy: Buffer = Buffer.alloc(0)
   index.close = () => {
     copy = index.serialize()
     return close()
