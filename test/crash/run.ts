@@ -1,0 +1,70 @@
+// The long form of the crash tests, for a night: npm run test:crash [-- --rounds 200 --histories 10000 --seed 7]. Rounds of
+// kill -9 against the real server, then power cuts on the simulated disk. Prints the seed first; ends with 1 and the seed
+// of the history that broke a promise.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Telemetry } from '../../src/kernel/telemetry.ts'
+import { Random } from '../support/random.ts'
+import { KillHistory } from './kill-history.ts'
+import { PowerCutHistory } from './power-cut-history.ts'
+
+const ROUNDS_A_HISTORY = 10
+const POWER_CUT_STEPS = 25
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '200' },
+    histories: { type: 'string', default: '10000' },
+    seed: { type: 'string', default: String(Date.now() % 0x7fff_ffff) },
+  },
+})
+const seed = Number(values.seed)
+print(`seed ${seed}`)
+await killRounds(Number(values.rounds))
+await powerCuts(Number(values.histories))
+
+async function killRounds(rounds: number): Promise<void> {
+  const start = performance.now()
+  const total = { rounds: 0, kills: 0, cleanStops: 0, acknowledged: 0, stored: 0, seen: 0 }
+  for (let at = 0; total.rounds < rounds; at++) {
+    const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-kill-'))
+    const history = new KillHistory(new Random(seed + at), dataDir)
+    await held(`kills, history ${at} (--seed ${seed + at} --rounds ${ROUNDS_A_HISTORY}), data in ${dataDir}`, () =>
+      history.run(ROUNDS_A_HISTORY),
+    )
+    rmSync(dataDir, { recursive: true, force: true })
+    total.rounds += ROUNDS_A_HISTORY
+    for (const [name, count] of Object.entries(history.statistics)) total[name as keyof typeof total] += count
+    print(`${secondsSince(start)} s: ${JSON.stringify(total)}`)
+  }
+}
+
+async function powerCuts(histories: number): Promise<void> {
+  const start = performance.now()
+  let cuts = 0
+  for (let at = 0; at < histories; at++) {
+    const history = new PowerCutHistory(new Random(seed + at), new Telemetry())
+    await held(`power cuts, history ${at} of seed ${seed}`, () => history.run(POWER_CUT_STEPS))
+    cuts += history.cuts
+    if ((at + 1) % 1_000 === 0) print(`${secondsSince(start)} s: ${at + 1} power-cut histories, ${cuts} crashes`)
+  }
+}
+
+async function held(about: string, run: () => Promise<void>): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    throw new Error(`a promise was broken: ${about}`, { cause: error })
+  }
+}
+
+function secondsSince(start: number): number {
+  return Math.round((performance.now() - start) / 1_000)
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
