@@ -14,7 +14,7 @@ import { JsonCursor, MemberNames, MemberRanges, OBJECT_END } from '../../codec/j
 import { decodeJsonString, decodeJsonText, isPlainText } from '../../codec/json-string.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
 import { TailraceError } from '../../kernel/errors.ts'
-import { compactJson } from '../../kernel/json-scanner.ts'
+import { compactJson, skipMeaningful } from '../../kernel/json-scanner.ts'
 import { PRODUCE_RECORDS_MAX, RECORD_HEADERS_MAX } from '../../kernel/limits.ts'
 import type { RecordHeader } from '../../record/record.ts'
 import { NO_HEADERS } from '../../record/record.ts'
@@ -176,15 +176,14 @@ class ProduceRequest {
     if (!this.#has(member)) return
     const start = this.#ranges.starts[member] as number
     const end = this.#ranges.ends[member] as number
-    const encoded = isBinary ? decodeBase64Member(bytes, start, end) : compactJson(bytes, start, end)
-    if (!isBinary && encoded.length === end - start) {
+    if (!isBinary && skipMeaningful(bytes, start, end) === end) {
       this.#start = start
       this.#end = end
-    } else {
-      this.#encoded = encoded
-      this.#start = 0
-      this.#end = encoded.length
+      return
     }
+    this.#encoded = isBinary ? decodeBase64Member(bytes, start, end) : compactJson(bytes, start, end)
+    this.#start = 0
+    this.#end = this.#encoded.length
   }
 
   #readPartition(index: number): number {
@@ -278,25 +277,17 @@ function readHeader(cursor: JsonCursor, ranges: MemberRanges, place: string): Re
 /** The bytes that a JSON string of base64 stands for. */
 function decodeBase64Member(bytes: Buffer, start: number, end: number): Buffer {
   if (bytes[start] !== QUOTE) throw badBase64(bytes, start, end, 'a base64 string')
-  const decoded = isPlainText(bytes, start + 1, end - 1)
-    ? decodeBase64(bytes, start + 1, end - 1)
-    : decodeEscapedBase64(bytes, start + 1, end - 1)
-  const found = decoded ?? decodeUnpadded(bytes, start + 1, end - 1)
-  if (found === undefined) throw badBase64(bytes, start, end, 'a valid base64 string')
-  return found
+  const decoded = decodeBase64(bytes, start + 1, end - 1) ?? decodeOddBase64(bytes, start + 1, end - 1)
+  if (decoded === undefined) throw badBase64(bytes, start, end, 'a valid base64 string')
+  return decoded
 }
 
-/** Some serializers write `/` as `\/`. */
-function decodeEscapedBase64(bytes: Buffer, start: number, end: number): Buffer | undefined {
-  const text = decodeJsonString(bytes, start, end)
-  return text === undefined ? undefined : decodeBase64(text, 0, text.length)
-}
-
-/** The proxy does not insist on the padding. */
-function decodeUnpadded(bytes: Buffer, start: number, end: number): Buffer | undefined {
-  const rest = (end - start) % 4
-  if (rest < 2 || bytes[end - 1] === PAD) return undefined
-  const padded = Buffer.concat([bytes.subarray(start, end), PADDING], end - start + 4 - rest)
+/** Some serializers write `/` as `\/`, and the proxy does not insist on the padding. */
+function decodeOddBase64(bytes: Buffer, start: number, end: number): Buffer | undefined {
+  const text = isPlainText(bytes, start, end) ? bytes.subarray(start, end) : decodeJsonString(bytes, start, end)
+  if (text === undefined || text.at(-1) === PAD) return text && decodeBase64(text, 0, text.length)
+  const rest = text.length % 4
+  const padded = rest < 2 ? text : Buffer.concat([text, PADDING], text.length + 4 - rest)
   return decodeBase64(padded, 0, padded.length)
 }
 
