@@ -23,15 +23,9 @@ export function recordRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const format = recordFormatFor(request.headers.accept)
     const read = parseRead(request)
     const records = new RecordArray(format, { withMetadata: floor.options.compatLenient })
-    const gone = goneSignal(reply, floor.closing)
-    try {
-      await consume.read(callerOf(request), { ...read, signal: gone.signal }, records)
-    } catch (error) {
-      const isUnknown = error instanceof TailraceError && error.code === 'unknown_topic_or_partition'
-      throw isUnknown ? partitionNotFound() : error
-    } finally {
-      gone.forget()
-    }
+    await whileConnected(reply, floor.closing, (signal) =>
+      consume.read(callerOf(request), { ...read, signal }, records),
+    )
     return reply.header('content-type', RECORDS_MEDIA_TYPE[format]).send(records.finish())
   })
   answerOptions(app, URL, 'GET, HEAD, OPTIONS')
@@ -58,18 +52,23 @@ function parameter(request: FastifyRequest, name: string): number {
   throw restProxyFailure(40002, `Invalid parameter '${name}' got ${shown}; a whole number from 0 on is allowed`)
 }
 
-/** Fires when the client goes away or the server is closing: whoever waits then stops. */
-function goneSignal(reply: FastifyReply, closing: AbortSignal) {
+/** Runs a wait that ends when the client goes away or the server is closing. */
+async function whileConnected(
+  reply: FastifyReply,
+  closing: AbortSignal,
+  wait: (signal: AbortSignal) => Promise<unknown>,
+): Promise<void> {
   const gone = new AbortController()
   const abort = () => gone.abort()
   if (closing.aborted) abort()
   closing.addEventListener('abort', abort)
   reply.raw.once('close', abort)
-  return {
-    signal: gone.signal,
-    forget() {
-      closing.removeEventListener('abort', abort)
-      reply.raw.off('close', abort)
-    },
+  try {
+    await wait(gone.signal)
+  } catch (error) {
+    throw error instanceof TailraceError && error.code === 'unknown_topic_or_partition' ? partitionNotFound() : error
+  } finally {
+    closing.removeEventListener('abort', abort)
+    reply.raw.off('close', abort)
   }
 }
