@@ -16,10 +16,14 @@ export interface BenchRow {
   readonly latency?: string
   readonly bare?: string
   readonly bareRatio?: string
+  /** The same ratio for equal CPU time of the servers' processes: hardly moved by what else the machine does. */
+  readonly bareCpuRatio?: string
   readonly peer?: string
   readonly peerRatio?: string
   readonly goal?: string
   /** Left out: the goal is not for this line, or not for this size. */
   readonly goalMet?: boolean
+  /** Cores that others kept busy meanwhile. */
+  readonly othersBusy?: number
   readonly measured: unknown
 }

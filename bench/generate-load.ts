@@ -5,7 +5,7 @@
 
 import { LatencyHistogram } from './latency-histogram.ts'
 import { LoadConnection } from './load-connection.ts'
-import { processCpuMs } from './process-stat.ts'
+import { machineCpuMs, processCpuMs } from './process-stat.ts'
 
 export interface LoadJob {
   readonly port: number
@@ -38,6 +38,8 @@ export interface LoadResult {
   readonly serverCpuMs: number
   /** Of this process: near the window's length means that the generator is the bottleneck. */
   readonly generatorCpuMs: number
+  /** Of all others on this machine, the kernel's own work for the disk included: it disturbs what is measured. */
+  readonly otherCpuMs: number
 }
 
 /** A page over several partitions may be divided among them another way the next time: its numbers have other digits. */
@@ -70,6 +72,7 @@ class LoadRun {
   #windowMs = 0
   #serverCpuMs = 0
   #generatorCpuMs = 0
+  #machineCpuMs = 0
 
   constructor(job: LoadJob) {
     this.#job = job
@@ -128,6 +131,7 @@ class LoadRun {
     this.#measuring = true
     this.#serverCpuMs = processCpuMs(this.#job.serverPid)
     this.#generatorCpuMs = ownCpuMs()
+    this.#machineCpuMs = machineCpuMs()
     this.#windowStart = performance.now()
   }
 
@@ -137,6 +141,7 @@ class LoadRun {
     this.#issuing = false
     this.#windowMs = performance.now() - this.#windowStart
     this.#generatorCpuMs = ownCpuMs() - this.#generatorCpuMs
+    this.#machineCpuMs = machineCpuMs() - this.#machineCpuMs
     this.#serverCpuMs = this.#job.serverMayDie ? 0 : processCpuMs(this.#job.serverPid) - this.#serverCpuMs
   }
 
@@ -178,6 +183,7 @@ class LoadRun {
       p99Ms: this.#histogram.percentileMs(0.99),
       serverCpuMs: this.#serverCpuMs,
       generatorCpuMs: this.#generatorCpuMs,
+      otherCpuMs: Math.max(0, this.#machineCpuMs - this.#serverCpuMs - this.#generatorCpuMs),
     })
   }
 

@@ -14,6 +14,16 @@ export function processCpuMs(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_PER_SECOND
 }
 
+/** All that all cores have done, whoever for; waiting for the disk is no work. */
+export function machineCpuMs(): number {
+  const [user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'latin1')
+    .slice('cpu '.length, 200)
+    .trimStart()
+    .split(' ')
+    .map(Number)
+  return ((user! + nice! + system! + irq! + softirq! + steal!) * 1_000) / TICKS_PER_SECOND
+}
+
 export interface ProcessMemory {
   /** VmRSS: everything resident, the mapped node binary too. */
   readonly residentMb: number

@@ -22,6 +22,8 @@ export interface Measured {
   readonly serverBusy: number
   /** The same of the load generator: near 1, the generator was the bottleneck. */
   readonly generatorBusy: number
+  /** The same of everyone else: above a tenth or so, figures by the clock mean little. */
+  readonly othersBusy: number
   readonly rounds: readonly number[]
   /** Replies over the whole of it, warm-up included. */
   readonly acceptedCount: number
@@ -55,6 +57,7 @@ function summarise(windows: readonly LoadResult[], acceptedCount: number): Measu
     ),
     serverBusy: sum(({ serverCpuMs }) => serverCpuMs) / sum(({ windowMs }) => windowMs),
     generatorBusy: sum(({ generatorCpuMs }) => generatorCpuMs) / sum(({ windowMs }) => windowMs),
+    othersBusy: sum(({ otherCpuMs }) => otherCpuMs) / sum(({ windowMs }) => windowMs),
     rounds: perSecond.map(Math.round),
     acceptedCount,
   }

@@ -17,6 +17,8 @@ import { killAllNow } from './child-process.ts'
 import { summariseProfiles } from './profile.ts'
 import { renderTable, writeIntoReadme } from './table.ts'
 
+/** Cores. The kernel's own work for the disk stays below it. */
+const OTHERS_BUSY_MAX = 0.3
 const TMPFS_MAGIC = 0x01021994
 const README = new URL('../README.md', import.meta.url).pathname
 
@@ -75,6 +77,7 @@ function chooseCases(options: BenchOptions): BenchCase[] {
 /** The table with what must be known to read it. */
 function renderReport({ options, rows, failures }: BenchReport): string {
   const { rounds, roundMs, quick } = options
+  const othersBusy = Math.max(0, ...rows.map((row) => row.othersBusy ?? 0))
   const date = new Date().toISOString().slice(0, 10)
   return [
     `${availableParallelism()} cores, load generator on the same machine; Node ${process.versions.node}; ${date}${quick ? '; quick sizes' : ''}.`,
@@ -82,7 +85,10 @@ function renderReport({ options, rows, failures }: BenchReport): string {
     '',
     renderTable(rows),
     '',
-    'Bare Fastify parses the same body (read: parses and stringifies the same page) and stores nothing. durable-streams is file-backed and syncs every append (fdatasync, then LMDB); a stream stands for a partition.',
+    'Bare Fastify parses the same body (read: parses and stringifies the same page) and stores nothing. durable-streams is file-backed and syncs every append (fdatasync, then LMDB); a stream stands for a partition. By CPU: the ratio for equal CPU time of the two processes, all their threads.',
+    ...(othersBusy > OTHERS_BUSY_MAX
+      ? [`\nNOT QUIET: others kept ${othersBusy.toFixed(1)} cores busy; go by the CPU column.`]
+      : []),
     ...failures.map(({ name, reason }) => `\n${name} failed: ${reason.split('\n')[0]}`),
   ].join('\n')
 }

@@ -3,7 +3,17 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { BenchRow } from './bench-case.ts'
 
-const HEADINGS = ['work', 'Tailrace', 'p50 / p99', 'bare Fastify', 'ratio', 'durable-streams', 'ratio', 'goal'] as const
+const HEADINGS = [
+  'work',
+  'Tailrace',
+  'p50 / p99',
+  'bare Fastify',
+  'ratio',
+  'by CPU',
+  'durable-streams',
+  'ratio',
+  'goal',
+] as const
 const README_BEGIN = '<!-- bench: begin (npm run bench -- --readme) -->'
 const README_END = '<!-- bench: end -->'
 
@@ -19,8 +29,8 @@ export function renderTable(rows: readonly BenchRow[]): string {
 function cells(row: BenchRow): string[] {
   const goal =
     row.goal === undefined ? '' : `${row.goal}${row.goalMet === undefined ? '' : row.goalMet ? ', met' : ', missed'}`
-  const { work, tailrace, latency = '', bare = '', bareRatio = '', peer = '', peerRatio = '' } = row
-  return [work, tailrace, latency, bare, bareRatio, peer, peerRatio, goal]
+  const { work, tailrace, latency = '', bare = '', bareRatio = '', bareCpuRatio = '', peer = '', peerRatio = '' } = row
+  return [work, tailrace, latency, bare, bareRatio, bareCpuRatio, peer, peerRatio, goal]
 }
 
 export function writeIntoReadme(file: string, text: string): void {

@@ -131,6 +131,8 @@ function produceRow(work: ProduceWork, own: Measured, bare: Measured, peer: Meas
     latency: `${own.p50Ms.toFixed(2)} / ${own.p99Ms.toFixed(2)} ms`,
     bare: recordsPerSecond(bare),
     bareRatio: figures.ratio(bareRatio),
+    bareCpuRatio: figures.ratio(own.perCpuSecond / bare.perCpuSecond),
+    othersBusy: Math.max(own.othersBusy, bare.othersBusy),
     ...(peer && { peer: recordsPerSecond(peer), peerRatio: figures.ratio(own.perSecond / peer.perSecond) }),
     ...(ratioGoal && { goal: `>= ${ratioGoal} x bare`, goalMet: bareRatio >= ratioGoal }),
     measured: { own, bare, peer },
