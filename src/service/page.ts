@@ -1,7 +1,8 @@
 // One page being filled: where each partition stands, whose turn it is, how much is still wanted. Path F5, pure of I/O:
 // it says what to fetch next and takes what was fetched. Partitions take turns: each gives its share of the page, rounded
 // up to whole batches where that is near, and the partition after the last one served begins the next page; so every
-// partition comes to its turn whatever the page's limit is, and no batch is read twice without need.
+// partition comes to its turn whatever the page's limit is, no batch is read twice without need, and a page of many
+// partitions costs few reads.
 
 import type { FetchedPartition, FetchOptions, FetchPosition, Topic } from '../engine/engine.ts'
 import { TailraceError } from '../kernel/errors.ts'
@@ -41,6 +42,14 @@ export interface PagePlan {
   /** Where records are gone: refuse, tell as a gap, or move on unseen (positions that are no offsets). */
   readonly onGap: 'error' | 'tell' | 'pass'
   readonly sink: RecordSink
+}
+
+/** A page of many partitions takes this much from one rather than little from each: every read from disk has its price. */
+const SHARE_RECORDS_MIN = 250
+
+/** What one partition gives while it is its turn. A page has room for four at least. */
+function shareOf(recordCount: number, partitionCount: number): number {
+  return Math.max(Math.ceil(recordCount / partitionCount), Math.min(SHARE_RECORDS_MIN, Math.ceil(recordCount / 4)))
 }
 
 /** A filtered page looks at many records for few: it fetches by size. */
@@ -130,7 +139,7 @@ export class Page {
     const bytesLeft = Math.min(PAGE_BYTES_MAX, maxBytes - this.recordBytes + batchBytes)
     const bytesOf = (recordCount: number) =>
       Math.ceil(Math.min(bytesLeft, recordCount * bytesPerRecord * 1.02 + batchBytes))
-    return { maxBytes: bytesOf(recordsLeft), partitionMaxBytes: bytesOf(Math.ceil(recordsLeft / partitionCount)) }
+    return { maxBytes: bytesOf(recordsLeft), partitionMaxBytes: bytesOf(shareOf(recordsLeft, partitionCount)) }
   }
 
   /**
@@ -143,7 +152,7 @@ export class Page {
     this.seen.batchCount = 0
     this.seen.recordCount = 0
     this.#learn(wanted, fetched)
-    const share = Math.ceil((this.#plan.limit - this.recordCount) / wanted.length)
+    const share = shareOf(this.#plan.limit - this.recordCount, wanted.length)
     const unfinished: number[] = []
     for (let at = 0; at < fetched.length && !this.#isFull; at++) {
       const state = wanted[at] as PartitionState
