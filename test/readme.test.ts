@@ -1,0 +1,77 @@
+// Every command of README.md is run as it stands there, in order, in one shell a block, against a server of this
+// checkout: only the address and the way to the `tailrace` command are put in its place. The two commands that install are
+// what `.ci/run` and the test of the packed package run.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { App } from '../src/app/app.ts'
+import { openApp } from '../src/app/app.ts'
+import { loadConfig } from '../src/app/config.ts'
+import { silentLogger } from '../src/kernel/logger.ts'
+
+const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+const BIN = new URL('../bin/tailrace.js', import.meta.url).pathname
+const INSTALLING = ['npm ci && npm start', 'npm ci && npm test']
+
+const blocks = [...README.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1] as string)
+const commands = blocks.filter((block) => !INSTALLING.includes(block.trim()))
+
+let app: App
+let directory: string
+
+before(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'tailrace-readme-'))
+  const flags = { port: '0', dataDir: join(directory, 'data') }
+  app = await openApp(loadConfig({ flags, env: {}, readFile: () => '' }), { logger: silentLogger })
+})
+
+after(async () => {
+  await app.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+/** What a block prints, with every command's failure a failure of the block. */
+async function run(block: string): Promise<string> {
+  const script = block
+    .replaceAll('http://127.0.0.1:8082', app.url)
+    .replaceAll('npx tailrace', `"${process.execPath}" "${BIN}"`)
+    // what waits a minute for a record that nobody sends
+    .replaceAll('wait_ms=60000', 'wait_ms=50')
+    .replaceAll('curl -s', 'curl -s --fail-with-body')
+  const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], {
+    cwd: directory,
+    env: { ...process.env, TAILRACE_URL: app.url },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output: Buffer[] = []
+  const errors: Buffer[] = []
+  shell.stdout.on('data', (chunk) => output.push(chunk))
+  shell.stderr.on('data', (chunk) => errors.push(chunk))
+  const code = await new Promise((resolve) => shell.on('close', resolve))
+  const printed = Buffer.concat(output).toString()
+  assert.equal(code, 0, `${script}\n${printed}\n${Buffer.concat(errors)}`)
+  return printed
+}
+
+test('the README has its commands, the two that install among them', () => {
+  for (const command of INSTALLING)
+    assert.ok(
+      blocks.some((block) => block.trim() === command),
+      command,
+    )
+  assert.ok(commands.length >= 8)
+})
+
+test('every command of the README does what it says', { timeout: 120_000 }, async () => {
+  const printed: string[] = []
+  for (const block of commands) printed.push(await run(block))
+  const all = printed.join('\n')
+  assert.match(all, /"value":\{"total":12345678901234567890\}/, 'values come back as they were sent')
+  assert.match(all, /"duplicate":true/, 'a repeated request is known again')
+  assert.match(all, /Created topic quickstart-events\./)
+  assert.match(all, /^This is my first event$/m)
+})
