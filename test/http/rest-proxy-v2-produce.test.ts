@@ -347,6 +347,12 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
   assert.equal(none.headers['retry-after'], '1')
   const other = await post(1, 9)
   assert.equal(other.statusCode, 200, 'one of them will never be taken')
+  engine.beforeWrite = () => {
+    throw new Error('a bug in src/engine')
+  }
+  const bug = await post(0)
+  assert.equal(bug.statusCode, 500)
+  assert.deepEqual(bug.json(), { error_code: 500, message: 'Internal Server Error' })
 })
 
 test('compat.lenient takes application/json, timestamps and headers', async (t) => {

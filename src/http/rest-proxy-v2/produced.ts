@@ -16,10 +16,10 @@ const NOT_AUTHORIZED = 40301
 const OPEN = '{"offsets":['
 const CLOSE = '],"key_schema_id":null,"value_schema_id":null}'
 
-/** Throws the first error when all records have one that will pass. */
+/** Throws where no record's error can stand for itself: they will all pass, or one is a bug of ours. */
 export function replyOfResult(result: ProduceResult): ProduceReply {
   const { recordCount } = result
-  if (result.failure !== undefined) refuseIfAllRetriable(result)
+  if (result.failure !== undefined) refuseWholly(result)
   let text = OPEN
   for (let index = 0; index < recordCount; index++) {
     if (index > 0) text += ','
@@ -47,11 +47,14 @@ export function replyOfRejection(failure: TailraceError, recordCount: number): P
   }
 }
 
-function refuseIfAllRetriable(result: ProduceResult): void {
+function refuseWholly(result: ProduceResult): void {
+  let willAllPass = true
   for (let index = 0; index < result.recordCount; index++) {
-    if (!result.error(index)?.retriable) return
+    const error = result.error(index)
+    if (error?.code === 'unknown_server_error') throw error
+    willAllPass &&= error?.retriable === true
   }
-  throw result.failure
+  if (willAllPass) throw result.failure
 }
 
 function renderError(error: TailraceError): string {
