@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { BenchOptions } from './bench-options.ts'
-import { BenchProcess } from './child-process.ts'
+import { BenchProcess, killAllNow } from './child-process.ts'
 import type { LoadJob, LoadResult } from './generate-load.ts'
 import { LoadClient } from './load-client.ts'
 import { awaitReady } from './ready.ts'
@@ -102,6 +102,12 @@ export class BenchContext {
   async close(): Promise<void> {
     await this.#load.close()
     rmSync(this.#runDir, { recursive: true, force: true })
+  }
+
+  /** In place of close() where nothing can be awaited any more: Ctrl-C, or a failure of the bench itself. */
+  abandon(): void {
+    killAllNow()
+    rmSync(this.#runDir, { recursive: true, force: true, maxRetries: 5 })
   }
 
   async #startOwn(name: string, script: string, scriptArguments: readonly string[]): Promise<RunningServer> {

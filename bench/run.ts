@@ -13,7 +13,6 @@ import { manyPartitionsCase } from './case/many-partitions.ts'
 import { produceCases } from './case/produce.ts'
 import { readCases } from './case/read.ts'
 import { startUpCases } from './case/start-up.ts'
-import { killAllNow } from './child-process.ts'
 import { summariseProfiles } from './profile.ts'
 import { renderTable, writeIntoReadme } from './table.ts'
 
@@ -32,6 +31,8 @@ export interface BenchReport {
 export async function runBench(options: BenchOptions, say: (line: string) => void): Promise<BenchReport> {
   const cases = chooseCases(options)
   const context = new BenchContext(options)
+  const abandon = () => context.abandon()
+  process.on('exit', abandon)
   const rows: BenchRow[] = []
   const failures: { name: string; reason: string }[] = []
   try {
@@ -50,6 +51,7 @@ export async function runBench(options: BenchOptions, say: (line: string) => voi
     }
   } finally {
     await context.close()
+    process.off('exit', abandon)
   }
   return { options, rows, failures }
 }
@@ -117,7 +119,6 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
-  process.on('exit', killAllNow)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
   try {
     process.exitCode = await main(process.argv.slice(2))
