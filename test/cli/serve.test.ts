@@ -1,0 +1,125 @@
+// `tailrace serve` as an operator meets it: streams, signals, exit codes, and what is said when it cannot start.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { CliProcess, runCli, runCliOk } from './cli-process.ts'
+
+interface TestContext {
+  after(cleanUp: () => void): void
+}
+
+function freshDir(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'tailrace-cli-'))
+  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+async function serve(
+  t: TestContext,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ cli: CliProcess; url: string }> {
+  const cli = new CliProcess(['serve', ...args], { env })
+  t.after(() => cli.signal('SIGKILL'))
+  let url = ''
+  await cli.until((_, stderr) => {
+    url = /"url":"(http:[^"]+)"/.exec(stderr)?.[1] ?? ''
+    return url !== ''
+  })
+  return { cli, url }
+}
+
+test('serves, logs to stderr alone, and ends with 0 at SIGTERM and at SIGINT', async (t) => {
+  const dataDir = join(freshDir(t), 'data')
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const { cli, url } = await serve(t, ['--port', '0', '--data-dir', dataDir])
+    await runCliOk(['produce', 'kept', '--url', url], { input: `${signal}\n` })
+    cli.signal(signal)
+    const { code, stdout, stderr } = await cli.finished()
+    assert.deepEqual({ code, stdout }, { code: 0, stdout: '' }, stderr)
+    for (const line of stderr.trim().split('\n')) assert.ok(JSON.parse(line), line)
+  }
+  const { url } = await serve(t, ['--port', '0', '--data-dir', dataDir])
+  const { lines } = await runCliOk(['consume', 'kept', '--from-beginning', '-e', '--url', url])
+  assert.deepEqual(
+    lines.map(({ value }) => value),
+    ['SIGTERM', 'SIGINT'],
+  )
+})
+
+test('takes flags before the environment, that before the file', async (t) => {
+  const dir = freshDir(t)
+  const file = join(dir, 'server.properties')
+  writeFileSync(file, `num.partitions=2\nlog.dirs=${join(dir, 'file')}\nport=1\nzookeeper.connect=old:2181\n`)
+  const { cli, url } = await serve(t, ['--config', file, '--set', 'num.partitions=4'], {
+    TAILRACE_PORT: '0',
+    TAILRACE_DATA_DIR: join(dir, 'env'),
+    TAILRACE_NUM_PARTITIONS: '3',
+  })
+  const { lines } = await runCliOk(['topics', 'create', 'orders', '--url', url])
+  assert.equal(lines[0].partitions.length, 4)
+  assert.match(cli.stderr, /zookeeper\.connect/)
+})
+
+test('a second signal ends it at once, whatever is under way', async (t) => {
+  const { cli, url } = await serve(t, ['--port', '0', '--data-dir', freshDir(t), '--set', 'shutdown.grace.ms=600000'])
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  t.after(() => socket.destroy())
+  socket.on('error', () => {})
+  await once(socket, 'connect')
+  // A request that does not end keeps a drain waiting.
+  socket.write('POST /v1/topics/t/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n')
+  socket.write('Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n')
+  await once(socket, 'data')
+  cli.signal('SIGTERM')
+  while (await isListening(url)) {}
+  cli.signal('SIGTERM')
+  assert.equal((await cli.finished()).code, 143)
+})
+
+async function isListening(url: string): Promise<boolean> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    // Refused: it has begun to stop.
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+test('a start that fails says why in one line and ends with 1', async (t) => {
+  const dir = freshDir(t)
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.after(() => taken.close())
+  await once(taken, 'listening')
+  const { port } = taken.address() as { port: number }
+  const held = join(dir, 'held')
+  await serve(t, ['--port', '0', '--data-dir', held])
+  const notDirectory = join(dir, 'file')
+  writeFileSync(notDirectory, '')
+  mkdirSync(join(dir, 'fresh'))
+
+  for (const [args, says] of [
+    [['--port', String(port), '--data-dir', join(dir, 'fresh')], /EADDRINUSE.*--port/],
+    [['--port', '0', '--data-dir', held], /held/],
+    [['--port', '0', '--data-dir', notDirectory], /file/],
+    [['--port', '70000'], /port cannot be '70000'/],
+    [['--set', 'log.retention.huors=1'], /did you mean 'log\.retention\.hours'/],
+    [['--config', join(dir, 'none')], /cannot be read/],
+  ] as const) {
+    const { code, stdout, stderr } = await runCli(['serve', ...args], { cwd: dir })
+    assert.deepEqual({ args, code, stdout }, { args, code: 1, stdout: '' }, stderr)
+    const said = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'))
+    assert.equal(said.length, 1, stderr)
+    assert.match(said[0] ?? '', /^tailrace: /)
+    assert.match(said[0] ?? '', says)
+  }
+})
