@@ -92,7 +92,10 @@ export interface FetchedPartition {
   readonly partition: number
   /** offset_out_of_range, unknown_topic_or_partition, kafka_storage_error, corrupt_message: this partition's alone. */
   readonly error: TailraceError | undefined
-  /** Whole batches one after the other, all below the high watermark; the first may begin before the offset asked for. */
+  /**
+   * Whole batches one after the other, all below the high watermark; the first may begin before the offset asked for. The
+   * engine has verified their checksums: a bad batch ends the bytes before it, and is the error where it would be first.
+   */
   readonly bytes: Buffer
   readonly logStartOffset: number
   readonly highWatermark: number

@@ -16,7 +16,7 @@ import type { ConsumeParts } from './read-start.ts'
 import { allPartitions, checkPartitions, getTopic, renderCursor, resolveStart } from './read-start.ts'
 import type { RecordFilters } from './record-filter.ts'
 import { RecordFilter } from './record-filter.ts'
-import { RecordWalk } from './record-walk.ts'
+import { RecordWalk, unreadable } from './record-walk.ts'
 
 export interface ReadRequest {
   readonly topic: string
@@ -184,8 +184,8 @@ async function readOne(
 
 function checkWithin(topic: Topic, { partition, offset }: PartitionOffset, part: FetchedPartition): void {
   const { error, logStartOffset: startOffset, highWatermark: endOffset } = part
-  if (error !== undefined && error.code !== 'offset_out_of_range') throw error
   if (error === undefined && offset < endOffset) return
+  if (error !== undefined && error.code !== 'offset_out_of_range') throw unreadable(topic, { partition, offset }, error)
   throw outOfRange(topic, [{ partition, nextOffset: offset, startOffset, endOffset }])
 }
 

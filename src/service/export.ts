@@ -17,7 +17,7 @@ import type { Position } from './positions.ts'
 import { listOffsets } from './positions.ts'
 import type { ConsumeParts, ReadStart } from './read-start.ts'
 import { getTopic, renderCursor, resolveStart } from './read-start.ts'
-import { RecordWalk } from './record-walk.ts'
+import { RecordWalk, unreadable } from './record-walk.ts'
 
 export interface ExportRequest {
   readonly topic: string
@@ -144,7 +144,9 @@ class Export {
       this.#passGap(state, Math.min(logStartOffset, state.endOffset))
       return
     }
-    if (error !== undefined) throw error
+    if (error !== undefined) {
+      throw unreadable(this.#topic, { partition: state.partition, offset: state.nextOffset }, error)
+    }
     const walk = this.#walk
     const { record } = walk
     walk.begin(part, state.nextOffset)

@@ -12,7 +12,7 @@ import type { TimestampType } from '../record/record-batch.ts'
 import type { PartitionOffset } from './partition-offset.ts'
 import type { ReadEstimate } from './read-estimates.ts'
 import type { RecordFilter } from './record-filter.ts'
-import { RecordWalk } from './record-walk.ts'
+import { RecordWalk, unreadable } from './record-walk.ts'
 
 /** Takes each record of a page while the reader stands on it; nothing of the reader may be kept. */
 export interface RecordSink {
@@ -179,10 +179,16 @@ export class Page {
       state.isKnown = true
       if (part.error === undefined) continue
       if (this.recordCount > 0) this.#stopBefore(state)
-      else if (part.error.code !== 'offset_out_of_range') throw part.error
+      else if (part.error.code !== 'offset_out_of_range') throw this.#unreadable(state, part.error)
       else if (!this.#passGap(state)) outside.push(state)
     }
     if (outside.length > 0) throw outOfRange(this.#plan.topic, outside)
+  }
+
+  #unreadable({ partition, nextOffset: offset }: PartitionState, error: TailraceError): TailraceError {
+    return error.code === 'unknown_topic_or_partition' || error.code === 'topic_recreated'
+      ? error
+      : unreadable(this.#plan.topic, { partition, offset }, error)
   }
 
   /** What is here already is given out; the next page begins with what went wrong. */

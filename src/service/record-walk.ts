@@ -2,7 +2,7 @@
 // control batch, nothing of an aborted transaction, nothing before the offset asked for. A batch that does not check out
 // is an error that names topic, partition and offset; it is never skipped. Allocates nothing for a record.
 
-import type { FetchedPartition } from '../engine/engine.ts'
+import type { FetchedPartition, Topic } from '../engine/engine.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { RecordReader } from '../record/batch-reader.ts'
 import {
@@ -12,10 +12,11 @@ import {
   isTransactional,
   parseBatchHeader,
 } from '../record/record-batch.ts'
+import type { PartitionOffset } from './partition-offset.ts'
 
 export class RecordWalk {
-  /** Stands on the present record. */
-  readonly record = new RecordReader()
+  /** Stands on the present record. The engine has verified the checksums of what it fetched. */
+  readonly record = new RecordReader({ checkCrc: false })
   /** Where reading goes on when the walk is left here: after the present record, or after the last batch. */
   nextOffset = 0
   /** The present batch's last offset. */
@@ -122,15 +123,22 @@ export class RecordWalk {
 
   #corrupt(error: unknown): TailraceError {
     const { topic, partition } = this.#fetched as FetchedPartition
-    const offset = this.nextOffset
-    const { message } = asTailraceError(error)
-    return new TailraceError(
-      'corrupt_message',
-      `partition ${partition} of topic ${topic.name} cannot be read at offset ${offset}: ${message}`,
-      { topic: topic.name, partition, offset },
-      { cause: error },
-    )
+    const known = asTailraceError(error)
+    // Bad compression and the like are no fault of the reader's request.
+    const isBug = known.code === 'unknown_server_error'
+    const fault = isBug ? known : new TailraceError('corrupt_message', known.message, {}, { cause: known })
+    return unreadable(topic, { partition, offset: this.nextOffset }, fault)
   }
+}
+
+/** What keeps a partition from being read, with the place: an engine's or a batch's own error. */
+export function unreadable(topic: Topic, { partition, offset }: PartitionOffset, error: TailraceError): TailraceError {
+  return new TailraceError(
+    error.code,
+    `partition ${partition} of topic ${topic.name} cannot be read at offset ${offset}: ${error.message}`,
+    { topic: topic.name, partition, offset },
+    { cause: error },
+  )
 }
 
 // A transaction's batches lie between its first offset and its marker, a control batch; one producer has one open

@@ -20,7 +20,7 @@ import { TailraceError } from '../../src/kernel/errors.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import type { CompressionType } from '../../src/record/compression.ts'
 import type { RecordHeader, RecordParts } from '../../src/record/record.ts'
-import { computeBatchCrc, parseBatchHeader, sealBatch, stampBatch } from '../../src/record/record-batch.ts'
+import { batchCrcAt, computeBatchCrc, parseBatchHeader, sealBatch, stampBatch } from '../../src/record/record-batch.ts'
 
 export interface PlainRecord {
   readonly key?: string | null | undefined
@@ -188,6 +188,11 @@ export class ReadableEngine {
       let partitionLeft = Math.min(left, options.partitionMaxBytes ?? left)
       for (const { bytes, lastOffset } of place.batches) {
         if (lastOffset < offset || lastOffset >= stableOffset) continue
+        if (batchCrcAt(bytes, 0) !== computeBatchCrc(bytes, 0, bytes.length)) {
+          if (taken.length > 0) break
+          const fault = new TailraceError('corrupt_message', 'its checksum does not fit')
+          return { ...bounds, ...offsets, error: fault, bytes: Buffer.alloc(0) }
+        }
         const isFirst = left === options.maxBytes && taken.length === 0
         if (bytes.length > partitionLeft && !isFirst) break
         taken.push(bytes)
