@@ -167,7 +167,7 @@ function addExport(program: Command, terminal: Terminal): void {
     .option('--until <position>', 'where to end (the present end if left out)')
     .option('-p, --partition <numbers>', 'only these (repeat, or with commas)', partitionNumbers)
     .action(async (topic, file, options) => {
-      const { exportTopic } = await import('./transfer.ts')
+      const { exportTopic } = await import('./export.ts')
       await exportTopic(terminal, topic, file, options)
     })
 }
@@ -187,7 +187,7 @@ function addImport(program: Command, terminal: Terminal): void {
     .addOption(acks())
     .option('--no-keep-partitions', 'place records by their keys, not where the lines say')
     .action(async (topic, files, options) => {
-      const { importTopic } = await import('./transfer.ts')
+      const { importTopic } = await import('./import.ts')
       await importTopic(terminal, topic, files, options)
     })
 }

@@ -87,7 +87,7 @@ async function print(terminal: Terminal, options: ListOptions, following: Follow
 }
 
 /** Partitions merged by the times of their next records; within a partition the order stays. */
-export function byTime(records: readonly RawRecord[]): RawRecord[] {
+function byTime(records: readonly RawRecord[]): RawRecord[] {
   const partitions = new Map<number, { times: number[]; records: RawRecord[]; next: number }>()
   for (const record of records) {
     const queue = partitions.get(record.partition) ?? { times: [], records: [], next: 0 }

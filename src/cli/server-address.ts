@@ -49,13 +49,19 @@ function configuredUrl(env: Environment): string | undefined {
   return url === '' ? undefined : url
 }
 
-/** host:port is enough. */
+/** host:port is enough, and a host alone means the usual port. */
 function parseUrl(text: string): string {
-  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`)
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
+  const url = URL.parse(hasScheme ? text : `http://${text}`)
   if (url === null || !['http:', 'https:'].includes(url.protocol) || url.hostname === '') {
     throw new CommandFailure(`'${text}' is no address of a server: it has the form ${DEFAULT_URL}`, {
       exitCode: EXIT.usage,
     })
   }
+  if (url.username !== '' || url.password !== '') {
+    throw new CommandFailure('an address with a user name or password in it is not taken', { exitCode: EXIT.usage })
+  }
+  // A port of 80 is no part of the parsed form: whether one was typed is seen in the text.
+  if (!hasScheme && !/:\d+(\/|$)/.test(text)) url.port = String(DEFAULT_PORT)
   return url.href.replace(/\/+$/, '')
 }

@@ -66,6 +66,25 @@ test('takes flags before the environment, that before the file', async (t) => {
   assert.match(cli.stderr, /zookeeper\.connect/)
 })
 
+test('a reader that follows goes on where it was when a killed server is back', async (t) => {
+  const dataDir = freshDir(t)
+  const first = await serve(t, ['--port', '0', '--data-dir', dataDir])
+  const { url } = first
+  await runCliOk(['produce', 'orders'], { url, input: '1\n2\n' })
+  const reader = new CliProcess(['consume', 'orders', '--from-beginning'], { url })
+  t.after(() => reader.signal('SIGKILL'))
+  await reader.until((stdout) => stdout.split('\n').length === 3)
+  first.cli.signal('SIGKILL')
+  await first.cli.finished()
+  await reader.until((_, stderr) => stderr.includes('waiting for the server'))
+  await serve(t, ['--port', new URL(url).port, '--data-dir', dataDir])
+  await runCliOk(['produce', 'orders'], { url, input: '3\n' })
+  await reader.until((stdout) => stdout.includes('"value":3'))
+  reader.signal('SIGINT')
+  const { code, lines } = await reader.finished()
+  assert.deepEqual({ code, values: lines.map(({ value }) => value) }, { code: 130, values: [1, 2, 3] })
+})
+
 test('a second signal ends it at once, whatever is under way', async (t) => {
   const { cli, url } = await serve(t, ['--port', '0', '--data-dir', freshDir(t), '--set', 'shutdown.grace.ms=600000'])
   const socket = connect(Number(new URL(url).port), '127.0.0.1')

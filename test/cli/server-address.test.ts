@@ -13,7 +13,11 @@ test('the server is --url, else TAILRACE_URL, else this machine', () => {
 test('a host and port is enough, and a path in front of the API is kept', () => {
   assert.equal(serverUrl('localhost:9000', {}), 'http://localhost:9000')
   assert.equal(serverUrl('https://example.org/streams/', {}), 'https://example.org/streams')
-  for (const bad of ['ftp://host', 'http://', ':::']) {
+  assert.equal(serverUrl('localhost', {}), 'http://localhost:8082')
+  assert.equal(serverUrl('http://localhost', {}), 'http://localhost')
+  assert.equal(serverUrl('localhost:80', {}), 'http://localhost')
+  assert.equal(serverUrl('[::1]', {}), 'http://[::1]:8082')
+  for (const bad of ['ftp://host', 'http://', ':::', 'http://user:secret@host']) {
     assert.throws(() => serverUrl(bad, {}), { name: 'CommandFailure', exitCode: 2 })
   }
 })
