@@ -127,7 +127,7 @@ export function batchCrcAt(bytes: Buffer, position: number): number {
   return readInt32(bytes, position + CRC_AT) >>> 0
 }
 
-export function batchAttributesAt(bytes: Buffer, position: number): number {
+function batchAttributesAt(bytes: Buffer, position: number): number {
   return ((((bytes[position + ATTRIBUTES_AT] as number) << 8) | (bytes[position + 22] as number)) << 16) >> 16
 }
 

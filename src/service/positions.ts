@@ -37,7 +37,7 @@ const WORDS: Readonly<Record<string, Position>> = {
 
 const CURSOR_PREFIX = 'cursor:'
 
-export const POSITIONS_ALLOWED =
+const POSITIONS_ALLOWED =
   'earliest, latest, -N (the last N records), an offset, a time such as 2026-11-21T02:00:00Z, a duration ago such as 30m, 1h or 7d, committed, or cursor:…'
 
 /** invalid_position, naming what is allowed. */
