@@ -12,7 +12,7 @@ import {
   batchMagicAt,
   batchMaxTimestampAt,
   batchSizeAt,
-  computeBatchCrc,
+  computeBatchCrcOfView,
   MAGIC,
 } from '../record/record-batch.ts'
 import type { SegmentFile } from './segment-file.ts'
@@ -59,6 +59,7 @@ export async function cutBatches(file: SegmentFile, options: CutOptions): Promis
 
 /** The good whole batches in some bytes: [start, end), and how long the first batch after them is (0: not known). */
 function cutWhole(bytes: Buffer, position: number, options: CutOptions) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let start = 0
   let at = 0
   let nextBatchBytes = BATCH_HEADER_BYTES
@@ -77,7 +78,7 @@ function cutWhole(bytes: Buffer, position: number, options: CutOptions) {
         nextBatchBytes = sizeBytes
         break
       }
-      if (batchCrcAt(bytes, at) !== computeBatchCrc(bytes, at, sizeBytes)) {
+      if (batchCrcAt(bytes, at) !== computeBatchCrcOfView(view, at, sizeBytes)) {
         if (at > start) break
         throw corrupt(options, position + at, batchBaseOffsetAt(bytes, at), 'its checksum does not fit')
       }

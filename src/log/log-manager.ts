@@ -11,6 +11,7 @@ import { TailraceError } from '../kernel/errors.ts'
 import { OPEN_SEGMENT_FILES_MAX, OPENING_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import { CommitRounds } from './commit-rounds.ts'
 import { createIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
 import { openLogFiles } from './log-recovery.ts'
 import { OpenFiles } from './open-files.ts'
@@ -57,7 +58,7 @@ export class LogManager {
   readonly #options: LogManagerOptions
   readonly #index: LogIndex
   readonly #files: OpenFiles
-  readonly #traffic = { writing: 0 }
+  readonly #rounds = new CommitRounds()
   readonly #logs = new Map<string, PartitionLog>()
   readonly #cleanStop: boolean
   #flushTimer: Timer | undefined
@@ -113,7 +114,7 @@ export class LogManager {
       telemetry,
       files: this.#files,
       index: this.#index,
-      traffic: this.#traffic,
+      rounds: this.#rounds,
       settings: () => settings(identity),
       producerExpirationMs: this.#options.producerExpirationMs,
       leaderEpoch: this.#options.leaderEpoch,

@@ -160,9 +160,11 @@ class Recovery {
           `${path} has ${fileBytes} bytes, but ${segment.sizeBytes} were synced: the file was cut from outside`,
         )
       }
-      await this.#scanFile(file, path, segment, fileBytes)
-      // what was written but not synced before the crash becomes visible now: so it must be durable first
-      await file.sync()
+      if (fileBytes > segment.sizeBytes) {
+        await this.#scanFile(file, path, segment, fileBytes)
+        // what was written but not synced before the crash becomes visible now: so it must be durable first
+        await file.sync()
+      }
       this.#segments.push(segment)
       this.#options.index.noteSegment(this.#logId, segment, {
         segmentBase: base,

@@ -12,6 +12,7 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { stampBatch, stampLogAppendTime } from '../record/record-batch.ts'
 import { cutBatches, findByTimestamp, findMaxTimestamp } from './batch-range.ts'
+import type { CommitRounds } from './commit-rounds.ts'
 import type { LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
 import type { OpenedLog } from './log-recovery.ts'
@@ -30,11 +31,6 @@ export interface LogSettings {
   readonly logAppendTime: boolean
 }
 
-/** Shared by the logs of one disk: how many of them write at present. */
-export interface DiskTraffic {
-  writing: number
-}
-
 export interface PartitionLogOptions {
   /** Names the partition in messages: `orders-3`. */
   readonly name: string
@@ -45,7 +41,7 @@ export interface PartitionLogOptions {
   readonly disk: SegmentDisk
   readonly files: OpenFiles
   readonly index: LogIndex
-  readonly traffic: DiskTraffic
+  readonly rounds: CommitRounds
   readonly clock: Clock
   readonly logger: Logger
   readonly telemetry: Telemetry
@@ -203,19 +199,17 @@ export class PartitionLog {
 
   /** Writes groups until nothing waits. Never rejects: a failure goes to those who asked. */
   async #write(): Promise<void> {
-    const { traffic } = this.#options
+    const { rounds } = this.#options
     if (!this.#opened) await this.open()
-    // with the disk busy anyway, what this turn of the event loop still brings may share the group
-    else if (traffic.writing > 0) await endOfTurn()
-    traffic.writing++
     while (this.#queue.length > 0) {
       if (this.#offline !== undefined) {
         this.#rejectWaiting(this.#offline)
         break
       }
+      await rounds.enter()
       await this.#writeGroup()
+      rounds.leave()
     }
-    traffic.writing--
     this.#writing = undefined
   }
 
@@ -594,10 +588,6 @@ export class PartitionLog {
 }
 
 const EMPTY = Buffer.alloc(0)
-
-function endOfTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
-}
 
 function settle(group: Group): void {
   for (let at = 0; at < group.appends.length; at++) {

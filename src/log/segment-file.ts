@@ -38,18 +38,20 @@ export interface SegmentDisk {
 const BUFFERS_PER_WRITE_MAX = 1_000
 
 /**
- * Up to this many bytes are written on the event loop: they go into the page cache in some microseconds, a trip to a
- * thread and back costs several times that. The sync that follows each write keeps what the cache holds dirty small, so
- * that such a write does not wait; one that did wait (a disk that is overrun) sends the next ones to a thread.
+ * Up to this many bytes are written and read on the event loop: between here and the page cache they go in some
+ * microseconds, a trip to a thread and back costs several times that. The sync that follows each write keeps what the
+ * cache holds dirty small, so that such a write does not wait; readers are mostly where others have just read or written.
+ * A call that did wait for the disk sends the file's next ones to a thread.
  */
 const DIRECT_WRITE_BYTES_MAX = 64 * 1024
-const SLOW_WRITE_MS = 2
-const DIRECT_WRITES_OFF = 1_000
+const DIRECT_READ_BYTES_MAX = 256 * 1024
+const SLOW_MS = 2
+const THREAD_CALLS_AFTER_SLOW = 1_000
 
 class DiskFile implements SegmentFile {
   readonly #descriptor: number
   #closed = false
-  #threadWritesLeft = 0
+  #threadCallsLeft = 0
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor
@@ -58,8 +60,8 @@ class DiskFile implements SegmentFile {
   async write(buffers: readonly Buffer[], position: number): Promise<void> {
     let total = 0
     for (const buffer of buffers) total += buffer.length
-    if (this.#threadWritesLeft > 0) this.#threadWritesLeft--
-    else if (total <= DIRECT_WRITE_BYTES_MAX && this.#writeDirectly(buffers, position) === total) return
+    const direct = total <= DIRECT_WRITE_BYTES_MAX && this.#mayWait()
+    if (direct && this.#writeDirectly(buffers, position) === total) return
     let at = position
     for (let first = 0; first < buffers.length; first += BUFFERS_PER_WRITE_MAX) {
       at += await this.#writeAll(buffers.slice(first, first + BUFFERS_PER_WRITE_MAX), at)
@@ -74,8 +76,19 @@ class DiskFile implements SegmentFile {
       buffers.length === 1 && only !== undefined
         ? fs.writeSync(this.#descriptor, only, 0, only.length, position)
         : fs.writevSync(this.#descriptor, buffers.slice(0, BUFFERS_PER_WRITE_MAX), position)
-    if (performance.now() - started > SLOW_WRITE_MS) this.#threadWritesLeft = DIRECT_WRITES_OFF
+    this.#noteDuration(started)
     return written
+  }
+
+  /** Whether the event loop may do the next call itself. */
+  #mayWait(): boolean {
+    if (this.#threadCallsLeft === 0) return true
+    this.#threadCallsLeft--
+    return false
+  }
+
+  #noteDuration(started: number): void {
+    if (performance.now() - started > SLOW_MS) this.#threadCallsLeft = THREAD_CALLS_AFTER_SLOW
   }
 
   async #writeAll(buffers: Buffer[], position: number): Promise<number> {
@@ -110,6 +123,12 @@ class DiskFile implements SegmentFile {
 
   async read(buffer: Buffer, position: number): Promise<number> {
     let filled = 0
+    if (buffer.length <= DIRECT_READ_BYTES_MAX && this.#mayWait()) {
+      const started = performance.now()
+      filled = fs.readSync(this.#descriptor, buffer, 0, buffer.length, position)
+      this.#noteDuration(started)
+      if (filled === buffer.length) return filled
+    }
     while (filled < buffer.length) {
       const bytes = await this.#readOnce(buffer, filled, position + filled)
       if (bytes === 0) break

@@ -18,7 +18,7 @@
 //         57  recordCount           int32
 //         61  records, compressed as attributes say
 
-import { crc32c } from '../kernel/crc32c.ts'
+import { crc32c, crc32cOfView } from '../kernel/crc32c.ts'
 import { invariant, TailraceError } from '../kernel/errors.ts'
 import { BATCH_BYTES_MAX } from '../kernel/limits.ts'
 import type { CompressionType } from './compression.ts'
@@ -155,6 +155,11 @@ export function batchRecordCountAt(bytes: Buffer, position: number): number {
 /** The checksum that a batch of this size at a position should carry. */
 export function computeBatchCrc(bytes: Buffer, position: number, sizeBytes: number): number {
   return crc32c(bytes, position + ATTRIBUTES_AT, position + sizeBytes)
+}
+
+/** The same for who has a view of the bytes already: faster for many small batches. */
+export function computeBatchCrcOfView(view: DataView, position: number, sizeBytes: number): number {
+  return crc32cOfView(view, position + ATTRIBUTES_AT, position + sizeBytes)
 }
 
 export interface SealOptions {
