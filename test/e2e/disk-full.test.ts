@@ -13,6 +13,9 @@ import { ServerProcess } from '../support/server-process.ts'
 const MIB = 1024 * 1024
 const ROUNDS = 3
 
+/** Of the system. */
+const COMMANDS = { mount: 'mount', unmount: 'umount' }
+
 interface Room {
   readonly path: string
   unmount(): void
@@ -22,9 +25,9 @@ interface Room {
 function mountRoom(): Room | string {
   if (process.getuid?.() !== 0) return 'only root may mount a tmpfs'
   const path = mkdtempSync(join(tmpdir(), 'tailrace-full-'))
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', path], { encoding: 'utf8' })
+  const mounted = spawnSync(COMMANDS.mount, ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', path], { encoding: 'utf8' })
   const unmount = () => {
-    spawnSync('umount', [path])
+    spawnSync(COMMANDS.unmount, [path])
     rmdirSync(path)
   }
   if (mounted.status === 0) return { path, unmount }

@@ -2,6 +2,7 @@
 // its parent where it listens, stops cleanly on SIGTERM, and does not outlive its parent.
 
 import { readFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { openApp } from '../../src/app/app.ts'
 import { loadConfig } from '../../src/app/config.ts'
 
@@ -20,3 +21,5 @@ process.once('SIGTERM', async () => {
   if (process.connected) process.disconnect()
 })
 process.send?.({ url: app.url })
+// A process that is killed never comes to the flush at its end.
+flushCompileCache()

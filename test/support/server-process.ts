@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingHttpHeaders } from 'node:http'
 import { request as httpRequest } from 'node:http'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checkReply } from './openapi.ts'
 
@@ -50,7 +51,8 @@ export class ServerProcess {
     const options = Object.entries(set).map(([name, value]) => `${name}=${value}`)
     this.#child = spawn(process.execPath, [...nodeArguments, SCRIPT, dataDir, ...options], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: { NODE_NO_WARNINGS: '1' },
+      // Compiled code kept between runs, where bin/tailrace.js keeps it: half of the time of a start.
+      env: { NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') },
     })
     this.#exit = once(this.#child, 'exit')
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
