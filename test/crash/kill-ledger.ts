@@ -48,6 +48,9 @@ export class TopicLife {
   readonly ends: Set<number>[] = []
   /** A growth was asked for and not answered. */
   growthInDoubt = false
+  /** By partition, the start that was asked for last by deleting records, and the one that was answered last. */
+  readonly startsAsked: number[] = []
+  readonly startsAnswered: number[] = []
   readonly open = new Set<SentRequest>()
 
   constructor(name: string, partitionCount: number) {
@@ -147,9 +150,24 @@ export class Ledger {
   }
 }
 
+/** Of a topic's log, by partition. */
+export interface Bounds {
+  readonly starts: readonly number[]
+  readonly ends: readonly number[]
+}
+
 /** Held against a topic's whole log as it was read after a start, when nothing is under way. */
-export function checkTopic(ledger: Ledger, topic: TopicLife, records: readonly SeenRecord[], ends: readonly number[]) {
-  const nextOffsets = ends.map(() => 0)
+export function checkTopic(ledger: Ledger, topic: TopicLife, records: readonly SeenRecord[], bounds: Bounds): void {
+  const { starts, ends } = bounds
+  for (const [partition, start] of starts.entries()) {
+    const [answered = 0, asked = 0] = [topic.startsAnswered[partition], topic.startsAsked[partition]]
+    assert.ok(
+      start >= answered && start <= asked,
+      `${topic.name}-${partition} starts at ${start}: deleted to ${answered}`,
+    )
+    topic.startsAnswered[partition] = start
+  }
+  const nextOffsets = [...starts]
   for (const record of records) {
     const { partition, offset } = record
     assert.equal(offset, nextOffsets[partition], `${topic.name}-${partition}: offsets have no gaps`)
@@ -212,7 +230,9 @@ function isPlacedOver(request: SentRequest, partitionCount: number): boolean {
     }
     const next = nextOffsets.get(partition) ?? place.offset
     nextOffsets.set(partition, next + 1)
-    return place.partition === partition && place.offset === next && !absent.has(partition)
+    // Those before it may have been deleted before anybody saw them.
+    const isFirstLeft = place.offset === request.topic.startsAnswered[partition]
+    return place.partition === partition && place.offset === next && (!absent.has(partition) || isFirstLeft)
   })
 }
 

@@ -13,6 +13,7 @@ interface Page {
   readonly caught_up: boolean
   readonly partitions: readonly {
     readonly partition: number
+    readonly start_offset: number
     readonly end_offset: number
     readonly next_offset: number
   }[]
@@ -111,9 +112,9 @@ export async function readTopic(client: KillClient, name: string, limit: number)
     const page: Page = answer.json()
     records.push(...page.records)
     if (page.caught_up) {
-      const ends: number[] = []
-      for (const { partition, end_offset: end } of page.partitions) ends[partition] = end
-      return { records, ends }
+      const starts = page.partitions.map(({ start_offset: start }) => start)
+      const ends = page.partitions.map(({ end_offset: end }) => end)
+      return { records, starts, ends }
     }
     start = `cursor=${page.cursor}`
   }
