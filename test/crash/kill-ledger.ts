@@ -230,10 +230,10 @@ function isPlacedOver(request: SentRequest, partitionCount: number): boolean {
     }
     const next = nextOffsets.get(partition) ?? place.offset
     nextOffsets.set(partition, next + 1)
-    // Those before it may have been deleted before anybody saw them.
+    // Those before the first that is left may have been deleted before anybody saw them.
     const start = request.topic.startsAnswered[partition] ?? 0
-    const isFirstLeft = start > 0 && place.offset <= start
-    return place.partition === partition && place.offset === next && (!absent.has(partition) || isFirstLeft)
+    if (start > 0 && place.offset <= start) absent.delete(partition)
+    return place.partition === partition && place.offset === next && !absent.has(partition)
   })
 }
 
