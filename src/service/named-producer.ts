@@ -260,6 +260,7 @@ function recall(request: NamedRequest, part: ProducePart, states: readonly Produ
   }
   part.baseOffset = batch.baseOffset
   part.duplicate = true
+  part.held = true
   if (topic.config.messageTimestampType === 'LogAppendTime') part.logAppendTimeMs = batch.timestamp
   else for (const record of part.records) stampTimestamp(topic, record, batch.timestamp)
   return true
@@ -289,10 +290,11 @@ function partitionCountThen(topic: Topic, producerId: bigint, epoch: number, seq
 }
 
 function outcomeOf(result: ProduceResult | undefined): TurnOutcome {
-  if (result === undefined) return { stored: false, failed: false }
+  if (result === undefined) return { stored: false, failed: false, lacking: false }
   return {
     stored: result.parts.some(({ error }) => error === undefined),
     failed: result.parts.some(({ error }) => error !== undefined),
+    lacking: result.parts.some(({ error, held }) => error !== undefined && !held),
   }
 }
 

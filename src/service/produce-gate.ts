@@ -38,6 +38,8 @@ export class ProducePart {
   /** -1: the records keep their own. */
   logAppendTimeMs = -1
   duplicate = false
+  /** The partition was known to hold it before this attempt, whatever becomes of the attempt. */
+  held = false
   error: TailraceError | undefined = undefined
 
   constructor(owner: PartOwner, partition: number, records: readonly RecordParts[], sizeBytes: number) {

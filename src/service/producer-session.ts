@@ -11,6 +11,8 @@ export interface TurnOutcome {
   readonly stored: boolean
   /** At least one partition did not take it, or it is not known: the engine is asked before the next turn. */
   readonly failed: boolean
+  /** At least one partition may not hold it: one that holds it, and only could not say that it is durable, lacks nothing. */
+  readonly lacking: boolean
 }
 
 interface Turn {
@@ -72,12 +74,12 @@ export class ProducerSession {
     }
   }
 
-  leave({ stored, failed }: TurnOutcome): void {
+  leave({ stored, failed, lacking }: TurnOutcome): void {
     const turn = this.#current
     this.#current = undefined
     this.#users--
     if (turn !== undefined && stored) this.#advance(turn)
-    if (turn?.epoch === this.#epoch) this.#note(turn.sequence, stored, failed)
+    if (turn?.epoch === this.#epoch) this.#note(turn.sequence, stored || failed, lacking)
     if (failed) this.#known = false
     if (this.#waiting.length === 0) return
     if (this.#known) this.#beginNext()
@@ -98,9 +100,9 @@ export class ProducerSession {
     this.#expected = Math.max(this.#expected, sequence + 1)
   }
 
-  #note(sequence: number, stored: boolean, failed: boolean): void {
-    if (failed) this.#incomplete.add(sequence)
-    else if (stored) this.#incomplete.delete(sequence)
+  #note(sequence: number, tried: boolean, lacking: boolean): void {
+    if (lacking) this.#incomplete.add(sequence)
+    else if (tried) this.#incomplete.delete(sequence)
   }
 
   #refresh(): Promise<void> {

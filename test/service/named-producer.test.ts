@@ -243,6 +243,20 @@ test('believes the engine when a failed write was stored all the same', async ()
   assert.deepEqual(values(engine), ['0'])
 })
 
+test('asks for no repeat of a number that every partition holds, though one could not say it is durable', async () => {
+  const { send, engine } = await open()
+  const sync = barrier()
+  engine.beforeSync = () => sync.passed
+  await send(0, [{}], { acks: 'leader' })
+  engine.beforeWrite = offline
+  const durable = send(0)
+  await settle()
+  sync.open()
+  assert.equal((await durable).failure?.code, 'kafka_storage_error')
+  engine.beforeWrite = () => {}
+  for (let sequence = 1; sequence < 8; sequence++) assert.deepEqual(offsets(await send(sequence)), [sequence])
+})
+
 test('answers a repeat with acks all only when what acks leader stored is durable', async () => {
   const { send, engine } = await open()
   const sync = barrier()
