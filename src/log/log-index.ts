@@ -196,7 +196,7 @@ export class LogIndex {
       return held[lastWhere(held, (entry) => entry.offset <= offset)]
     }
     const row = this.#statements.floor.get(logId, segmentBase, offset) as EntryRow | undefined
-    return row && entryOfRow(row)
+    return row && { offset: row[0], position: row[1], priorMaxTimestamp: row[2] }
   }
 
   /**
@@ -298,11 +298,8 @@ interface SegmentRow {
   first_timestamp: number
 }
 
-interface EntryRow {
-  offset: number
-  position: number
-  prior_max_timestamp: number
-}
+/** offset, position, prior_max_timestamp: a look-up per read, and a row without names is a quarter cheaper. */
+type EntryRow = readonly [number, number, number]
 
 type Statements = ReturnType<typeof prepare>
 
@@ -318,10 +315,12 @@ function prepare(db: Database.Database) {
     segments: db.prepare('SELECT * FROM segments WHERE log_id = ? ORDER BY base_offset'),
     putSegment: db.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?)'),
     addEntry: db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)'),
-    floor: db.prepare(
-      'SELECT offset, position, prior_max_timestamp FROM entries' +
-        ' WHERE log_id = ? AND segment_base = ? AND offset <= ? ORDER BY offset DESC LIMIT 1',
-    ),
+    floor: db
+      .prepare(
+        'SELECT offset, position, prior_max_timestamp FROM entries' +
+          ' WHERE log_id = ? AND segment_base = ? AND offset <= ? ORDER BY offset DESC LIMIT 1',
+      )
+      .raw(true),
     putProducer: db.prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?)'),
     producers: db.prepare('SELECT producer_id, state FROM producers WHERE log_id = ?').safeIntegers(true),
   }
@@ -335,10 +334,6 @@ function segmentOfRow(row: SegmentRow): Segment {
     maxTimestamp: row.max_timestamp,
     firstTimestamp: row.first_timestamp,
   }
-}
-
-function entryOfRow(row: EntryRow): IndexEntry {
-  return { offset: row.offset, position: row.position, priorMaxTimestamp: row.prior_max_timestamp }
 }
 
 function recoveryPointOfRow(row: LogRow): RecoveryPoint | undefined {
