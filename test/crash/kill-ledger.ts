@@ -218,7 +218,7 @@ function placesText({ records, places }: SentRequest): string {
 }
 
 function isPlacedOver(request: SentRequest, partitionCount: number): boolean {
-  const keyless = request.places.find((_, at) => isKeyless(request.records[at]))?.partition ?? -1
+  const keyless = request.places.find((place, at) => place && isKeyless(request.records[at]))?.partition ?? -1
   const nextOffsets = new Map<number, number>()
   const absent = new Set<number>()
   return request.records.every((record, at) => {
