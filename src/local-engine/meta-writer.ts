@@ -29,27 +29,38 @@ interface Waiting {
 }
 
 export class MetaWriter {
-  readonly #worker: Worker
+  readonly #path: string
   readonly #waiting = new Map<number, Waiting>()
-  readonly #exited: Promise<void>
+  /** Made with the first change: a server whose topics stay as they are does without the thread and its memory. */
+  #thread: { readonly worker: Worker; readonly exited: Promise<void> } | undefined
   #lastId = 0
   #dead: TailraceError | undefined
 
   constructor(path: string) {
+    this.#path = path
+  }
+
+  #post(message: MetaRequest | CheckpointRequest | 'close'): void {
+    this.#thread ??= this.#start()
+    this.#thread.worker.postMessage(message)
+  }
+
+  #start() {
     // the worker lies beside this file, under whatever extension this one runs with
     const file = new URL(`./meta-writer-worker${extname(import.meta.url)}`, import.meta.url)
-    this.#worker = new Worker(file, { workerData: { path }, name: 'meta-writer' })
-    this.#worker.unref()
-    this.#worker.on('message', (replies: MetaReply[]) => {
+    const worker = new Worker(file, { workerData: { path: this.#path }, name: 'meta-writer' })
+    worker.unref()
+    worker.on('message', (replies: MetaReply[]) => {
       for (const reply of replies) this.#settle(reply)
     })
-    this.#worker.on('error', (error) => this.#fail(error))
-    this.#exited = new Promise((resolve) => {
-      this.#worker.on('exit', () => {
+    worker.on('error', (error) => this.#fail(error))
+    const exited = new Promise<void>((resolve) => {
+      worker.on('exit', () => {
         this.#fail(new Error('the writer has ended'))
         resolve()
       })
     })
+    return { worker, exited }
   }
 
   commit(changes: readonly MetaChange[]): Promise<void> {
@@ -60,13 +71,13 @@ export class MetaWriter {
     const id = ++this.#lastId
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, changes } satisfies MetaRequest)
+      this.#post({ id, changes })
     })
   }
 
   /** Asks for a checkpoint of another SQLite file; nobody waits for it. */
   checkpoint(path: string): void {
-    if (this.#dead === undefined) this.#worker.postMessage({ checkpoint: path } satisfies CheckpointRequest)
+    if (this.#dead === undefined) this.#post({ checkpoint: path })
   }
 
   #settle(reply: MetaReply): void {
@@ -84,9 +95,13 @@ export class MetaWriter {
 
   /** Waits for what is under way. */
   async close(): Promise<void> {
-    this.#worker.ref()
-    if (this.#dead === undefined) this.#worker.postMessage('close')
-    await this.#exited
+    if (this.#thread === undefined) {
+      this.#fail(new Error('the writer was closed'))
+      return
+    }
+    this.#thread.worker.ref()
+    if (this.#dead === undefined) this.#post('close')
+    await this.#thread.exited
   }
 }
 
