@@ -69,7 +69,7 @@ export const PRODUCER_WAITING_REQUESTS_MAX = 100
 /** Batches of a producer that are remembered for its retries (Kafka's number). */
 export const PRODUCER_BATCHES_REMEMBERED = 5
 
-/** Producer names known at once; the longest silent go first past their expiration only. */
+/** Producer names that were ever given: none is forgotten yet, and beyond them new ones get 503. */
 export const PRODUCER_NAMES_MAX = 100_000
 
 /** A producer's name. */

@@ -194,10 +194,9 @@ class LocalEngine implements Engine {
       if (partitionCount <= topic.partitionCount) throw badGrowth(topic, partitionCount)
       // where named producers' requests were placed depends on the count: they finish first, new ones are sent back
       return this.#inFlight.whileNone(topic.id, async () => {
-        await this.#openAll(topic)
         const last = new Map<bigint, { epoch: number; sequence: number }>()
-        for (let partition = 0; partition < topic.partitionCount; partition++) {
-          for (const entry of this.#log(topic, partition).producers()) {
+        for (const log of await this.#openAll(topic)) {
+          for (const entry of log.producers()) {
             const sequence = entry.batches.at(-1)?.baseSequence ?? -1
             const known = last.get(entry.producerId)
             const newer = known === undefined || entry.epoch > known.epoch
@@ -244,11 +243,9 @@ class LocalEngine implements Engine {
   }
 
   async describePartitions(topic: Topic): Promise<readonly PartitionDescription[]> {
-    this.#checkCurrent(topic)
-    await this.#openAll(topic)
+    const logs = await this.#openAll(topic)
     const nodes = [this.#options.node.id]
-    return Array.from({ length: topic.partitionCount }, (_, partition) => {
-      const log = this.#log(topic, partition)
+    return logs.map((log, partition) => {
       const { logStartOffset, highWatermark } = log.bounds
       return {
         partition,
@@ -263,13 +260,18 @@ class LocalEngine implements Engine {
     })
   }
 
-  async #openAll(topic: Topic): Promise<void> {
+  /** The logs of a topic's partitions, open. It may be deleted meanwhile, and another may have its folders then. */
+  async #openAll(topic: Topic): Promise<PartitionLog[]> {
+    const logs: PartitionLog[] = []
     for (let partition = 0; partition < topic.partitionCount; partition++) {
+      this.#checkCurrent(topic)
       const log = this.#log(topic, partition)
+      logs.push(log)
       if (log.isOpen) continue
       await log.open()
       if (partition % OPENED_PER_TURN === OPENED_PER_TURN - 1) await nextTurn()
     }
+    return logs
   }
 
   append(
@@ -346,7 +348,8 @@ class LocalEngine implements Engine {
       const wanted = offset !== bounds.highWatermark && (maxBytes > 0 || atLeastOne)
       if (wanted) bytes = await log.read(offset, Math.max(1, maxBytes), atLeastOne)
     } catch (cause) {
-      error = asTailraceError(cause)
+      // whatever a deletion did to the read: it is gone
+      error = this.#catalog.findById(topic.id) === undefined ? this.#gone(topic) : asTailraceError(cause)
     }
     const { logStartOffset, highWatermark } = bounds
     return {
@@ -413,11 +416,8 @@ class LocalEngine implements Engine {
   }
 
   async producerState(topic: Topic, producerId: bigint): Promise<readonly ProducerPartitionState[]> {
-    this.#checkCurrent(topic)
-    await this.#openAll(topic)
     const states: ProducerPartitionState[] = []
-    for (let partition = 0; partition < topic.partitionCount; partition++) {
-      const log = this.#log(topic, partition)
+    for (const [partition, log] of (await this.#openAll(topic)).entries()) {
       const entry = log.producer(producerId)
       if (entry !== undefined) states.push({ partition, epoch: entry.epoch, batches: entry.batches })
     }

@@ -40,7 +40,6 @@ CREATE TABLE producers (name TEXT PRIMARY KEY, producer_id INTEGER NOT NULL) WIT
 `
 
 export const META_STATEMENTS = {
-  setCluster: 'INSERT OR REPLACE INTO cluster (name, value) VALUES (?, ?)',
   addTopic: 'INSERT INTO topics (topic_id, name, partition_count, created_ms) VALUES (?, ?, ?, ?)',
   setPartitionCount: 'UPDATE topics SET partition_count = ? WHERE topic_id = ?',
   setConfig: 'INSERT OR REPLACE INTO topic_configs (topic_id, name, value) VALUES (?, ?, ?)',
@@ -55,7 +54,6 @@ export const META_STATEMENTS = {
   addDeletedTopic: 'INSERT OR REPLACE INTO deleted_topics (topic_id, name) VALUES (?, ?)',
   dropDeletedTopic: 'DELETE FROM deleted_topics WHERE topic_id = ?',
   addProducer: 'INSERT INTO producers (name, producer_id) VALUES (?, ?)',
-  dropProducer: 'DELETE FROM producers WHERE name = ?',
 } as const
 
 /** One change of meta.db: a statement by name, and its values in order. */

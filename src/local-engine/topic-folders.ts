@@ -4,6 +4,7 @@
 import { join } from 'node:path'
 import type { Logger } from '../kernel/logger.ts'
 import type { LogManager } from '../log/log-manager.ts'
+import { readTopicId } from '../log/partition-metadata.ts'
 import type { SegmentDisk } from '../log/segment-file.ts'
 import type { TopicCatalog } from './topic-catalog.ts'
 
@@ -14,7 +15,6 @@ export interface SweepOptions {
   readonly logger: Logger
 }
 
-const TOPIC_ID = /^topic_id: ([0-9a-f-]{36})$/m
 const DELETED = /^([0-9a-f-]{36})-\d+\.deleted$/
 const SET_ASIDE = /\.orphan$/
 
@@ -36,10 +36,4 @@ export async function sweepTopicFolders({ disk, catalog, logs, logger }: SweepOp
   }
   await disk.syncDirectory(directory)
   for (const topicId of deleted) await catalog.forgetDeleted(topicId)
-}
-
-/** undefined: the folder was made, but no more: nothing was ever acknowledged in it. */
-async function readTopicId(disk: SegmentDisk, folder: string): Promise<string | undefined> {
-  const bytes = await disk.readFile(join(folder, 'partition.metadata'))
-  return bytes && TOPIC_ID.exec(bytes.toString('utf8'))?.[1]
 }

@@ -91,6 +91,8 @@ export class LogIndex {
   readonly #statements: Statements
   readonly #pending = new Map<number, Pending>()
   #pendingEntries = 0
+  /** The last flush failed. */
+  #isFailing = false
 
   /** Takes over a database that createIndexSchema has laid out. */
   constructor(db: Database.Database) {
@@ -120,12 +122,6 @@ export class LogIndex {
 
   addLog(topicId: string, partition: number): number {
     return Number(this.#statements.addLog.run(topicId, partition).lastInsertRowid)
-  }
-
-  /** Every partition that has a row, for a start that must look at all of them. */
-  logKeys(): { topicId: string; partition: number }[] {
-    const rows = this.#db.prepare('SELECT topic_id, partition FROM logs').all() as LogRow[]
-    return rows.map((row) => ({ topicId: row.topic_id, partition: row.partition }))
   }
 
   dropLog(topicId: string, partition: number): void {
@@ -162,13 +158,25 @@ export class LogIndex {
     })()
   }
 
+  /** Never throws: an entry that finds no room is left out, and a search begins at the one before it. */
   addEntry(logId: number, segmentBase: number, entry: IndexEntry): void {
+    if (this.#pendingEntries >= INDEX_PENDING_ENTRIES_MAX && !this.#makeRoom()) return
     const { entries } = this.#pendingOf(logId)
     const known = entries.get(segmentBase)
     if (known === undefined) entries.set(segmentBase, [entry])
     else known.push(entry)
     this.#pendingEntries++
-    if (this.#pendingEntries >= INDEX_PENDING_ENTRIES_MAX) this.flush()
+  }
+
+  #makeRoom(): boolean {
+    if (this.#isFailing) return false
+    try {
+      this.flush()
+      return true
+    } catch {
+      // log-manager.ts tries again by the clock, and says why
+      return false
+    }
   }
 
   /** Says how far a segment has grown durably; what is written is its state at the next flush. */
@@ -226,9 +234,11 @@ export class LogIndex {
   flush(): number {
     if (this.#pending.size === 0) return 0
     const rows = this.#pendingEntries + this.#pending.size
+    this.#isFailing = true
     this.#statements.writeAll(() => {
       for (const pending of this.#pending.values()) this.#write(pending)
     })
+    this.#isFailing = false
     this.#pending.clear()
     this.#pendingEntries = 0
     return rows

@@ -135,18 +135,21 @@ export class LogManager {
     })
   }
 
-  /** Writes held-back index entries; a failure costs a longer scan after a crash, nothing else. */
-  flushIndex(): void {
+  /** Writes held-back index entries; a failure costs a longer scan after a crash, nothing else. False: it failed. */
+  flushIndex(): boolean {
     this.#flushTimer?.cancel()
     this.#flushTimer = undefined
     try {
       this.#entriesSinceCheckpoint += this.#index.flush()
-      if (this.#entriesSinceCheckpoint < ENTRIES_PER_CHECKPOINT) return
-      this.#entriesSinceCheckpoint = 0
-      this.#options.checkpointIndex?.(indexPath(this.#options.dataDir))
+      if (this.#entriesSinceCheckpoint >= ENTRIES_PER_CHECKPOINT) {
+        this.#entriesSinceCheckpoint = 0
+        this.#options.checkpointIndex?.(indexPath(this.#options.dataDir))
+      }
+      return true
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'index.db could not be written; it is tried again')
       this.#flushTimer = this.#options.clock.after(INDEX_FLUSH_MS * 4, () => this.flushIndex())
+      return false
     }
   }
 
@@ -157,10 +160,9 @@ export class LogManager {
     this.#logs.delete(key)
     await log?.close()
     const from = join(this.topicsDirectory, partitionDirectory(identity))
-    for (const segment of log?.segments ?? []) {
-      await this.#files.drop(join(from, `${String(segment.baseOffset).padStart(20, '0')}.log`))
-    }
-    this.#index.dropLog(identity.topicId, identity.partition)
+    // all of them, also those that a partition which failed no longer names: the next file at such a path is another's
+    await this.#files.dropFolder(from)
+    this.#forgetIndex(identity)
     const names = await this.#options.disk.list(from)
     if (names.length === 0) return undefined
     const to = join(this.topicsDirectory, `${identity.topicId}-${identity.partition}.deleted`)
@@ -168,15 +170,32 @@ export class LogManager {
     return to
   }
 
+  #forgetIndex({ topicId, partition }: LogIdentity): void {
+    try {
+      this.#index.dropLog(topicId, partition)
+    } catch (error) {
+      // rows of an id that never comes again: they take room, nothing else
+      this.#options.logger.warn({ err: error, topicId, partition }, 'rows of a deleted topic are left in index.db')
+    }
+  }
+
   async close(): Promise<void> {
     const logs = [...this.#logs.values()]
     await Promise.all(logs.map((log) => log.close()))
-    this.flushIndex()
+    const isIndexed = this.flushIndex()
     this.#flushTimer?.cancel()
-    // a partition that failed must be looked at again at the next start
-    if (logs.every((log) => log.offline === undefined)) this.#index.markCleanStop(this.#options.leaderEpoch)
+    // a partition that failed must be looked at again at the next start, and so must files that are ahead of the index
+    if (isIndexed && logs.every((log) => log.offline === undefined)) this.#markCleanStop()
     await this.#files.close()
     this.#index.close()
+  }
+
+  #markCleanStop(): void {
+    try {
+      this.#index.markCleanStop(this.#options.leaderEpoch)
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'index.db could not be written: the next start looks at all files')
+    }
   }
 }
 

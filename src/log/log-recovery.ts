@@ -22,6 +22,7 @@ import { NO_LOG } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
 import { emptySegment, parseNumberedName, segmentPath, snapshotPath } from './log-segment.ts'
 import type { OpenFiles } from './open-files.ts'
+import { readTopicId } from './partition-metadata.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { parseSnapshot, withBatch } from './producer-state.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
@@ -54,6 +55,7 @@ export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog>
   const indexed = options.index.findLog(options.topicId, options.partition)
   if (options.cleanStop && indexed.recoveryPoint !== undefined) return trustIndex(options, indexed)
   const names = await options.disk.list(options.directory)
+  if (indexed.logId === NO_LOG && names.length > 0) await checkOwner(options)
   const bases = names.flatMap((name) => {
     const parsed = parseNumberedName(name)
     return parsed?.kind === 'log' ? [parsed.offset] : []
@@ -65,6 +67,17 @@ export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog>
   if (known === undefined) options.index.resetLog(logId)
   else options.index.truncateLog(logId, known.point.segmentBase, known.point.offset)
   return new Recovery(options, logId, names, bases, known).run()
+}
+
+/** A folder that a deleted topic of the same name has left behind is nobody's to read, to mend or to write. */
+async function checkOwner({ name, directory, disk, topicId }: RecoveryOptions): Promise<void> {
+  const owner = await readTopicId(disk, directory)
+  if (owner === undefined || owner === topicId) return
+  throw new TailraceError(
+    'kafka_storage_error',
+    `${name} holds the files of another topic (${owner}), which was deleted: move ${directory} away`,
+    { topic_id: owner },
+  )
 }
 
 function trustIndex(options: RecoveryOptions, indexed: IndexedLog): OpenedLog {

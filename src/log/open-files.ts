@@ -1,6 +1,7 @@
 // Segment files that are open at once, over all partitions of a data directory: a bounded cache, so that ten thousand
 // partitions cost no descriptors while they rest. A file in use is never closed; the longest unused one goes first.
 
+import { dirname } from 'node:path'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
 
 interface Entry {
@@ -57,6 +58,12 @@ export class OpenFiles {
       this.#entries.delete(path)
       void close(entry)
     }
+  }
+
+  /** As drop(), of every file in a folder. */
+  async dropFolder(directory: string): Promise<void> {
+    const paths = [...this.#entries.keys()].filter((path) => dirname(path) === directory)
+    await Promise.all(paths.map((path) => this.drop(path)))
   }
 
   /** Forgets a file that is about to be renamed or removed; reads under way on it finish undisturbed. */

@@ -4,6 +4,7 @@
 // because nobody can say what the disk holds; an append is in one group, and so stored whole or not at all.
 // Any number of callers at once.
 
+import { join } from 'node:path'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { APPEND_QUEUE_BYTES_MAX, GROUP_BYTES_MAX } from '../kernel/limits.ts'
@@ -19,6 +20,7 @@ import type { OpenedLog } from './log-recovery.ts'
 import type { Segment } from './log-segment.ts'
 import { emptySegment, segmentFloor, segmentPath, shouldRoll, snapshotPath } from './log-segment.ts'
 import type { OpenFiles } from './open-files.ts'
+import { PARTITION_METADATA, renderPartitionMetadata } from './partition-metadata.ts'
 import type { ProducerEntry, ProducerVerdict } from './producer-state.ts'
 import { judgeBatch, renderSnapshot, withBatch } from './producer-state.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
@@ -119,6 +121,7 @@ export class PartitionLog {
 
   /** Loads what is known of the partition, and after a crash mends its end. Every verb waits for it. */
   open(): Promise<void> {
+    if (this.#opening === undefined && this.#closed) return Promise.reject(this.#closedError())
     this.#opening ??= this.#open()
     return this.#opening
   }
@@ -186,7 +189,7 @@ export class PartitionLog {
   }
 
   #refusal(sizeBytes: number): TailraceError | undefined {
-    if (this.#closed) return new TailraceError('shutting_down', `the log of ${this.#options.name} is closed`)
+    if (this.#closed) return this.#closedError()
     if (this.#queueBytes + sizeBytes <= APPEND_QUEUE_BYTES_MAX || this.#queueBytes === 0) return undefined
     return new TailraceError(
       'overloaded',
@@ -195,6 +198,10 @@ export class PartitionLog {
         limit_bytes: APPEND_QUEUE_BYTES_MAX,
       },
     )
+  }
+
+  #closedError(): TailraceError {
+    return new TailraceError('shutting_down', `the log of ${this.#options.name} is closed`)
   }
 
   /** Writes groups until nothing waits. Never rejects: a failure goes to those who asked. */
@@ -224,12 +231,14 @@ export class PartitionLog {
     }
     const group = this.#takeGroup(segment)
     if (group.written.length === 0) return settle(group)
+    let isOpen = false
     await this.#options.files
-      .use(segmentPath(this.#options.directory, segment.baseOffset), false, (file) =>
-        this.#commit(file, segment, group),
-      )
+      .use(segmentPath(this.#options.directory, segment.baseOffset), false, (file) => {
+        isOpen = true
+        return this.#commit(file, segment, group)
+      })
       .catch((error) => {
-        // the file could not even be opened
+        if (isOpen) return rejectGroup(group, this.#goOffline('a group was not brought to its end', error))
         this.#rollBack(group)
         rejectGroup(group, this.#writeFailure(error, 'its segment file could not be opened'))
       })
@@ -425,9 +434,9 @@ export class PartitionLog {
   /** The folder with the topic's UUID in it, as Kafka's partition.metadata. */
   async #makeDirectory(): Promise<void> {
     const { disk, directory, topicId } = this.#options
-    if ((await disk.list(directory)).includes('partition.metadata')) return
+    if ((await disk.list(directory)).includes(PARTITION_METADATA)) return
     await disk.makeDirectory(directory)
-    await disk.writeFileDurably(`${directory}/partition.metadata`, Buffer.from(`version: 0\ntopic_id: ${topicId}\n`))
+    await disk.writeFileDurably(join(directory, PARTITION_METADATA), renderPartitionMetadata(topicId))
   }
 
   #forgetExpiredProducers(): void {
@@ -481,7 +490,7 @@ export class PartitionLog {
    */
   async read(offset: number, maxBytes: number, atLeastOne = true): Promise<Buffer> {
     if (!this.#opened) await this.open()
-    if (this.#offline !== undefined) throw this.#offline
+    this.#checkReadable()
     if (offset < this.#logStartOffset || offset > this.#highWatermark) throw this.#outOfRange(offset)
     const found = this.#segmentOf(offset)
     if (found === undefined) return EMPTY
@@ -500,6 +509,15 @@ export class PartitionLog {
         skippedBytes: entry === undefined ? 0 : this.#options.settings().indexIntervalBytes,
       }),
     )
+  }
+
+  /**
+   * To be asked right before a file is used: behind a closed log its folder may be gone, and a file of another topic may
+   * stand at its path.
+   */
+  #checkReadable(): void {
+    if (this.#closed) throw this.#closedError()
+    if (this.#offline !== undefined) throw this.#offline
   }
 
   /** The segment that holds an offset or, where compaction took it, the next record; undefined at the high watermark. */
@@ -525,7 +543,7 @@ export class PartitionLog {
   /** The first record at or after a time, in offset order: its offset and timestamp; undefined when there is none. */
   async findByTimestamp(timestamp: number): Promise<{ offset: number; timestamp: number } | undefined> {
     if (!this.#opened) await this.open()
-    if (this.#offline !== undefined) throw this.#offline
+    this.#checkReadable()
     for (const segment of this.#segments) {
       if (segment.sizeBytes === 0 || segment.maxTimestamp < timestamp) continue
       if (segment.endOffset <= this.#logStartOffset) continue
@@ -536,6 +554,7 @@ export class PartitionLog {
   }
 
   #findInSegment(segment: Segment, timestamp: number) {
+    this.#checkReadable()
     const entry = this.#options.index.floorOfTimestamp(this.#logId, segment, timestamp)
     const path = segmentPath(this.#options.directory, segment.baseOffset)
     const range = { path, position: entry?.position ?? 0, end: segment.sizeBytes, minOffset: this.#logStartOffset }
@@ -556,6 +575,7 @@ export class PartitionLog {
   async #findMaxByScan(segments: readonly Segment[]): Promise<{ offset: number; timestamp: number } | undefined> {
     let best: { offset: number; timestamp: number } | undefined
     for (const segment of segments) {
+      this.#checkReadable()
       const path = segmentPath(this.#options.directory, segment.baseOffset)
       const range = { path, position: 0, end: segment.sizeBytes, minOffset: this.#logStartOffset }
       const found = await this.#options.files.use(path, false, (file) => findMaxTimestamp(file, range))
@@ -583,6 +603,7 @@ export class PartitionLog {
   /** Refuses what comes from now on and waits for what is under way. Nothing is left to scan afterwards. */
   async close(): Promise<void> {
     this.#closed = true
+    await this.#opening
     await this.#writing
   }
 }
@@ -601,5 +622,5 @@ function rejectGroup(group: Group, error: TailraceError): void {
 
 function isDiskFull(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException
-  return code === 'ENOSPC' || code === 'EDQUOT'
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL'
 }

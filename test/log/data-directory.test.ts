@@ -1,11 +1,12 @@
 // A data directory on a real disk: who may use it, and what a start makes of what it finds there.
 
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Database from 'better-sqlite3'
 import type { Engine, Topic } from '../../src/engine/engine.ts'
+import { INDEX_PENDING_ENTRIES_MAX } from '../../src/kernel/limits.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
@@ -166,6 +167,112 @@ test('deleting a topic removes its files', async (t) => {
   await engine.deleteTopic('orders')
   await engine.close()
   assert.deepEqual(readdirSync(join(dataDir, 'topics')), [])
+})
+
+test('a topic made again under the name of one with a damaged partition keeps its records over a restart', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  await fill(first, await first.createTopic({ name: 'orders' }), 0, 3)
+  await first.close()
+  rmSync(join(dataDir, 'index.db'))
+  const segment = join(dataDir, 'topics/orders-0/00000000000000000000.log')
+  const bytes = readFileSync(segment)
+  bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100)
+  writeFileSync(segment, bytes)
+
+  const second = await openLocalEngine(engineOptions(dataDir))
+  const damaged = second.findTopic('orders') as Topic
+  assert.match((await second.describePartitions(damaged))[0]?.offline?.message ?? '', /bad batch/)
+  await second.deleteTopic('orders')
+  await fill(second, await second.createTopic({ name: 'orders' }), 0, 5)
+  await second.close()
+
+  const third = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => third.close())
+  const [found] = await third.describePartitions(third.findTopic('orders') as Topic)
+  assert.deepEqual([found?.offline, found?.endOffset], [undefined, 5])
+  assert.equal(readFileSync(segment).length, found?.sizeBytes)
+})
+
+test('files of another topic in the folder of a new one are neither shown nor touched', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  await fill(first, await first.createTopic({ name: 'orders' }), 0, 3)
+  await first.deleteRecords(first.findTopic('orders') as Topic, 0, 1)
+  cpSync(join(dataDir, 'topics/orders-0'), join(dataDir, 'kept'), { recursive: true })
+  await first.deleteTopic('orders')
+  // as if the folder could not be moved out of the way
+  cpSync(join(dataDir, 'kept'), join(dataDir, 'topics/orders-0'), { recursive: true })
+  t.after(() => first.close())
+  const again = await first.createTopic({ name: 'orders' })
+  const [found] = await first.describePartitions(again)
+  assert.match(found?.offline?.message ?? '', /orders-0 holds the files of another topic/)
+  await assert.rejects(fill(first, again, 0, 1), { code: 'kafka_storage_error' })
+  const segment = '00000000000000000000.log'
+  assert.deepEqual(
+    readFileSync(join(dataDir, 'topics/orders-0', segment)),
+    readFileSync(join(dataDir, 'kept', segment)),
+  )
+})
+
+/** Another connection to index.db, through which it is made to refuse rows and to take them again. */
+function indexFault(dataDir: string) {
+  const db = new Database(join(dataDir, 'index.db'))
+  return {
+    begin() {
+      for (const table of ['segments', 'entries']) {
+        db.exec(`CREATE TRIGGER ${table}_fault BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'no room'); END`)
+      }
+    },
+    end() {
+      for (const table of ['segments', 'entries']) db.exec(`DROP TRIGGER ${table}_fault`)
+      db.close()
+    },
+  }
+}
+
+test('a stop that could not write index.db is not taken for a clean one', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  const topic = await first.createTopic({ name: 'orders' })
+  await fill(first, topic, 0, 3)
+  await first.close()
+  const second = await openLocalEngine(engineOptions(dataDir))
+  const fault = indexFault(dataDir)
+  fault.begin()
+  await fill(second, second.findTopic('orders') as Topic, 0, 4)
+  await second.close()
+  fault.end()
+
+  const third = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => third.close())
+  const [found] = await third.describePartitions(third.findTopic('orders') as Topic)
+  assert.equal(found?.endOffset, 7)
+})
+
+test('appends go on while index.db cannot be written, and nothing of them is lost', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => first.close())
+  const topic = await first.createTopic({ name: 'orders', configs: { 'index.interval.bytes': '0' } })
+  const fault = indexFault(dataDir)
+  fault.begin()
+  const append = async (count: number) => {
+    const records = toParts([{ timestamp: BASE, key: null, value: 'v', headers: [] }])
+    const batches = Array.from({ length: count }, () => sealBatch(records, { compression: 'none' }))
+    const appended = await first.append(topic, 0, batches, 'all')
+    return appended[0]?.baseOffset
+  }
+  assert.equal(await append(INDEX_PENDING_ENTRIES_MAX + 10), 0)
+  assert.equal(await append(1), INDEX_PENDING_ENTRIES_MAX + 10)
+  assert.equal(await append(1), INDEX_PENDING_ENTRIES_MAX + 11)
+  await first.close()
+  fault.end()
+
+  const second = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => second.close())
+  const [found] = await second.describePartitions(second.findTopic('orders') as Topic)
+  assert.deepEqual([found?.offline, found?.endOffset], [undefined, INDEX_PENDING_ENTRIES_MAX + 12])
 })
 
 test('reads and writes over more partitions than files may be open', async (t) => {
