@@ -28,18 +28,23 @@ const CLOSE_BRACE = 0x7d
 
 /** What nextMember answers besides the number of a name. */
 export const OBJECT_END = -1
+/** A name that is not in the list, where others may stand too. */
+export const OTHER_MEMBER = -2
 
 /** The names that an object's members may have; a member is known by its name's place in the list. */
 export class MemberNames {
   readonly names: readonly string[]
   /** One for each name. */
   readonly zeros: readonly number[]
+  /** What becomes of a member of another name. */
+  readonly others: 'refuse' | 'pass'
   readonly #bytes: readonly Uint8Array[]
   /** By length, first and last byte: the number of the one name that may be meant, or -1. */
   readonly #candidates = new Int8Array(CANDIDATE_SLOTS).fill(-1)
 
-  constructor(names: readonly string[]) {
+  constructor(names: readonly string[], others: 'refuse' | 'pass' = 'refuse') {
     this.names = names
+    this.others = others
     this.zeros = names.map(() => 0)
     this.#bytes = names.map((name) => Buffer.from(name))
     for (const [number, name] of this.#bytes.entries()) {
@@ -134,7 +139,7 @@ export class JsonCursor {
 
   /**
    * Goes to the value of the next member and answers its name's number; OBJECT_END after the last. A name that is not
-   * known is refused.
+   * known is refused, or OTHER_MEMBER where the names let others pass.
    */
   nextMember(names: MemberNames): number {
     const { bytes, end } = this
@@ -244,6 +249,7 @@ export class JsonCursor {
     const name = decodeJsonText(this.bytes, start, end) ?? this.bytes.toString('latin1', start, end)
     const member = names.names.indexOf(name)
     if (member >= 0) return member
+    if (names.others === 'pass') return OTHER_MEMBER
     const nearest = nearestName(name, names.names)
     const shown = name.length > NAME_CHARS_SHOWN_MAX ? `${name.slice(0, NAME_CHARS_SHOWN_MAX)}…` : name
     const hint = nearest === undefined ? `allowed are ${names.names.join(', ')}` : `did you mean ${nearest}?`

@@ -54,16 +54,22 @@ test('plain objects go in keyed by a member, their bytes as they are', async (t)
     '{"origin":["x"]}',
     '7',
     '{"origin":true}',
+    '{"origin":"\\ud83d\\ude00","origin":"\\u0061b"}',
+    '{"or\\u0069gin":""}',
+    '{"origin":"\\ud83d"}',
+    `{"origin":${'['.repeat(501)}${']'.repeat(501)}}`,
+    `{"nested":${'['.repeat(499)}${']'.repeat(499)},"origin":-1.50}`,
+    '{"origin":1}}',
   ]
   const reply = await importLines(server, '?format=value&key=origin', lines.join('\n'))
-  assert.equal(reply.json().imported, 6)
+  assert.equal(reply.json().imported, 9)
   assert.deepEqual(
     reply.json().errors.map(({ line }: { line: number }) => line),
-    [6, 7],
+    [6, 7, 11, 12, 14],
   )
   const page = await server.get('/v1/topics/t/records')
   const keys = page.json().records.map(({ key }: { key: unknown }) => key)
-  assert.deepEqual(keys, ['SFO', 'JFK', '12345678901234567890', null, null, 'true'])
+  assert.deepEqual(keys, ['SFO', 'JFK', '12345678901234567890', null, null, 'true', 'ab', '', '-1.50'])
   assert.ok(page.text().includes('"value":{"origin":"SFO","delay": 1.0}'))
   assert.equal((await importLines(server, '?key=origin', '{}')).status, 400)
 })

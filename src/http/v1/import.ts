@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseRecordLine } from '../../codec/produce-body.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
+import { keyMember, parseValueLine } from '../../codec/value-line.ts'
 import type { Acks } from '../../engine/engine.ts'
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import type { Caller } from '../../service/caller.ts'
@@ -15,7 +16,6 @@ import type { LineSink } from '../ndjson-lines.ts'
 import { NdjsonLines } from '../ndjson-lines.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
-import { parseValueLine } from '../value-line.ts'
 import { NDJSON_MEDIA_TYPE } from './export.ts'
 import { ACKS_OF_TEXT } from './produce.ts'
 import { pathTopic } from './topics.ts'
@@ -24,6 +24,9 @@ import { pathTopic } from './topics.ts'
 const CHUNK_RECORDS_MAX = 5_000
 const CHUNK_BYTES_MAX = 1024 * 1024
 const CHUNKS_UNDER_WAY_MAX = 2
+
+/** Looked through for lines at once. Lines may be a byte and its end: so no chunk comes near PRODUCE_RECORDS_MAX. */
+const PIECE_BYTES_MAX = 64 * 1024
 
 /** Rejected lines that the report names; beyond them it counts. */
 const ERRORS_SHOWN_MAX = 100
@@ -54,19 +57,20 @@ export function importRoutes(app: FastifyInstance, floor: HttpFloor): void {
 function optionsOf(request: FastifyRequest): ImportOptions {
   const query = new RequestQuery(request, ['acks', 'format', 'key', 'keep_partitions'])
   const format = query.oneOf('format', ['record', 'value']) ?? 'record'
-  const keyMember = query.text('key')
-  if (keyMember !== undefined && format !== 'value') {
+  const keyName = query.text('key')
+  if (keyName !== undefined && format !== 'value') {
     throw new TailraceError('invalid_request', 'parameter key goes with format=value: a record line has its own key', {
       parameter: 'key',
     })
   }
+  const key = keyName === undefined ? undefined : keyMember(keyName)
   const keepPartition = query.oneOf('keep_partitions', ['true', 'false']) !== 'false'
   return {
     topic: pathTopic(request),
     acks: ACKS_OF_TEXT[query.oneOf('acks', ['all', '1', '0']) ?? 'all'],
     parse:
       format === 'value'
-        ? (bytes, start, end) => parseValueLine(bytes, start, end, keyMember)
+        ? (bytes, start, end) => parseValueLine(bytes, start, end, key)
         : (bytes, start, end) => parseRecordLine(bytes, start, end, { keepPartition }),
     endMark: format === 'record' ? EXPORT_END_MARK : undefined,
   }
@@ -104,8 +108,10 @@ class ImportRun implements LineSink {
     const lines = new NdjsonLines(this, LINE_BYTES_MAX)
     try {
       for await (const bytes of body) {
-        lines.push(bytes)
-        if (this.#chunkIsFull()) await this.#send()
+        for (let start = 0; start < bytes.length; start += PIECE_BYTES_MAX) {
+          lines.push(bytes.subarray(start, start + PIECE_BYTES_MAX))
+          if (this.#chunkIsFull()) await this.#send()
+        }
       }
       lines.end()
       await this.#send()
