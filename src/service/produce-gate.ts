@@ -364,6 +364,7 @@ function settleBatch(
     part.baseOffset = offset
     part.logAppendTimeMs = appended?.logAppendTimeMs ?? -1
     part.duplicate = appended?.duplicate ?? false
+    part.error = appended?.error
     if (offset >= 0) offset += part.records.length
     part.owner.partSettled(part)
   }

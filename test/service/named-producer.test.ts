@@ -28,6 +28,14 @@ const offline = () => {
   throw new TailraceError('kafka_storage_error', 'offline')
 }
 
+test('tells of a batch that the engine refused by itself', async () => {
+  const { send, engine } = await open()
+  const append = engine.append.bind(engine)
+  const error = new TailraceError('invalid_producer_epoch', 'another has its place')
+  engine.append = async (...request) => (await append(...request)).map((one) => ({ ...one, baseOffset: -1, error }))
+  assert.deepEqual(rows(await send(0)), [{ partition: 0, offset: -1, error: 'invalid_producer_epoch' }])
+})
+
 test('stores a repeated request once and answers its first offsets', async () => {
   const { send, engine, telemetry } = await open()
   assert.deepEqual(offsets(await send(0, [{ value: 'a' }, { value: 'b' }])), [0, 1])
