@@ -29,7 +29,7 @@ const CLOSE_BRACE = 0x7d
 /** What nextMember answers besides the number of a name. */
 export const OBJECT_END = -1
 /** A name that is not in the list, where others may stand too. */
-export const OTHER_MEMBER = -2
+const OTHER_MEMBER = -2
 
 /** The names that an object's members may have; a member is known by its name's place in the list. */
 export class MemberNames {

@@ -1,6 +1,7 @@
-// F-side of a produce request: its result as JSON text. Written by hand, record by record, because a reply is made for
+// A1: the reply to a produce request, its result as JSON text. Written by hand, record by record, because a reply is made for
 // each request of the hottest path: plain ASCII, whose length is its byte length.
 
+import { CALENDAR_MS_MAX } from '../codec/iso-time.ts'
 import type { TailraceError as Failure } from '../kernel/errors.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import type { ProduceResult } from '../service/produce-result.ts'
@@ -19,9 +20,6 @@ export class TimestampText {
     return this.#text
   }
 }
-
-/** ECMAScript's Date ends here. */
-const CALENDAR_MS_MAX = 8.64e15
 
 /** The body of a 200. */
 export function renderProduced(result: ProduceResult, timestamps: TimestampText): string {

@@ -2,12 +2,13 @@
 // consumer. Redpanda's proxy has it, and its clients send all three parameters. Path F6. It answers as soon as there is
 // a record, with at least one even if that is larger than max_bytes; an empty array when `timeout` ms brought none.
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TailraceError } from '../../kernel/errors.ts'
 import { OFFSET_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '../../kernel/limits.ts'
 import type { ReadRequest } from '../../service/consume.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { callerOf } from '../request-caller.ts'
+import { whileConnected } from '../while-connected.ts'
 import { partitionNotFound, restProxyFailure } from './failure.ts'
 import { RECORDS_MEDIA_TYPE, recordFormatFor } from './negotiation.ts'
 import { RecordArray } from './record-array.ts'
@@ -23,9 +24,13 @@ export function recordRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const format = recordFormatFor(request.headers.accept)
     const read = parseRead(request)
     const records = new RecordArray(format, { withMetadata: floor.options.compatLenient })
-    await whileConnected(reply, floor.closing, (signal) =>
-      consume.read(callerOf(request), { ...read, signal }, records),
-    )
+    try {
+      await whileConnected(reply, floor.closing, (signal) =>
+        consume.read(callerOf(request), { ...read, signal }, records),
+      )
+    } catch (error) {
+      throw failureOf(error)
+    }
     return reply.header('content-type', RECORDS_MEDIA_TYPE[format]).send(records.finish())
   })
   answerOptions(app, URL, 'GET, HEAD, OPTIONS')
@@ -52,23 +57,7 @@ function parameter(request: FastifyRequest, name: string): number {
   throw restProxyFailure(40002, `Invalid parameter '${name}' got ${shown}; a whole number from 0 on is allowed`)
 }
 
-/** Runs a wait that ends when the client goes away or the server is closing. */
-async function whileConnected(
-  reply: FastifyReply,
-  closing: AbortSignal,
-  wait: (signal: AbortSignal) => Promise<unknown>,
-): Promise<void> {
-  const gone = new AbortController()
-  const abort = () => gone.abort()
-  if (closing.aborted) abort()
-  closing.addEventListener('abort', abort)
-  reply.raw.once('close', abort)
-  try {
-    await wait(gone.signal)
-  } catch (error) {
-    throw error instanceof TailraceError && error.code === 'unknown_topic_or_partition' ? partitionNotFound() : error
-  } finally {
-    closing.removeEventListener('abort', abort)
-    reply.raw.off('close', abort)
-  }
+/** The proxy has one word for a topic and a partition that are missing. */
+function failureOf(error: unknown): unknown {
+  return error instanceof TailraceError && error.code === 'unknown_topic_or_partition' ? partitionNotFound() : error
 }

@@ -1,7 +1,7 @@
 // GET /v1/topics/{topic}/records: one page of records from a position, without any state between two pages. Path F6. The
 // reply is one run of bytes: records are written into it as they stand in the batches, no object is made for one.
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
   PAGE_BYTES_DEFAULT,
@@ -17,6 +17,7 @@ import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
+import { whileConnected } from '../while-connected.ts'
 import { JsonPage } from './json-page.ts'
 import { readFormats, readFrom, readPartitions } from './read-query.ts'
 import { pathTopic } from './topics.ts'
@@ -128,23 +129,4 @@ function nextLink(request: FastifyRequest, { topic, cursor }: PageRead): string 
     for (const one of [value].flat()) options.append(name, one)
   }
   return `/v1/topics/${topic.name}/records?${options}`
-}
-
-/** Runs a wait that ends when the client goes away or the server is closing. */
-async function whileConnected<Result>(
-  reply: FastifyReply,
-  closing: AbortSignal,
-  wait: (signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const gone = new AbortController()
-  const abort = () => gone.abort()
-  if (closing.aborted) abort()
-  closing.addEventListener('abort', abort)
-  reply.raw.once('close', abort)
-  try {
-    return await wait(gone.signal)
-  } finally {
-    closing.removeEventListener('abort', abort)
-    reply.raw.off('close', abort)
-  }
 }
