@@ -1,11 +1,12 @@
 // `tailrace serve`: the server in this process until a signal ends it. The first SIGTERM or SIGINT lets it finish what is
-// under way, the second ends it at once. Nothing goes to stdout.
+// under way, the second ends it at once; under npm, one Ctrl-C is two SIGINTs. Nothing goes to stdout.
 
 import { readFileSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { openApp } from '../app/app.ts'
 import type { ServerFlags } from '../app/config.ts'
 import { loadConfig } from '../app/config.ts'
+import { systemClock } from '../kernel/clock.ts'
 import type { Terminal } from './terminal.ts'
 
 export async function serve(terminal: Terminal, flags: ServerFlags): Promise<void> {
@@ -21,14 +22,21 @@ export async function serve(terminal: Terminal, flags: ServerFlags): Promise<voi
 
 const EXIT_CODE_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const
 
+/** A terminal sends Ctrl-C to npm and to the server, and npm passes it on: this soon after a SIGINT, another is the same. */
+const SAME_INTERRUPT_MS_MAX = 1_000
+
 function signalThatStops(): Promise<void> {
   return new Promise((resolve) => {
-    let isStopping = false
+    let first: { readonly name: string; readonly atMs: number } | undefined
     for (const name of ['SIGTERM', 'SIGINT'] as const) {
       process.on(name, () => {
-        if (isStopping) process.exit(EXIT_CODE_OF_SIGNAL[name])
-        isStopping = true
-        resolve()
+        const atMs = systemClock.monotonic()
+        if (first === undefined) {
+          first = { name, atMs }
+          resolve()
+        } else if (name === 'SIGTERM' || first.name !== name || atMs - first.atMs > SAME_INTERRUPT_MS_MAX) {
+          process.exit(EXIT_CODE_OF_SIGNAL[name])
+        }
       })
     }
   })

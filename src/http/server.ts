@@ -129,6 +129,8 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   leaveBodiesToHandlers(app)
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)
+    // A stop waits for connections, and would wait for one that has nothing more to say.
+    if (closing.signal.aborted) reply.header('connection', 'close')
     countReply(floor.traffic.of(request.method, request.routeOptions.url ?? 'none'), reply.statusCode)
     done(null, payload)
   })

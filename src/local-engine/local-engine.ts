@@ -2,7 +2,6 @@
 // for readers' bytes (F1). What must hold: a Topic object of an earlier incarnation never reaches another's files; topics
 // are changed one at a time; nothing is seen before it is durable.
 
-import { mkdirSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type {
   Acks,
@@ -58,7 +57,6 @@ export interface LocalEngineOptions {
 const OPENED_PER_TURN = 128
 
 export async function openLocalEngine(options: LocalEngineOptions): Promise<Engine> {
-  mkdirSync(options.dataDir, { recursive: true, mode: 0o750 })
   const unlock = lockDirectory(options.dataDir)
   let catalog: TopicCatalog | undefined
   try {

@@ -101,6 +101,25 @@ test('a second signal ends it at once, whatever is under way', async (t) => {
   assert.equal((await cli.finished()).code, 143)
 })
 
+test('one Ctrl-C that comes twice, as under npm start, lets what is under way finish', async (t) => {
+  const { cli, url } = await serve(t, ['--port', '0', '--data-dir', freshDir(t)])
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  t.after(() => socket.destroy())
+  await once(socket, 'connect')
+  socket.write('POST /v1/topics/t/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n')
+  socket.write('Content-Length: 11\r\nExpect: 100-continue\r\n\r\n')
+  await once(socket, 'data')
+  cli.signal('SIGINT')
+  while (await isListening(url)) {}
+  cli.signal('SIGINT')
+  socket.write('{"value":1}')
+  const [reply] = await Promise.race([once(socket, 'data'), once(socket, 'close')])
+  assert.match(String(reply), /^HTTP\/1\.1 200 .*\nconnection: close\r\n.*"imported":1/s)
+  const { code, stderr } = await cli.finished()
+  assert.equal(code, 0)
+  assert.match(stderr, /Tailrace has stopped/)
+})
+
 async function isListening(url: string): Promise<boolean> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   try {
@@ -129,7 +148,7 @@ test('a start that fails says why in one line and ends with 1', async (t) => {
   for (const [args, says] of [
     [['--port', String(port), '--data-dir', join(dir, 'fresh')], /EADDRINUSE.*--port/],
     [['--port', '0', '--data-dir', held], /held/],
-    [['--port', '0', '--data-dir', notDirectory], /file/],
+    [['--port', '0', '--data-dir', notDirectory], /the data directory .*file cannot be used \(EEXIST/],
     [['--port', '70000'], /port cannot be '70000'/],
     [['--set', 'log.retention.huors=1'], /did you mean 'log\.retention\.hours'/],
     [['--config', join(dir, 'none')], /cannot be read/],
