@@ -54,6 +54,9 @@ export const POSITION_LAST_RECORDS_MAX = 10_000
 /** Long polls that wait at once; each holds a socket and a few hundred bytes. */
 export const WAITING_FETCHES_MAX = 50_000
 
+/** Partitions that all of them together wait for, each counted once a poll: a hundred bytes each. */
+export const WAITING_PARTITIONS_MAX = 500_000
+
 /** A cursor is a query parameter and an SSE id: it must fit in a request line. */
 export const CURSOR_BYTES_MAX = 4_096
 

@@ -4,7 +4,7 @@
 
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { WAITING_FETCHES_MAX } from '../kernel/limits.ts'
+import { WAITING_FETCHES_MAX, WAITING_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 
 interface Waiter {
@@ -21,17 +21,22 @@ export interface DelayedFetchesOptions {
 export class DelayedFetches {
   readonly #options: DelayedFetchesOptions
   readonly #waiters = new Map<string, Set<Waiter>>()
+  /** Over all waiters. */
+  #keyCount = 0
 
   constructor(options: DelayedFetchesOptions) {
     this.#options = options
   }
 
   /** Resolves when enough bytes were appended to any of the partitions, the time is over, or the caller has gone. */
-  wait(keys: readonly string[], bytesMissing: number, waitMs: number, signal: AbortSignal | undefined): Promise<void> {
+  wait(keys: readonly string[], bytesMissing: number, waitMs: number, signal?: AbortSignal): Promise<void> {
     const { telemetry, clock } = this.#options
     if (telemetry.waitingFetches >= WAITING_FETCHES_MAX) {
-      const refusal = new TailraceError('overloaded', `${WAITING_FETCHES_MAX} reads wait already`)
-      return Promise.reject(refusal)
+      return Promise.reject(new TailraceError('overloaded', `${WAITING_FETCHES_MAX} reads wait already`))
+    }
+    if (this.#keyCount + keys.length > WAITING_PARTITIONS_MAX) {
+      const message = `reads wait for ${this.#keyCount} partitions already, ${WAITING_PARTITIONS_MAX} in all are allowed`
+      return Promise.reject(new TailraceError('overloaded', `${message}: ask for fewer than ${keys.length}`))
     }
     return new Promise((resolve) => {
       const wake = () => {
@@ -69,6 +74,7 @@ export class DelayedFetches {
   }
 
   #add(waiter: Waiter): void {
+    this.#keyCount += waiter.keys.length
     for (const key of waiter.keys) {
       const waiters = this.#waiters.get(key)
       if (waiters === undefined) this.#waiters.set(key, new Set([waiter]))
@@ -77,6 +83,7 @@ export class DelayedFetches {
   }
 
   #remove(waiter: Waiter): void {
+    this.#keyCount -= waiter.keys.length
     for (const key of waiter.keys) {
       const waiters = this.#waiters.get(key)
       waiters?.delete(waiter)
