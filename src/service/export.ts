@@ -29,6 +29,9 @@ export interface ExportRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Little chunks would each hold a whole buffer: what many partitions give goes together. */
+const CHUNK_BYTES_MIN = EXPORT_FETCH_BYTES / 4
+
 interface PartitionExport {
   readonly partition: number
   nextOffset: number
@@ -82,6 +85,7 @@ class Export {
   readonly #walk = new RecordWalk()
   readonly #gaps: Gap[] = []
   #recordCount = 0
+  #wholeLinesEnd = 0
 
   constructor(
     parts: ConsumeParts,
@@ -108,18 +112,27 @@ class Export {
           const before = state.nextOffset
           this.#write(state, part)
           hasMoved ||= state.nextOffset > before
-          if (this.#output.position > 0) yield this.#output.take()
+          if (this.#output.position >= CHUNK_BYTES_MIN) yield this.#takeLines()
         }
+        if (this.#output.position > 0) yield this.#takeLines()
         // Below the ends, yet not to be had: an open transaction hides it, so it is not yet there.
         if (!hasMoved) break
         wanted = rotated(wanted).filter(isUnfinished)
       }
     } catch (error) {
       const { code, message, details } = asTailraceError(error)
+      if (this.#wholeLinesEnd > 0) yield this.#takeLines()
       if (code !== 'request_cancelled') yield line({ $error: { code, message, details } })
       throw error
     }
     yield line({ $end: this.#end() })
+  }
+
+  /** Without the beginning of a line that could not be finished. */
+  #takeLines(): Buffer {
+    this.#output.position = this.#wholeLinesEnd
+    this.#wholeLinesEnd = 0
+    return this.#output.take()
   }
 
   #fetch(wanted: readonly PartitionExport[]): Promise<readonly FetchedPartition[]> {
@@ -161,6 +174,7 @@ class Export {
       }
       this.#lines.write(record)
       this.#output.writeByte(LINE_FEED)
+      this.#wholeLinesEnd = this.#output.position
       state.nextOffset = walk.nextOffset
       recordBytes += record.recordEnd - record.recordStart
       recordCount++

@@ -28,21 +28,57 @@ export async function findLastRecords(
   )
   const load = (some: readonly PartitionTail[]) => loadTails(engine, topic, some, signal)
   await load(tails)
+  const latest = new LatestFirst(tails.filter((tail) => !tail.isEmpty))
   for (let taken = 0; taken < recordCount; taken++) {
-    const latest = findLatest(tails)
-    if (latest === undefined) break
-    latest.take()
-    if (latest.isEmpty) await load([latest])
+    const tail = latest.first
+    if (tail === undefined) break
+    tail.take()
+    if (tail.isEmpty) await load([tail])
+    latest.settleFirst()
   }
   return tails.map(({ partition, offset, timestamp }) => ({ partition, offset, timestamp }))
 }
 
-function findLatest(tails: readonly PartitionTail[]): PartitionTail | undefined {
-  let latest: PartitionTail | undefined
-  for (const tail of tails) {
-    if (!tail.isEmpty && (latest === undefined || tail.nextTimestamp > latest.nextTimestamp)) latest = tail
+/** The tails that have a record to give, as a heap: the one whose next record is the latest is first, of equals the first partition. */
+class LatestFirst {
+  readonly #heap: PartitionTail[]
+
+  constructor(tails: PartitionTail[]) {
+    this.#heap = tails
+    for (let at = (tails.length >> 1) - 1; at >= 0; at--) this.#sink(at)
   }
-  return latest
+
+  get first(): PartitionTail | undefined {
+    return this.#heap[0]
+  }
+
+  /** After the first gave a record: it goes where its next one belongs, or leaves. */
+  settleFirst(): void {
+    if (this.#heap[0]?.isEmpty) {
+      const last = this.#heap.pop() as PartitionTail
+      if (this.#heap.length > 0) this.#heap[0] = last
+    }
+    this.#sink(0)
+  }
+
+  #sink(start: number): void {
+    const heap = this.#heap
+    let at = start
+    for (let child = 2 * at + 1; child < heap.length; child = 2 * at + 1) {
+      if (child + 1 < heap.length && isBefore(heap[child + 1], heap[child])) child++
+      if (!isBefore(heap[child], heap[at])) return
+      const sinking = heap[at] as PartitionTail
+      heap[at] = heap[child] as PartitionTail
+      heap[child] = sinking
+      at = child
+    }
+  }
+}
+
+function isBefore(left: PartitionTail | undefined, right: PartitionTail | undefined): boolean {
+  if (left === undefined || right === undefined) return false
+  if (left.nextTimestamp !== right.nextTimestamp) return left.nextTimestamp > right.nextTimestamp
+  return left.partition < right.partition
 }
 
 /** Loads window before window, until each tail has a record to give or is at its partition's start. */

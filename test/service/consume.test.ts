@@ -470,6 +470,16 @@ test('what was read is counted', async () => {
   assert.ok(telemetry.bytesOut > 7)
 })
 
+test('an export of many partitions with little each comes in few chunks', async () => {
+  const { store, consume } = newReader(300)
+  for (let partition = 0; partition < 300; partition++) store.append('orders', partition, many(2))
+  const chunks: Buffer[] = []
+  const request = { topic: 'orders', from: parsePosition('earliest') }
+  for await (const chunk of await consume.export(caller, request)) chunks.push(chunk)
+  assert.equal(Buffer.concat(chunks).toString().trimEnd().split('\n').length, 601)
+  assert.ok(chunks.length < 10, `${chunks.length} chunks, each of which holds a buffer`)
+})
+
 test('one record is found by its offset, and only there', async () => {
   const { store, consume } = newReader()
   store.append('orders', 0, many(5), { deltas: [0, 1, 2, 3, 9] })
