@@ -1,7 +1,7 @@
 // A1: the bytes of request bodies. Handlers get them raw, in one Buffer of their own (nothing else writes to it later),
 // inflated when they came as gzip or zstd. Fastify's own body parsing is switched off: it would make an async resource
 // for each request and know nothing of inflated sizes. Every body has a bound in bytes, on the wire and inflated, and a
-// deadline.
+// deadline; and all together have a bound.
 
 import type { IncomingMessage } from 'node:http'
 import type { Transform } from 'node:stream'
@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { createGunzip, createZstdDecompress, gunzip, zstdDecompress } from 'node:zlib'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import { BODIES_GATHERED_BYTES_MAX } from '../kernel/limits.ts'
 
 export type BodyDone = (failure: TailraceError | undefined, body: Buffer) => void
 
@@ -24,6 +25,8 @@ const NO_BYTES = Buffer.alloc(0)
 export class RequestBodies {
   readonly #bytesMax: number
   readonly #deadlines: Deadlines
+  /** Of all bodies that are not all there yet, beyond their first chunks. */
+  readonly #together = { bytes: 0 }
 
   constructor(options: BodyOptions, clock: Clock) {
     this.#bytesMax = options.bodyBytesMax
@@ -32,18 +35,20 @@ export class RequestBodies {
 
   /**
    * Calls back once: with the whole body, or with unsupported_media_type (an unknown Content-Encoding),
-   * request_too_large, request_timed_out, invalid_request (bad gzip or zstd) or request_cancelled (the client is gone).
+   * request_too_large, request_timed_out, overloaded (too much of other bodies is held), invalid_request (bad gzip or zstd)
+   * or request_cancelled (the client is gone).
    */
-  collect(raw: IncomingMessage, done: BodyDone): void {
+  collect(raw: IncomingMessage, done: BodyDone, bytesMax = this.#bytesMax): void {
     const encoding = raw.headers['content-encoding']
-    if (encoding === undefined || encoding === 'identity') this.#gather(raw, done)
-    else this.#gatherInflated(raw, encoding, done)
+    if (encoding === undefined || encoding === 'identity') this.#gather(raw, done, bytesMax)
+    else this.#gatherInflated(raw, encoding, done, bytesMax)
   }
 
-  /** The same as a promise. */
-  read(raw: IncomingMessage): Promise<Buffer> {
+  /** The same as a promise, for a body that may have a lower bound of its own. */
+  read(raw: IncomingMessage, bytesMax = this.#bytesMax): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      this.collect(raw, (failure, body) => (failure === undefined ? resolve(body) : reject(failure)))
+      const done: BodyDone = (failure, body) => (failure === undefined ? resolve(body) : reject(failure))
+      this.collect(raw, done, Math.min(bytesMax, this.#bytesMax))
     })
   }
 
@@ -84,13 +89,14 @@ export class RequestBodies {
     this.#deadlines.close()
   }
 
-  #gather(raw: IncomingMessage, done: BodyDone): void {
-    const bytesMax = this.#bytesMax
+  #gather(raw: IncomingMessage, done: BodyDone, bytesMax: number): void {
     const deadlines = this.#deadlines
     const letRunBy = () => this.#letRunBy(raw)
+    const together = this.#together
     // Most bodies are one chunk: it is kept as it is, without a list. Node does not use a chunk's memory again.
     let first: Buffer | undefined
     let rest: Buffer[] | undefined
+    let restBytes = 0
     let bytes = 0
     let pending = true
     const deadline = deadlines.add(() => finish(tooSlow()))
@@ -107,8 +113,14 @@ export class RequestBodies {
       bytes += chunk.length
       if (bytes > bytesMax) finish(tooLarge(bytesMax))
       else if (first === undefined) first = chunk
-      else if (rest === undefined) rest = [first, chunk]
+      else keepMore(first, chunk)
+    }
+    function keepMore(before: Buffer, chunk: Buffer): void {
+      if (rest === undefined) rest = [before, chunk]
       else rest.push(chunk)
+      restBytes += chunk.length
+      together.bytes += chunk.length
+      if (together.bytes > BODIES_GATHERED_BYTES_MAX && together.bytes > restBytes) finish(tooMany())
     }
     function onEnd(): void {
       finish(undefined)
@@ -121,6 +133,7 @@ export class RequestBodies {
       if (!pending) return
       pending = false
       deadlines.remove(deadline)
+      together.bytes -= restBytes
       if (failure !== undefined) {
         raw.off('data', onData)
         letRunBy()
@@ -133,25 +146,24 @@ export class RequestBodies {
     }
   }
 
-  #gatherInflated(raw: IncomingMessage, encoding: string, done: BodyDone): void {
+  #gatherInflated(raw: IncomingMessage, encoding: string, done: BodyDone, bytesMax: number): void {
     const inflate = INFLATE[encoding.trim().toLowerCase()]
     if (inflate === undefined) {
       done(unknownEncoding(encoding), NO_BYTES)
       return
     }
-    this.#gather(raw, (failure, body) => {
-      if (failure !== undefined) done(failure, NO_BYTES)
-      else
-        inflate.whole(body, { maxOutputLength: this.#bytesMax }).then(
-          (inflated) => done(undefined, inflated),
-          (error) => done(this.#inflateFailure(error, encoding), NO_BYTES),
-        )
-    })
-  }
-
-  #inflateFailure(error: unknown, encoding: string): TailraceError {
-    if (codeOf(error) === 'ERR_BUFFER_TOO_LARGE') return tooLarge(this.#bytesMax, 'inflated')
-    return badEncoding(encoding, error)
+    this.#gather(
+      raw,
+      (failure, body) => {
+        if (failure !== undefined) done(failure, NO_BYTES)
+        else
+          inflate.whole(body, { maxOutputLength: bytesMax }).then(
+            (inflated) => done(undefined, inflated),
+            (error) => done(inflateFailure(error, encoding, bytesMax), NO_BYTES),
+          )
+      },
+      bytesMax,
+    )
   }
 
   /** What still comes is thrown away, for a while, so that the client reads the answer instead of a reset. */
@@ -160,6 +172,10 @@ export class RequestBodies {
     raw.once('close', () => this.#deadlines.remove(patience))
     raw.resume()
   }
+}
+
+function inflateFailure(error: unknown, encoding: string, bytesMax: number): TailraceError {
+  return codeOf(error) === 'ERR_BUFFER_TOO_LARGE' ? tooLarge(bytesMax, 'inflated') : badEncoding(encoding, error)
 }
 
 const STREAM_BUFFER_BYTES = 256 * 1024
@@ -242,8 +258,13 @@ function codeOf(error: unknown): unknown {
 }
 
 function tooLarge(bytesMax: number, how = 'sent'): TailraceError {
-  const detail = `the request body is larger than ${bytesMax} bytes as ${how}; send fewer records a request`
+  const detail = `the request body is larger than ${bytesMax} bytes as ${how}`
   return new TailraceError('request_too_large', detail, { limit: bytesMax })
+}
+
+function tooMany(): TailraceError {
+  const detail = `request bodies of more than ${BODIES_GATHERED_BYTES_MAX} bytes in all are on their way already`
+  return new TailraceError('overloaded', detail, { limit_bytes: BODIES_GATHERED_BYTES_MAX })
 }
 
 function tooSlow(): TailraceError {

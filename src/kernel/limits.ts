@@ -13,6 +13,15 @@ export const TOPIC_PARTITIONS_MAX = 10_000
 /** All topics together, for the same reasons. */
 export const PARTITIONS_MAX = 100_000
 
+/** A body that is parsed whole (topics, configs): JSON.parse and the check by schema hold up everyone while they run. */
+export const JSON_BODY_BYTES_MAX = 64 * 1024
+
+/**
+ * Bytes of request bodies that are not all there yet, over all connections; one larger body alone is still taken. What
+ * came in one piece is not counted: small requests pass while large ones wait.
+ */
+export const BODIES_GATHERED_BYTES_MAX = 256 * 1024 * 1024
+
 /** One produce request: the reply carries a result for each record. */
 export const PRODUCE_RECORDS_MAX = 100_000
 
@@ -90,7 +99,7 @@ export const GATHERED_BATCH_BYTES_MAX = 1024 * 1024
 /** Named producers whose place in a topic is kept in memory; any other is read back from the engine when it returns. */
 export const PRODUCERS_CACHED_MAX = 10_000
 
-/** One write and one fdatasync of a partition: bounds its latency, and how far back a torn write can reach. */
+/** One write and one fdatasync of several appends to a partition: bounds its latency; a single larger append is still taken. */
 export const GROUP_BYTES_MAX = 32 * 1024 * 1024
 
 /** What may wait to be written to one partition before new appends get 503; a single larger append is still taken. */

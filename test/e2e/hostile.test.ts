@@ -260,6 +260,37 @@ test('a body over the limit is answered before it is all there', async (t) => {
   outgoing.destroy()
 })
 
+test('bodies that are held together are bounded, and small requests pass meanwhile', { timeout: 60_000 }, async (t) => {
+  const server = await start(t)
+  const before = server.residentBytes()
+  const piece = Buffer.alloc(MIB, 0x20)
+  const refused: string[] = []
+  const senders: Socket[] = []
+  t.after(() => {
+    for (const socket of senders) socket.destroy()
+  })
+  while (refused.length === 0) {
+    assert.ok(senders.length < 40, 'never refused')
+    const socket = await connected(server)
+    senders.push(socket)
+    socket.on('error', () => {})
+    socket.once('data', (bytes) => refused.push(String(bytes)))
+    socket.write(head(POST_RECORDS, JSON_TYPE, `content-length: ${100 * MIB}`))
+    for (let left = 20; left > 0; left--) socket.write(piece)
+    await Promise.race([once(socket, 'drain'), once(socket, 'data')])
+    assert.equal((await server.request('POST', '/v1/topics/small/records', { body: BODY })).status, 200)
+  }
+  assert.match(refused[0] ?? '', /^HTTP\/1\.1 503 .*retry-after: 1\b.*"code":"overloaded"/s)
+  const grown = (server.residentBytes() - before) / MIB
+  t.diagnostic(`${grown.toFixed(1)} MiB more`)
+  assert.ok(grown < 400, `${grown} MiB more`)
+  for (const socket of senders) socket.destroy()
+  const large = { records: [{ value: 'x'.repeat(8 * MIB) }] }
+  let status = 503
+  while (status === 503) status = (await server.request('POST', RECORDS, { body: large })).status
+  assert.equal(status, 200, 'what was held is given back')
+})
+
 test('HTTP/1.0 is served, and its connection closed', async (t) => {
   const server = await start(t)
   await server.request('POST', RECORDS, { body: BODY })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { startServer } from '../support/http.ts'
 
 test('a topic is created, described, listed, grown, configured and deleted', async (t) => {
@@ -73,7 +74,7 @@ test('what a topic cannot be is refused, and nothing is made', async (t) => {
     [[], 'invalid_request'],
     ['{"name":"a","__proto__":{"partitions":3}}', 'invalid_request'],
     ['{"name":"a"', 'invalid_request'],
-    [`{"name":${'['.repeat(100_000)}`, 'invalid_request'],
+    [`{"name":${'['.repeat(50_000)}`, 'invalid_request'],
     ['', 'invalid_request'],
     [Buffer.from([0x22, 0xff, 0x22]), 'invalid_request'],
   ]
@@ -108,4 +109,17 @@ test('a name that no topic can have is refused wherever it stands in a path', as
       assert.equal(reply.json().code, 'invalid_topic_exception')
     }
   }
+})
+
+test('a body that no topic needs is refused before it is parsed', async (t) => {
+  const server = await startServer(t)
+  const numbers = `{"name":"t","configs":[${'0,'.repeat(40_000)}0]}`
+  const reply = await server.post('/v1/topics', numbers)
+  assert.equal(reply.status, 413, reply.text())
+  assert.deepEqual(reply.json().details, { limit: 65_536 })
+  const changes = await server.request('PATCH', '/v1/topics/t', {
+    body: gzipSync(numbers),
+    headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
+  })
+  assert.equal(changes.status, 413, changes.text())
 })

@@ -5,6 +5,7 @@ import type { PartitionDescription, Topic } from '../../engine/engine.ts'
 import type { TopicConfigDescription } from '../../engine/topic-config.ts'
 import { checkTopicName } from '../../engine/topic-name.ts'
 import { TailraceError } from '../../kernel/errors.ts'
+import { JSON_BODY_BYTES_MAX } from '../../kernel/limits.ts'
 import type { TopicDescription } from '../../service/topics.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts'
@@ -82,7 +83,7 @@ async function readJson<Body>(floor: HttpFloor, request: FastifyRequest, schema:
   checkContentType(request.headers['content-type'], JSON_MEDIA_TYPE)
   checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
   new RequestQuery(request, [])
-  return floor.json.parse<Body>(await floor.bodies.read(request.raw), schema)
+  return floor.json.parse<Body>(await floor.bodies.read(request.raw, JSON_BODY_BYTES_MAX), schema)
 }
 
 function renderSummary({ name, id, partitionCount, internal }: Topic) {
