@@ -91,6 +91,14 @@ test('gzip and zstd are inflated as they come; a broken one tells what went in',
   assert.equal((await importLines(server, '', '{}', { 'content-type': 'application/json' })).status, 415)
 })
 
+test('the shortest of lines go in, however many come at once', async (t) => {
+  const server = await startServer(t)
+  const values = await importLines(server, '?format=value', '1\n'.repeat(500_000))
+  assert.equal(values.json().imported, 500_000, values.text())
+  const records = await importLines(server, '', gzipSync('{}\n'.repeat(500_000)), { 'content-encoding': 'gzip' })
+  assert.equal(records.json().imported, 500_000, records.text())
+})
+
 test('a line of many chunks is one record, a too long one is passed over', async (t) => {
   const server = await startServer(t)
   const long = `{"value":"${'y'.repeat(3_000_000)}"}`
