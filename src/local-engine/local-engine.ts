@@ -125,8 +125,9 @@ class LocalEngine implements Engine {
 
   #settings({ topicId }: LogIdentity) {
     const config = this.#catalog.findById(topicId)?.config ?? parseTopicConfig({}, this.#options.topicDefaults)
-    const { segmentBytes, segmentMs, indexIntervalBytes, messageTimestampType } = config
-    return { segmentBytes, segmentMs, indexIntervalBytes, logAppendTime: messageTimestampType === 'LogAppendTime' }
+    const { segmentBytes, segmentMs, indexIntervalBytes, maxMessageBytes, messageTimestampType } = config
+    const logAppendTime = messageTimestampType === 'LogAppendTime'
+    return { segmentBytes, segmentMs, indexIntervalBytes, maxMessageBytes, logAppendTime }
   }
 
   #synced(identity: LogIdentity, highWatermark: number, bytes: number): void {

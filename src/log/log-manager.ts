@@ -124,7 +124,7 @@ export class LogManager {
           ...shared,
           files: this.#files,
           index: this.#index,
-          indexIntervalBytes: settings(identity).indexIntervalBytes,
+          settings: settings(identity),
           nowMs: clock.now(),
           cleanStop: this.#cleanStop,
         }),

@@ -5,7 +5,7 @@
 
 import { basename, join } from 'node:path'
 import { TailraceError } from '../kernel/errors.ts'
-import { GROUP_BYTES_MAX } from '../kernel/limits.ts'
+import { APPEND_QUEUE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { scanBatches } from '../record/batch-reader.ts'
 import type { BatchHeader } from '../record/record-batch.ts'
@@ -42,7 +42,7 @@ export interface RecoveryOptions {
   readonly files: OpenFiles
   readonly index: LogIndex
   readonly logger: Logger
-  readonly indexIntervalBytes: number
+  readonly settings: { readonly indexIntervalBytes: number; readonly maxMessageBytes: number }
   readonly nowMs: number
   /** The last stop was clean and index.db has seen it. */
   readonly cleanStop: boolean
@@ -213,7 +213,7 @@ class Recovery {
           bad = `base offset ${header.baseOffset} where ${segment.endOffset} or more was due`
           break
         }
-        if (sinceEntry >= this.#options.indexIntervalBytes) {
+        if (sinceEntry >= this.#options.settings.indexIntervalBytes) {
           this.#addEntry(segment, header)
           sinceEntry = 0
         }
@@ -289,7 +289,9 @@ class Recovery {
         { file: path, position, offset: segment.endOffset },
       )
     if (await this.#laterSegmentHasBytes(segment.baseOffset)) throw corrupt('later segments follow')
-    if (fileBytes - position > GROUP_BYTES_MAX * 2) throw corrupt(`${fileBytes - position} bytes follow`)
+    // one append alone may be larger than a group of several: all that waited for a partition, or one large batch
+    const tornBytesMax = Math.max(APPEND_QUEUE_BYTES_MAX, this.#options.settings.maxMessageBytes)
+    if (fileBytes - position > tornBytesMax) throw corrupt(`${fileBytes - position} bytes follow`)
     const rest = await readAt(file, position, fileBytes - position)
     const next = findValidBatch(rest, segment.endOffset)
     if (next !== undefined && !hasZeroSector(rest, position, next)) {

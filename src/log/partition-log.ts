@@ -31,6 +31,8 @@ export interface LogSettings {
   readonly segmentMs: number
   readonly indexIntervalBytes: number
   readonly logAppendTime: boolean
+  /** The largest batch that the topic takes. */
+  readonly maxMessageBytes: number
 }
 
 export interface PartitionLogOptions {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import Database from 'better-sqlite3'
+import { GROUP_BYTES_MAX } from '../../src/kernel/limits.ts'
 import type { Logger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
@@ -16,6 +17,8 @@ import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
 const IDENTITY = { topicId: '0191d5a0-0000-7000-8000-000000000001', topicName: 'orders', partition: 0 }
+/** Of the topic here: more than a group of several appends ever has. */
+const MAX_MESSAGE_BYTES = 3 * GROUP_BYTES_MAX
 const SEGMENT = '/data/topics/orders-0/00000000000000000000.log'
 
 interface Bench {
@@ -41,7 +44,13 @@ function openManager(bench: Omit<Bench, 'manager'>, index = newIndex()): LogMana
     telemetry: bench.telemetry,
     producerExpirationMs: 1_000_000,
     leaderEpoch: ++bench.starts,
-    settings: () => ({ segmentBytes: 2_000, segmentMs: 60_000, indexIntervalBytes: 300, logAppendTime: false }),
+    settings: () => ({
+      segmentBytes: 2_000,
+      segmentMs: 60_000,
+      indexIntervalBytes: 300,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      logAppendTime: false,
+    }),
     logStartOffset: () => 0,
     onSynced: () => undefined,
     openIndex: () => index,
@@ -151,6 +160,17 @@ test('a torn batch at the end is cut off and kept aside', async () => {
   const kept = await bench.disk.readFile(`/data/topics/orders-0/${aside}`)
   assert.deepEqual(kept, torn.subarray(0, torn.length - 3))
   assert.equal(await append(bench, 'b'), 1)
+})
+
+test('a torn batch of the largest size that a topic takes is cut off like any other', async () => {
+  const bench = openBench()
+  await append(bench, 'a')
+  const torn = batchOf('x'.repeat(MAX_MESSAGE_BYTES - 1_000)).bytes
+  const file = await bench.disk.open(SEGMENT, false)
+  await file.write([torn.subarray(0, torn.length - 3)], batchOf('a').bytes.length)
+  await restart(bench)
+  assert.deepEqual(await valuesFrom(bench, 0), ['a'])
+  assert.match(bench.warnings.join('\n'), /cut a torn batch/)
 })
 
 test('a flipped bit in front of good batches is no torn end: the partition stays offline and says where', async () => {
