@@ -3,6 +3,7 @@
 // is told with 200, because taking the node away would take the rest as well.
 
 import type { FastifyInstance } from 'fastify'
+import { describePartitionsOf } from './described-partitions.ts'
 import type { HealthCheck, HttpFloor } from './http-floor.ts'
 
 interface CheckReport {
@@ -48,10 +49,8 @@ function partitionsCheck({ services, telemetry }: HttpFloor): HealthCheck {
     async check() {
       // Looking at ten thousand partitions for every probe would be a load of its own.
       if (telemetry.partitionsFailed === 0) return { status: 'pass' }
-      const described = await Promise.all(
-        services.engine.listTopics().map((topic) => services.engine.describePartitions(topic)),
-      )
-      const offline = described.flat().filter((partition) => partition.offline !== undefined).length
+      const described = await describePartitionsOf(services.engine, services.engine.listTopics())
+      const offline = described.filter(({ partition }) => partition.offline !== undefined).length
       return offline === 0 ? { status: 'pass' } : { status: 'warn', detail: `${offline} partitions are offline` }
     },
   }

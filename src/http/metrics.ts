@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Metric, Registry } from 'prom-client'
 import type { PartitionDescription, Topic } from '../engine/engine.ts'
 import type { Distribution, Telemetry } from '../kernel/telemetry.ts'
+import { describePartitionsOf } from './described-partitions.ts'
 import type { HttpFloor } from './http-floor.ts'
 
 /** Series a metric may have: beyond it a scrape would cost more than it tells. What is left out is counted. */
@@ -120,16 +121,8 @@ function addTraffic(add: AddMetric, { traffic }: HttpFloor): void {
   )
 }
 
-interface PartitionOf {
-  readonly topic: string
-  readonly partition: PartitionDescription
-}
-
 function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): void {
-  const described = onceAScrape(
-    () => describeSome(engine.listTopics(), (topic) => engine.describePartitions(topic)),
-    clock,
-  )
+  const described = onceAScrape(() => describePartitionsOf(engine, shownTopics(engine.listTopics())), clock)
   const byPartition = (name: string, help: string, read: (partition: PartitionDescription) => number) =>
     add(name, 'gauge', help, async () =>
       (await described()).map(({ topic, partition }) => ({
@@ -151,8 +144,8 @@ function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): 
       })),
   )
   add('tailrace_metrics_partitions_left_out', 'gauge', 'Partitions that are not shown by themselves here', () => {
-    const all = engine.listTopics().reduce((sum, { partitionCount }) => sum + partitionCount, 0)
-    return [{ value: Math.max(0, all - PARTITIONS_SHOWN_MAX) }]
+    const topics = engine.listTopics()
+    return [{ value: countPartitions(topics) - countPartitions(shownTopics(topics)) }]
   })
   byPartition('kafka_topic_partition_current_offset', 'End offset', ({ endOffset }) => endOffset)
   byPartition('kafka_topic_partition_oldest_offset', 'Start offset', ({ startOffset }) => startOffset)
@@ -166,16 +159,18 @@ function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): 
   byPartition('tailrace_partition_offline', '1 if the partition takes nothing', ({ offline }) => (offline ? 1 : 0))
 }
 
-async function describeSome(
-  topics: readonly Topic[],
-  describe: (topic: Topic) => Promise<readonly PartitionDescription[]>,
-): Promise<PartitionOf[]> {
-  const shown: PartitionOf[] = []
-  for (const topic of topics) {
-    if (shown.length + topic.partitionCount > PARTITIONS_SHOWN_MAX) continue
-    for (const partition of await describe(topic)) shown.push({ topic: topic.name, partition })
-  }
-  return shown
+/** Whole topics, as many as are shown. */
+function shownTopics(topics: readonly Topic[]): Topic[] {
+  let partitionCount = 0
+  return topics.filter((topic) => {
+    if (partitionCount + topic.partitionCount > PARTITIONS_SHOWN_MAX) return false
+    partitionCount += topic.partitionCount
+    return true
+  })
+}
+
+function countPartitions(topics: readonly Topic[]): number {
+  return topics.reduce((sum, { partitionCount }) => sum + partitionCount, 0)
 }
 
 /** The metrics of one scrape are read at once: they share one look at the partitions. */
