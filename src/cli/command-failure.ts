@@ -17,9 +17,15 @@ export class CommandFailure extends Error {
 /** The exit code for anything that a command has thrown. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommandFailure) return error.exitCode
-  return (error as { status?: unknown }).status === 404 ? EXIT.notFound : EXIT.failed
+  const { status, code } = error as { status?: unknown; code?: unknown }
+  return status === 404 || code === 'ENOENT' ? EXIT.notFound : EXIT.failed
 }
 
+/** For people: with what to do where a newcomer would not know. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (!(error instanceof Error)) return String(error)
+  const { code, path } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT' && path !== undefined) return `there is no file or folder ${path}`
+  if (code === 'unreachable') return `${error.message}; 'tailrace serve' starts a server, --url names another one`
+  return error.message
 }

@@ -38,7 +38,7 @@ export async function dumpLog(terminal: Terminal, paths: readonly string[], opti
 async function segmentFiles(paths: readonly string[]): Promise<string[]> {
   const files: string[] = []
   for (const path of paths) {
-    if (!(await statOf(path)).isDirectory()) {
+    if (!(await stat(path)).isDirectory()) {
       files.push(path)
       continue
     }
@@ -51,15 +51,6 @@ async function segmentFiles(paths: readonly string[]): Promise<string[]> {
     files.push(...found.sort())
   }
   return files
-}
-
-async function statOf(path: string) {
-  try {
-    return await stat(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new CommandFailure(`there is no file ${path}`, { exitCode: EXIT.notFound, cause: error })
-  }
 }
 
 /** Answers what is wrong with the file, if anything is. */

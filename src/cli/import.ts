@@ -32,12 +32,24 @@ export async function importTopic(
     })
   }
   let rejected = 0
+  const codes = new Set<string>()
   for (const file of files.length === 0 ? ['-'] : files) {
     const report = await importFile(terminal, topic, file, options)
     rejected += report.rejected
+    for (const { code } of report.errors) codes.add(code)
     await printReport(terminal, file, report, options)
   }
-  if (rejected > 0) throw new CommandFailure(`${rejected} lines were not imported`)
+  if (rejected === 0) return
+  const lines = rejected === 1 ? '1 line was' : `${rejected} lines were`
+  throw new CommandFailure(`${lines} not imported${options.format === 'record' ? adviceFor(codes) : ''}`)
+}
+
+/** What most likely makes lines fit that are no records as they stand, or that name partitions which are not there. */
+function adviceFor(codes: ReadonlySet<string>): string {
+  if (codes.has('unknown_topic_or_partition')) {
+    return '; --no-keep-partitions places records by their keys, topics alter --partitions adds partitions'
+  }
+  return codes.has('invalid_record') ? '; --format value takes each line as a value' : ''
 }
 
 async function importFile(

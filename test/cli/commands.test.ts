@@ -49,6 +49,7 @@ test('wrong usage ends with 2 and says what was wrong', async () => {
 
 test('what is not there ends with 3, a server that is not there with 1', async (t) => {
   const { url } = await startServer(t)
+  await runCliOk(['topics', 'create', 'there'], { url })
   for (const args of [
     ['topics', 'describe', 'nope'],
     ['topics', 'delete', 'nope'],
@@ -57,6 +58,9 @@ test('what is not there ends with 3, a server that is not there with 1', async (
     ['tail', 'nope'],
     ['export', 'nope'],
     ['dump-log', '/nope/nope.log'],
+    ['produce', 'there', '/nope/nope.txt'],
+    ['import', 'there', '/nope/nope.ndjson'],
+    ['export', 'there', '/nope/nope.ndjson'],
   ]) {
     const { code, stdout, stderr } = await runCli(args, { url })
     assert.deepEqual({ args, code, stdout }, { args, code: 3, stdout: '' }, stderr)
@@ -64,7 +68,10 @@ test('what is not there ends with 3, a server that is not there with 1', async (
   }
   const { code, stderr } = await runCli(['topics', 'list', '--url', 'http://127.0.0.1:2'])
   assert.equal(code, 1)
-  assert.match(stderr, /^tailrace: no answer from http:\/\/127\.0\.0\.1:2 \(.*ECONNREFUSED.*\)\n$/)
+  assert.match(
+    stderr,
+    /^tailrace: no answer from http:\/\/127\.0\.0\.1:2 \(.*ECONNREFUSED.*\); 'tailrace serve' starts .* --url .*\n$/,
+  )
 })
 
 test('topics are created, listed, described, altered and deleted', async (t) => {
