@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { temporaryDirectory } from '../support/engine-options.ts'
@@ -29,10 +28,7 @@ interface Flight {
 
 /** Each record's JSON as the file has it: `0.0` stays `0.0`. */
 function flightLines(): string[] {
-  const text = readFileSync(
-    join(import.meta.dirname, '../../node_modules/vega-datasets/data/flights-200k.json'),
-    'latin1',
-  )
+  const text = readFileSync(new URL('../data/flights-200k.json', import.meta.resolve('vega-datasets')), 'latin1')
   return text.match(/\{[^{}]*\}/g) ?? []
 }
 
