@@ -4,13 +4,11 @@
 import { readFileSync } from 'node:fs'
 import type { ErrorObject, ValidateFunction } from 'ajv'
 import { TailraceError } from '../kernel/errors.ts'
+import { JSON_BODY_DEPTH_MAX } from '../kernel/limits.ts'
 import { nearestName } from '../kernel/nearest-name.ts'
 
 const SCHEMAS_FILE = new URL('../../schemas/v1.json', import.meta.url)
 const SCHEMAS_ID = 'v1'
-
-/** Objects nested deeper than any body of ours: refused before the parser's own recursion is asked. */
-const DEPTH_MAX = 100
 
 /** Checks bodies by the name of their schema; loads the validator and compiles a schema when it is first needed. */
 export class JsonBodies {
@@ -71,14 +69,15 @@ function refusePrototypes(name: string, value: unknown): unknown {
   return value
 }
 
-/** Counts brackets also inside of strings: more than DEPTH_MAX unclosed ones there are refused too, harmlessly. */
+/** Counts brackets also inside of strings: more than JSON_BODY_DEPTH_MAX unclosed ones there are refused too, harmlessly. */
 function checkDepth(text: string): void {
   let depth = 0
   for (let at = 0; at < text.length; at++) {
     const character = text.charCodeAt(at)
     if (character === 0x7b || character === 0x5b) depth++
     else if (character === 0x7d || character === 0x5d) depth--
-    if (depth > DEPTH_MAX) throw new TailraceError('invalid_request', `the JSON is nested more than ${DEPTH_MAX} deep`)
+    if (depth > JSON_BODY_DEPTH_MAX)
+      throw new TailraceError('invalid_request', `the JSON is nested more than ${JSON_BODY_DEPTH_MAX} deep`)
   }
 }
 

@@ -5,12 +5,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Metric, Registry } from 'prom-client'
 import type { PartitionDescription, Topic } from '../engine/engine.ts'
+import { METRICS_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Distribution, Telemetry } from '../kernel/telemetry.ts'
 import { describePartitionsOf } from './described-partitions.ts'
 import type { HttpFloor } from './http-floor.ts'
-
-/** Series a metric may have: beyond it a scrape would cost more than it tells. What is left out is counted. */
-const PARTITIONS_SHOWN_MAX = 2_000
 
 export function metricsRoutes(app: FastifyInstance, floor: HttpFloor): void {
   let registry: Promise<Registry> | undefined
@@ -137,7 +135,7 @@ function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): 
   add('kafka_topic_partitions', 'gauge', 'Number of partitions of a topic', () =>
     engine
       .listTopics()
-      .slice(0, PARTITIONS_SHOWN_MAX)
+      .slice(0, METRICS_PARTITIONS_MAX)
       .map(({ name, partitionCount }) => ({
         value: partitionCount,
         labels: { topic: name },
@@ -163,7 +161,7 @@ function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): 
 function shownTopics(topics: readonly Topic[]): Topic[] {
   let partitionCount = 0
   return topics.filter((topic) => {
-    if (partitionCount + topic.partitionCount > PARTITIONS_SHOWN_MAX) return false
+    if (partitionCount + topic.partitionCount > METRICS_PARTITIONS_MAX) return false
     partitionCount += topic.partitionCount
     return true
   })

@@ -7,6 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { healthRoutes } from './health.ts'
@@ -84,15 +85,6 @@ const BASE: Dialect = { prefix: '', segments: [], renderFailure: renderProblem, 
 
 const DIALECTS: readonly Dialect[] = [V1, REST_PROXY_V2, BASE]
 
-/** Node's default, named: names and cursors of the longest kind fit in a request line. */
-const REQUEST_HEAD_BYTES_MAX = 16 * 1024
-
-/** From the first byte of a request's head to its last. */
-const HEAD_TIMEOUT_MS = 15_000
-
-/** A connection without a byte either way; longer than the longest wait of a read. */
-const CONNECTION_SILENCE_MS_MAX = 120_000
-
 export function buildServer(parts: ServerParts): FastifyInstance {
   const { services, options, clock, logger, telemetry } = parts
   const closing = new AbortController()
@@ -116,7 +108,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     connectionTimeout: CONNECTION_SILENCE_MS_MAX,
     // Bodies have their own deadlines (request-body.ts): an import may take hours.
     requestTimeout: 0,
-    http: { headersTimeout: HEAD_TIMEOUT_MS, maxHeaderSize: REQUEST_HEAD_BYTES_MAX },
+    http: { headersTimeout: REQUEST_HEAD_MS_MAX, maxHeaderSize: REQUEST_HEAD_BYTES_MAX },
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: REQUEST_HEAD_BYTES_MAX },
     clientErrorHandler: (error, socket) => answerUnreadable(error, socket, requestId({ headers: {} } as never)),

@@ -22,6 +22,36 @@ export const JSON_BODY_BYTES_MAX = 64 * 1024
  */
 export const BODIES_GATHERED_BYTES_MAX = 256 * 1024 * 1024
 
+/** Objects nested deeper than any body of ours: refused before the parser's own recursion is asked. */
+export const JSON_BODY_DEPTH_MAX = 100
+
+/** Node's default, named: topic names and cursors of the longest kind fit in a request line. */
+export const REQUEST_HEAD_BYTES_MAX = 16 * 1024
+
+/** From the first byte of a request's head to its last: who sends slower holds a connection for nothing. */
+export const REQUEST_HEAD_MS_MAX = 15_000
+
+/** A connection without a byte either way; longer than the longest wait of a read. */
+export const CONNECTION_SILENCE_MS_MAX = 120_000
+
+/** Topics in one page of a listing: a reply is made in one go. */
+export const TOPIC_LIST_MAX = 10_000
+export const TOPIC_LIST_DEFAULT = 1_000
+
+/** Series of a metric at /metrics: beyond them a scrape would cost more than it tells. What is left out is counted. */
+export const METRICS_PARTITIONS_MAX = 2_000
+
+/** An import's lines go on in chunks of this size, and so many of them at once: its memory, whatever its length. */
+export const IMPORT_CHUNK_RECORDS_MAX = 5_000
+export const IMPORT_CHUNK_BYTES_MAX = 1024 * 1024
+export const IMPORT_CHUNKS_UNDER_WAY_MAX = 2
+
+/** A line is a record with its base64 and member names: larger than any record that the default limits let in. */
+export const IMPORT_LINE_BYTES_MAX = 32 * 1024 * 1024
+
+/** Rejected lines that an import's report names; beyond them it counts. */
+export const IMPORT_ERRORS_SHOWN_MAX = 100
+
 /** One produce request: the reply carries a result for each record. */
 export const PRODUCE_RECORDS_MAX = 100_000
 

@@ -4,11 +4,10 @@
 // A partition's end is loaded in windows: its share of N at first, then wider ones as it turns out to be needed.
 
 import type { Engine, Topic } from '../engine/engine.ts'
+import { EXPORT_FETCH_BYTES } from '../kernel/limits.ts'
 import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
 import { RecordWalk } from './record-walk.ts'
 
-/** What one fetch may bring, over all partitions; windows lie at the ends, so most fetches bring far less. */
-const FETCH_BYTES_MAX = 1024 * 1024
 const WINDOW_OFFSETS_MIN = 16
 
 export async function findLastRecords(
@@ -95,8 +94,8 @@ async function loadTails(
       wanting.map(({ partition, windowNext }) => ({ topic, partition, offset: windowNext })),
       {
         minBytes: 0,
-        maxBytes: FETCH_BYTES_MAX,
-        partitionMaxBytes: Math.max(64 * 1024, Math.floor(FETCH_BYTES_MAX / wanting.length)),
+        maxBytes: EXPORT_FETCH_BYTES,
+        partitionMaxBytes: Math.max(64 * 1024, Math.floor(EXPORT_FETCH_BYTES / wanting.length)),
         maxWaitMs: 0,
         isolation: 'read_committed',
         signal,

@@ -8,6 +8,13 @@ import type { ProduceRecord } from '../../codec/produce-record.ts'
 import { keyMember, parseValueLine } from '../../codec/value-line.ts'
 import type { Acks } from '../../engine/engine.ts'
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
+import {
+  IMPORT_CHUNK_BYTES_MAX,
+  IMPORT_CHUNK_RECORDS_MAX,
+  IMPORT_CHUNKS_UNDER_WAY_MAX,
+  IMPORT_ERRORS_SHOWN_MAX,
+  IMPORT_LINE_BYTES_MAX,
+} from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
 import type { ProduceResult } from '../../service/produce-result.ts'
 import type { HttpFloor } from '../http-floor.ts'
@@ -20,19 +27,8 @@ import { NDJSON_MEDIA_TYPE } from './export.ts'
 import { ACKS_OF_TEXT } from './produce.ts'
 import { pathTopic } from './topics.ts'
 
-/** A chunk goes when it has this many records or bytes of lines. */
-const CHUNK_RECORDS_MAX = 5_000
-const CHUNK_BYTES_MAX = 1024 * 1024
-const CHUNKS_UNDER_WAY_MAX = 2
-
 /** Looked through for lines at once. Lines may be a byte and its end: so no chunk comes near PRODUCE_RECORDS_MAX. */
 const PIECE_BYTES_MAX = 64 * 1024
-
-/** Rejected lines that the report names; beyond them it counts. */
-const ERRORS_SHOWN_MAX = 100
-
-/** A line is a record with its base64 and member names: larger than any record that the default limits let in. */
-const LINE_BYTES_MAX = 32 * 1024 * 1024
 
 /** An export's last line. */
 const EXPORT_END_MARK = Buffer.from('{"$end":')
@@ -105,7 +101,7 @@ class ImportRun implements LineSink {
   }
 
   async take(body: AsyncIterable<Buffer>) {
-    const lines = new NdjsonLines(this, LINE_BYTES_MAX)
+    const lines = new NdjsonLines(this, IMPORT_LINE_BYTES_MAX)
     try {
       for await (const bytes of body) {
         for (let start = 0; start < bytes.length; start += PIECE_BYTES_MAX) {
@@ -140,7 +136,10 @@ class ImportRun implements LineSink {
 
   tooLong(number: number): void {
     this.#lineCount++
-    this.#reject(number, new TailraceError('message_too_large', `the line is longer than ${LINE_BYTES_MAX} bytes`))
+    this.#reject(
+      number,
+      new TailraceError('message_too_large', `the line is longer than ${IMPORT_LINE_BYTES_MAX} bytes`),
+    )
   }
 
   #isEndMark(bytes: Buffer, start: number, end: number): boolean {
@@ -150,7 +149,7 @@ class ImportRun implements LineSink {
   }
 
   #chunkIsFull(): boolean {
-    return this.#chunk.records.length >= CHUNK_RECORDS_MAX || this.#chunkBytes >= CHUNK_BYTES_MAX
+    return this.#chunk.records.length >= IMPORT_CHUNK_RECORDS_MAX || this.#chunkBytes >= IMPORT_CHUNK_BYTES_MAX
   }
 
   /** Hands the chunk over; waits when too many are under way. */
@@ -164,7 +163,7 @@ class ImportRun implements LineSink {
     stored.catch(() => {})
     this.#underWay.push(stored)
     // The first chunk may have to make the topic: the second could overtake it then.
-    const most = this.#importedCount === 0 ? 1 : CHUNKS_UNDER_WAY_MAX
+    const most = this.#importedCount === 0 ? 1 : IMPORT_CHUNKS_UNDER_WAY_MAX
     if (this.#underWay.length >= most) await this.#underWay.shift()
   }
 
@@ -186,7 +185,7 @@ class ImportRun implements LineSink {
 
   #reject(line: number, { code, message }: TailraceError): void {
     this.#rejectedCount++
-    if (this.#errors.length < ERRORS_SHOWN_MAX) this.#errors.push({ line, code, detail: message })
+    if (this.#errors.length < IMPORT_ERRORS_SHOWN_MAX) this.#errors.push({ line, code, detail: message })
   }
 
   #report() {

@@ -5,15 +5,12 @@ import type { PartitionDescription, Topic } from '../../engine/engine.ts'
 import type { TopicConfigDescription } from '../../engine/topic-config.ts'
 import { checkTopicName } from '../../engine/topic-name.ts'
 import { TailraceError } from '../../kernel/errors.ts'
-import { JSON_BODY_BYTES_MAX } from '../../kernel/limits.ts'
+import { JSON_BODY_BYTES_MAX, TOPIC_LIST_DEFAULT, TOPIC_LIST_MAX } from '../../kernel/limits.ts'
 import type { TopicDescription } from '../../service/topics.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText, RequestQuery } from '../request-query.ts'
-
-const LIST_LIMIT_DEFAULT = 1_000
-const LIST_LIMIT_MAX = 10_000
 
 interface CreateTopicRequest {
   readonly name: string
@@ -36,7 +33,7 @@ export function topicRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const page = topics.list(callerOf(request), {
       includeInternal: query.flag('internal'),
       after: nameOfCursor(query.text('cursor')),
-      limit: query.integer('limit', { min: 1, max: LIST_LIMIT_MAX }) ?? LIST_LIMIT_DEFAULT,
+      limit: query.integer('limit', { min: 1, max: TOPIC_LIST_MAX }) ?? TOPIC_LIST_DEFAULT,
     })
     return { items: page.topics.map(renderSummary), next_cursor: cursorOfName(page.nextAfter) }
   })
