@@ -71,6 +71,7 @@ test('every command of the README does what it says', { timeout: 120_000 }, asyn
   for (const block of commands) printed.push(await run(block))
   const all = printed.join('\n')
   assert.match(all, /"value":\{"total":12345678901234567890\}/, 'values come back as they were sent')
+  assert.match(all, /"imported":2,"rejected":0/, 'what was exported goes in again')
   assert.match(all, /"duplicate":true/, 'a repeated request is known again')
   assert.match(all, /Created topic quickstart-events\./)
   assert.match(all, /^This is my first event$/m)
