@@ -1,4 +1,4 @@
-// F5, F6: stored records as JSON, the one shape in which the API shows a record everywhere:
+// F4: stored records as JSON, the one shape in which the API shows a record everywhere:
 //
 //   {"topic":…,"partition":…,"offset":…,"timestamp":…,"timestamp_type":…,"key":…,"value":…,
 //    "key_encoding":…,"value_encoding":…,"headers":[{"name":…,"value":…,"value_encoding":…}]}
