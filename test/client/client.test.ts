@@ -76,7 +76,7 @@ test('records are produced, read by page and by offset, and found by position', 
       { key: 'a', value: { n: 1 }, partition: 1, timestamp },
       { key: 'b', value: null, partition: 1, headers: [{ name: 'h', value: 'v' }] },
     ],
-    { acks: '1' },
+    { acks: 'all' },
   )
   assert.deepEqual(
     records.map(({ partition, offset }) => [partition, offset]),
