@@ -94,9 +94,12 @@ export class LogIndex {
   /** The last flush failed. */
   #isFailing = false
 
+  readonly #onFailedRead: (error: unknown) => void
+
   /** Takes over a database that createIndexSchema has laid out. */
-  constructor(db: Database.Database) {
+  constructor(db: Database.Database, onFailedRead: (error: unknown) => void = () => {}) {
     this.#db = db
+    this.#onFailedRead = onFailedRead
     this.#statements = prepare(db)
   }
 
@@ -196,14 +199,19 @@ export class LogIndex {
     return rows.map((row) => parseProducerEntry(row.producer_id, row.state))
   }
 
-  /** The last entry at or before an offset; undefined: begin at the segment's first byte. */
+  /** The last entry at or before an offset; undefined: begin at the segment's first byte. Never fails: that way is only longer. */
   floorOfOffset(logId: number, segmentBase: number, offset: number): IndexEntry | undefined {
     const held = this.#pending.get(logId)?.entries.get(segmentBase)
     const first = held?.[0]
     if (held !== undefined && first !== undefined && first.offset <= offset) {
       return held[lastWhere(held, (entry) => entry.offset <= offset)]
     }
-    const row = this.#statements.floor.get(logId, segmentBase, offset) as EntryRow | undefined
+    let row: EntryRow | undefined
+    try {
+      row = this.#statements.floor.get(logId, segmentBase, offset) as EntryRow | undefined
+    } catch (error) {
+      this.#onFailedRead(error)
+    }
     return row && { offset: row[0], position: row[1], priorMaxTimestamp: row[2] }
   }
 

@@ -63,12 +63,16 @@ export class LogManager {
   readonly #cleanStop: boolean
   #flushTimer: Timer | undefined
   #entriesSinceCheckpoint = 0
+  #indexIsAside = false
 
   constructor(options: LogManagerOptions) {
     this.#options = options
     this.#files = new OpenFiles({ disk: options.disk, filesMax: OPEN_SEGMENT_FILES_MAX })
-    const db = options.openIndex?.() ?? openIndexDatabase(options.dataDir, options.logger)
-    this.#index = new LogIndex(db)
+    const onFailedRead = (error: unknown) => this.#noteIndexFailure(error)
+    this.#index =
+      options.openIndex === undefined
+        ? openIndex(options.dataDir, options.logger, onFailedRead)
+        : new LogIndex(options.openIndex(), onFailedRead)
     this.#cleanStop = this.#index.cleanStop() === options.leaderEpoch - 1
   }
 
@@ -127,6 +131,9 @@ export class LogManager {
           settings: settings(identity),
           nowMs: clock.now(),
           cleanStop: this.#cleanStop,
+        }).catch((error) => {
+          this.#noteIndexFailure(error)
+          throw error
         }),
       onSynced: (highWatermark, bytes) => {
         this.#flushTimer ??= clock.after(INDEX_FLUSH_MS, () => this.flushIndex())
@@ -148,6 +155,7 @@ export class LogManager {
       return true
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'index.db could not be written; it is tried again')
+      this.#noteIndexFailure(error)
       this.#flushTimer = this.#options.clock.after(INDEX_FLUSH_MS * 4, () => this.flushIndex())
       return false
     }
@@ -179,6 +187,17 @@ export class LogManager {
     }
   }
 
+  /**
+   * Damage in the midst of index.db is met when that place is read or written. The next start makes it anew; this one goes
+   * on with the file that is open, as far as it can be read.
+   */
+  #noteIndexFailure(error: unknown): void {
+    if (this.#indexIsAside || this.#options.openIndex !== undefined || !isDamage(error)) return
+    this.#indexIsAside = true
+    const aside = putAside(indexPath(this.#options.dataDir))
+    this.#options.logger.error({ err: error, aside }, 'index.db is damaged: the next start makes it anew')
+  }
+
   async close(): Promise<void> {
     const logs = [...this.#logs.values()]
     await Promise.all(logs.map((log) => log.close()))
@@ -208,22 +227,32 @@ function indexPath(dataDir: string): string {
 }
 
 /** Opens index.db; one that is damaged is put aside and made anew, one of a newer version is refused. */
-function openIndexDatabase(dataDir: string, logger: Logger): Database.Database {
+function openIndex(dataDir: string, logger: Logger, onFailedRead: (error: unknown) => void): LogIndex {
   const path = indexPath(dataDir)
   try {
-    return openIndexFile(path)
+    return openIndexFile(path, onFailedRead)
   } catch (error) {
     if (error instanceof TailraceError) throw error
-    const aside = `${path}.damaged`
-    logger.warn({ err: error, aside }, 'index.db is damaged: it is put aside and made anew from the segment files')
-    for (const suffix of ['', '-wal', '-shm']) {
-      if (fs.existsSync(path + suffix)) fs.renameSync(path + suffix, aside + suffix)
-    }
-    return openIndexFile(path)
+    const aside = putAside(path)
+    logger.warn({ err: error, aside }, 'index.db is damaged: it was put aside and is made anew from the segment files')
+    return openIndexFile(path, onFailedRead)
   }
 }
 
-function openIndexFile(path: string): Database.Database {
+function putAside(path: string): string {
+  const aside = `${path}.damaged`
+  for (const suffix of ['', '-wal', '-shm']) {
+    if (fs.existsSync(path + suffix)) fs.renameSync(path + suffix, aside + suffix)
+  }
+  return aside
+}
+
+function isDamage(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' && (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
+}
+
+function openIndexFile(path: string, onFailedRead: (error: unknown) => void): LogIndex {
   const db = new Database(path)
   try {
     db.pragma('journal_mode = WAL')
@@ -232,7 +261,10 @@ function openIndexFile(path: string): Database.Database {
     const version = db.pragma('user_version', { simple: true }) as number
     if (version > INDEX_VERSION) throw newerVersion(path, version)
     if (version === 0) createIndexSchema(db)
-    return db
+    const index = new LogIndex(db, onFailedRead)
+    // whether it can be read at all
+    index.cleanStop()
+    return index
   } catch (error) {
     db.close()
     throw error

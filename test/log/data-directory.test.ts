@@ -95,6 +95,29 @@ test('index.db that is missing, damaged or older is made again from the files', 
   }
 })
 
+test('damage anywhere in index.db loses nothing: what it hides for one start is there at the next', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  const configs = { 'segment.bytes': '65536', 'index.interval.bytes': '0' }
+  await fill(first, await first.createTopic({ name: 'orders', partitionCount: 2, configs }), 0, 400)
+  const before = await answers(first, 'orders')
+  await first.close()
+  const path = join(dataDir, 'index.db')
+  const whole = readFileSync(path)
+  for (let page = 0; page < whole.length; page += 4096) {
+    writeFileSync(path, Buffer.from(whole).fill(0xab, page, page + 4096))
+    const damaged = await openLocalEngine(engineOptions(dataDir))
+    await answers(damaged, 'orders').then(
+      (given) => assert.deepEqual(given, before, `page at ${page}`),
+      ({ code, message }) => assert.equal(code, 'kafka_storage_error', message),
+    )
+    await damaged.close()
+    const mended = await openLocalEngine(engineOptions(dataDir))
+    assert.deepEqual(await answers(mended, 'orders'), before, `page at ${page}, a start later`)
+    await mended.close()
+  }
+})
+
 test('databases of a newer version are refused with what to do', async (t) => {
   for (const name of ['index.db', 'meta.db']) {
     const dataDir = temporaryDirectory(t)
