@@ -173,10 +173,13 @@ export class Page {
     const outside: PartitionState[] = []
     for (const [at, part] of fetched.entries()) {
       const state = wanted[at] as PartitionState
-      state.startOffset = part.logStartOffset
-      state.endOffset = part.highWatermark
-      state.readableEnd = part.lastStableOffset
-      state.isKnown = true
+      // a partition that is gone by now has no bounds; what was read keeps the ones it had
+      if (part.error === undefined || part.error.code === 'offset_out_of_range') {
+        state.startOffset = part.logStartOffset
+        state.endOffset = part.highWatermark
+        state.readableEnd = part.lastStableOffset
+        state.isKnown = true
+      }
       if (part.error === undefined) continue
       if (this.recordCount > 0) this.#stopBefore(state)
       else if (part.error.code !== 'offset_out_of_range') throw this.#unreadable(state, part.error)

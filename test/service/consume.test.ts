@@ -204,6 +204,21 @@ test('records removed in the midst of a page end it, and the next page tells', a
   await assert.rejects(read({ from: after(page) }), hasCode('offset_out_of_range'))
 })
 
+test('a topic that is deleted in the midst of a page ends it within the bounds that were known', async () => {
+  const { store, read } = newReader()
+  for (let at = 0; at < 100; at++) store.append('orders', 0, values('x'.repeat(5_000)))
+  store.beforeFetch = () => {
+    if (store.fetches.length === 1) store.drop('orders')
+  }
+  const page = await read({ limit: 100 })
+  assert.ok(page.recordCount > 0 && page.recordCount < 100)
+  assert.equal(page.caughtUp, false)
+  assert.deepEqual(
+    page.partitions.map(({ startOffset, endOffset }) => [startOffset, endOffset]),
+    [[0, 100]],
+  )
+})
+
 test('a cursor of a topic that was made again is gone, one of another topic is refused', async () => {
   const { store, read } = newReader()
   const page = await read()
