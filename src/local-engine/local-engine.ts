@@ -217,18 +217,34 @@ class LocalEngine implements Engine {
     return this.#topicChanges.run(async () => {
       const topic = this.#get(name)
       await this.#catalog.delete(topic)
-      const folders: string[] = []
-      for (let partition = 0; partition < topic.partitionCount; partition++) {
-        const identity = identify(topic, partition)
-        const folder = await this.#logs.retire(identity)
-        if (folder !== undefined) folders.push(folder)
-        this.#waiting.wakeAll(waitKey(identity))
-        if (partition % OPENED_PER_TURN === OPENED_PER_TURN - 1) await nextTurn()
-      }
-      await (this.#options.disk ?? realDisk).syncDirectory(this.#logs.topicsDirectory)
+      const folders = await this.#retire(topic)
+      if (folders === undefined) return
       const sweep: Promise<void> = this.#sweep(topic.id, folders).finally(() => this.#sweeping.delete(sweep))
       this.#sweeping.add(sweep)
     })
+  }
+
+  /**
+   * Moves the folders of a topic that is deleted already out of the way. What keeps one there undoes no deletion: undefined
+   * then, and the next start clears up.
+   */
+  async #retire(topic: Topic): Promise<readonly string[] | undefined> {
+    const folders: string[] = []
+    const failures: unknown[] = []
+    const fail = (error: unknown) => {
+      failures.push(error)
+    }
+    for (let partition = 0; partition < topic.partitionCount; partition++) {
+      const identity = identify(topic, partition)
+      const folder = await this.#logs.retire(identity).catch(fail)
+      if (folder !== undefined) folders.push(folder)
+      this.#waiting.wakeAll(waitKey(identity))
+      if (partition % OPENED_PER_TURN === OPENED_PER_TURN - 1) await nextTurn()
+    }
+    await (this.#options.disk ?? realDisk).syncDirectory(this.#logs.topicsDirectory).catch(fail)
+    if (failures.length === 0) return folders
+    this.#warnOfRest(failures[0])
+    return undefined
   }
 
   /** Unlinks what a deleted topic has left; what fails is tried again at the next start. */
@@ -237,8 +253,12 @@ class LocalEngine implements Engine {
       for (const folder of folders) await (this.#options.disk ?? realDisk).remove(folder)
       await this.#catalog.forgetDeleted(topicId)
     } catch (error) {
-      this.#options.logger.warn({ err: error }, 'files of a deleted topic are left until the next start')
+      this.#warnOfRest(error)
     }
+  }
+
+  #warnOfRest(error: unknown): void {
+    this.#options.logger.warn({ err: error }, 'files of a deleted topic are left until the next start')
   }
 
   async describePartitions(topic: Topic): Promise<readonly PartitionDescription[]> {

@@ -9,6 +9,8 @@ import type { Engine, Topic } from '../../src/engine/engine.ts'
 import { INDEX_PENDING_ENTRIES_MAX } from '../../src/kernel/limits.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
+import type { SegmentDisk } from '../../src/log/segment-file.ts'
+import { realDisk } from '../../src/log/segment-file.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { toParts } from '../record/records.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
@@ -181,6 +183,25 @@ test('a folder of a topic that meta.db does not know is set aside, never deleted
   await fill(engine, await engine.createTopic({ name: 'orders' }), 0, 1)
 })
 
+test('a topic is deleted although a folder cannot be moved; the next start takes away what is left', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  let failures = 0
+  const rename = async (from: string, to: string) => {
+    if (from.endsWith('orders-1') && failures++ === 0) throw Object.assign(new Error('not now'), { code: 'EACCES' })
+    return realDisk.rename(from, to)
+  }
+  const engine = await openLocalEngine(engineOptions(dataDir, { disk: { ...realDisk, rename } }))
+  const topic = await engine.createTopic({ name: 'orders', partitionCount: 3 })
+  for (let partition = 0; partition < 3; partition++) await fill(engine, topic, partition, 5)
+  await engine.deleteTopic('orders')
+  assert.equal(failures, 1)
+  assert.equal(engine.findTopic('orders'), undefined)
+  await engine.close()
+  assert.deepEqual(readdirSync(join(dataDir, 'topics')), ['orders-1'])
+  await (await openLocalEngine(engineOptions(dataDir))).close()
+  assert.deepEqual(readdirSync(join(dataDir, 'topics')), [])
+})
+
 test('deleting a topic removes its files', async (t) => {
   const dataDir = temporaryDirectory(t)
   const engine = await openLocalEngine(engineOptions(dataDir))
@@ -190,6 +211,38 @@ test('deleting a topic removes its files', async (t) => {
   await engine.deleteTopic('orders')
   await engine.close()
   assert.deepEqual(readdirSync(join(dataDir, 'topics')), [])
+})
+
+test('a topic is deleted though a folder cannot be moved; the next start clears up', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const stuck: SegmentDisk = {
+    ...realDisk,
+    rename: (from, to) => (from.endsWith('orders-0') ? Promise.reject(new Error('EBUSY')) : realDisk.rename(from, to)),
+  }
+  const first = await openLocalEngine(engineOptions(dataDir, { disk: stuck }))
+  const topic = await first.createTopic({ name: 'orders', partitionCount: 2 })
+  for (const partition of [0, 1]) await fill(first, topic, partition, 3)
+  await first.deleteTopic('orders')
+  assert.equal(first.findTopic('orders'), undefined)
+  const again = await first.createTopic({ name: 'orders', partitionCount: 2 })
+  await fill(first, again, 1, 1)
+  assert.deepEqual(
+    (await first.describePartitions(again)).map(({ offline, endOffset }) => [offline === undefined, endOffset]),
+    [
+      [false, 0],
+      [true, 1],
+    ],
+  )
+  await first.close()
+  const second = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => second.close())
+  await fill(second, second.findTopic('orders') as Topic, 0, 1)
+  const found = await second.describePartitions(second.findTopic('orders') as Topic)
+  assert.deepEqual(
+    found.map(({ endOffset }) => endOffset),
+    [1, 1],
+  )
+  assert.deepEqual(readdirSync(join(dataDir, 'topics')).sort(), ['orders-0', 'orders-1'])
 })
 
 test('a topic made again under the name of one with a damaged partition keeps its records over a restart', async (t) => {
