@@ -216,8 +216,14 @@ export class PartitionLog {
         break
       }
       await rounds.enter()
-      await this.#writeGroup()
-      rounds.leave()
+      try {
+        await this.#writeGroup()
+      } catch (error) {
+        // a bug: nobody knows what became of the group
+        this.#rejectWaiting(this.#goOffline('a group could not be written', error))
+      } finally {
+        rounds.leave()
+      }
     }
     this.#writing = undefined
   }
