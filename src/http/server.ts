@@ -11,6 +11,7 @@ import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX 
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { healthRoutes } from './health.ts'
+import { HeldReplies } from './held-replies.ts'
 import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes, Services } from './http-floor.ts'
 import { countReply, HttpTraffic } from './http-traffic.ts'
 import { JsonBodies } from './json-body.ts'
@@ -88,6 +89,7 @@ const DIALECTS: readonly Dialect[] = [V1, REST_PROXY_V2, BASE]
 export function buildServer(parts: ServerParts): FastifyInstance {
   const { services, options, clock, logger, telemetry } = parts
   const closing = new AbortController()
+  const held = new HeldReplies()
   const requestId = requestIds(clock)
   const floor: HttpFloor = {
     services,
@@ -123,6 +125,13 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     reply.header('x-request-id', request.id)
     // A stop waits for connections, and would wait for one that has nothing more to say.
     if (closing.signal.aborted) reply.header('connection', 'close')
+    const isWhole = Buffer.isBuffer(payload) || typeof payload === 'string'
+    const refusal = isWhole ? held.hold(reply.raw, payload.length) : undefined
+    if (refusal !== undefined) {
+      // Comes by here again, as a small reply.
+      done(refusal)
+      return
+    }
     countReply(floor.traffic.of(request.method, request.routeOptions.url ?? 'none'), reply.statusCode)
     done(null, payload)
   })

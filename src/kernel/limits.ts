@@ -84,6 +84,9 @@ export const READ_ESTIMATES_MAX = 1_000
 export const REPLY_BUFFERS_KEPT_MAX = 16
 export const REPLY_BUFFER_BYTES_KEPT_MAX = 1024 * 1024
 
+/** Replies that clients have not taken yet, over all connections; one larger reply alone is still given. */
+export const REPLIES_HELD_BYTES_MAX = 256 * 1024 * 1024
+
 /** Bytes of batches that an export or a walk over a log's end fetches at a time: its memory, whatever the topic's size. */
 export const EXPORT_FETCH_BYTES = 1024 * 1024
 

@@ -145,6 +145,40 @@ test('a reader that takes an export slowly holds no memory', { timeout: 60_000 }
   assert.ok(read > 160 * MIB && last.includes('"records":2560'), `${read} bytes, ending ${last}`)
 })
 
+test('pages that nobody takes are bounded together, and small ones pass', { timeout: 60_000 }, async (t) => {
+  const server = await start(t)
+  const record = { records: [{ value: 'x'.repeat(14 * MIB) }] }
+  for (let left = 3; left > 0; left--) {
+    assert.equal((await server.request('POST', '/v1/topics/large/records', { body: record })).status, 200)
+  }
+  assert.equal((await server.request('POST', RECORDS, { body: BODY })).status, 200)
+  const before = server.residentBytes()
+  const largePage = '/v1/topics/large/records?max_bytes=67108864'
+  const readers: Socket[] = []
+  t.after(() => {
+    for (const socket of readers) socket.destroy()
+  })
+  let start503 = ''
+  while (start503 === '') {
+    assert.ok(readers.length < 20, 'never refused')
+    const socket = await connected(server)
+    readers.push(socket)
+    socket.write(head(`GET ${largePage}`))
+    await once(socket, 'readable')
+    const first = String(socket.read(500))
+    if (first.startsWith('HTTP/1.1 503 ')) start503 = first
+    assert.equal((await server.request('GET', RECORDS)).status, 200, 'a small page')
+  }
+  assert.match(start503, /retry-after: 1\b.*"code":"overloaded"/s)
+  const grown = (server.residentBytes() - before) / MIB
+  t.diagnostic(`${grown.toFixed(1)} MiB more, ${readers.length} readers`)
+  assert.ok(grown < 600, `${grown} MiB more`)
+  for (const socket of readers) socket.destroy()
+  let status = 503
+  while (status === 503) status = (await server.request('GET', largePage)).status
+  assert.equal(status, 200, 'room again when they are gone')
+})
+
 test('pipelined requests are answered in their order', async (t) => {
   const server = await start(t)
   const count = 200
