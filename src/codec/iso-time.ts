@@ -128,7 +128,12 @@ function writeTwoDigits(bytes: Buffer, position: number, number: number): void {
 
 /** The JSON of a time whose year does not have four digits: an expanded ISO time, and its ms beyond the calendar's end. */
 export function oddTimeJson(ms: number): string {
-  return Math.abs(ms) <= CALENDAR_MS_MAX ? `"${new Date(ms).toISOString()}"` : `"${ms}"`
+  return `"${timeText(ms)}"`
+}
+
+/** A time as it is shown: ISO 8601, and its ms beyond the calendar's end. */
+export function timeText(ms: number): string {
+  return Math.abs(ms) <= CALENDAR_MS_MAX ? new Date(ms).toISOString() : String(ms)
 }
 
 /** The last millisecond that Date knows, in the year 275760. */

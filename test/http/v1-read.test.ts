@@ -361,3 +361,16 @@ test('the offsets of a position are listed by partition', async (t) => {
   assert.equal((await server.get('/v1/topics/orders/offsets?at=4&partition=1')).status, 416)
   assert.equal((await server.get('/v1/topics/orders/offsets?at=soon')).status, 400)
 })
+
+test('a time beyond the calendar is listed as it is shown in its record', async (t) => {
+  const server = await startServer(t, { set: { 'compat.lenient': 'true' } })
+  await create(server, 'orders', 1, { 'message.timestamp.after.max.ms': '9223372036854775807' })
+  const type = { 'content-type': 'application/vnd.kafka.json.v2+json' }
+  const body = { records: [{ value: 1, timestamp: Number.MAX_SAFE_INTEGER }] }
+  assert.equal((await server.post('/topics/orders', body, type)).status, 200)
+  const [record] = (await server.get('/v1/topics/orders/records')).json().records
+  for (const at of ['max_timestamp', '-1', '1h']) {
+    const reply = await server.get(`/v1/topics/orders/offsets?at=${at}`)
+    assert.deepEqual(reply.json().items, [{ partition: 0, offset: 0, timestamp: record.timestamp }], reply.text())
+  }
+})

@@ -1,6 +1,7 @@
 // GET /v1/topics/{topic}/offsets: what a position means now, partition by partition.
 
 import type { FastifyInstance } from 'fastify'
+import { timeText } from '../../codec/iso-time.ts'
 import type { ResolvedOffset } from '../../service/partition-offset.ts'
 import { parsePosition } from '../../service/positions.ts'
 import type { HttpFloor } from '../http-floor.ts'
@@ -25,5 +26,5 @@ export function offsetRoutes(app: FastifyInstance, { services: { consume } }: Ht
 }
 
 function renderOffset({ partition, offset, timestamp }: ResolvedOffset) {
-  return { partition, offset, timestamp: timestamp < 0 ? null : new Date(timestamp).toISOString() }
+  return { partition, offset, timestamp: timestamp < 0 ? null : timeText(timestamp) }
 }
