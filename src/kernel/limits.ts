@@ -102,6 +102,9 @@ export const WAITING_PARTITIONS_MAX = 500_000
 /** A cursor is a query parameter and an SSE id: it must fit in a request line. */
 export const CURSOR_BYTES_MAX = 4_096
 
+/** Places of a partition that its last reads remember: a megabyte of batches, in as many stretches as there are readers. */
+export const READ_LANDMARKS_MAX = 256
+
 /** Segment files that stay open at once, over all partitions. */
 export const OPEN_SEGMENT_FILES_MAX = 512
 

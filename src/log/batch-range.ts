@@ -15,6 +15,8 @@ import {
   computeBatchCrcOfView,
   MAGIC,
 } from '../record/record-batch.ts'
+import type { ReadLandmarks } from './read-landmarks.ts'
+import { LANDMARK_BYTES } from './read-landmarks.ts'
 import type { SegmentFile } from './segment-file.ts'
 
 export interface BatchRange {
@@ -33,6 +35,9 @@ export interface CutOptions extends BatchRange {
   readonly atLeastOne: boolean
   /** How many bytes may lie between `position` and that batch. */
   readonly skippedBytes: number
+  readonly segmentBase: number
+  /** Told where batches were found. */
+  readonly landmarks: ReadLandmarks
 }
 
 export interface TimestampedOffset {
@@ -48,13 +53,31 @@ export async function cutBatches(file: SegmentFile, options: CutOptions): Promis
   for (;;) {
     const bytes = await readRange(file, position, Math.min(wanted, options.end - position))
     const cut = cutWhole(bytes, position, options)
-    if (cut.end > cut.start) return bytes.subarray(cut.start, cut.end)
+    if (cut.end > cut.start) {
+      const given = bytes.subarray(cut.start, cut.end)
+      noteLandmarks(given, position + cut.start, options)
+      return given
+    }
     // either everything read lies before the offset, or one batch is larger than what was read
     position += cut.start
     const tooLarge = !options.atLeastOne && cut.nextBatchBytes > options.maxBytes
     if (position >= options.end || tooLarge) return bytes.subarray(0, 0)
     wanted = Math.max(options.maxBytes, cut.nextBatchBytes)
   }
+}
+
+/** Where reading may go on: about every LANDMARK_BYTES, and behind the last batch. */
+function noteLandmarks(bytes: Buffer, position: number, { segmentBase, landmarks }: CutOptions): void {
+  landmarks.begin()
+  let next = 0
+  let last = 0
+  for (let at = 0; at < bytes.length; at += batchSizeAt(bytes, at)) {
+    last = at
+    if (at < next) continue
+    landmarks.add(segmentBase, batchBaseOffsetAt(bytes, at), position + at)
+    next = at + LANDMARK_BYTES
+  }
+  landmarks.add(segmentBase, batchLastOffsetAt(bytes, last) + 1, position + bytes.length)
 }
 
 /** The good whole batches in some bytes: [start, end), and how long the first batch after them is (0: not known). */

@@ -23,6 +23,7 @@ import type { OpenFiles } from './open-files.ts'
 import { PARTITION_METADATA, renderPartitionMetadata } from './partition-metadata.ts'
 import type { ProducerEntry, ProducerVerdict } from './producer-state.ts'
 import { judgeBatch, renderSnapshot, withBatch } from './producer-state.ts'
+import { LANDMARK_BYTES, ReadLandmarks } from './read-landmarks.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
 
 /** What of a topic's configuration the log itself obeys; read anew for every group, so that changes take hold at once. */
@@ -111,6 +112,9 @@ export class PartitionLog {
   #nextOffset = 0
   #bytesSinceIndexEntry = 0
   #producers = new Map<bigint, ProducerEntry>()
+
+  /** Made by the first read: partitions at rest do without. */
+  #landmarks: ReadLandmarks | undefined
 
   #queue: WaitingAppend[] = []
   #queueBytes = 0
@@ -504,19 +508,28 @@ export class PartitionLog {
     if (found === undefined) return EMPTY
     const { segment } = found
     const from = Math.max(offset, segment.baseOffset)
-    const entry = this.#options.index.floorOfOffset(this.#logId, segment.baseOffset, from)
+    this.#landmarks ??= new ReadLandmarks()
+    const landmarks = this.#landmarks
+    const place = landmarks.find(segment.baseOffset, from) ?? this.#floorOf(segment, from)
     const path = segmentPath(this.#options.directory, segment.baseOffset)
     return this.#options.files.use(path, false, (file) =>
       cutBatches(file, {
         path,
-        position: entry?.position ?? 0,
+        position: place.position,
         end: segment.sizeBytes,
         offset: from,
         maxBytes,
         atLeastOne,
-        skippedBytes: entry === undefined ? 0 : this.#options.settings().indexIntervalBytes,
+        skippedBytes: place.offset === from ? 0 : LANDMARK_BYTES,
+        segmentBase: segment.baseOffset,
+        landmarks,
       }),
     )
+  }
+
+  #floorOf(segment: Segment, offset: number): { readonly offset: number; readonly position: number } {
+    const entry = this.#options.index.floorOfOffset(this.#logId, segment.baseOffset, offset)
+    return entry ?? { offset: segment.baseOffset, position: 0 }
   }
 
   /**
