@@ -83,7 +83,12 @@ export class LogManager {
     const opening: Promise<void>[] = []
     for (const identity of identities) {
       if (!directories.has(partitionDirectory(identity))) continue
-      opening.push(this.log(identity).open())
+      // one that cannot be opened now has said so, and is opened when it is asked for
+      opening.push(
+        this.log(identity)
+          .open()
+          .catch(() => {}),
+      )
       if (opening.length >= OPENING_PARTITIONS_MAX) await Promise.all(opening.splice(0))
     }
     await Promise.all(opening)
@@ -204,7 +209,7 @@ export class LogManager {
     const isIndexed = this.flushIndex()
     this.#flushTimer?.cancel()
     // a partition that failed must be looked at again at the next start, and so must files that are ahead of the index
-    if (isIndexed && logs.every((log) => log.offline === undefined)) this.#markCleanStop()
+    if (isIndexed && logs.every((log) => !log.isDoubtful)) this.#markCleanStop()
     await this.#files.close()
     this.#index.close()
   }

@@ -102,6 +102,8 @@ export class PartitionLog {
   #opened = false
   #closed = false
   #offline: TailraceError | undefined
+  /** It was to be opened, and could not be for a while. */
+  #isUnread = false
 
   #logId = NO_LOG
   #segments: Segment[] = []
@@ -153,6 +155,11 @@ export class PartitionLog {
     return this.#opened
   }
 
+  /** A later start must look at its files: it is offline, or could not be opened so far. */
+  get isDoubtful(): boolean {
+    return this.#offline !== undefined || this.#isUnread
+  }
+
   async #open(): Promise<void> {
     try {
       const opened = await this.#options.recover()
@@ -165,10 +172,24 @@ export class PartitionLog {
       if (first !== undefined) this.#logStartOffset = Math.max(this.#logStartOffset, first.baseOffset)
       this.#sizeBytes = opened.segments.reduce((sum, segment) => sum + segment.sizeBytes, 0)
       if (this.#logStartOffset > this.#highWatermark) this.#beginAfterLoss()
+      this.#isUnread = false
     } catch (error) {
+      if (isPassing(error)) throw this.#openLater(error)
       this.#goOffline('opening it failed', error)
     }
     this.#opened = true
+  }
+
+  /** Nothing is wrong with its files: who comes next opens it. */
+  #openLater(cause: unknown): TailraceError {
+    this.#opening = undefined
+    this.#isUnread = true
+    const { name, logger } = this.#options
+    const error = isDiskFull(cause)
+      ? this.#writeFailure(cause, 'opening it failed')
+      : new TailraceError('kafka_storage_error', `${name} could not be opened: too many files are open`, {}, { cause })
+    logger.warn({ err: cause, partition: name }, `${name} could not be opened; it is tried again when it is asked for`)
+    return error
   }
 
   /** Everything up to the log start offset was deleted and its files are gone: offsets still never start again. */
@@ -213,7 +234,11 @@ export class PartitionLog {
   /** Writes groups until nothing waits. Never rejects: a failure goes to those who asked. */
   async #write(): Promise<void> {
     const { rounds } = this.#options
-    if (!this.#opened) await this.open()
+    try {
+      if (!this.#opened) await this.open()
+    } catch (error) {
+      this.#rejectWaiting(error as TailraceError)
+    }
     while (this.#queue.length > 0) {
       if (this.#offline !== undefined) {
         this.#rejectWaiting(this.#offline)
@@ -639,6 +664,12 @@ function settle(group: Group): void {
 
 function rejectGroup(group: Group, error: TailraceError): void {
   for (const append of group.appends) append.reject(error)
+}
+
+/** What the machine lacks now and may have later. */
+function isPassing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'EMFILE' || code === 'ENFILE' || isDiskFull(error)
 }
 
 function isDiskFull(error: unknown): boolean {

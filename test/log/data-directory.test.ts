@@ -194,6 +194,40 @@ test('deleting a topic removes its files', async (t) => {
   assert.deepEqual(readdirSync(join(dataDir, 'topics')), [])
 })
 
+test('a partition that could not be opened for want of descriptors is opened when there are some, and lost nothing', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  await fill(first, await first.createTopic({ name: 'orders' }), 0, 3)
+  await first.close()
+  let isShort = true
+  const shortOfFiles: SegmentDisk = {
+    ...realDisk,
+    list: (directory) =>
+      isShort && directory.endsWith('orders-0')
+        ? Promise.reject(Object.assign(new Error('too many open files'), { code: 'EMFILE' }))
+        : realDisk.list(directory),
+  }
+  renameSync(join(dataDir, 'index.db'), join(dataDir, 'index.behind'))
+  const second = await openLocalEngine(engineOptions(dataDir, { disk: shortOfFiles }))
+  const topic = second.findTopic('orders') as Topic
+  await assert.rejects(fill(second, topic, 0, 1), { code: 'kafka_storage_error', message: /too many files/ })
+  await assert.rejects(second.describePartitions(topic), { code: 'kafka_storage_error' })
+  isShort = false
+  await fill(second, topic, 0, 1)
+  assert.equal((await second.describePartitions(topic))[0]?.endOffset, 4)
+  await second.close()
+
+  // an index that is behind its files, as after a crash: a stop without having looked at them is no clean one
+  renameSync(join(dataDir, 'index.behind'), join(dataDir, 'index.db'))
+  isShort = true
+  const third = await openLocalEngine(engineOptions(dataDir, { disk: shortOfFiles }))
+  await third.close()
+  const fourth = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => fourth.close())
+  const [found] = await fourth.describePartitions(fourth.findTopic('orders') as Topic)
+  assert.deepEqual([found?.offline, found?.endOffset], [undefined, 4])
+})
+
 test('a topic is deleted though a folder cannot be moved; the next start clears up', async (t) => {
   const dataDir = temporaryDirectory(t)
   const stuck: SegmentDisk = {
