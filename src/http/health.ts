@@ -14,7 +14,7 @@ interface CheckReport {
 
 export function healthRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.get('/livez', (_request, reply) => {
-    reply.header('content-type', 'application/json').send('{"status":"alive"}')
+    reply.header('content-type', 'application/json').send('{"status":"alive"}\n')
   })
   app.get('/readyz', async (_request, reply) => {
     const checks = await report(floor)

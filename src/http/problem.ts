@@ -85,7 +85,7 @@ function problemOf(
 export function renderProblem(failure: TailraceError, request: FastifyRequest, reply: FastifyReply): void {
   const problem = problemOf(failure, { instance: request.url, requestId: request.id })
   setFailureHeaders(failure, STATUS_OF_CODE[failure.code], reply)
-  reply.code(problem.status).header('content-type', PROBLEM_MEDIA_TYPE).send(bytesOfJson(problem))
+  reply.code(problem.status).header('content-type', PROBLEM_MEDIA_TYPE).send(bytesOfJson(problem, '\n'))
 }
 
 /** Headers that go with a failure in every dialect: when to come back, which methods there are. */
@@ -99,8 +99,8 @@ export function setFailureHeaders(failure: TailraceError, status: number, reply:
 }
 
 /** As bytes: a Buffer goes out with the media type as it was set, a string would have a charset put behind it. */
-export function bytesOfJson(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value, jsonSafe))
+export function bytesOfJson(value: unknown, end: '' | '\n' = ''): Buffer {
+  return Buffer.from(JSON.stringify(value, jsonSafe) + end)
 }
 
 /** int64s may be in details as bigint. */

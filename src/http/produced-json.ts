@@ -29,7 +29,7 @@ export function renderProduced(result: ProduceResult, timestamps: TimestampText)
     const offset = result.offset(index)
     text += `{"partition":${result.partition(index)},"offset":${offset < 0 ? 'null' : offset},"timestamp":${timestamps.render(result.timestamp(index))}}`
   }
-  return result.duplicate ? `${text}],"duplicate":true}` : `${text}]}`
+  return result.duplicate ? `${text}],"duplicate":true}\n` : `${text}]}\n`
 }
 
 /** A failure of some partition, with what was stored in the others record by record. */

@@ -120,6 +120,8 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     },
   })
   app.server.maxConnections = options.connectionsMax
+  // All replies of our own end with a line's end, so that a terminal's prompt does not stick to them.
+  app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`)
   leaveBodiesToHandlers(app)
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)

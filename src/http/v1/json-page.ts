@@ -42,7 +42,7 @@ export class JsonPage implements RecordSink {
       }),
       ...(page.gaps.length === 0 ? {} : { gaps: page.gaps }),
     })
-    this.#output.writeText(`],${rest.slice(1)}`)
+    this.#output.writeText(`],${rest.slice(1)}\n`)
     return this.#output.written()
   }
 }

@@ -20,6 +20,7 @@ export function recordRoutes(app: FastifyInstance, { services: { consume } }: Ht
     const output = new ByteWriter()
     const json = new RecordJsonWriter(output, { ...formats, lineBreaks: 'keep' })
     await consume.readOne(callerOf(request), pathTopic(request), { partition, offset }, json)
+    output.writeText('\n')
     return reply.type(JSON_MEDIA_TYPE).send(output.written())
   })
 }
