@@ -8,6 +8,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { KnownJson } from '../../src/codec/known-json.ts'
 import type { Engine, FetchedPartition, FetchOptions, FetchPosition, Topic } from '../../src/engine/engine.ts'
 import { parseTopicConfig, topicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { ReplyBuffers } from '../../src/http/reply-buffers.ts'
@@ -36,6 +37,7 @@ const pageCount = quick ? 1_000 : 4_000
 const caller: Caller = { principal: ANONYMOUS, clientId: '', host: '', requestId: '' }
 const clock = systemClock
 const buffers = new ReplyBuffers()
+const known = new KnownJson()
 
 async function measure(place: 'memory' | 'disk', partitionCount: number, batchRecords: number): Promise<void> {
   if (!`${place}/${partitionCount}/${batchRecords}/`.startsWith(only)) return
@@ -83,7 +85,7 @@ async function readPages(consume: ConsumeService, pages: number): Promise<{ reco
   let bytes = 0
   for (let left = pages; left > 0; left--) {
     const output = buffers.take()
-    const sink = new JsonPage(output, { keyFormat: 'auto', valueFormat: 'auto' })
+    const sink = new JsonPage(output, { keyFormat: 'auto', valueFormat: 'auto' }, known)
     const request = { topic: 'bench', position, limit: PAGE_RECORDS, maxBytes: 1024 * 1024, waitMs: 0 }
     const page = await consume.read(caller, request, sink)
     bytes += sink.finish(page, '/v1/topics/bench/records').length

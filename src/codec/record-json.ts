@@ -18,6 +18,7 @@ import type { Encoding } from './encoding.ts'
 import { decodeToJson, ENCODINGS } from './encoding.ts'
 import { ISO_TIME_BYTES, IsoTimeWriter, oddTimeJson } from './iso-time.ts'
 import { writeJsonString } from './json-string.ts'
+import type { JsonRanges } from './known-json.ts'
 
 /** What is read of a record here: batch-reader.ts's RecordReader has it. */
 export interface RecordView {
@@ -56,6 +57,12 @@ export class RecordJsonWriter {
   #start: Piece = piece('')
   #time: TimePiece = timePiece('CreateTime')
   readonly #ends: (Piece | undefined)[] = []
+  #known: JsonRanges | undefined
+  /** Offsets [from, to) for which `isKnown` is the answer of #known. */
+  #span = { isKnown: false, from: 0, to: 0 }
+  /** Offsets [from, to) whose values were found to be JSON or null, one after the other, since the last note(). */
+  #foundFrom = 0
+  #foundTo = 0
   #source: Buffer = EMPTY
   #sourceView: DataView = viewOf(EMPTY)
 
@@ -66,8 +73,16 @@ export class RecordJsonWriter {
     this.#valueForms = formsOf(options.valueFormat, [JSON_FORM, STRING_FORM])
   }
 
-  /** The records that follow are of this partition and have this kind of timestamp. */
-  begin(topic: string, partition: number, timestampType: TimestampType): void {
+  /**
+   * The records that follow are of this partition and have this kind of timestamp. `known`: what its earlier readers
+   * found to be JSON; it learns what is found now, at the next begin() or at end().
+   */
+  begin(topic: string, partition: number, timestampType: TimestampType, known?: JsonRanges): void {
+    if (known !== this.#known) {
+      this.end()
+      this.#known = known
+      this.#span = { isKnown: false, from: 0, to: 0 }
+    }
     if (timestampType !== this.#timestampType) {
       this.#timestampType = timestampType
       this.#time = timePiece(timestampType)
@@ -76,6 +91,13 @@ export class RecordJsonWriter {
     this.#topic = topic
     this.#partition = partition
     this.#start = piece(`{"topic":${JSON.stringify(topic)},"partition":${partition},"offset":`)
+  }
+
+  /** Nothing follows: what was found is passed on to other readers. */
+  end(): void {
+    this.#known?.add(this.#foundFrom, this.#foundTo)
+    this.#foundFrom = 0
+    this.#foundTo = 0
   }
 
   /** Writes one record as a JSON object; commas and line ends between records are the caller's. */
@@ -88,17 +110,49 @@ export class RecordJsonWriter {
     output.writePiece(this.#start)
     output.writeWhole(record.offset)
     this.#writeTime(record.timestamp)
-    const { keyStart, valueStart } = record
+    const { keyStart } = record
     const keyForm = keyStart < 0 ? this.#writeNull() : this.#writeBytes(keyStart, record.keyEnd, this.#keyForms)
     output.writePiece(VALUE)
-    const valueForm =
-      valueStart < 0 ? this.#writeNull() : this.#writeBytes(valueStart, record.valueEnd, this.#valueForms)
+    const valueForm = this.#known === undefined ? this.#writeValue(record) : this.#writeKnown(record, this.#known)
     const end = this.#end(keyForm, valueForm)
     output.writePiece(end)
     if (record.headerCount === 0) return
     output.position -= CLOSING.length
     this.#writeHeaders(record.headers())
     output.writePiece(CLOSING)
+  }
+
+  #writeValue({ valueStart, valueEnd }: RecordView): number {
+    return valueStart < 0 ? this.#writeNull() : this.#writeBytes(valueStart, valueEnd, this.#valueForms)
+  }
+
+  /** As #writeValue, but what is known to be JSON is spliced unchecked, and what is found to be is noted. */
+  #writeKnown(record: RecordView, known: JsonRanges): number {
+    const { offset, valueStart, valueEnd } = record
+    if (this.#valueForms[0] !== JSON_FORM || this.#lineBreaks !== 'keep') return this.#writeValue(record)
+    const span = this.#span
+    if (offset < span.from || offset >= span.to) {
+      const { isKnown, until } = known.locate(offset)
+      span.isKnown = isKnown
+      span.from = offset
+      span.to = until
+    }
+    if (span.isKnown && valueStart >= 0) {
+      if (valueEnd - valueStart <= SHORT_BYTES_MAX) this.#output.writeView(this.#sourceView, valueStart, valueEnd)
+      else this.#output.writeBytes(this.#source, valueStart, valueEnd)
+      return JSON_FORM
+    }
+    const form = this.#writeValue(record)
+    if (form === JSON_FORM || form === NULL_FORM) this.#noteFound(offset)
+    return form
+  }
+
+  #noteFound(offset: number): void {
+    if (offset !== this.#foundTo) {
+      this.#known?.add(this.#foundFrom, this.#foundTo)
+      this.#foundFrom = offset
+    }
+    this.#foundTo = offset + 1
   }
 
   #writeTime(timestamp: number): void {

@@ -105,6 +105,10 @@ export const CURSOR_BYTES_MAX = 4_096
 /** Places of a partition that its last reads remember: a megabyte of batches, in as many stretches as there are readers. */
 export const READ_LANDMARKS_MAX = 256
 
+/** Partitions whose readers share what they found to be JSON, and the ranges of offsets that are kept of each. */
+export const KNOWN_JSON_PARTITIONS_MAX = 10_000
+export const KNOWN_JSON_RANGES_MAX = 64
+
 /** Segment files that stay open at once, over all partitions. */
 export const OPEN_SEGMENT_FILES_MAX = 512
 

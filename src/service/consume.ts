@@ -176,7 +176,7 @@ async function readOne(
       { topic: topic.name, partition, offset },
     )
   }
-  sink.begin(topic.name, partition, walk.record.timestampType)
+  sink.begin(topic.name, partition, walk.record.timestampType, topic.id)
   sink.write(walk.record)
   telemetry.recordsOut++
   telemetry.bytesOut += walk.record.recordEnd - walk.record.recordStart

@@ -17,7 +17,7 @@ import { RecordWalk, unreadable } from './record-walk.ts'
 /** Takes each record of a page while the reader stands on it; nothing of the reader may be kept. */
 export interface RecordSink {
   /** The records that follow are of this partition. */
-  begin(topic: string, partition: number, timestampType: TimestampType): void
+  begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void
   write(record: RecordReader): void
 }
 
@@ -267,7 +267,7 @@ export class Page {
   #begin(state: PartitionState, record: RecordReader): void {
     this.#present = state
     this.#timestampType = record.timestampType
-    this.#plan.sink.begin(this.#plan.topic.name, state.partition, record.timestampType)
+    this.#plan.sink.begin(this.#plan.topic.name, state.partition, record.timestampType, this.#plan.topic.id)
   }
 
   #isScannedOut(): boolean {

@@ -1,5 +1,6 @@
 // A page's reply as one run of bytes. Path F6, the hot one of reading: no object is made for a record.
 
+import type { KnownJson } from '../../codec/known-json.ts'
 import { RecordJsonWriter } from '../../codec/record-json.ts'
 import type { ByteWriter } from '../../kernel/byte-writer.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
@@ -14,16 +15,18 @@ const COMMA = 0x2c
 export class JsonPage implements RecordSink {
   readonly #output: ByteWriter
   readonly #json: RecordJsonWriter
+  readonly #known: KnownJson
   #isFirst = true
 
-  constructor(output: ByteWriter, formats: RecordFormats) {
+  constructor(output: ByteWriter, formats: RecordFormats, known: KnownJson) {
     this.#output = output
+    this.#known = known
     this.#json = new RecordJsonWriter(this.#output, { ...formats, lineBreaks: 'keep' })
     this.#output.writeBytes(OPEN)
   }
 
-  begin(topic: string, partition: number, timestampType: TimestampType): void {
-    this.#json.begin(topic, partition, timestampType)
+  begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void {
+    this.#json.begin(topic, partition, timestampType, this.#known.of(topicId, partition))
   }
 
   write(record: RecordReader): void {
@@ -33,6 +36,7 @@ export class JsonPage implements RecordSink {
   }
 
   finish(page: PageRead, next: string): Buffer {
+    this.#json.end()
     const rest = JSON.stringify({
       cursor: page.cursor,
       next,

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { RecordJsonWriter } from '../../codec/record-json.ts'
 import { ByteWriter } from '../../kernel/byte-writer.ts'
 import { OFFSET_MAX, TOPIC_PARTITIONS_MAX } from '../../kernel/limits.ts'
+import type { RecordSink } from '../../service/page.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
@@ -19,7 +20,11 @@ export function recordRoutes(app: FastifyInstance, { services: { consume } }: Ht
     const offset = pathInteger(request, 'offset', { min: 0, max: OFFSET_MAX })
     const output = new ByteWriter()
     const json = new RecordJsonWriter(output, { ...formats, lineBreaks: 'keep' })
-    await consume.readOne(callerOf(request), pathTopic(request), { partition, offset }, json)
+    const sink: RecordSink = {
+      begin: (topic, number, timestampType) => json.begin(topic, number, timestampType),
+      write: (record) => json.write(record),
+    }
+    await consume.readOne(callerOf(request), pathTopic(request), { partition, offset }, sink)
     output.writeText('\n')
     return reply.type(JSON_MEDIA_TYPE).send(output.written())
   })

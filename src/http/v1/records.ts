@@ -2,6 +2,7 @@
 // reply is one run of bytes: records are written into it as they stand in the batches, no object is made for one.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { KnownJson } from '../../codec/known-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
   PAGE_BYTES_DEFAULT,
@@ -43,6 +44,7 @@ const HEADER_PREFIX = 'header.'
 export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
   const buffers = new ReplyBuffers()
+  const known = new KnownJson()
 
   app.get('/topics/:topic/records', async (request, reply) => {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
@@ -54,7 +56,7 @@ export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const caller = callerOf(request)
     const output = buffers.take()
     try {
-      const sink = new JsonPage(output, formats)
+      const sink = new JsonPage(output, formats, known)
       const page =
         read.waitMs === 0
           ? await consume.read(caller, read, sink)
