@@ -6,19 +6,20 @@ export class CommitRounds {
   #taking = 0
   #waiting: (() => void)[] = []
 
-  /** Resolves when the caller's turn has come, with the next round. It must call leave() afterwards. */
-  enter(): Promise<void> {
-    if (this.#taking === 0 && this.#waiting.length === 0) this.#beginSoon()
+  /** Resolves when the caller's turn has come: at once, or with the next round. It must call leave() afterwards. */
+  enter(): Promise<void> | undefined {
+    if (this.#taking === 0 && this.#waiting.length === 0) {
+      this.#taking = 1
+      return undefined
+    }
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   leave(): void {
     this.#taking--
-    if (this.#taking === 0 && this.#waiting.length > 0) this.#beginSoon()
-  }
-
-  /** At the end of this turn of the event loop, so that all it still brings takes part. */
-  #beginSoon(): void {
+    if (this.#taking > 0 || this.#waiting.length === 0) return
+    // what this turn of the event loop still brings may take part
+    this.#taking = 1
     setImmediate(() => this.#begin())
   }
 
