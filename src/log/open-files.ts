@@ -11,6 +11,9 @@ interface Entry {
   dropped: boolean
 }
 
+/** Entries looked at when a use ends: ten thousand files in use at once must not be gone through ten thousand times. */
+const LOOKS_PER_USE = 32
+
 export interface OpenFilesOptions {
   readonly disk: SegmentDisk
   readonly filesMax: number
@@ -38,7 +41,7 @@ export class OpenFiles {
     } finally {
       entry.users--
       if (entry.dropped && entry.users === 0) await close(entry)
-      if (this.#entries.size > this.#filesMax) this.#closeUnused()
+      if (this.#entries.size > this.#filesMax) this.#closeUnused(path)
     }
   }
 
@@ -51,13 +54,21 @@ export class OpenFiles {
     return entry
   }
 
-  #closeUnused(): void {
+  /** The longest unused of those that are looked at; with all of them in use the one whose use has just ended. */
+  #closeUnused(justUsed: string): void {
+    let looks = LOOKS_PER_USE
     for (const [path, entry] of this.#entries) {
       if (this.#entries.size <= this.#filesMax) return
-      if (entry.users > 0) continue
-      this.#entries.delete(path)
-      void close(entry)
+      if (looks-- === 0) break
+      if (entry.users === 0) this.#evict(path, entry)
     }
+    const entry = this.#entries.get(justUsed)
+    if (entry?.users === 0 && this.#entries.size > this.#filesMax) this.#evict(justUsed, entry)
+  }
+
+  #evict(path: string, entry: Entry): void {
+    this.#entries.delete(path)
+    void close(entry)
   }
 
   /** As drop(), of every file in a folder. */
