@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { ProcessReply } from '../support/server-process.ts'
+import type { TestReply } from '../support/http-send.ts'
 import { ServerProcess } from '../support/server-process.ts'
 
 const MIB = 1024 * 1024
@@ -54,7 +54,7 @@ test('a full disk refuses writes, keeps what it acknowledged, and recovers by it
   const refused: string[] = []
   let number = 0
 
-  const send = async (topic: string, bytes: number): Promise<ProcessReply> => {
+  const send = async (topic: string, bytes: number): Promise<TestReply> => {
     const value = `{"n":${number++},"x":"${'x'.repeat(bytes)}"}`
     const reply = await server.request('POST', `/v1/topics/${topic}/records`, {
       body: `{"records":[{"value":${value}}]}`,

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { TestReply, TestServer } from '../support/http.ts'
+import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
+import type { TestReply } from '../support/http-send.ts'
 
 async function produce(server: TestServer, records: readonly object[]): Promise<void> {
   const reply = await server.post('/v1/topics/orders/records', { records })

@@ -2,7 +2,6 @@
 // sockets. Every reply is held against openapi.yaml before the test sees it.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,19 +9,9 @@ import type { App } from '../../src/app/app.ts'
 import { openApp } from '../../src/app/app.ts'
 import { loadConfig } from '../../src/app/config.ts'
 import type { Logger } from '../../src/kernel/logger.ts'
-import type { ReplySeen } from './openapi.ts'
+import type { TestReply, TestRequest } from './http-send.ts'
+import { send } from './http-send.ts'
 import { checkReply } from './openapi.ts'
-
-export interface TestReply extends ReplySeen {
-  text(): string
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into replies whose shape openapi.yaml has vouched for
-  json(): any
-}
-
-export interface TestRequest {
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string | Buffer | object
-}
 
 export interface LoggedLine {
   readonly level: 'info' | 'warn' | 'error'
@@ -98,40 +87,6 @@ function recordingLogger(log: LoggedLine[]): Logger {
     log.push({ level, facts, message })
   }
   return { info: at('info'), warn: at('warn'), error: at('error') }
-}
-
-/** node:http as it is: fetch would tidy paths and headers up. */
-function send(
-  port: number,
-  method: string,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-  body: string | Buffer | undefined,
-): Promise<TestReply> {
-  return new Promise((resolve, reject) => {
-    const length: Record<string, string> =
-      body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const options = { host: '127.0.0.1', port, method, path, headers: { ...length, ...headers }, agent: false }
-    const outgoing = httpRequest(options, (incoming) => {
-      const chunks: Buffer[] = []
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-      incoming.on('error', reject)
-      incoming.on('end', () => {
-        const bytes = Buffer.concat(chunks)
-        resolve({
-          method,
-          url: path,
-          status: incoming.statusCode ?? 0,
-          headers: incoming.headers,
-          body: bytes,
-          text: () => bytes.toString(),
-          json: () => JSON.parse(bytes.toString()),
-        })
-      })
-    })
-    outgoing.on('error', reject)
-    outgoing.end(body)
-  })
 }
 
 const QUIET_MS = 10_000

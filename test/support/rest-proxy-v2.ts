@@ -1,7 +1,8 @@
 // Words for tests of the REST Proxy v2 API: its media types, its requests, what it stored, and the form of its failures.
 
 import assert from 'node:assert/strict'
-import type { TestReply, TestServer } from './http.ts'
+import type { TestServer } from './http.ts'
+import type { TestReply } from './http-send.ts'
 
 export const V2 = 'application/vnd.kafka.v2+json'
 export const V2_JSON = 'application/vnd.kafka.json.v2+json'

@@ -6,10 +6,10 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import type { IncomingHttpHeaders } from 'node:http'
-import { request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { TestReply, TestRequest } from './http-send.ts'
+import { send } from './http-send.ts'
 import { checkReply } from './openapi.ts'
 
 export interface ServerProcessOptions {
@@ -17,22 +17,6 @@ export interface ServerProcessOptions {
   /** The server's own options: `{ 'num.partitions': '4' }`. */
   readonly set?: Readonly<Record<string, string>>
   readonly nodeArguments?: readonly string[]
-}
-
-export interface ProcessReply {
-  readonly method: string
-  readonly url: string
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly body: Buffer
-  text(): string
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into replies whose shape openapi.yaml has vouched for
-  json(): any
-}
-
-export interface ProcessRequest {
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string | Buffer | object
 }
 
 const SCRIPT = join(import.meta.dirname, 'serve-process.ts')
@@ -131,7 +115,7 @@ export class ServerProcess {
   }
 
   /** Over a connection of its own; the reply is held against openapi.yaml. */
-  async request(method: string, path: string, { headers, body }: ProcessRequest = {}): Promise<ProcessReply> {
+  async request(method: string, path: string, { headers, body }: TestRequest = {}): Promise<TestReply> {
     const isObject = typeof body === 'object' && !Buffer.isBuffer(body)
     const bytes = isObject ? JSON.stringify(body) : body
     const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
@@ -143,37 +127,4 @@ export class ServerProcess {
   failure(what: string): Error {
     return new Error(`the server (pid ${this.pid}) ${what}; it last logged:\n${this.#log.slice(-4_000)}`)
   }
-}
-
-function send(
-  port: number,
-  method: string,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-  body: string | Buffer | undefined,
-): Promise<ProcessReply> {
-  return new Promise((resolve, reject) => {
-    const length: Record<string, string> =
-      body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const options = { host: '127.0.0.1', port, method, path, headers: { ...length, ...headers }, agent: false }
-    const outgoing = httpRequest(options, (incoming) => {
-      const chunks: Buffer[] = []
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-      incoming.on('error', reject)
-      incoming.on('end', () => {
-        const bytes = Buffer.concat(chunks)
-        resolve({
-          method,
-          url: path,
-          status: incoming.statusCode ?? 0,
-          headers: incoming.headers,
-          body: bytes,
-          text: () => bytes.toString(),
-          json: () => JSON.parse(bytes.toString()),
-        })
-      })
-    })
-    outgoing.on('error', reject)
-    outgoing.end(body)
-  })
 }
