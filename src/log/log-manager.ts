@@ -12,10 +12,10 @@ import { OPEN_SEGMENT_FILES_MAX, OPENING_PARTITIONS_MAX } from '../kernel/limits
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { CommitRounds } from './commit-rounds.ts'
+import type { LogSettings } from './log-appender.ts'
 import { createIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
 import { openLogFiles } from './log-recovery.ts'
 import { OpenFiles } from './open-files.ts'
-import type { LogSettings } from './partition-log.ts'
 import { PartitionLog } from './partition-log.ts'
 import type { SegmentDisk } from './segment-file.ts'
 

@@ -1,0 +1,403 @@
+// A6: the side of a partition's log that writes. It assigns offsets, gathers what waits into one write and one fdatasync
+// (group commit), rolls segments and remembers producers. What must hold: one group at a time; an append is in one group,
+// and so stored whole or not at all; after a failed sync nothing is written any more, because nobody can say what the disk
+// holds. Any number of callers at once.
+
+import { join } from 'node:path'
+import type { Clock } from '../kernel/clock.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import { APPEND_QUEUE_BYTES_MAX, GROUP_BYTES_MAX } from '../kernel/limits.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
+import type { SealedBatch } from '../record/record-batch.ts'
+import { stampBatch, stampLogAppendTime } from '../record/record-batch.ts'
+import type { CommitRounds } from './commit-rounds.ts'
+import type { LogIndex } from './log-index.ts'
+import { NO_LOG } from './log-index.ts'
+import type { Segment } from './log-segment.ts'
+import { emptySegment, segmentPath, shouldRoll, snapshotPath } from './log-segment.ts'
+import type { OpenFiles } from './open-files.ts'
+import { PARTITION_METADATA, renderPartitionMetadata } from './partition-metadata.ts'
+import type { PartitionState } from './partition-state.ts'
+import type { ProducerEntry, ProducerVerdict } from './producer-state.ts'
+import { judgeBatch, renderSnapshot, withBatch } from './producer-state.ts'
+import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+import { isDiskFull, storageFailure } from './storage-failure.ts'
+
+/** What of a topic's configuration the log itself obeys; read anew for every group, so that changes take hold at once. */
+export interface LogSettings {
+  readonly segmentBytes: number
+  readonly segmentMs: number
+  readonly indexIntervalBytes: number
+  readonly logAppendTime: boolean
+  /** The largest batch that the topic takes. */
+  readonly maxMessageBytes: number
+}
+
+export interface LogAppenderOptions {
+  readonly directory: string
+  readonly topicId: string
+  readonly partition: number
+  readonly settings: () => LogSettings
+  readonly disk: SegmentDisk
+  readonly files: OpenFiles
+  readonly index: LogIndex
+  readonly rounds: CommitRounds
+  readonly clock: Clock
+  readonly telemetry: Telemetry
+  readonly producerExpirationMs: number
+  /** Stamped into every batch: the server's start counter, so that it never falls. */
+  readonly leaderEpoch: number
+  /** After each synced group. */
+  readonly onSynced: (highWatermark: number, bytes: number) => void
+}
+
+export interface AppendedBatch {
+  readonly baseOffset: number
+  /** ms; -1 where records keep their own timestamps. */
+  readonly logAppendTimeMs: number
+  readonly duplicate: boolean
+  readonly error?: TailraceError | undefined
+}
+
+/** When an append is answered: after the group's sync, after its write, or at once. */
+export type AppendAcks = 'all' | 'leader' | 'none'
+
+interface WaitingAppend {
+  readonly batches: readonly SealedBatch[]
+  readonly sizeBytes: number
+  readonly acks: AppendAcks
+  resolve(results: AppendedBatch[]): void
+  reject(error: TailraceError): void
+}
+
+/** One write and one sync. */
+interface Group {
+  readonly appends: WaitingAppend[]
+  readonly results: AppendedBatch[][]
+  readonly written: SealedBatch[]
+  sizeBytes: number
+  /** Entries of producers before this group, to go back to if it cannot be written. */
+  readonly producersBefore: Map<bigint, ProducerEntry | undefined>
+}
+
+const NOT_ASKED: AppendedBatch[] = []
+
+export class LogAppender {
+  readonly #options: LogAppenderOptions & { readonly open: () => Promise<void> }
+  readonly #state: PartitionState
+  #bytesSinceIndexEntry = 0
+  #queue: WaitingAppend[] = []
+  #queueBytes = 0
+  #writing: Promise<void> | undefined
+
+  /** `open` is asked before the first group, should the partition not be open by then. */
+  constructor(state: PartitionState, options: LogAppenderOptions & { readonly open: () => Promise<void> }) {
+    this.#state = state
+    this.#options = options
+  }
+
+  /** Answers one result a batch, in order. Batches belong to the log from now on. */
+  append(batches: readonly SealedBatch[], acks: AppendAcks): Promise<AppendedBatch[]> {
+    let sizeBytes = 0
+    for (const batch of batches) sizeBytes += batch.bytes.length
+    const refusal = this.#state.offline ?? this.#refusal(sizeBytes)
+    if (refusal !== undefined) return Promise.reject(refusal)
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ batches, sizeBytes, acks, resolve, reject })
+      this.#queueBytes += sizeBytes
+      this.#writing ??= this.#write()
+      if (acks === 'none') resolve(NOT_ASKED)
+    })
+  }
+
+  #refusal(sizeBytes: number): TailraceError | undefined {
+    if (this.#state.isClosed) return this.#state.closedError()
+    if (this.#queueBytes + sizeBytes <= APPEND_QUEUE_BYTES_MAX || this.#queueBytes === 0) return undefined
+    return new TailraceError(
+      'overloaded',
+      `${this.#queueBytes} bytes already wait to be written to ${this.#state.name}`,
+      {
+        limit_bytes: APPEND_QUEUE_BYTES_MAX,
+      },
+    )
+  }
+
+  /** Writes groups until nothing waits. Never rejects: a failure goes to those who asked. */
+  async #write(): Promise<void> {
+    const { rounds } = this.#options
+    try {
+      if (!this.#state.isOpen) await this.#options.open()
+    } catch (error) {
+      this.#rejectWaiting(error as TailraceError)
+    }
+    while (this.#queue.length > 0) {
+      if (this.#state.offline !== undefined) {
+        this.#rejectWaiting(this.#state.offline)
+        break
+      }
+      await rounds.enter()
+      try {
+        await this.#writeGroup()
+      } catch (error) {
+        // a bug: nobody knows what became of the group
+        this.#rejectWaiting(this.#state.goOffline('a group could not be written', error))
+      } finally {
+        rounds.leave()
+      }
+    }
+    this.#writing = undefined
+  }
+
+  async #writeGroup(): Promise<void> {
+    let segment: Segment
+    try {
+      segment = await this.#segmentForNext()
+    } catch (error) {
+      // nothing of these appends has been written
+      this.#rejectWaiting(this.#failure(error, 'a new segment could not be made'))
+      return
+    }
+    const group = this.#takeGroup(segment)
+    if (group.written.length === 0) return settle(group)
+    let isOpen = false
+    await this.#options.files
+      .use(segmentPath(this.#options.directory, segment.baseOffset), false, (file) => {
+        isOpen = true
+        return this.#commit(file, segment, group)
+      })
+      .catch((error) => {
+        if (isOpen) return rejectGroup(group, this.#state.goOffline('a group was not brought to its end', error))
+        this.#rollBack(group)
+        rejectGroup(group, this.#failure(error, 'its segment file could not be opened'))
+      })
+  }
+
+  async #commit(file: SegmentFile, segment: Segment, group: Group): Promise<void> {
+    try {
+      await file.write(
+        group.written.map((batch) => batch.bytes),
+        segment.sizeBytes,
+      )
+    } catch (error) {
+      await this.#undoWrite(file, segment, group, error)
+      return
+    }
+    for (let at = 0; at < group.appends.length; at++) {
+      const append = group.appends[at] as WaitingAppend
+      if (append.acks === 'leader') append.resolve(group.results[at] as AppendedBatch[])
+    }
+    const started = this.#options.clock.monotonic()
+    try {
+      await file.sync()
+    } catch (error) {
+      rejectGroup(group, this.#state.goOffline('fdatasync failed', error))
+      return
+    }
+    this.#options.telemetry.syncSeconds.observe((this.#options.clock.monotonic() - started) / 1000)
+    this.#options.telemetry.groupBatches.observe(group.written.length)
+    this.#advance(segment, group)
+    settle(group)
+  }
+
+  /** A part of the group may stand in the file: it is cut off again, and if that fails too nobody knows what is there. */
+  async #undoWrite(file: SegmentFile, segment: Segment, group: Group, cause: unknown): Promise<void> {
+    this.#rollBack(group)
+    try {
+      await file.truncate(segment.sizeBytes)
+      // else a power cut could bring the part back, behind which later segments may stand by then
+      await file.sync()
+    } catch (error) {
+      rejectGroup(group, this.#state.goOffline('a failed write could not be undone', error))
+      return
+    }
+    const failure = isDiskFull(cause)
+      ? this.#failure(cause, 'the write failed')
+      : this.#state.goOffline('a write failed', cause)
+    rejectGroup(group, failure)
+  }
+
+  #rollBack(group: Group): void {
+    this.#state.nextOffset = this.#state.highWatermark
+    for (const [producerId, entry] of group.producersBefore) {
+      if (entry === undefined) this.#state.producers.delete(producerId)
+      else this.#state.producers.set(producerId, entry)
+    }
+  }
+
+  /** What was synced becomes visible: index, high watermark, producers, then those who wait. */
+  #advance(segment: Segment, group: Group): void {
+    const { index } = this.#options
+    const { indexIntervalBytes } = this.#options.settings()
+    for (const { header } of group.written) {
+      if (this.#bytesSinceIndexEntry >= indexIntervalBytes) {
+        index.addEntry(this.#state.logId, segment.baseOffset, {
+          offset: header.baseOffset,
+          position: segment.sizeBytes,
+          priorMaxTimestamp: segment.maxTimestamp,
+        })
+        this.#bytesSinceIndexEntry = 0
+      }
+      if (segment.sizeBytes === 0) segment.firstTimestamp = header.maxTimestamp
+      segment.sizeBytes += header.sizeBytes
+      segment.maxTimestamp = Math.max(segment.maxTimestamp, header.maxTimestamp)
+      segment.endOffset = header.baseOffset + header.lastOffsetDelta + 1
+      this.#bytesSinceIndexEntry += header.sizeBytes
+    }
+    for (const producerId of group.producersBefore.keys()) {
+      index.noteProducer(this.#state.logId, this.#state.producers.get(producerId) as ProducerEntry)
+    }
+    this.#state.sizeBytes += group.sizeBytes
+    this.#state.highWatermark = segment.endOffset
+    index.noteSegment(this.#state.logId, segment, {
+      segmentBase: segment.baseOffset,
+      position: segment.sizeBytes,
+      offset: segment.endOffset,
+    })
+    this.#options.onSynced(this.#state.highWatermark, group.sizeBytes)
+  }
+
+  /** Takes what waits, as far as it goes into the present segment and one write, and gives it its offsets. */
+  #takeGroup(segment: Segment): Group {
+    const settings = this.#options.settings()
+    const group: Group = { appends: [], results: [], written: [], sizeBytes: 0, producersBefore: new Map() }
+    let taken = 0
+    for (const append of this.#queue) {
+      if (taken > 0 && group.sizeBytes + append.sizeBytes > GROUP_BYTES_MAX) break
+      if (taken > 0 && this.#mustRoll({ ...segment, sizeBytes: segment.sizeBytes + group.sizeBytes }, append)) break
+      taken++
+      this.#queueBytes -= append.sizeBytes
+      group.appends.push(append)
+      group.results.push(append.batches.map((batch) => this.#place(batch, group, settings)))
+    }
+    this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
+    return group
+  }
+
+  /** Stamps one batch with the next offset, unless its producer shows it as a repeat or refuses it. */
+  #place(batch: SealedBatch, group: Group, settings: LogSettings): AppendedBatch {
+    const { header } = batch
+    if (header.producerId >= 0n) {
+      const verdict = this.#judge(batch)
+      if (verdict instanceof TailraceError) {
+        return { baseOffset: -1, logAppendTimeMs: -1, duplicate: false, error: verdict }
+      }
+      if (verdict === 'forgotten') return { baseOffset: -1, logAppendTimeMs: -1, duplicate: true }
+      if (verdict !== 'append') {
+        const logAppendTimeMs = settings.logAppendTime ? verdict.timestamp : -1
+        return { baseOffset: verdict.baseOffset, logAppendTimeMs, duplicate: true }
+      }
+    }
+    const now = this.#options.clock.now()
+    stampBatch(batch, this.#state.nextOffset, this.#options.leaderEpoch)
+    if (settings.logAppendTime) stampLogAppendTime(batch, now)
+    if (header.producerId >= 0n) this.#remember(batch, group, now)
+    this.#state.nextOffset += header.lastOffsetDelta + 1
+    group.written.push(batch)
+    group.sizeBytes += header.sizeBytes
+    return { baseOffset: header.baseOffset, logAppendTimeMs: settings.logAppendTime ? now : -1, duplicate: false }
+  }
+
+  #judge(batch: SealedBatch): ProducerVerdict | TailraceError {
+    try {
+      return judgeBatch(this.#state.producers.get(batch.header.producerId), batch.header)
+    } catch (error) {
+      return error as TailraceError
+    }
+  }
+
+  #remember(batch: SealedBatch, group: Group, now: number): void {
+    const { producerId } = batch.header
+    const before = this.#state.producers.get(producerId)
+    if (!group.producersBefore.has(producerId)) group.producersBefore.set(producerId, before)
+    this.#state.producers.set(producerId, withBatch(before, batch.header, now))
+  }
+
+  #mustRoll(segment: Segment, append: WaitingAppend): boolean {
+    let records = 0
+    let maxTimestamp = -1
+    const { logAppendTime } = this.#options.settings()
+    for (const { header } of append.batches) {
+      records += header.lastOffsetDelta + 1
+      maxTimestamp = Math.max(maxTimestamp, header.maxTimestamp)
+    }
+    if (logAppendTime) maxTimestamp = this.#options.clock.now()
+    const next = { sizeBytes: append.sizeBytes, lastOffset: this.#state.nextOffset + records - 1, maxTimestamp }
+    return shouldRoll(segment, next, this.#options.settings())
+  }
+
+  /** The segment that the next append goes to; a new one when there is none yet or the last is to be rolled. */
+  #segmentForNext(): Segment | Promise<Segment> {
+    const last = this.#state.segments.at(-1)
+    if (last !== undefined && last.sizeBytes > 0) {
+      return this.#mustRoll(last, this.#queue[0] as WaitingAppend) ? this.#roll() : last
+    }
+    return this.#firstSegment(last)
+  }
+
+  async #firstSegment(last: Segment | undefined): Promise<Segment> {
+    // an empty last segment may be known from the log start offset only, without a file yet
+    await this.#makeDirectory()
+    return this.#addSegment(last ?? emptySegment(this.#state.nextOffset))
+  }
+
+  async #roll(): Promise<Segment> {
+    this.#forgetExpiredProducers()
+    if (this.#state.producers.size > 0) {
+      const path = snapshotPath(this.#options.directory, this.#state.nextOffset)
+      await this.#options.disk.writeFileDurably(path, renderSnapshot(this.#state.producers.values()))
+    }
+    return this.#addSegment(emptySegment(this.#state.nextOffset))
+  }
+
+  async #addSegment(segment: Segment): Promise<Segment> {
+    const { directory, files, disk } = this.#options
+    if (this.#state.logId === NO_LOG)
+      this.#state.logId = this.#options.index.addLog(this.#options.topicId, this.#options.partition)
+    await files.use(segmentPath(directory, segment.baseOffset), true, () => Promise.resolve())
+    await disk.syncDirectory(directory)
+    if (this.#state.segments.at(-1) !== segment) this.#state.segments.push(segment)
+    this.#bytesSinceIndexEntry = 0
+    return segment
+  }
+
+  /** The folder with the topic's UUID in it, as Kafka's partition.metadata. */
+  async #makeDirectory(): Promise<void> {
+    const { disk, directory, topicId } = this.#options
+    if ((await disk.list(directory)).includes(PARTITION_METADATA)) return
+    await disk.makeDirectory(directory)
+    await disk.writeFileDurably(join(directory, PARTITION_METADATA), renderPartitionMetadata(topicId))
+  }
+
+  #forgetExpiredProducers(): void {
+    const oldest = this.#options.clock.now() - this.#options.producerExpirationMs
+    for (const [producerId, entry] of this.#state.producers) {
+      if (entry.lastSeenMs < oldest) this.#state.producers.delete(producerId)
+    }
+  }
+
+  #rejectWaiting(error: TailraceError): void {
+    const waiting = this.#queue
+    this.#queue = []
+    this.#queueBytes = 0
+    for (const append of waiting) append.reject(error)
+  }
+
+  #failure(cause: unknown, what: string): TailraceError {
+    return storageFailure(this.#state.name, cause, what)
+  }
+
+  /** What is under way has come to its end. */
+  async idle(): Promise<void> {
+    await this.#writing
+  }
+}
+
+function settle(group: Group): void {
+  for (let at = 0; at < group.appends.length; at++) {
+    ;(group.appends[at] as WaitingAppend).resolve(group.results[at] as AppendedBatch[])
+  }
+}
+
+function rejectGroup(group: Group, error: TailraceError): void {
+  for (const append of group.appends) append.reject(error)
+}

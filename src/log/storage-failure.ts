@@ -1,0 +1,23 @@
+// What a failed call to the disk means for who asked: no room, too many files, or a failing disk.
+
+import { TailraceError } from '../kernel/errors.ts'
+
+/** What the machine lacks now and may have later. */
+export function isPassing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'EMFILE' || code === 'ENFILE' || isDiskFull(error)
+}
+
+export function isDiskFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL'
+}
+
+/** The error to answer: disk_full or kafka_storage_error, unless the cause says it already. `partition` is `orders-3`. */
+export function storageFailure(partition: string, cause: unknown, what: string): TailraceError {
+  if (cause instanceof TailraceError) return cause
+  if (isDiskFull(cause)) {
+    return new TailraceError('disk_full', `no room on the disk: ${what}`, { partition }, { cause })
+  }
+  return new TailraceError('kafka_storage_error', `${partition}: ${what}`, {}, { cause })
+}
