@@ -5,9 +5,12 @@
 import Database from 'better-sqlite3'
 import { TailraceError } from '../kernel/errors.ts'
 
-const META_VERSION = 1
-
-const SCHEMA = `
+/**
+ * How meta.db came to be as it is: its version is how many of these were applied, and one from before is brought up when it
+ * is opened. Only ever added to: what stands here has run over somebody's data.
+ */
+const MIGRATIONS = [
+  `
 CREATE TABLE cluster (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE topics (
   topic_id TEXT PRIMARY KEY,
@@ -37,7 +40,14 @@ CREATE TABLE growths (
 ) WITHOUT ROWID;
 CREATE TABLE deleted_topics (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE producers (name TEXT PRIMARY KEY, producer_id INTEGER NOT NULL) WITHOUT ROWID;
-`
+`,
+  // names are forgotten after a silence: when one was used last (0: not known), and the highest id, that none is given again
+  `
+ALTER TABLE producers ADD COLUMN used_until_ms INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX growths_of_producer ON growths (producer_id);
+INSERT INTO cluster SELECT 'last_producer_id', max(producer_id) FROM producers HAVING count(*) > 0;
+`,
+] as const
 
 export const META_STATEMENTS = {
   addTopic: 'INSERT INTO topics (topic_id, name, partition_count, created_ms) VALUES (?, ?, ?, ?)',
@@ -62,23 +72,23 @@ export interface MetaChange {
   readonly values: readonly (string | number | bigint)[]
 }
 
-/** Opens meta.db as its writer must: a commit is on the disk when it returns. Refuses a newer version. */
+/** Opens meta.db as its writer must: a commit is on the disk when it returns. Brings an older version up, refuses a newer one. */
 export function openMetaDatabase(path: string): Database.Database {
   const db = new Database(path)
   try {
     db.pragma('journal_mode = WAL')
     db.pragma('synchronous = FULL')
     const version = db.pragma('user_version', { simple: true }) as number
-    if (version > META_VERSION) {
+    if (version > MIGRATIONS.length) {
       throw new TailraceError(
         'kafka_storage_error',
-        `${path} was written by a newer Tailrace (version ${version}, this one knows ${META_VERSION}): start that one`,
+        `${path} was written by a newer Tailrace (version ${version}, this one knows ${MIGRATIONS.length}): start that one`,
       )
     }
-    if (version === 0) {
+    if (version < MIGRATIONS.length) {
       db.transaction(() => {
-        db.exec(SCHEMA)
-        db.pragma(`user_version = ${META_VERSION}`)
+        for (const migration of MIGRATIONS.slice(version)) db.exec(migration)
+        db.pragma(`user_version = ${MIGRATIONS.length}`)
       })()
     }
     return db
