@@ -1,237 +1,372 @@
-// The segment files' port on a disk that can lose its power: what was not synced is forgotten, kept or torn sector by
-// sector, a name that was not synced with its folder may be gone, a rename or removal may not have happened. Everything
-// is in memory. A kill of the process alone (cut() with 'process') loses nothing that was written.
+// The segment files' port on a disk that can lose its power, in memory. What must hold, as on Linux:
+// - Bytes are on the disk after a sync of their file. At a power cut each write and each truncation since then has
+//   happened, or not, or in part: up to some byte, or some of its sectors in any order.
+// - Names are on the disk after a sync of their folder. At a power cut the changes since then have happened up to some
+//   point, in their order; each one (a rename too) whole or not at all.
+// - After a failed sync nobody writes those bytes or names again: readers see them, a later sync succeeds, and a power cut
+//   may take them all the same. Only writing (making, renaming) them anew brings them to the disk.
+// - When a process is killed nothing is lost that was written, and nothing of it is more durable than before.
+// disk-faults.ts says when an operation fails.
 
 import { basename, dirname } from 'node:path'
 import type { SegmentDisk, SegmentFile } from '../../src/log/segment-file.ts'
+import type { DiskOperation } from './disk-faults.ts'
+import { DiskFaults } from './disk-faults.ts'
 import type { Random } from './random.ts'
 
 const SECTOR_BYTES = 512
 
-type Operation = { readonly position: number; readonly bytes: Buffer } | { readonly size: number }
+type Write = { readonly position: number; readonly bytes: Buffer } | { readonly size: number }
 
-/** One file's bytes: what is synced, what is there now, and the steps between the two. */
-interface FileBody {
-  synced: Buffer
-  present: Buffer
-  steps: Operation[]
+interface NameChange {
+  readonly gone?: string
+  readonly put?: readonly [string, Entry]
 }
 
-interface Folder {
-  /** Names as a process sees them. */
-  readonly present: Map<string, FileBody>
-  /** Names as they are after a power cut. */
-  synced: Map<string, FileBody>
+type Entry = FileBody | Folder
+
+/** What there is now, what is on the disk, and the steps between the two that are still to be made. */
+class FileBody {
+  present = new Content()
+  synced = new Content()
+  steps: Write[] = []
+
+  apply(step: Write): void {
+    this.steps.push(step)
+    this.present.apply(step)
+  }
+
+  sync(): void {
+    for (const step of this.steps) this.synced.apply(step)
+    this.steps = []
+  }
+
+  loseSteps(random: Random): void {
+    for (const step of this.steps) applyByChance(this.synced, step, random)
+    this.steps = []
+  }
+
+  afterPowerCut(random: Random): FileBody {
+    this.loseSteps(random)
+    const after = new FileBody()
+    after.synced = this.synced
+    after.present = this.synced.copy()
+    return after
+  }
 }
 
-export type Fault = 'write' | 'write-partly' | 'sync' | 'truncate'
+class Folder {
+  readonly present = new Map<string, Entry>()
+  readonly synced = new Map<string, Entry>()
+  #steps: NameChange[] = []
 
-export class PowerCutDisk implements SegmentDisk {
-  readonly #folders = new Map<string, Folder>()
-  readonly #random: Random
-  #faults: { fault: Fault; code: string }[] = []
-  #unplugged = false
-
-  constructor(random: Random) {
-    this.#random = random
+  change(step: NameChange): void {
+    this.#steps.push(step)
+    applyChange(this.present, step)
   }
 
-  /** The next such operation fails with an error of this code. */
-  failNext(fault: Fault, code: string): void {
-    this.#faults.push({ fault, code })
+  sync(): void {
+    for (const step of this.#steps) applyChange(this.synced, step)
+    this.#steps = []
   }
 
-  /** The disk as the next start finds it. This one takes and gives nothing from now on. */
-  cut(what: 'power' | 'process'): PowerCutDisk {
-    this.#unplugged = true
-    const next = new PowerCutDisk(this.#random)
-    for (const [path, folder] of this.#folders) {
-      const names = what === 'process' ? folder.present : this.#survivingNames(folder)
-      const files = new Map<string, FileBody>()
-      for (const [name, body] of names) {
-        const bytes = what === 'process' ? body.present : this.#survivingBytes(body)
-        files.set(name, { synced: Buffer.from(bytes), present: Buffer.from(bytes), steps: [] })
-      }
-      next.#folders.set(path, { present: files, synced: new Map(files) })
-    }
-    return next
+  loseSteps(random: Random): void {
+    for (const step of this.#steps.slice(0, random.below(this.#steps.length + 1))) applyChange(this.synced, step)
+    this.#steps = []
   }
 
-  /** Each name that is not synced, and each loss of a name that is not, has happened or not. */
-  #survivingNames(folder: Folder): Map<string, FileBody> {
-    const names = new Map<string, FileBody>()
-    for (const [name, body] of folder.synced) {
-      const present = folder.present.get(name)
-      if (present === body || this.#random.chance(0.5)) names.set(name, body)
-      else if (present !== undefined) names.set(name, present)
-    }
-    for (const [name, body] of folder.present) {
-      if (!folder.synced.has(name) && this.#random.chance(0.5)) names.set(name, body)
-    }
-    return names
-  }
-
-  #survivingBytes(body: FileBody): Buffer {
-    let bytes: Buffer = Buffer.from(body.synced)
-    for (const step of body.steps) {
-      const fate = this.#random.below(4)
-      if (fate === 0) continue
-      if ('size' in step) bytes = resized(bytes, step.size)
-      else if (fate === 1) bytes = written(bytes, step.position, step.bytes)
-      else if (fate === 2) bytes = this.#tornSectors(bytes, step.position, step.bytes)
-      else bytes = written(bytes, step.position, step.bytes.subarray(0, this.#random.below(step.bytes.length + 1)))
-    }
-    return bytes
-  }
-
-  #tornSectors(before: Buffer, position: number, bytes: Buffer): Buffer {
-    let after = resized(before, Math.max(before.length, position + bytes.length))
-    let at = 0
-    while (at < bytes.length) {
-      const next = Math.min(bytes.length, at + SECTOR_BYTES - ((position + at) % SECTOR_BYTES))
-      if (this.#random.chance(0.5)) after = written(after, position + at, bytes.subarray(at, next))
-      at = next
+  afterPowerCut(random: Random): Folder {
+    this.loseSteps(random)
+    const after = new Folder()
+    for (const [name, entry] of this.synced) {
+      const left = entry.afterPowerCut(random)
+      after.present.set(name, left)
+      after.synced.set(name, left)
     }
     return after
   }
+}
+
+function applyChange(names: Map<string, Entry>, { gone, put }: NameChange): void {
+  if (gone !== undefined) names.delete(gone)
+  if (put !== undefined) names.set(...put)
+}
+
+/** Bytes that grow without being copied each time. */
+class Content {
+  #buffer = Buffer.alloc(0)
+  length = 0
+
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.length)
+  }
+
+  apply(step: Write): void {
+    if ('size' in step) {
+      this.#resize(step.size)
+      return
+    }
+    const end = step.position + step.bytes.length
+    if (end > this.length) this.#resize(end)
+    step.bytes.copy(this.#buffer, step.position)
+  }
+
+  #resize(length: number): void {
+    if (length < this.length) this.#buffer.fill(0, length, this.length)
+    if (length > this.#buffer.length) {
+      const larger = Buffer.alloc(Math.max(length, 2 * this.#buffer.length))
+      this.#buffer.copy(larger)
+      this.#buffer = larger
+    }
+    this.length = length
+  }
+
+  copy(): Content {
+    const copy = new Content()
+    copy.#buffer = Buffer.from(this.bytes)
+    copy.length = this.length
+    return copy
+  }
+}
+
+function applyByChance(content: Content, step: Write, random: Random): void {
+  const fate = random.below(4)
+  if (fate === 0) return
+  if ('size' in step || fate === 1) content.apply(step)
+  else if (fate === 2) applySomeSectors(content, step.position, step.bytes, random)
+  else content.apply({ ...step, bytes: step.bytes.subarray(0, random.below(step.bytes.length + 1)) })
+}
+
+/** The file is as long as the write makes it: sectors that were not written are zeros, or what was there before. */
+function applySomeSectors(content: Content, position: number, bytes: Buffer, random: Random): void {
+  content.apply({ size: Math.max(content.length, position + bytes.length) })
+  let at = 0
+  while (at < bytes.length) {
+    const next = Math.min(bytes.length, at + SECTOR_BYTES - ((position + at) % SECTOR_BYTES))
+    if (random.chance(0.5)) content.apply({ position: position + at, bytes: bytes.subarray(at, next) })
+    at = next
+  }
+}
+
+export interface PowerCutDiskOptions {
+  readonly faults?: DiskFaults
+  /** Operations take random numbers of turns of the event loop, and so overtake each other. */
+  readonly isSlow?: boolean
+}
+
+export class PowerCutDisk implements SegmentDisk {
+  readonly faults: DiskFaults
+  readonly #random: Random
+  readonly #isSlow: boolean
+  #root = new Folder()
+  #isUnplugged = false
+
+  constructor(random: Random, { faults = new DiskFaults(), isSlow = false }: PowerCutDiskOptions = {}) {
+    this.#random = random
+    this.faults = faults
+    this.#isSlow = isSlow
+  }
+
+  /** The next such operation fails with an error of this code. */
+  failNext(operation: DiskOperation, code: string): void {
+    this.faults.failNext(operation, code)
+  }
+
+  get isUnplugged(): boolean {
+    return this.#isUnplugged
+  }
+
+  /** This disk takes and gives nothing from now on. */
+  unplug(): void {
+    this.#isUnplugged = true
+  }
+
+  /** The disk as the next start finds it. */
+  cut(what: 'power' | 'process', random = this.#random, options: PowerCutDiskOptions = {}): PowerCutDisk {
+    this.unplug()
+    const next = new PowerCutDisk(random, { isSlow: this.#isSlow, ...options })
+    next.#root = what === 'process' ? this.#root : this.#root.afterPowerCut(random)
+    return next
+  }
+
+  /** What an operation does: it may take its time, it may fail, and the power may go before or after it. */
+  async #operate<Result>(operation: DiskOperation, work: () => Result): Promise<Result> {
+    await this.#wait(operation)
+    this.faults.count()
+    // cut by this very operation: it may have happened, and nobody hears of it
+    if (this.#isUnplugged && this.#random.chance(0.5)) work()
+    this.#check()
+    const failure = this.faults.take(operation)
+    if (failure !== undefined) throw failure
+    const result = work()
+    await this.#wait(operation)
+    this.#check()
+    return result
+  }
 
   #check(): void {
-    if (this.#unplugged) throw Object.assign(new Error('the disk has no power'), { code: 'EIO' })
+    if (this.#isUnplugged) throw Object.assign(new Error('the disk has no power'), { code: 'EIO' })
   }
 
-  #takeFault(fault: Fault): string | undefined {
-    const at = this.#faults.findIndex((one) => one.fault === fault)
-    return at < 0 ? undefined : this.#faults.splice(at, 1)[0]?.code
+  async #wait(operation: DiskOperation): Promise<void> {
+    if (!this.#isSlow) return
+    const kind = this.#random.next()
+    if (kind < (operation === 'sync' ? 0.3 : 0.05)) await new Promise((resolve) => setImmediate(resolve))
+    else if (kind > 0.6) for (let left = this.#random.below(10); left > 0; left--) await Promise.resolve()
   }
 
-  #folder(path: string): Folder {
-    let folder = this.#folders.get(path)
-    if (folder === undefined) {
-      folder = { present: new Map(), synced: new Map() }
-      this.#folders.set(path, folder)
+  #find(path: string): Entry | undefined {
+    let entry: Entry | undefined = this.#root
+    for (const name of path.split('/')) {
+      if (name === '') continue
+      if (!(entry instanceof Folder)) return undefined
+      entry = entry.present.get(name)
     }
+    return entry
+  }
+
+  /** Parents that were never made are there, durably: not what is tested here. */
+  #folder(path: string): Folder {
+    const found = this.#find(path)
+    if (found instanceof Folder) return found
+    if (found !== undefined) throw Object.assign(new Error(`${path} is a file`), { code: 'ENOTDIR' })
+    const folder = new Folder()
+    const parent = this.#folder(dirname(path))
+    parent.present.set(basename(path), folder)
+    parent.synced.set(basename(path), folder)
     return folder
   }
 
-  async open(path: string, create: boolean): Promise<SegmentFile> {
-    this.#check()
-    const folder = this.#folder(dirname(path))
-    let body = folder.present.get(basename(path))
-    if (body === undefined) {
-      if (!create) throw Object.assign(new Error(`no file ${path}`), { code: 'ENOENT' })
-      body = { synced: Buffer.alloc(0), present: Buffer.alloc(0), steps: [] }
-      folder.present.set(basename(path), body)
-    }
-    return this.#file(body)
+  #body(path: string): FileBody | undefined {
+    const found = this.#find(path)
+    return found instanceof FileBody ? found : undefined
+  }
+
+  open(path: string, create: boolean): Promise<SegmentFile> {
+    const known = this.#body(path) !== undefined
+    return this.#operate(known || !create ? 'open' : 'create', () => {
+      let body = this.#body(path)
+      if (body === undefined) {
+        if (!create) throw absent(path)
+        body = new FileBody()
+        this.#folder(dirname(path)).change({ put: [basename(path), body] })
+      }
+      return this.#file(body)
+    })
   }
 
   #file(body: FileBody): SegmentFile {
-    const step = (operation: Operation) => {
-      body.steps.push(operation)
-      body.present =
-        'size' in operation
-          ? resized(body.present, operation.size)
-          : written(body.present, operation.position, operation.bytes)
-    }
     return {
       write: async (buffers, position) => {
-        this.#check()
         const bytes = Buffer.concat(buffers)
-        const failure = this.#takeFault('write')
-        if (failure !== undefined) throw Object.assign(new Error('write failed'), { code: failure })
-        const partly = this.#takeFault('write-partly')
-        if (partly === undefined) return step({ position, bytes })
-        step({ position, bytes: bytes.subarray(0, this.#random.below(bytes.length)) })
-        throw Object.assign(new Error('write failed half way'), { code: partly })
+        const failure = await this.#operate('write', () => {
+          const partly = this.faults.take('write-partly')
+          const end = partly === undefined ? bytes.length : this.#random.below(bytes.length)
+          body.apply({ position, bytes: bytes.subarray(0, end) })
+          return partly
+        })
+        if (failure !== undefined) throw failure
       },
-      sync: async () => {
-        this.#check()
-        const failure = this.#takeFault('sync')
-        if (failure !== undefined) throw Object.assign(new Error('sync failed'), { code: failure })
-        body.synced = Buffer.from(body.present)
-        body.steps = []
-      },
-      read: async (buffer, position) => {
-        this.#check()
-        return body.present.copy(buffer, 0, position, position + buffer.length)
-      },
-      truncate: async (size) => {
-        this.#check()
-        const failure = this.#takeFault('truncate')
-        if (failure !== undefined) throw Object.assign(new Error('truncate failed'), { code: failure })
-        step({ size })
-      },
-      size: async () => body.present.length,
+      sync: () => this.#sync('sync', body),
+      read: (buffer, position) =>
+        this.#operate('read', () => body.present.bytes.copy(buffer, 0, position, position + buffer.length)),
+      truncate: (size) => this.#operate('truncate', () => body.apply({ size })),
+      size: () => this.#operate('size', () => body.present.length),
       close: async () => undefined,
     }
   }
 
-  async list(directory: string): Promise<string[]> {
-    this.#check()
-    const below = [...this.#folders.keys()].filter((path) => dirname(path) === directory).map((path) => basename(path))
-    return [...new Set([...(this.#folders.get(directory)?.present.keys() ?? []), ...below])]
+  async #sync(operation: 'sync' | 'sync-folder', entry: Entry): Promise<void> {
+    try {
+      await this.#operate(operation, () => entry.sync())
+    } catch (error) {
+      // a folder that could not be opened is as it was
+      if (!this.#isUnplugged && (error as { code: string }).code !== 'EMFILE') entry.loseSteps(this.#random)
+      throw error
+    }
   }
 
-  async readFile(path: string): Promise<Buffer | undefined> {
-    this.#check()
-    const body = this.#folders.get(dirname(path))?.present.get(basename(path))
-    return body && Buffer.from(body.present)
+  list(directory: string): Promise<string[]> {
+    return this.#operate('list', () => {
+      const folder = this.#find(directory)
+      return folder instanceof Folder ? [...folder.present.keys()] : []
+    })
+  }
+
+  readFile(path: string): Promise<Buffer | undefined> {
+    return this.#operate('read', () => {
+      const body = this.#body(path)
+      return body && Buffer.from(body.present.bytes)
+    })
   }
 
   async writeFileDurably(path: string, bytes: Buffer): Promise<void> {
-    this.#check()
-    const folder = this.#folder(dirname(path))
-    const body = { synced: Buffer.from(bytes), present: Buffer.from(bytes), steps: [] }
-    folder.present.set(basename(path), body)
-    folder.synced = new Map(folder.present)
+    const aside = `${path}.new`
+    const file = await this.open(aside, true)
+    await file.truncate(0)
+    await file.write([bytes], 0)
+    await file.sync()
+    await this.rename(aside, path)
+    await this.syncDirectory(dirname(path))
   }
 
   async makeDirectory(path: string): Promise<void> {
-    this.#check()
-    this.#folder(path)
+    await this.#operate('make-folder', () => {
+      if (this.#find(path) === undefined) this.#folder(dirname(path)).change({ put: [basename(path), new Folder()] })
+    })
+    await this.syncDirectory(dirname(path))
   }
 
-  async syncDirectory(path: string): Promise<void> {
-    this.#check()
-    const folder = this.#folder(path)
-    folder.synced = new Map(folder.present)
+  syncDirectory(path: string): Promise<void> {
+    return this.#sync('sync-folder', this.#folder(path))
   }
 
-  async rename(from: string, to: string): Promise<void> {
-    this.#check()
-    const folder = this.#folders.get(from)
-    if (folder !== undefined) {
-      this.#folders.delete(from)
-      this.#folders.set(to, folder)
-      return
-    }
-    const body = this.#folder(dirname(from)).present.get(basename(from))
-    if (body === undefined) throw Object.assign(new Error(`no file ${from}`), { code: 'ENOENT' })
-    this.#folder(dirname(from)).present.delete(basename(from))
-    this.#folder(dirname(to)).present.set(basename(to), body)
+  rename(from: string, to: string): Promise<void> {
+    return this.#operate('rename', () => {
+      const entry = this.#find(from)
+      if (entry === undefined) throw absent(from)
+      const put = [basename(to), entry] as const
+      if (dirname(from) === dirname(to)) {
+        this.#folder(dirname(from)).change({ gone: basename(from), put })
+      } else {
+        this.#folder(dirname(to)).change({ put })
+        this.#folder(dirname(from)).change({ gone: basename(from) })
+      }
+    })
   }
 
-  async remove(path: string): Promise<void> {
-    this.#check()
-    this.#folders.delete(path)
-    this.#folders.get(dirname(path))?.present.delete(basename(path))
+  remove(path: string): Promise<void> {
+    return this.#operate('remove', () => {
+      const entry = this.#find(path)
+      if (entry === undefined) return
+      if (entry instanceof Folder) for (const name of [...entry.present.keys()]) entry.change({ gone: name })
+      this.#folder(dirname(path)).change({ gone: basename(path) })
+    })
   }
 
-  /** For tests of corruption: the file's bytes, to be changed in place. */
+  // --- what tests look at and do, without an operation ---
+
+  namesIn(directory: string): string[] {
+    const folder = this.#find(directory)
+    return folder instanceof Folder ? [...folder.present.keys()] : []
+  }
+
+  /** The file's bytes as they are now, to be changed in place. */
   bytesOf(path: string): Buffer {
-    const body = this.#folders.get(dirname(path))?.present.get(basename(path))
-    if (body === undefined) throw new Error(`no file ${path}`)
-    return body.present
+    const body = this.#body(path)
+    if (body === undefined) throw absent(path)
+    return body.present.bytes
+  }
+
+  /** The disk itself goes bad: this bit is wrong from now on, for readers and after a power cut. */
+  flipBit(path: string, position: number, bit: number): void {
+    const body = this.#body(path)
+    for (const bytes of [body?.present.bytes, body?.synced.bytes]) {
+      if (bytes !== undefined && position < bytes.length) bytes[position] = (bytes[position] as number) ^ (1 << bit)
+    }
   }
 }
 
-function resized(bytes: Buffer, size: number): Buffer {
-  if (size <= bytes.length) return Buffer.from(bytes.subarray(0, size))
-  return Buffer.concat([bytes, Buffer.alloc(size - bytes.length)])
-}
-
-function written(before: Buffer, position: number, bytes: Buffer): Buffer {
-  const after = resized(before, Math.max(before.length, position + bytes.length))
-  bytes.copy(after, position)
-  return after
+function absent(path: string): Error {
+  return Object.assign(new Error(`no file ${path}`), { code: 'ENOENT' })
 }
