@@ -24,6 +24,11 @@ export function segmentPath(directory: string, baseOffset: number): string {
   return join(directory, `${String(baseOffset).padStart(20, '0')}.log`)
 }
 
+/** What the cleaner writes, until it takes the place of the segments that it was made of. */
+export function cleanedPath(directory: string, baseOffset: number): string {
+  return `${segmentPath(directory, baseOffset)}.cleaned`
+}
+
 export function snapshotPath(directory: string, offset: number): string {
   return join(directory, `${String(offset).padStart(20, '0')}.snapshot`)
 }
@@ -44,7 +49,7 @@ export interface RollSettings {
 }
 
 /** Offsets in a segment are Kafka's int32 deltas to its base. */
-const RELATIVE_OFFSET_MAX = 0x7fff_ffff
+export const RELATIVE_OFFSET_MAX = 0x7fff_ffff
 
 /**
  * Whether a batch has to go into a new segment: this one would grow over segment.bytes, its first batch is older than

@@ -118,6 +118,8 @@ export class RecordReader {
   /** The present record with its length field. */
   recordStart = 0
   recordEnd = 0
+  /** Where its timestamp delta ends and its offset delta begins. */
+  offsetDeltaStart = 0
   keyStart = 0
   keyEnd = 0
   valueStart = 0
@@ -236,6 +238,7 @@ export class RecordReader {
       throw this.#corrupt('a record is longer than its batch')
     this.#position++ // attributes: none are defined for a record
     const timestampDelta = this.#readVarlong()
+    this.offsetDeltaStart = this.#position
     const offsetDelta = this.#readVarint()
     if (offsetDelta <= this.#offsetDelta || offsetDelta > this.#lastOffsetDelta)
       throw this.#corrupt('offsets do not rise')
@@ -352,5 +355,8 @@ function isHighWordOfSafe(high: number): boolean {
 }
 
 function corruptBatch(position: number, reason: string): TailraceError {
-  return new TailraceError('corrupt_message', `the batch at position ${position} is corrupt: ${reason}`, { position })
+  return new TailraceError('corrupt_message', `the batch at position ${position} is corrupt: ${reason}`, {
+    position,
+    reason,
+  })
 }

@@ -38,6 +38,8 @@ const LOG_APPEND_TIME_FLAG = 0x08
 const TRANSACTIONAL_FLAG = 0x10
 const CONTROL_FLAG = 0x20
 const DELETE_HORIZON_FLAG = 0x40
+/** Kafka's NO_TIMESTAMP. */
+const NO_TIMESTAMP = -1
 const TWO_TO_32 = 0x1_0000_0000
 /** Kept, because `-1n` in a function makes a new bigint at every call. */
 const NO_PRODUCER_ID = -1n
@@ -127,7 +129,7 @@ export function batchCrcAt(bytes: Buffer, position: number): number {
   return readInt32(bytes, position + CRC_AT) >>> 0
 }
 
-function batchAttributesAt(bytes: Buffer, position: number): number {
+export function batchAttributesAt(bytes: Buffer, position: number): number {
   return ((((bytes[position + ATTRIBUTES_AT] as number) << 8) | (bytes[position + 22] as number)) << 16) >> 16
 }
 
@@ -197,9 +199,45 @@ export function sealBatch(records: readonly RecordParts[], options: SealOptions)
     baseSequence: options.baseSequence ?? -1,
     recordCount: records.length,
   }
+  writeBatchHeader(bytes, header)
+  return { bytes, header }
+}
+
+/** Puts a header in front of the records of a whole batch, with their checksum and length. */
+function writeBatchHeader(bytes: Buffer, header: BatchHeader): void {
+  header.sizeBytes = bytes.length
   writeHeader(bytes, header)
   header.crc = writeCrc(bytes)
-  return { bytes, header }
+}
+
+/** What compaction changes in a batch whose records it has thinned out. */
+export interface CompactedBatchChanges {
+  readonly recordCount: number
+  /** Of the records that are left. */
+  readonly maxTimestamp: number
+  /** When its tombstones may go; undefined: as it was. */
+  readonly deleteHorizonMs: number | undefined
+}
+
+/** Makes a batch of what is left of another: `plain` has room for a header, then the records, not compressed yet. */
+export function resealBatch(plain: Buffer, source: BatchHeader, changes: CompactedBatchChanges): Buffer {
+  const compression = compressionTypeOf(source.attributes) ?? 'none'
+  const bytes = compression === 'none' ? plain : withCompressedRecords(plain, { compression })
+  const { deleteHorizonMs, ...counts } = changes
+  const horizon =
+    deleteHorizonMs === undefined
+      ? {}
+      : { attributes: source.attributes | DELETE_HORIZON_FLAG, baseTimestamp: deleteHorizonMs }
+  writeBatchHeader(bytes, { ...source, ...counts, ...horizon })
+  return bytes
+}
+
+/** What Kafka leaves of a batch without records: its place, its producer's sequence and its largest timestamp. */
+export function emptyBatch(source: BatchHeader): Buffer {
+  const bytes = Buffer.alloc(BATCH_HEADER_BYTES)
+  const attributes = source.attributes & (LOG_APPEND_TIME_FLAG | TRANSACTIONAL_FLAG | CONTROL_FLAG)
+  writeBatchHeader(bytes, { ...source, attributes, baseTimestamp: NO_TIMESTAMP, recordCount: 0 })
+  return bytes
 }
 
 /** What these records take as one uncompressed batch, exactly. */

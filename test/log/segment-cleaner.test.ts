@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { segmentPath } from '../../src/log/log-segment.ts'
+import { COMPRESSION_TYPES } from '../../src/record/compression.ts'
+import { hasDeleteHorizon } from '../../src/record/record-batch.ts'
+import type { PlainRecord } from '../record/records.ts'
+import { PowerCutDisk } from '../support/power-cut-disk.ts'
+import { Random } from '../support/random.ts'
+import { CleanerLog, DIRECTORY } from './cleaner-log.ts'
+
+const T0 = 1_700_000_000_000
+
+const record = (key: string | null, value: string | null, timestamp = T0): PlainRecord => ({
+  key,
+  value,
+  timestamp,
+  headers: [],
+})
+
+const newLog = () => {
+  const disk = new PowerCutDisk(new Random(1))
+  return { disk, log: new CleanerLog(disk) }
+}
+
+const shown = async (log: CleanerLog) =>
+  (await log.records()).map(({ offset, key, value }) => `${offset} ${key}=${value}`)
+
+test('keeps the newest record of each key, with its offset, timestamp and headers', async () => {
+  for (const compression of COMPRESSION_TYPES) {
+    const { log } = newLog()
+    const headers = [
+      ['h', 'x'],
+      ['h', null],
+    ] as const
+    await log.addSegment([
+      { compression, records: [record('a', '1'), { ...record('b', '1', T0 + 7), headers }, record('a', '2')] },
+      { compression, records: [record('a', '3'), record('c', '1')] },
+    ])
+    await log.addSegment([{ compression, records: [record('c', '2', T0 + 9), record('a', '4')] }])
+    const result = await log.clean({})
+    assert.deepEqual(await log.records(), [
+      {
+        offset: 1,
+        ...record('b', '1', T0 + 7),
+        headers: [
+          ['h', 'x'],
+          ['h', null],
+        ],
+      },
+      { offset: 5, ...record('c', '2', T0 + 9) },
+      { offset: 6, ...record('a', '4') },
+    ])
+    assert.deepEqual([result.cleanedTo, result.recordsRead, result.recordsKept], [7, 7, 3])
+    const [first] = await log.batches()
+    assert.equal(first?.header.attributes, COMPRESSION_TYPES.indexOf(compression))
+    assert.deepEqual(
+      [first?.header.baseOffset, first?.header.lastOffsetDelta, first?.header.maxTimestamp],
+      [0, 2, T0 + 7],
+    )
+    assert.equal(first?.header.partitionLeaderEpoch, 5)
+  }
+})
+
+test('a tombstone stays for delete.retention.ms after the pass that first saw it, then goes', async () => {
+  const { log } = newLog()
+  await log.addSegment([{ records: [record('a', '1'), record('a', null, T0 + 5), record('b', '1', T0 + 6)] }])
+  await log.clean({ nowMs: T0 + 100, deleteRetentionMs: 50 })
+  assert.deepEqual(await log.records(), [
+    { offset: 1, ...record('a', null, T0 + 5) },
+    { offset: 2, ...record('b', '1', T0 + 6) },
+  ])
+  const [batch] = await log.batches()
+  assert.equal(hasDeleteHorizon(batch?.header.attributes ?? 0), true)
+  assert.equal(batch?.header.baseTimestamp, T0 + 150)
+  const again = await log.clean({ nowMs: T0 + 149, deleteRetentionMs: 50, firstDirtyOffset: 3 })
+  assert.equal(again.tombstonesKept, 1)
+  assert.equal((await log.batches())[0]?.header.baseTimestamp, T0 + 150)
+  await log.clean({ nowMs: T0 + 150, deleteRetentionMs: 50, firstDirtyOffset: 3 })
+  assert.deepEqual(await shown(log), ['2 b=1'])
+})
+
+test('records without a key and records below the log start go', async () => {
+  const { log } = newLog()
+  await log.addSegment([{ records: [record('a', '1'), record(null, '1'), record('b', '1'), record('c', '1')] }])
+  await log.clean({ logStartOffset: 1 })
+  assert.deepEqual(await shown(log), ['2 b=1', '3 c=1'])
+})
+
+test('what lies behind cleanableEnd stays as it is', async () => {
+  const { log } = newLog()
+  await log.addSegment([{ records: [record('a', '1')] }])
+  const end = log.nextOffset
+  const open = await log.addSegment([{ records: [record('a', '2'), record('a', '3'), record(null, '4')] }])
+  const before = await log.bytesOf(open.baseOffset)
+  const result = await log.clean({ cleanableEnd: end })
+  assert.equal(result.cleanedTo, end)
+  assert.deepEqual(await shown(log), ['0 a=1', '1 a=2', '2 a=3', '3 null=4'])
+  assert.deepEqual(await log.bytesOf(open.baseOffset), before)
+})
+
+test('a producer’s last batch stays without its records, any other empty batch goes', async () => {
+  const { log } = newLog()
+  await log.addSegment([
+    { producerId: 7n, records: [record('a', '1')] },
+    { producerId: 7n, records: [record('a', '2', T0 + 3)], compression: 'gzip' },
+    { records: [record('a', '3')] },
+  ])
+  await log.clean({ producerLastOffsets: [1] })
+  const check = async () => {
+    const [empty, last] = await log.batches()
+    assert.equal(empty?.records.length, 0)
+    assert.deepEqual(
+      { ...empty?.header, crc: 0 },
+      {
+        baseOffset: 1,
+        sizeBytes: 61,
+        partitionLeaderEpoch: 5,
+        magic: 2,
+        crc: 0,
+        attributes: 0,
+        lastOffsetDelta: 0,
+        baseTimestamp: -1,
+        maxTimestamp: T0 + 3,
+        producerId: 7n,
+        producerEpoch: 3,
+        baseSequence: 1,
+        recordCount: 0,
+      },
+    )
+    assert.deepEqual(last?.records, [{ offset: 2, ...record('a', '3') }])
+  }
+  await check()
+  await log.clean({ producerLastOffsets: [1], firstDirtyOffset: 3 })
+  await check()
+  await log.clean({ firstDirtyOffset: 3 })
+  assert.equal((await log.batches()).length, 1)
+})
+
+test('several passes clean what is larger than the map', async () => {
+  const { log } = newLog()
+  const keys = ['a', 'b', 'c', 'd', 'e', 'a', 'b', 'c', 'd', 'e']
+  await log.addSegment([{ records: keys.map((key, at) => record(key, String(at))) }])
+  // four slots hold three keys
+  let firstDirtyOffset = 0
+  const ends: number[] = []
+  while (firstDirtyOffset < log.nextOffset) {
+    firstDirtyOffset = (await log.clean({ mapBytesMax: 96, firstDirtyOffset })).cleanedTo
+    ends.push(firstDirtyOffset)
+  }
+  assert.deepEqual(ends, [3, 6, 9, 10])
+  assert.deepEqual(await shown(log), ['5 a=5', '6 b=6', '7 c=7', '8 d=8', '9 e=9'])
+})
+
+test('a group whose records all go leaves an empty segment with the first base', async () => {
+  const { log } = newLog()
+  await log.addSegment([{ records: [record('a', '1')] }])
+  await log.addSegment([{ records: [record('a', '2')] }])
+  await log.addSegment([{ records: [record('a', '3')] }])
+  const sizeBytes = log.segments[0]?.sizeBytes ?? 0
+  await log.clean({ segmentBytes: sizeBytes * 2 })
+  assert.deepEqual(log.segments[0], { baseOffset: 0, sizeBytes: 0, endOffset: 0, maxTimestamp: -1, firstTimestamp: -1 })
+  assert.deepEqual(await shown(log), ['2 a=3'])
+})
+
+test('a bad batch ends the pass: file, position and offset are named, its group is not handed out', async () => {
+  const { disk, log } = newLog()
+  await log.addSegment([{ records: [record('a', '1')] }, { records: [record('a', '2')] }])
+  const path = segmentPath(DIRECTORY, 0)
+  const bytes = disk.bytesOf(path)
+  const position = bytes.length / 2
+  bytes[bytes.length - 1] = 99
+  const handedOut: number[] = []
+  const pass = log.clean({}, async ({ segment }) => void handedOut.push(segment.baseOffset))
+  await assert.rejects(pass, (error: Error & { code: string; details: unknown }) => {
+    assert.equal(error.code, 'corrupt_message')
+    assert.deepEqual(error.details, { file: path, position, offset: 1 })
+    return true
+  })
+  assert.deepEqual(handedOut, [])
+  assert.deepEqual(await disk.list(DIRECTORY), ['00000000000000000000.log'])
+})
