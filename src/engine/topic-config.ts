@@ -10,7 +10,7 @@ import { nearestName } from '../kernel/nearest-name.ts'
 export interface TopicConfig {
   /** Neither: everything is kept for ever. */
   readonly cleanupPolicy: { readonly delete: boolean; readonly compact: boolean }
-  /** producer: batches are stored as they came. */
+  /** producer: batches are stored as they came. stored-codec.ts says what it means for a batch. */
   readonly compressionType: 'producer' | 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
   /** -1: the library's own default. */
   readonly compressionGzipLevel: number
@@ -111,6 +111,7 @@ export const TOPIC_CONFIG_TABLE: readonly TopicConfigRow[] = [
     synonyms: [synonym('compression.gzip.level')],
   },
   {
+    // Taken for the sake of those who set it: the lz4 library here has one level, the one that Kafka's default stands for.
     name: 'compression.lz4.level',
     default: '9',
     values: int(1n, 17n),

@@ -19,6 +19,7 @@ import type {
   Topic,
   TopicSpec,
 } from '../engine/engine.ts'
+import { storedCodec } from '../engine/stored-codec.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { parseTopicConfig } from '../engine/topic-config.ts'
 import { checkTopicName } from '../engine/topic-name.ts'
@@ -35,6 +36,7 @@ import type { PartitionLog } from '../log/partition-log.ts'
 import type { SegmentDisk } from '../log/segment-file.ts'
 import { realDisk } from '../log/segment-file.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
+import { AppendLines } from './append-lines.ts'
 import { DelayedFetches } from './delayed-fetch.ts'
 import { InFlightProducers } from './in-flight-producers.ts'
 import { TopicCatalog } from './topic-catalog.ts'
@@ -76,6 +78,7 @@ class LocalEngine implements Engine {
   readonly #catalog: TopicCatalog
   readonly #unlock: () => void
   readonly #logs: LogManager
+  readonly #lines = new AppendLines()
   readonly #waiting: DelayedFetches
   readonly #inFlight = new InFlightProducers()
   readonly #topicChanges = new SerialQueue()
@@ -302,16 +305,34 @@ class LocalEngine implements Engine {
     const current = this.#catalog.findById(topic.id)
     if (current === undefined) return Promise.reject(this.#gone(topic))
     if (!hasPartition(current, partition)) return Promise.reject(unknownPartition(current, partition))
-    const tooLarge = batches.find((batch) => batch.bytes.length > current.config.maxMessageBytes)
-    if (tooLarge !== undefined) return Promise.reject(batchTooLarge(current, partition, tooLarge))
-    const log = this.#log(current, partition)
-    if (!batches.some((batch) => batch.header.producerId >= 0n)) return log.append(batches, acks)
+    const place = { topic: current, partition, log: this.#log(current, partition) }
+    if (!batches.some((batch) => batch.header.producerId >= 0n)) return this.#store(place, batches, acks)
     if (topic.partitionCount !== current.partitionCount || this.#inFlight.isHeld(topic.id)) {
       return Promise.reject(
         new TailraceError('request_cancelled', `topic ${topic.name} has grown: place the request again`),
       )
     }
-    return this.#inFlight.during(topic.id, log.append(batches, acks))
+    return this.#inFlight.during(topic.id, this.#store(place, batches, acks))
+  }
+
+  #store(place: Place, batches: readonly SealedBatch[], acks: Acks): Promise<readonly BatchAppended[]> {
+    const { topic, partition, log } = place
+    const { maxMessageBytes } = topic.config
+    const codec = storedCodec(topic.config)
+    const handOn = (stored: readonly SealedBatch[]) => {
+      const tooLarge = stored.find((batch) => batch.bytes.length > maxMessageBytes)
+      if (tooLarge !== undefined) return Promise.reject(batchTooLarge(topic, partition, tooLarge))
+      return log.append(stored, acks)
+    }
+    if (codec === undefined && !this.#lines.has(log)) return handOn(batches)
+    return this.#lines.append(log, {
+      batches,
+      codec,
+      maxMessageBytes,
+      acks,
+      handOn: (stored) =>
+        this.#catalog.findById(topic.id) === undefined ? Promise.reject(this.#gone(topic)) : handOn(stored),
+    })
   }
 
   async fetch(positions: readonly FetchPosition[], options: FetchOptions): Promise<readonly FetchedPartition[]> {
@@ -485,11 +506,19 @@ class LocalEngine implements Engine {
   async #close(): Promise<void> {
     await this.#topicChanges.idle()
     this.#waiting.close()
+    await this.#lines.idle()
     await this.#logs.close()
     await Promise.all(this.#sweeping)
     await this.#catalog.close()
     this.#unlock()
   }
+}
+
+/** Where an append goes: the topic as it is at the time of the call. */
+interface Place {
+  readonly topic: Topic
+  readonly partition: number
+  readonly log: PartitionLog
 }
 
 const NOTHING = Buffer.alloc(0)

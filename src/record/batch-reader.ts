@@ -20,9 +20,9 @@ import {
   batchMaxTimestampAt,
   batchRecordCountAt,
   batchSizeAt,
-  compressionTypeOf,
   computeBatchCrc,
   isControl,
+  knownCompressionTypeOf,
   LOG_OVERHEAD_BYTES,
   MAGIC,
   parseBatchHeader,
@@ -180,10 +180,7 @@ export class RecordReader {
       if (fault !== undefined) throw corruptBatch(position, fault)
     }
     const attributes = view.getInt16(position + 21)
-    const compression = compressionTypeOf(attributes)
-    if (compression === undefined) {
-      throw new TailraceError('unsupported_compression_type', `no compression has the number ${attributes & 7}`)
-    }
+    const compression = knownCompressionTypeOf(attributes)
     const batchEnd = position + LOG_OVERHEAD_BYTES + view.getInt32(position + 8)
     let start = position + BATCH_HEADER_BYTES
     let end = batchEnd

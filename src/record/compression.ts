@@ -1,15 +1,34 @@
 // The four codecs of Kafka's batches, in framings that every Kafka client reads: gzip, snappy, lz4 as LZ4 frames, zstd.
 // Every inflation is bounded before it happens: a few bytes must not become gigabytes. Snappy and lz4 are native
-// packages, loaded on first use, so that a server that never meets them starts without them.
+// packages, loaded on first use, so that a server that never meets them starts without them. Each way there is a call
+// that works where it stands and one that works in a thread of the pool.
 
 import { createRequire } from 'node:module'
-import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import type { ZlibOptions, ZstdOptions } from 'node:zlib'
+import {
+  constants,
+  gunzip,
+  gunzipSync,
+  gzip,
+  gzipSync,
+  zstdCompress,
+  zstdCompressSync,
+  zstdDecompress,
+  zstdDecompressSync,
+} from 'node:zlib'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { lz4FrameContentBytes } from './lz4-frame.ts'
 
 /** In the order of the attribute bits. */
 export const COMPRESSION_TYPES = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 export type CompressionType = (typeof COMPRESSION_TYPES)[number]
+
+export interface BatchCodec {
+  readonly type: CompressionType
+  /** As gzip and zstd count; undefined: the codec's default. The lz4 library has one level only, snappy has none. */
+  readonly level?: number | undefined
+}
 
 const require = createRequire(import.meta.url)
 const snappy = (): typeof import('snappy') => require('snappy')
@@ -29,17 +48,53 @@ export function compress(type: CompressionType, bytes: Buffer, level?: number): 
     case 'none':
       return bytes
     case 'gzip':
-      return gzipSync(bytes, level === undefined ? {} : { level })
+      return gzipSync(bytes, gzipOptions(level))
     case 'snappy':
       return snappy().compressSync(bytes, COPIED)
     case 'lz4':
       return lz4().compressFrameSync(bytes)
     case 'zstd':
-      return zstdCompressSync(
-        bytes,
-        level === undefined ? {} : { params: { [constants.ZSTD_c_compressionLevel]: level } },
-      )
+      return zstdCompressSync(bytes, zstdOptions(level))
   }
+}
+
+/** The same in a thread. The bytes must not change meanwhile. */
+export async function compressInThread(type: CompressionType, bytes: Buffer, level?: number): Promise<Uint8Array> {
+  const chunkSize = chunkSizeFor(bytes.length)
+  switch (type) {
+    case 'none':
+      return bytes
+    case 'gzip':
+      return gzipInThread(bytes, { ...gzipOptions(level), chunkSize })
+    case 'snappy':
+      return snappy().compress(bytes, COPIED)
+    case 'lz4':
+      return lz4().compressFrame(bytes)
+    case 'zstd':
+      return zstdCompressInThread(bytes, { ...zstdOptions(level), chunkSize, pledgedSrcSize: bytes.length })
+  }
+}
+
+const gzipInThread = promisify<Buffer, ZlibOptions, Buffer>(gzip)
+const gunzipInThread = promisify<Buffer, ZlibOptions, Buffer>(gunzip)
+const zstdCompressInThread = promisify<Buffer, ZstdOptions, Buffer>(zstdCompress)
+const zstdDecompressInThread = promisify<Buffer, ZstdOptions, Buffer>(zstdDecompress)
+
+/** Node goes back to the event loop for each chunk of output, 16 KiB unless told otherwise: most come out in one. */
+function chunkSizeFor(outputBytes: number): number {
+  return Math.min(CHUNK_BYTES_MAX, outputBytes + (outputBytes >> 8) + 1024)
+}
+
+const CHUNK_BYTES_MAX = 4 * 1024 * 1024
+/** What text inflates to, about. */
+const INFLATION = 6
+
+function gzipOptions(level: number | undefined): ZlibOptions {
+  return level === undefined ? {} : { level }
+}
+
+function zstdOptions(level: number | undefined): ZstdOptions {
+  return level === undefined ? {} : { params: { [constants.ZSTD_c_compressionLevel]: level } }
 }
 
 /** Throws corrupt_message for bytes that are not of this type, message_too_large beyond `bytesMax`. */
@@ -63,16 +118,50 @@ export function decompress(type: CompressionType, bytes: Buffer, bytesMax: numbe
   }
 }
 
+/** The same in a thread. The bytes must not change meanwhile. */
+export async function decompressInThread(type: CompressionType, bytes: Buffer, bytesMax: number): Promise<Buffer> {
+  const options = { maxOutputLength: bytesMax, chunkSize: chunkSizeFor(bytes.length * INFLATION) }
+  try {
+    switch (type) {
+      case 'none':
+        return bytes
+      case 'gzip':
+        return await gunzipInThread(bytes, options)
+      case 'snappy': {
+        const { uncompress } = snappy()
+        const inflated: Buffer[] = []
+        for (const block of snappyBlocks(bytes, bytesMax)) inflated.push((await uncompress(block, COPIED)) as Buffer)
+        return joined(inflated)
+      }
+      case 'lz4':
+        checkInflated(lz4FrameContentBytes(bytes), bytesMax)
+        return await lz4().decompressFrame(bytes)
+      case 'zstd':
+        return await zstdDecompressInThread(bytes, options)
+    }
+  } catch (error) {
+    throw asDecompressionError(error, type, bytesMax)
+  }
+}
+
 function decompressSnappy(bytes: Buffer, bytesMax: number): Buffer {
   const { uncompressSync } = snappy()
+  return joined(snappyBlocks(bytes, bytesMax).map((block) => uncompressSync(block, COPIED) as Buffer))
+}
+
+/** Which together inflate to no more than the bound. */
+function snappyBlocks(bytes: Buffer, bytesMax: number): Buffer[] {
   const blocks = isXerial(bytes) ? xerialBlocks(bytes) : [bytes]
   let inflatedBytes = 0
   for (const block of blocks) {
     inflatedBytes += snappyBlockContentBytes(block)
     checkInflated(inflatedBytes, bytesMax)
   }
-  const inflated = blocks.map((block) => uncompressSync(block, COPIED) as Buffer)
-  return inflated.length === 1 ? (inflated[0] as Buffer) : Buffer.concat(inflated, inflatedBytes)
+  return blocks
+}
+
+function joined(parts: readonly Buffer[]): Buffer {
+  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
 }
 
 function isXerial(bytes: Buffer): boolean {

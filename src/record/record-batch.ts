@@ -74,6 +74,15 @@ export function compressionTypeOf(attributes: number): CompressionType | undefin
   return COMPRESSION_TYPES[attributes & COMPRESSION_MASK]
 }
 
+export function knownCompressionTypeOf(attributes: number): CompressionType {
+  const type = compressionTypeOf(attributes)
+  if (type !== undefined) return type
+  throw new TailraceError(
+    'unsupported_compression_type',
+    `no compression has the number ${attributes & COMPRESSION_MASK}`,
+  )
+}
+
 export function timestampTypeOf(attributes: number): TimestampType {
   return attributes & LOG_APPEND_TIME_FLAG ? 'LogAppendTime' : 'CreateTime'
 }
@@ -276,6 +285,19 @@ export function stampMaxTimestamp(batch: SealedBatch, timestamp: number): void {
   batch.header.maxTimestamp = timestamp
   writeInt64(batch.bytes, 35, timestamp)
   batch.header.crc = writeCrc(batch.bytes)
+}
+
+/** A new batch like this one, its records as they are in another codec. */
+export function withRecords(batch: SealedBatch, type: CompressionType, records: Uint8Array): SealedBatch {
+  const sizeBytes = BATCH_HEADER_BYTES + records.length
+  if (sizeBytes > BATCH_BYTES_MAX) throw tooLarge(sizeBytes)
+  const bytes = Buffer.allocUnsafe(sizeBytes)
+  bytes.set(records, BATCH_HEADER_BYTES)
+  const attributes = (batch.header.attributes & ~COMPRESSION_MASK) | COMPRESSION_TYPES.indexOf(type)
+  const header: BatchHeader = { ...batch.header, sizeBytes, attributes }
+  writeHeader(bytes, header)
+  header.crc = writeCrc(bytes)
+  return { bytes, header }
 }
 
 function withCompressedRecords(plain: Buffer, options: SealOptions): Buffer {

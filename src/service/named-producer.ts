@@ -22,7 +22,7 @@ import { recordSizeUpperBound } from '../record/record-batch.ts'
 import { partitionForRequest } from './partitioner.ts'
 import type { ProduceGates, ProducePart } from './produce-gate.ts'
 import type { BadRecords, Placement } from './produce-plan.ts'
-import { checkParts, planParts, planRepeat, stampTimestamp } from './produce-plan.ts'
+import { checkParts, fitParts, planParts, planRepeat, stampTimestamp } from './produce-plan.ts'
 import { ProduceResult } from './produce-result.ts'
 import type { TurnOutcome } from './producer-session.ts'
 import { ProducerSession } from './producer-session.ts'
@@ -139,9 +139,11 @@ export class NamedProducers {
   }
 
   /** The first attempt, or one after attempts of which nothing was stored. */
-  #store(request: NamedRequest): Promise<ProduceResult> {
+  async #store(request: NamedRequest): Promise<ProduceResult> {
     const result = new ProduceResult(request.topic, request.records)
-    planParts(result, placementOf(request), this.#clock.now(), 'refuse')
+    const placement = placementOf(request)
+    planParts(result, placement, this.#clock.now(), 'refuse')
+    await this.#gates.holding(result.parts, () => fitParts(result, placement, 'refuse'))
     this.#gates.checkRoom(request.topic, result.parts)
     return this.#put(request, result, result.parts)
   }
@@ -153,7 +155,7 @@ export class NamedProducers {
     planRepeat(result, placementOf(request))
     const found = result.parts.filter((part) => recall(request, part, states))
     const lacking = result.parts.filter((part) => !found.includes(part))
-    checkParts(result, lacking, this.#clock.now())
+    await this.#gates.holding(lacking, () => checkParts(result, lacking, this.#clock.now()))
     // Stored at first with acks 1 perhaps: the log answers a batch that it has when it is as durable as is asked now.
     const undurable = acks === 'all' ? await this.#findUndurable(topic, found) : []
     this.#gates.checkRoom(topic, lacking)

@@ -8,7 +8,8 @@
 //
 // Always: the records of one request and partition stay together in one batch; no batch of several requests is over
 // GATHERED_BATCH_BYTES_MAX or the topic's max.message.bytes; a request never fails for what its neighbour sent; what
-// waits is bounded; a partition with nothing under way has no gate. Everything runs on the event loop's one thread.
+// waits is bounded; a partition with nothing under way has no gate. Everything runs on the event loop's one thread;
+// batches leave uncompressed, the engine stores them as the topic wants them.
 // A request costs one promise and one part for each partition: nothing is made for a record.
 
 import type { Acks, BatchAppended, Engine, Topic } from '../engine/engine.ts'
@@ -31,7 +32,7 @@ export class ProducePart {
   readonly records: readonly RecordParts[]
   /** What they take as a batch of their own, at most; exactly, once `sealed`. */
   sizeBytes: number
-  /** Made early where the bound alone did not show that the batch fits; it is never joined with others then. */
+  /** Made early, as it is stored, where the bound alone did not show that the batch fits; never joined with others then. */
   sealed: SealedBatch | undefined = undefined
   /** The first record's; -1: not stored, or not known. The others follow without a gap. */
   baseOffset = -1
@@ -128,6 +129,17 @@ export class ProduceGates {
     this.#tellIdle()
   }
 
+  /** The same for parts while work on them is under way. */
+  async holding(parts: readonly ProducePart[], work: () => Promise<void>): Promise<void> {
+    const bytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0)
+    this.hold(bytes)
+    try {
+      await work()
+    } finally {
+      this.letGo(bytes)
+    }
+  }
+
   #checkTotal(bytes: number): void {
     if (this.#pendingBytes === 0 || this.#pendingBytes + bytes <= PRODUCE_WAITING_BYTES_MAX) return
     throw overloaded('this server', this.#pendingBytes, PRODUCE_WAITING_BYTES_MAX)
@@ -151,7 +163,7 @@ export class ProduceGates {
     this.#pendingBytes += sizeBytes
     const over = () => this.letGo(sizeBytes)
     try {
-      const batch = sealFor(topic, part.records, stamp)
+      const batch = sealBatch(part.records, { ...stamp, compression: 'none' })
       this.#count(batch, 1)
       this.#engine.append(topic, part.partition, [batch], acks).then(
         (appended) => {
@@ -269,19 +281,6 @@ export class ProduceGates {
   }
 }
 
-/** One batch of these records as the topic wants them compressed. */
-export function sealFor(topic: Topic, records: readonly RecordParts[], stamp?: ProducerStamp): SealedBatch {
-  const { compressionType, maxMessageBytes } = topic.config
-  if (compressionType === 'none' || compressionType === 'producer') {
-    return sealBatch(records, stamp === undefined ? PLAIN : { ...stamp, compression: 'none' })
-  }
-  const batch = sealBatch(records, { ...stamp, compression: compressionType, compressionLevel: levelOf(topic) })
-  if (batch.bytes.length <= maxMessageBytes) return batch
-  // Bytes that do not compress grow a little: what fits as it is must not be refused for that.
-  const plain = sealBatch(records, { ...stamp, compression: 'none' })
-  return plain.bytes.length <= maxMessageBytes ? plain : batch
-}
-
 const BLAMES_CONTENT: ReadonlySet<string> = new Set([
   'message_too_large',
   'corrupt_message',
@@ -302,7 +301,7 @@ function sealGroup(topic: Topic, parts: readonly ProducePart[]): SealedGroup {
   const group: SealedGroup = { batches: [], ends: [] }
   for (let start = 0; start < parts.length; ) {
     const end = endOfBatch(parts, start, limit)
-    group.batches.push(sealParts(topic, parts, start, end))
+    group.batches.push(sealParts(parts, start, end))
     group.ends.push(end)
     start = end
   }
@@ -323,10 +322,10 @@ function endOfBatch(parts: readonly ProducePart[], start: number, limit: number)
   return end
 }
 
-function sealParts(topic: Topic, parts: readonly ProducePart[], start: number, end: number): SealedBatch {
+function sealParts(parts: readonly ProducePart[], start: number, end: number): SealedBatch {
   const first = parts[start] as ProducePart
   if (first.sealed === undefined) {
-    return sealFor(topic, end - start === 1 ? first.records : joinRecords(parts, start, end))
+    return sealBatch(end - start === 1 ? first.records : joinRecords(parts, start, end), PLAIN)
   }
   // A batch belongs to the engine once it was given away: should it be needed again, it is made again.
   const { sealed } = first
@@ -388,20 +387,6 @@ const NOBODY: PartOwner = { partSettled() {} }
 
 function openLane(acks: Acks): Lane {
   return { acks, waiting: [], waitingBytes: 0, inFlight: 0 }
-}
-
-function levelOf(topic: Topic): number | undefined {
-  const { compressionType, compressionGzipLevel, compressionLz4Level, compressionZstdLevel } = topic.config
-  switch (compressionType) {
-    case 'gzip':
-      return compressionGzipLevel
-    case 'lz4':
-      return compressionLz4Level
-    case 'zstd':
-      return compressionZstdLevel
-    default:
-      return undefined
-  }
 }
 
 function overloaded(where: string, waiting: number, limit: number): TailraceError {

@@ -1,14 +1,18 @@
 // Before anything is stored: where each record of a request goes, and whether its content may be stored there. Path A2.
 // Pure but for two things it leaves in what it is given: the parts in the result, and the time in records that came
-// without one. Nothing is made for a record; a request for one partition uses the records' own array.
+// without one. Nothing is made for a record; a request for one partition uses the records' own array. Only a batch of
+// which its records' lengths do not show that it fits is made, and compressed, to see.
 
 import type { ProduceRecord } from '../codec/produce-record.ts'
 import type { Topic } from '../engine/engine.ts'
+import { storedCodec } from '../engine/stored-codec.ts'
 import { invariant, TailraceError } from '../kernel/errors.ts'
+import { recompressInThread } from '../record/recompress.ts'
 import type { RecordParts } from '../record/record.ts'
-import { BATCH_HEADER_BYTES, recordSizeUpperBound } from '../record/record-batch.ts'
+import type { SealedBatch } from '../record/record-batch.ts'
+import { BATCH_HEADER_BYTES, recordSizeUpperBound, sealBatch } from '../record/record-batch.ts'
 import { partitionForKey } from './partitioner.ts'
-import { ProducePart, sealFor } from './produce-gate.ts'
+import { ProducePart } from './produce-gate.ts'
 import type { ProduceResult } from './produce-result.ts'
 
 export type BadRecords = 'refuse' | 'report'
@@ -21,8 +25,8 @@ export interface Placement {
 }
 
 /**
- * Places the records and checks them: 'refuse' throws for the first bad one, 'report' notes each bad one in the result
- * and goes on with the rest. What is left stands in result.parts.
+ * Places the records and checks all but their batches' sizes: 'refuse' throws for the first bad one, 'report' notes each
+ * bad one in the result and goes on with the rest. What is left stands in result.parts; fitParts is to follow.
  */
 export function planParts(result: ProduceResult, placement: Placement, now: number, badRecords: BadRecords): void {
   const { records, topic } = result
@@ -35,10 +39,19 @@ export function planParts(result: ProduceResult, placement: Placement, now: numb
     else refuse(result, index, fault)
   }
   placeParts(result, placement)
-  if (checkSizes(result, badRecords)) return
+}
+
+/** False: fitParts must be asked, and has batches to make. */
+export function isFitting(result: ProduceResult): boolean {
+  return result.parts.every((part) => part.sizeBytes <= result.topic.config.maxMessageBytes)
+}
+
+/** Checks the sizes of what planParts has placed, in the same two ways. */
+export async function fitParts(result: ProduceResult, placement: Placement, badRecords: BadRecords): Promise<void> {
+  if (await checkSizes(result, badRecords)) return
   placeParts(result, placement)
   // What was left together may still be too much for one batch, though each record is not.
-  if (!checkSizes(result, badRecords)) placeParts(result, placement)
+  if (!(await checkSizes(result, badRecords))) placeParts(result, placement)
 }
 
 /** Placing alone, for a repeat: what is stored already needs no check. Still the partition must be one of the topic's. */
@@ -56,7 +69,7 @@ export function planRepeat(result: ProduceResult, placement: Placement): void {
 }
 
 /** The checks that planRepeat left out, for those of a repeat's parts that are not stored yet. Throws for the first fault. */
-export function checkParts(result: ProduceResult, parts: readonly ProducePart[], now: number): void {
+export async function checkParts(result: ProduceResult, parts: readonly ProducePart[], now: number): Promise<void> {
   const { topic, records, partOf } = result
   for (let index = 0; index < records.length; index++) {
     const part = result.parts[partOf === undefined ? 0 : (partOf[index] as number)]
@@ -66,7 +79,7 @@ export function checkParts(result: ProduceResult, parts: readonly ProducePart[],
     if (fault !== undefined) throw fault
     stampTimestamp(topic, record, now)
   }
-  for (const part of parts) checkPartSize(result, part, 'refuse')
+  for (const part of parts) await checkPartSize(result, part, 'refuse')
 }
 
 /** The record is the service's from the call on: one without a time of its own gets it here, in place. */
@@ -194,39 +207,53 @@ function findWrongTime(topic: Topic, timestamp: number, index: number, now: numb
 }
 
 /** False: records were noted as refused, the rest is to be placed again. */
-function checkSizes(result: ProduceResult, badRecords: BadRecords): boolean {
+async function checkSizes(result: ProduceResult, badRecords: BadRecords): Promise<boolean> {
   let fits = true
-  for (const part of result.parts) fits = checkPartSize(result, part, badRecords) && fits
+  for (const part of result.parts) fits = (await checkPartSize(result, part, badRecords)) && fits
   return fits
 }
 
 /** The bound shows it for nearly all; where it does not, the batch is made to see. */
-function checkPartSize(result: ProduceResult, part: ProducePart, badRecords: BadRecords): boolean {
+async function checkPartSize(result: ProduceResult, part: ProducePart, badRecords: BadRecords): Promise<boolean> {
   const { topic } = result
   const limit = topic.config.maxMessageBytes
   if (part.sizeBytes <= limit) return true
-  const batch = sealFor(topic, part.records)
+  const batch = await sealAsStored(topic, part.records)
   if (batch.bytes.length <= limit) {
     part.sealed = batch
     part.sizeBytes = batch.bytes.length
     return true
   }
+  const tooLargeAlone = new Map<number, number>()
   const indexes = indexesOf(result, part)
-  const alone = indexes.filter((index) => sizeAlone(result, index) > limit)
-  if (badRecords === 'refuse') throw tooLarge(topic, part.partition, batch.bytes.length, limit, alone[0])
-  for (const index of alone) {
-    refuse(result, index, tooLarge(topic, part.partition, sizeAlone(result, index), limit, index))
+  for (const index of indexes) {
+    const size = await sizeAlone(result, index)
+    if (size > limit) tooLargeAlone.set(index, size)
   }
-  if (alone.length > 0) return false
+  if (badRecords === 'refuse') {
+    const [first] = tooLargeAlone.keys()
+    throw tooLarge(topic, part.partition, batch.bytes.length, limit, first)
+  }
+  for (const [index, size] of tooLargeAlone) refuse(result, index, tooLarge(topic, part.partition, size, limit, index))
+  if (tooLargeAlone.size > 0) return false
   for (const index of indexes) refuse(result, index, tooLarge(topic, part.partition, batch.bytes.length, limit, index))
   return false
 }
 
-function sizeAlone(result: ProduceResult, index: number): number {
+async function sizeAlone(result: ProduceResult, index: number): Promise<number> {
   const record = result.records[index]
   invariant(record !== undefined, 'an index of the request')
   const bound = BATCH_HEADER_BYTES + recordSizeUpperBound(record)
-  return bound <= result.topic.config.maxMessageBytes ? bound : sealFor(result.topic, [record]).bytes.length
+  if (bound <= result.topic.config.maxMessageBytes) return bound
+  return (await sealAsStored(result.topic, [record])).bytes.length
+}
+
+/** One batch of these records; compressed, where it fits only so. */
+async function sealAsStored(topic: Topic, records: readonly RecordParts[]): Promise<SealedBatch> {
+  const plain = sealBatch(records, { compression: 'none' })
+  const codec = storedCodec(topic.config)
+  if (codec === undefined || plain.bytes.length <= topic.config.maxMessageBytes) return plain
+  return recompressInThread(plain, codec)
 }
 
 function indexesOf(result: ProduceResult, part: ProducePart): number[] {

@@ -14,7 +14,7 @@ import { NamedProducers } from './named-producer.ts'
 import { StickyPartitioner } from './partitioner.ts'
 import { ProduceGates } from './produce-gate.ts'
 import type { BadRecords } from './produce-plan.ts'
-import { planParts } from './produce-plan.ts'
+import { fitParts, isFitting, planParts } from './produce-plan.ts'
 import { ProduceResult } from './produce-result.ts'
 import type { TopicService } from './topics.ts'
 
@@ -117,7 +117,7 @@ class Producing implements ProduceService {
   ): Promise<ProduceResult> {
     const planned = this.#topics.plan(caller, topicName)
     this.#checkReplicas(planned, options.acks)
-    const attempt = this.#plan(planned, records, options)
+    const attempt = await this.#plan(planned, records, options)
     if (attempt.parts.length === 0) return attempt
     return this.#produceTo(await this.#topics.autoCreate(caller, topicName), records, options)
   }
@@ -126,8 +126,13 @@ class Producing implements ProduceService {
     const { acks, producer } = options
     this.#checkReplicas(topic, acks)
     if (producer !== undefined) return this.#follow(this.#named.produce(topic, records, acks, producer))
-    const result = this.#plan(topic, records, options)
-    const { parts } = result
+    const planned = this.#plan(topic, records, options)
+    if (planned instanceof ProduceResult) return this.#put(planned, acks)
+    return this.#follow(planned.then((result) => this.#put(result, acks)))
+  }
+
+  #put(result: ProduceResult, acks: Acks): Promise<ProduceResult> {
+    const { topic, parts } = result
     this.#gates.checkRoom(topic, parts)
     const settled = result.whenSettled(parts.length)
     for (let at = 0; at < parts.length; at++) {
@@ -138,11 +143,17 @@ class Producing implements ProduceService {
     return settled
   }
 
-  #plan(topic: Topic, records: readonly ProduceRecord[], { badRecords }: ProduceOptions): ProduceResult {
+  /** A promise, where batches must be made to see whether they fit. */
+  #plan(
+    topic: Topic,
+    records: readonly ProduceRecord[],
+    { badRecords }: ProduceOptions,
+  ): ProduceResult | Promise<ProduceResult> {
     const result = new ProduceResult(topic, records)
     const placement = { partitionCount: topic.partitionCount, keyless: this.#sticky.partition(topic) }
     planParts(result, placement, this.#clock.now(), badRecords)
-    return result
+    if (isFitting(result)) return result
+    return this.#gates.holding(result.parts, () => fitParts(result, placement, badRecords)).then(() => result)
   }
 
   /** Counts what keyless records brought to their partition. */

@@ -2,13 +2,15 @@
 // how to open itself. Behaviour is described in src/engine/engine.ts.
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import type { Engine, FetchedPartition, FetchOptions, Topic } from '../../src/engine/engine.ts'
 import { scanBatches } from '../../src/record/batch-reader.ts'
+import { COMPRESSION_TYPES } from '../../src/record/compression.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
-import { parseBatchHeader, sealBatch } from '../../src/record/record-batch.ts'
+import { compressionTypeOf, parseBatchHeader, sealBatch, timestampTypeOf } from '../../src/record/record-batch.ts'
 import type { PlainRecord } from '../record/records.ts'
 import { readAll, toParts } from '../record/records.ts'
 
@@ -45,6 +47,13 @@ async function fetchOne(engine: Engine, topic: Topic, partition: number, offset:
 
 function valuesIn(bytes: Buffer): (string | null)[] {
   return scanBatches(bytes).batches.flatMap(({ position }) => readAll(bytes, position).map(({ value }) => value))
+}
+
+/** More than is compressed on the event loop. */
+const LONG = Array.from({ length: 500 }, (_, at) => `row ${at} of five hundred`)
+
+function codecsIn(bytes: Buffer): (string | undefined)[] {
+  return scanBatches(bytes).batches.map(({ header }) => compressionTypeOf(header.attributes))
 }
 
 export function engineContract({ name, open }: EngineUnderTest): void {
@@ -223,6 +232,96 @@ export function engineContract({ name, open }: EngineUnderTest): void {
       records.map(({ timestamp }) => timestamp),
       [appended.logAppendTimeMs, appended.logAppendTimeMs],
     )
+  })
+
+  describe('stores every batch with the codec that the topic names, and as it came where it names none', async (engine) => {
+    for (const named of ['uncompressed', 'producer', ...COMPRESSION_TYPES]) {
+      const topic = await engine.createTopic({ name: named, configs: { 'compression.type': named } })
+      const appends = COMPRESSION_TYPES.flatMap((compression) =>
+        [['short'], LONG].map((values) => {
+          const batch = sealBatch(toParts(values.map((value) => record(value))), { compression })
+          return engine.append(topic, 0, [batch], 'all')
+        }),
+      )
+      await Promise.all(appends)
+      const { bytes } = await fetchOne(engine, topic, 0, 0)
+      assert.deepEqual(
+        valuesIn(bytes),
+        COMPRESSION_TYPES.flatMap(() => ['short', ...LONG]),
+        named,
+      )
+      const asItCame = COMPRESSION_TYPES.flatMap((type) => [type, type])
+      const stored = named === 'uncompressed' ? 'none' : named
+      assert.deepEqual(codecsIn(bytes), named === 'producer' ? asItCame : asItCame.map(() => stored))
+    }
+  })
+
+  describe('takes up another codec with the next append, and keeps the order of the calls', async (engine) => {
+    const topic = await engine.createTopic({ name: 'orders', configs: { 'compression.type': 'gzip' } })
+    const id = await engine.producerId('meter-7')
+    const values: string[] = []
+    const answers: Promise<unknown>[] = []
+    const named: Promise<readonly { baseOffset: number }[]>[] = []
+    for (const [round, codec] of ['zstd', 'producer', 'lz4', 'uncompressed', 'snappy', 'producer'].entries()) {
+      // a long one goes to a thread, and short ones behind it must not pass it
+      const long = LONG.map((value) => `${round} ${value}`)
+      values.push(...long, `${round} led`, `${round} unheard`, `${round} named`, `${round} last`)
+      answers.push(engine.append(topic, 0, [batchOf(...long)], 'all'))
+      answers.push(engine.append(topic, 0, [batchOf(`${round} led`)], 'leader'))
+      answers.push(engine.append(topic, 0, [batchOf(`${round} unheard`)], 'none'))
+      named.push(engine.append(topic, 0, [numbered(id, 0, round, `${round} named`)], 'all'))
+      answers.push(engine.append(topic, 0, [batchOf(`${round} last`)], 'all'))
+      await engine.alterTopicConfigs('orders', { 'compression.type': codec })
+    }
+    await Promise.all(answers)
+    const offsets = (await Promise.all(named)).map(([one]) => one?.baseOffset)
+    assert.deepEqual(
+      offsets,
+      offsets.map((_, round) => values.indexOf(`${round} named`)),
+    )
+    const { bytes } = await fetchOne(engine, topic, 0, 0)
+    assert.deepEqual(valuesIn(bytes), values)
+    const codecs = codecsIn(bytes).filter((codec, at, all) => codec !== all[at - 1])
+    assert.deepEqual(codecs, ['gzip', 'zstd', 'none', 'lz4', 'none', 'snappy'])
+  })
+
+  describe("a compressed batch keeps its producer's numbers and takes the time of the append", async (engine) => {
+    const topic = await engine.createTopic({
+      name: 'orders',
+      configs: { 'compression.type': 'zstd', 'message.timestamp.type': 'LogAppendTime' },
+    })
+    const id = await engine.producerId('meter-7')
+    const value = LONG.join()
+    const [first] = await engine.append(topic, 0, [numbered(id, 3, 0, value)], 'all')
+    const [repeat] = await engine.append(topic, 0, [numbered(id, 3, 0, value)], 'all')
+    assert.deepEqual([first?.duplicate, repeat?.duplicate, repeat?.baseOffset], [false, true, 0])
+    const { bytes } = await fetchOne(engine, topic, 0, 0)
+    const [only, ...others] = scanBatches(bytes).batches.map(({ header }) => header)
+    assert.ok(only !== undefined && others.length === 0)
+    assert.deepEqual([only.producerId, only.producerEpoch, only.baseSequence], [id, 3, 0])
+    assert.equal(timestampTypeOf(only.attributes), 'LogAppendTime')
+    assert.deepEqual(
+      readAll(bytes).map(({ timestamp }) => timestamp),
+      [first?.logAppendTimeMs],
+    )
+  })
+
+  describe('max.message.bytes counts what is stored, and refuses no batch for growing', async (engine) => {
+    const configs = { 'max.message.bytes': '2000', 'compression.type': 'gzip' }
+    const topic = await engine.createTopic({ name: 'orders', configs })
+    assert.equal((await engine.append(topic, 0, [batchOf('y'.repeat(20_000))], 'all')).length, 1)
+    const fits = batchOf(randomBytes(1_925).toString('latin1'))
+    assert.ok(fits.bytes.length <= 2_000)
+    await engine.append(topic, 0, [fits], 'all')
+    for (const length of [2_100, 9_000]) {
+      const tooLarge = batchOf(randomBytes(length).toString('latin1'))
+      await assert.rejects(engine.append(topic, 0, [batchOf('first'), tooLarge], 'all'), { code: 'message_too_large' })
+    }
+    const { bytes, highWatermark } = await fetchOne(engine, topic, 0, 0)
+    assert.deepEqual([highWatermark, codecsIn(bytes)], [2, ['gzip', 'none']])
+    await engine.alterTopicConfigs('orders', { 'compression.type': 'uncompressed' })
+    const small = sealBatch(toParts([record('z'.repeat(20_000))]), { compression: 'zstd' })
+    await assert.rejects(engine.append(topic, 0, [small], 'all'), { code: 'message_too_large' })
   })
 
   describe('refuses a batch over max.message.bytes and stores nothing of the append', async (engine) => {

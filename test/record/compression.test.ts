@@ -6,7 +6,13 @@ import fc from 'fast-check'
 import { compressFrameSync, compressSync as compressLz4 } from 'lz4-napi'
 import { compressSync as compressSnappy } from 'snappy'
 import { TailraceError } from '../../src/kernel/errors.ts'
-import { COMPRESSION_TYPES, compress, decompress } from '../../src/record/compression.ts'
+import {
+  COMPRESSION_TYPES,
+  compress,
+  compressInThread,
+  decompress,
+  decompressInThread,
+} from '../../src/record/compression.ts'
 import { lz4FrameContentBytes } from '../../src/record/lz4-frame.ts'
 
 const BYTES_MAX = 10_000_000
@@ -30,27 +36,31 @@ function blocksOf(bytes: Buffer, blockBytes: number): Buffer[] {
   return blocks
 }
 
-test('gives back what it compressed, of any size', () => {
+test('gives back what it compressed, of any size, here and in a thread', async () => {
   const anyBytes = fc.oneof(
     fc.uint8Array({ minLength: 2, maxLength: 2_000 }).map((bytes) => Buffer.from(bytes)),
     fc.integer({ min: 2, max: TEXT.length }).map((length) => TEXT.subarray(0, length)),
   )
   for (const type of COMPRESSION_TYPES) {
-    const property = fc.property(anyBytes, (bytes) => {
+    const property = fc.asyncProperty(anyBytes, async (bytes) => {
       const compressed = Buffer.from(compress(type, bytes))
+      assert.deepEqual(Buffer.from(await compressInThread(type, bytes)), compressed)
       assert.ok(decompress(type, compressed, bytes.length).equals(bytes))
-      if (type !== 'none') {
-        assert.throws(() => decompress(type, compressed, bytes.length - 1), { code: 'message_too_large' })
-      }
+      assert.ok((await decompressInThread(type, compressed, bytes.length)).equals(bytes))
+      if (type === 'none') return
+      const tooLarge = { code: 'message_too_large' }
+      assert.throws(() => decompress(type, compressed, bytes.length - 1), tooLarge)
+      await assert.rejects(decompressInThread(type, compressed, bytes.length - 1), tooLarge)
     })
-    fc.assert(property, { numRuns: 50 })
+    await fc.assert(property, { numRuns: 50 })
   }
 })
 
-test("reads snappy in xerial's blocks, as the Java client writes it", () => {
+test("reads snappy in xerial's blocks, as the Java client writes it", async () => {
   for (const blockBytes of [TEXT.length, 32 * 1024, 1_000]) {
     const stream = xerial(blocksOf(TEXT, blockBytes).map((block) => compressSnappy(block)))
     assert.ok(decompress('snappy', stream, TEXT.length).equals(TEXT))
+    assert.ok((await decompressInThread('snappy', stream, TEXT.length)).equals(TEXT))
     assert.throws(() => decompress('snappy', stream, TEXT.length - 1), { code: 'message_too_large' })
     for (const cut of [17, 20, 21, stream.length - 1]) {
       assert.throws(() => decompress('snappy', stream.subarray(0, cut), BYTES_MAX), { code: 'corrupt_message' })

@@ -232,11 +232,19 @@ test('measures a batch as the topic compresses it', async () => {
   await assert.rejects(produce('t', [{ value: noise }]), refusal('message_too_large'))
 })
 
-test('stores plainly what compression would only make larger than the limit', async () => {
-  const value = 'q7'
-  const { produce, engine } = await open(1, { 'max.message.bytes': '75', 'compression.type': 'gzip' })
-  await produce('t', [{ value }])
-  assert.equal((engine.batches('t', 0)[0]?.header.attributes ?? -1) & 7, 0)
+test('weighs compressed records before it stores any, in all partitions or each by itself', async () => {
+  const { produce, engine } = await open(2, { 'max.message.bytes': '200', 'compression.type': 'gzip' })
+  const noise = [1, 2, 3, 4].map((seed) => createHash('sha512').update(`${seed}`).digest('base64')).join('')
+  const specs = [{ value: 'x'.repeat(5000) }, { value: noise, partition: 1 }, { value: 'y'.repeat(5000), partition: 1 }]
+  const placed = specs.map((spec) => ({ partition: 0, ...spec }))
+  await assert.rejects(produce('t', placed), refusal('message_too_large', { partition: 1, index: 1, limit: 200 }))
+  assert.equal(engine.appends.length, 0)
+  const reported = await produce('t', placed, { badRecords: 'report' })
+  assert.deepEqual(rows(reported), [
+    { partition: 0, offset: 0 },
+    { partition: -1, offset: -1, error: 'message_too_large' },
+    { partition: 1, offset: 0 },
+  ])
 })
 
 test('refuses a request without records, and one with too many', async () => {
