@@ -99,6 +99,13 @@ export interface PagePartition {
   readonly start_offset: number
   readonly end_offset: number
   readonly next_offset: number
+  /** Why the page has nothing more of it. */
+  readonly error?: {
+    readonly code: string
+    readonly detail: string
+    readonly retryable: boolean
+    readonly details: Readonly<Record<string, unknown>>
+  }
 }
 
 export interface RecordGap {

@@ -121,6 +121,9 @@ export const KNOWN_JSON_RANGES_MAX = 64
 /** Segment files that stay open at once, over all partitions. */
 export const OPEN_SEGMENT_FILES_MAX = 512
 
+/** How far behind a bad batch a reader looks for the next good one to name: larger than what one write can have torn. */
+export const CORRUPT_SEARCH_BYTES_MAX = 128 * 1024 * 1024
+
 /** Index entries held back in memory before they are written to index.db in one transaction. */
 export const INDEX_PENDING_ENTRIES_MAX = 20_000
 

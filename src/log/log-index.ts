@@ -3,6 +3,7 @@
 // sparse (index.interval.bytes) and are held back in memory until they go out in one transaction. Main thread only.
 
 import type Database from 'better-sqlite3'
+import { SqliteError } from 'better-sqlite3'
 import { INDEX_PENDING_ENTRIES_MAX } from '../kernel/limits.ts'
 import type { Segment } from './log-segment.ts'
 import type { ProducerEntry } from './producer-state.ts'
@@ -197,6 +198,11 @@ export class LogIndex {
     if (this.#pending.has(logId)) this.flush()
     const rows = this.#statements.producers.all(logId) as { producer_id: bigint; state: string }[]
     return rows.map((row) => parseProducerEntry(row.producer_id, row.state))
+  }
+
+  /** What a row says was found to be wrong: SQLite itself has no checksums. */
+  distrust(what: string): void {
+    this.#onFailedRead(new SqliteError(what, 'SQLITE_CORRUPT_INDEX'))
   }
 
   /** The last entry at or before an offset; undefined: begin at the segment's first byte. Never fails: that way is only longer. */

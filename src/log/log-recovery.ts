@@ -9,14 +9,8 @@ import { APPEND_QUEUE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { scanBatches } from '../record/batch-reader.ts'
 import type { BatchHeader } from '../record/record-batch.ts'
-import {
-  BATCH_HEADER_BYTES,
-  batchBaseOffsetAt,
-  batchMagicAt,
-  batchSizeAt,
-  LOG_OVERHEAD_BYTES,
-  MAGIC,
-} from '../record/record-batch.ts'
+import { BATCH_HEADER_BYTES, batchSizeAt, LOG_OVERHEAD_BYTES } from '../record/record-batch.ts'
+import { findGoodBatchIn, readAt } from './good-batch.ts'
 import type { IndexedLog, LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
@@ -293,7 +287,7 @@ class Recovery {
     const tornBytesMax = Math.max(APPEND_QUEUE_BYTES_MAX, this.#options.settings.maxMessageBytes)
     if (fileBytes - position > tornBytesMax) throw corrupt(`${fileBytes - position} bytes follow`)
     const rest = await readAt(file, position, fileBytes - position)
-    const next = findValidBatch(rest, segment.endOffset)
+    const next = findGoodBatchIn(rest, segment.endOffset)
     if (next !== undefined && !hasZeroSector(rest, position, next)) {
       throw corrupt(`a good batch follows at position ${position + next}`)
     }
@@ -317,19 +311,6 @@ class Recovery {
   }
 }
 
-/** Where in some bytes the first good batch with a fitting offset begins, past the first byte. */
-function findValidBatch(bytes: Buffer, minOffset: number): number | undefined {
-  for (let at = 1; at + BATCH_HEADER_BYTES <= bytes.length; at++) {
-    if (batchMagicAt(bytes, at) !== MAGIC) continue
-    const sizeBytes = batchSizeAt(bytes, at)
-    if (sizeBytes < BATCH_HEADER_BYTES || at + sizeBytes > bytes.length) continue
-    const baseOffset = batchBaseOffsetAt(bytes, at)
-    if (baseOffset < minOffset || baseOffset > minOffset + 0x7fff_ffff) continue
-    if (scanBatches(bytes, at, at + sizeBytes).stop === 'end') return at
-  }
-  return undefined
-}
-
 /**
  * Whether a sector of the file was never written: all zeros between a bad batch's first byte and the next good batch. Of
  * the first sector only the part that belongs to the batch counts, and only if it is long enough to show that: a batch
@@ -344,10 +325,4 @@ function hasZeroSector(rest: Buffer, position: number, end: number): boolean {
     start = next
   }
   return false
-}
-
-async function readAt(file: SegmentFile, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(length)
-  const bytes = await file.read(buffer, position)
-  return bytes === length ? buffer : buffer.subarray(0, bytes)
 }

@@ -5,6 +5,7 @@
 import { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
+import type { BatchRange } from './batch-range.ts'
 import { cutBatches, findByTimestamp, findMaxTimestamp } from './batch-range.ts'
 import type { AppendAcks, AppendedBatch, LogAppenderOptions } from './log-appender.ts'
 import { LogAppender } from './log-appender.ts'
@@ -14,6 +15,7 @@ import { emptySegment, segmentFloor, segmentPath } from './log-segment.ts'
 import { PartitionState } from './partition-state.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { LANDMARK_BYTES, ReadLandmarks } from './read-landmarks.ts'
+import type { SegmentFile } from './segment-file.ts'
 import { isDiskFull, isPassing, storageFailure } from './storage-failure.ts'
 
 export interface PartitionLogOptions extends LogAppenderOptions {
@@ -138,27 +140,48 @@ export class PartitionLog {
     const { segment } = found
     const from = Math.max(offset, segment.baseOffset)
     this.#landmarks ??= new ReadLandmarks()
-    const landmarks = this.#landmarks
-    const place = landmarks.find(segment.baseOffset, from) ?? this.#floorOf(segment, from)
-    const path = segmentPath(this.#options.directory, segment.baseOffset)
-    return this.#options.files.use(path, false, (file) =>
-      cutBatches(file, {
-        path,
-        position: place.position,
-        end: segment.sizeBytes,
-        offset: from,
-        maxBytes,
-        atLeastOne,
-        skippedBytes: place.offset === from ? 0 : LANDMARK_BYTES,
-        segmentBase: segment.baseOffset,
-        landmarks,
-      }),
+    const place = this.#landmarks.find(segment.baseOffset, from) ?? this.#floorOf(segment, from)
+    const { baseOffset: segmentBase } = segment
+    const wanted = { offset: from, maxBytes, atLeastOne, segmentBase, landmarks: this.#landmarks }
+    return this.#from(segment, place, (file, range) =>
+      cutBatches(file, { ...range, ...wanted, skippedBytes: range.due === from ? 0 : LANDMARK_BYTES }),
     )
   }
 
-  #floorOf(segment: Segment, offset: number): { readonly offset: number; readonly position: number } {
+  /** Reads a segment from a place on. */
+  async #from<Result>(segment: Segment, place: Place, work: ReadWork<Result>): Promise<Result> {
+    const path = segmentPath(this.#options.directory, segment.baseOffset)
+    const read = (from: Place) =>
+      this.#options.files.use(path, false, (file) => work(file, rangeOf(path, segment, from)))
+    try {
+      return await read(place)
+    } catch (error) {
+      const isKnown = this.#state.segments.includes(segment)
+      if (!isCorrupt(error) || !isKnown || place.position === 0) throw this.#readFailure(error)
+      return await this.#fromBefore(segment, place, read).catch((again) => {
+        throw this.#readFailure(again)
+      })
+    }
+  }
+
+  /** It may be the place that is bad, not the batch: what comes to it from the place before knows. */
+  async #fromBefore<Result>(segment: Segment, place: Place, read: (from: Place) => Promise<Result>): Promise<Result> {
+    this.#checkReadable()
+    const result = await read(this.#floorOf(segment, place.offset - 1))
+    this.#options.index.distrust(`${this.#options.name} has no batch ${place.offset} at ${place.position}`)
+    return result
+  }
+
+  /** A disk that fails, or a file that somebody took away. */
+  #readFailure(error: unknown): unknown {
+    if ((error as NodeJS.ErrnoException).syscall === undefined) return error
+    return storageFailure(this.#options.name, error, `reading failed: ${(error as Error).message}`)
+  }
+
+  /** Where to begin: at or before an offset. */
+  #floorOf(segment: Segment, offset: number): Place {
     const entry = this.#options.index.floorOfOffset(this.#state.logId, segment.baseOffset, offset)
-    return entry ?? { offset: segment.baseOffset, position: 0 }
+    return entry === undefined ? beginningOf(segment) : { ...entry, isExact: true }
   }
 
   /**
@@ -206,14 +229,9 @@ export class PartitionLog {
   #findInSegment(segment: Segment, timestamp: number) {
     this.#checkReadable()
     const entry = this.#options.index.floorOfTimestamp(this.#state.logId, segment, timestamp)
-    const path = segmentPath(this.#options.directory, segment.baseOffset)
-    const range = {
-      path,
-      position: entry?.position ?? 0,
-      end: segment.sizeBytes,
-      minOffset: this.#state.logStartOffset,
-    }
-    return this.#options.files.use(path, false, (file) => findByTimestamp(file, { ...range, timestamp }))
+    const place = entry === undefined ? beginningOf(segment) : { ...entry, isExact: true }
+    const minOffset = this.#state.logStartOffset
+    return this.#from(segment, place, (file, range) => findByTimestamp(file, { ...range, minOffset, timestamp }))
   }
 
   /** The first record that has the largest timestamp; undefined in an empty log. */
@@ -233,9 +251,10 @@ export class PartitionLog {
     let best: { offset: number; timestamp: number } | undefined
     for (const segment of segments) {
       this.#checkReadable()
-      const path = segmentPath(this.#options.directory, segment.baseOffset)
-      const range = { path, position: 0, end: segment.sizeBytes, minOffset: this.#state.logStartOffset }
-      const found = await this.#options.files.use(path, false, (file) => findMaxTimestamp(file, range))
+      const minOffset = this.#state.logStartOffset
+      const found = await this.#from(segment, beginningOf(segment), (file, range) =>
+        findMaxTimestamp(file, { ...range, minOffset }),
+      )
       if (found !== undefined && found.timestamp > (best?.timestamp ?? -1)) best = found
     }
     return best
@@ -264,3 +283,25 @@ export class PartitionLog {
 }
 
 const EMPTY = Buffer.alloc(0)
+
+/** A batch begins at the position; its base offset is the offset, or, where that is not certain, at or behind it. */
+interface Place {
+  readonly offset: number
+  readonly position: number
+  readonly isExact?: boolean
+}
+
+type ReadWork<Result> = (file: SegmentFile, range: BatchRange) => Promise<Result>
+
+function beginningOf(segment: Segment): Place {
+  return { offset: segment.baseOffset, position: 0 }
+}
+
+function rangeOf(path: string, { sizeBytes, endOffset }: Segment, place: Place): BatchRange {
+  const { offset: due, position, isExact: isDueExact = false } = place
+  return { path, position, due, isDueExact, end: sizeBytes, endOffset }
+}
+
+function isCorrupt(error: unknown): boolean {
+  return error instanceof TailraceError && error.code === 'corrupt_message'
+}

@@ -58,7 +58,8 @@ export interface OffsetsRequest {
 export interface ConsumeService {
   /**
    * One page. invalid_position, invalid_cursor, topic_recreated, unknown_topic_or_partition; offset_out_of_range with the
-   * bounds; corrupt_message when the page would begin with it (a page that already has records ends before it).
+   * bounds; corrupt_message or kafka_storage_error when that is all there is to give (else the page is of the other
+   * partitions, and says so of the one that it stands before).
    */
   read(caller: Caller, request: ReadRequest, sink: RecordSink): Promise<PageRead>
   /** One record. record_not_found where none has the offset; offset_out_of_range, with the bounds, outside them. */
@@ -111,6 +112,7 @@ async function readPage(
     sink,
   })
   await fillPage(parts, estimates, topic, page, request)
+  page.checkProgress()
   parts.telemetry.fetchRequests++
   parts.telemetry.recordsOut += page.recordCount
   parts.telemetry.bytesOut += page.recordBytes
@@ -133,7 +135,7 @@ async function fillPage(
   { waitMs, minRecords = 1, signal }: ReadRequest,
 ): Promise<void> {
   const deadline = waitMs === 0 ? Number.NEGATIVE_INFINITY : clock.monotonic() + waitMs
-  while (!page.isFull) {
+  while (!page.isFull && !page.isStuck) {
     const wanted = page.wanted()
     const isWaiting = waitMs > 0 && page.recordCount < minRecords
     const fetched = await engine.fetch(page.positions(wanted), {

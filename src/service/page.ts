@@ -2,10 +2,10 @@
 // it says what to fetch next and takes what was fetched. Partitions take turns: each gives its share of the page, rounded
 // up to whole batches where that is near, and the partition after the last one served begins the next page; so every
 // partition comes to its turn whatever the page's limit is, no batch is read twice without need, and a page of many
-// partitions costs few reads.
+// partitions costs few reads. A partition that cannot be read stays where it stands and says why; the others go on.
 
 import type { FetchedPartition, FetchOptions, FetchPosition, Topic } from '../engine/engine.ts'
-import { TailraceError } from '../kernel/errors.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { PAGE_BYTES_MAX, PAGE_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
@@ -61,6 +61,8 @@ export interface PartitionBounds {
   readonly nextOffset: number
   readonly startOffset: number
   readonly endOffset: number
+  /** Why nothing more could be read of it; the page is of the others. */
+  readonly fault?: TailraceError | undefined
 }
 
 export interface PartitionState extends PartitionBounds {
@@ -70,6 +72,7 @@ export interface PartitionState extends PartitionBounds {
   /** Below it records can be had; an open transaction holds it back. */
   readableEnd: number
   isKnown: boolean
+  fault: TailraceError | undefined
 }
 
 export class Page {
@@ -93,6 +96,8 @@ export class Page {
   /** Full because of the latter: that partition begins the next page. */
   #isBroken = false
   #hasMoved = false
+  /** Since the page began. */
+  #hasEverMoved = false
 
   constructor(plan: PagePlan) {
     this.#plan = plan
@@ -104,6 +109,7 @@ export class Page {
       endOffset: 0,
       readableEnd: 0,
       isKnown: false,
+      fault: undefined,
     }))
   }
 
@@ -112,15 +118,26 @@ export class Page {
   }
 
   get isCaughtUp(): boolean {
-    return this.partitions.every(({ nextOffset, readableEnd }) => nextOffset >= readableEnd)
+    return this.partitions.every((state) => state.fault === undefined && !hasMore(state))
+  }
+
+  /** Some partition cannot be read and the others have no more: that is not waited for. */
+  get isStuck(): boolean {
+    return this.partitions.some(hasFault) && !this.partitions.some((state) => !hasFault(state) && isWanted(state))
+  }
+
+  /** A page that could not come on at all is no page: throws what keeps it. */
+  checkProgress(): void {
+    if (this.#hasEverMoved) return
+    const fault = this.partitions.find(hasFault)?.fault
+    if (fault !== undefined) throw fault
   }
 
   /** Whom to ask now, in the order of their turns: those with something left, everybody when nobody has. */
   wanted(): readonly PartitionState[] {
     const { partitions, turn } = this
-    const isWanted = (state: PartitionState) => !state.isKnown || state.nextOffset < state.readableEnd
-    const asked = partitions.some(isWanted) ? isWanted : () => true
-    return [...partitions.slice(turn), ...partitions.slice(0, turn)].filter(asked)
+    const inTurn = [...partitions.slice(turn), ...partitions.slice(0, turn)].filter((state) => !hasFault(state))
+    return inTurn.some(isWanted) ? inTurn.filter(isWanted) : inTurn
   }
 
   positions(wanted: readonly PartitionState[]): FetchPosition[] {
@@ -166,6 +183,7 @@ export class Page {
       if (this.#isFull) break
       this.#drain(wanted[at] as PartitionState, fetched[at] as FetchedPartition, this.#plan.limit)
     }
+    this.#hasEverMoved ||= this.#hasMoved
     return this.#hasMoved
   }
 
@@ -173,25 +191,25 @@ export class Page {
     const outside: PartitionState[] = []
     for (const [at, part] of fetched.entries()) {
       const state = wanted[at] as PartitionState
-      // a partition that is gone by now has no bounds; what was read keeps the ones it had
-      if (part.error === undefined || part.error.code === 'offset_out_of_range') {
+      const { error } = part
+      // a partition that is gone or offline by now has no bounds; what was read keeps the ones it had
+      if (error === undefined || error.code === 'offset_out_of_range' || error.code === 'corrupt_message') {
         state.startOffset = part.logStartOffset
         state.endOffset = part.highWatermark
         state.readableEnd = part.lastStableOffset
         state.isKnown = true
       }
-      if (part.error === undefined) continue
-      if (this.recordCount > 0) this.#stopBefore(state)
-      else if (part.error.code !== 'offset_out_of_range') throw this.#unreadable(state, part.error)
+      if (error === undefined) continue
+      if (error.code !== 'offset_out_of_range' && !isForAll(error)) state.fault = this.#unreadable(state, error)
+      else if (this.recordCount > 0) this.#stopBefore(state)
+      else if (isForAll(error)) throw error
       else if (!this.#passGap(state)) outside.push(state)
     }
     if (outside.length > 0) throw outOfRange(this.#plan.topic, outside)
   }
 
   #unreadable({ partition, nextOffset: offset }: PartitionState, error: TailraceError): TailraceError {
-    return error.code === 'unknown_topic_or_partition' || error.code === 'topic_recreated'
-      ? error
-      : unreadable(this.#plan.topic, { partition, offset }, error)
+    return unreadable(this.#plan.topic, { partition, offset }, error)
   }
 
   /** What is here already is given out; the next page begins with what went wrong. */
@@ -223,8 +241,9 @@ export class Page {
     try {
       hasMore = this.#takeRecords(walk, state, share)
     } catch (error) {
-      if (this.recordCount === 0) throw error
-      this.#stopBefore(state)
+      const fault = asTailraceError(error)
+      if (fault.code === 'unknown_server_error') throw error
+      state.fault = fault
     }
     this.#hasMoved ||= state.nextOffset > before
     this.seen.batchBytes += walk.batchBytes
@@ -276,6 +295,23 @@ export class Page {
     this.#isFull = true
     return true
   }
+}
+
+function hasMore({ nextOffset, readableEnd }: PartitionState): boolean {
+  return nextOffset < readableEnd
+}
+
+function isWanted(state: PartitionState): boolean {
+  return !state.isKnown || hasMore(state)
+}
+
+function hasFault({ fault }: PartitionState): boolean {
+  return fault !== undefined
+}
+
+/** No fault of one partition. */
+function isForAll({ code }: TailraceError): boolean {
+  return code === 'unknown_topic_or_partition' || code === 'topic_recreated' || code === 'unknown_server_error'
 }
 
 /** With the bounds, so that the reader can choose where to go on. */

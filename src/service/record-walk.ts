@@ -136,7 +136,8 @@ export function unreadable(topic: Topic, { partition, offset }: PartitionOffset,
   return new TailraceError(
     error.code,
     `partition ${partition} of topic ${topic.name} cannot be read at offset ${offset}: ${error.message}`,
-    { topic: topic.name, partition, offset },
+    // where the bad batch begins, its file and what comes behind it are the engine's to say
+    { offset, ...error.details, topic: topic.name, partition },
     { cause: error },
   )
 }

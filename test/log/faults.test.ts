@@ -199,7 +199,7 @@ test('a bit that flips under a running server is reported with file, position an
   assert.deepEqual(await valuesFrom(bench, 0), ['a'], 'what lies before it is given')
   await assert.rejects(valuesFrom(bench, 1), {
     code: 'corrupt_message',
-    details: { file: SEGMENT, position: size, offset: 1 },
+    details: { file: SEGMENT, position: size, offset: 1, next_offset: 2 },
   })
   assert.deepEqual(await valuesFrom(bench, 2), ['c'], 'what lies behind it can be asked for')
 })

@@ -80,7 +80,12 @@ test('a page holds at most the limit, its cursor goes on within a batch', async 
   const third = await read({ limit: 2, from: after(second) })
   assert.deepEqual(third.records, ['0:4=e'])
   assert.equal(third.caughtUp, true)
-  const { isKnown: _, readableEnd: __, ...bounds } = third.partitions[0] as object as Record<string, unknown>
+  const {
+    isKnown: _,
+    readableEnd: __,
+    fault: ___,
+    ...bounds
+  } = third.partitions[0] as object as Record<string, unknown>
   assert.deepEqual(bounds, { partition: 0, nextOffset: 5, startOffset: 0, endOffset: 5 })
 })
 
@@ -328,13 +333,19 @@ test('a damaged batch ends the page before it and is the next page’s error, ne
   bytes[bytes.length - 3] = (bytes[bytes.length - 3] as number) ^ 1
   const page = await read()
   assert.deepEqual(page.records, ['0:0=a', '1:0=other'])
-  await assert.rejects(read({ from: after(page) }), (error) => {
-    assert.ok(error instanceof TailraceError && error.code === 'corrupt_message')
-    assert.deepEqual(error.details, { topic: 'orders', partition: 0, offset: 1 })
-    return true
-  })
+  assert.deepEqual([page.caughtUp, page.partitions[0]?.fault?.code], [false, 'corrupt_message'])
+  for (const waitMs of [0, 60_000]) {
+    await assert.rejects(read({ from: after(page), waitMs }), (error) => {
+      assert.ok(error instanceof TailraceError && error.code === 'corrupt_message')
+      assert.deepEqual(error.details, { topic: 'orders', partition: 0, offset: 1 })
+      return true
+    })
+  }
   store.append('orders', 1, values('more'))
-  assert.deepEqual((await read({ from: after(page), partitions: [1] })).records, ['1:1=more'])
+  const next = await read({ from: after(page) })
+  assert.deepEqual(next.records, ['1:1=more'])
+  assert.deepEqual(nextOffsets(next), [1, 2])
+  assert.deepEqual(next.partitions[0]?.fault?.details, { topic: 'orders', partition: 0, offset: 1 })
 })
 
 test('a base offset that was damaged is found although no checksum covers it', async () => {
@@ -348,12 +359,15 @@ test('a base offset that was damaged is found although no checksum covers it', a
   await assert.rejects(read({ from: after(page) }), hasCode('corrupt_message'))
 })
 
-test('a partition that cannot be read is an error of its own, the others can be read by name', async () => {
+test('a partition that cannot be read is an error of its own in the page of the others', async () => {
   const { store, read } = newReader(2)
   store.append('orders', 1, values('a'))
   store.partition('orders', 0).error = new TailraceError('kafka_storage_error', 'offline')
-  await assert.rejects(read(), hasCode('kafka_storage_error'))
-  assert.deepEqual((await read({ partitions: [1] })).records, ['1:0=a'])
+  await assert.rejects(read({ partitions: [0] }), hasCode('kafka_storage_error'))
+  const page = await read()
+  assert.deepEqual(page.records, ['1:0=a'])
+  assert.deepEqual([page.caughtUp, page.partitions[0]?.fault?.code], [false, 'kafka_storage_error'])
+  await assert.rejects(read({ from: after(page) }), hasCode('kafka_storage_error'))
 })
 
 test('filters by key and by header let pages be empty and still move on', async () => {

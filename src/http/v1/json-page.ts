@@ -3,6 +3,7 @@
 import type { KnownJson } from '../../codec/known-json.ts'
 import { RecordJsonWriter } from '../../codec/record-json.ts'
 import type { ByteWriter } from '../../kernel/byte-writer.ts'
+import type { TailraceError } from '../../kernel/errors.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
 import type { PageRead } from '../../service/consume.ts'
@@ -41,12 +42,18 @@ export class JsonPage implements RecordSink {
       cursor: page.cursor,
       next,
       caught_up: page.caughtUp,
-      partitions: page.partitions.map(({ partition, startOffset, endOffset, nextOffset }) => {
-        return { partition, start_offset: startOffset, end_offset: endOffset, next_offset: nextOffset }
+      partitions: page.partitions.map(({ partition, startOffset, endOffset, nextOffset, fault }) => {
+        const bounds = { partition, start_offset: startOffset, end_offset: endOffset, next_offset: nextOffset }
+        return fault === undefined ? bounds : { ...bounds, error: faultJson(fault) }
       }),
       ...(page.gaps.length === 0 ? {} : { gaps: page.gaps }),
     })
     this.#output.writeText(`],${rest.slice(1)}\n`)
     return this.#output.written()
   }
+}
+
+/** What a problem says of a failure, without what it says of a request. */
+function faultJson({ code, message: detail, retriable: retryable, details }: TailraceError) {
+  return { code, detail, retryable, details }
 }
