@@ -123,6 +123,7 @@ async function fillDisk(batches: readonly SealedBatch[], partitionCount: number)
     topicDefaults: topicConfigDefaults({}),
     numPartitions: 1,
     producerExpirationMs: 86_400_000,
+    producerExpirationCheckMs: 600_000,
     node: { id: 1, host: 'localhost', port: 0 },
   })
   const topic = await engine.createTopic({ name: 'bench', partitionCount })

@@ -57,6 +57,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     topicDefaults,
     numPartitions: config.numPartitions,
     producerExpirationMs: config.producerIdExpirationMs,
+    producerExpirationCheckMs: config.producerIdExpirationCheckIntervalMs,
     node,
   })
   try {

@@ -185,8 +185,13 @@ export interface Engine {
   /** Raises the log start offset, durably. beforeOffset -1: up to the high watermark. offset_out_of_range: nothing is changed. */
   deleteRecords(topic: Topic, partition: number, beforeOffset: number): Promise<{ readonly logStartOffset: number }>
 
-  /** The int64 behind a producer's name, durable before it is given; made on first use. Bit 62 is set: request-numbered. */
-  producerId(name: string): Promise<bigint>
+  /**
+   * Runs work with the int64 behind a producer's name: made on first use, durable before work begins, bit 62 set
+   * (request-numbered). Name and id belong together, and partitions remember the producer, while work runs and for
+   * producer.id.expiration.ms of silence at least; then all of it is forgotten, and the name gets an id that never was in
+   * use. overloaded, disk_full, kafka_storage_error: work has not begun.
+   */
+  withProducerId<Result>(name: string, work: (producerId: bigint) => Promise<Result>): Promise<Result>
   /** What each partition of the topic remembers of a producer; partitions that know nothing of it are left out. */
   producerState(topic: Topic, producerId: bigint): Promise<readonly ProducerPartitionState[]>
 

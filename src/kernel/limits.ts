@@ -133,8 +133,11 @@ export const PRODUCER_WAITING_REQUESTS_MAX = 100
 /** Batches of a producer that are remembered for its retries (Kafka's number). */
 export const PRODUCER_BATCHES_REMEMBERED = 5
 
-/** Producer names that were ever given: none is forgotten yet, and beyond them new ones get 503. */
+/** Names of producers that are remembered at once, a few hundred bytes each: beyond them new ones get 503. */
 export const PRODUCER_NAMES_MAX = 100_000
+
+/** Names, or a partition's producers, that are forgotten in one commit: others wait for the writer meanwhile. */
+export const PRODUCERS_FORGOTTEN_AT_ONCE_MAX = 1_000
 
 /** A producer's name. */
 export const PRODUCER_NAME_CHARS_MAX = 249

@@ -33,12 +33,14 @@ import { lockDirectory } from '../log/directory-lock.ts'
 import type { LogIdentity } from '../log/log-manager.ts'
 import { LogManager } from '../log/log-manager.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
+import type { ProducerEntry } from '../log/producer-state.ts'
 import type { SegmentDisk } from '../log/segment-file.ts'
 import { realDisk } from '../log/segment-file.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { AppendLines } from './append-lines.ts'
 import { DelayedFetches } from './delayed-fetch.ts'
 import { InFlightProducers } from './in-flight-producers.ts'
+import { ProducerExpiry } from './producer-expiry.ts'
 import { TopicCatalog } from './topic-catalog.ts'
 import { sweepTopicFolders } from './topic-folders.ts'
 
@@ -49,7 +51,9 @@ export interface LocalEngineOptions {
   readonly telemetry: Telemetry
   readonly topicDefaults: TopicConfigDefaults
   readonly numPartitions: number
+  /** producer.id.expiration.ms and producer.id.expiration.check.interval.ms. */
   readonly producerExpirationMs: number
+  readonly producerExpirationCheckMs: number
   /** How this server is known to clients that ask for brokers. */
   readonly node: { readonly id: number; readonly host: string; readonly port: number }
   readonly disk?: SegmentDisk
@@ -62,7 +66,12 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Engi
   const unlock = lockDirectory(options.dataDir)
   let catalog: TopicCatalog | undefined
   try {
-    catalog = new TopicCatalog({ dataDir: options.dataDir, defaults: options.topicDefaults })
+    catalog = new TopicCatalog({
+      dataDir: options.dataDir,
+      clock: options.clock,
+      defaults: options.topicDefaults,
+      producerExpirationMs: options.producerExpirationMs,
+    })
     return await LocalEngine.open(options, catalog, unlock)
   } catch (error) {
     await catalog?.close()
@@ -84,6 +93,7 @@ class LocalEngine implements Engine {
   readonly #topicChanges = new SerialQueue()
   readonly #listeners = new Set<AppendListener>()
   readonly #sweeping = new Set<Promise<void>>()
+  #expiry: ProducerExpiry | undefined
   #closing: Promise<void> | undefined
 
   static async open(options: LocalEngineOptions, catalog: TopicCatalog, unlock: () => void): Promise<LocalEngine> {
@@ -104,7 +114,7 @@ class LocalEngine implements Engine {
       clock,
       logger,
       telemetry,
-      producerExpirationMs: options.producerExpirationMs,
+      isForgotten: (entry) => this.#isForgotten(entry),
       leaderEpoch: catalog.startNumber,
       settings: (identity) => this.#settings(identity),
       logStartOffset: ({ topicId, partition }) => catalog.logStartOffset(topicId, partition),
@@ -118,6 +128,14 @@ class LocalEngine implements Engine {
     await disk.makeDirectory(this.#logs.topicsDirectory)
     await sweepTopicFolders({ disk, catalog: this.#catalog, logs: this.#logs, logger: this.#options.logger })
     await this.#logs.recover(this.#identities())
+    const { clock, logger, producerExpirationCheckMs: intervalMs } = this.#options
+    this.#expiry = new ProducerExpiry({ names: this.#catalog.producers, logs: this.#logs, intervalMs, clock, logger })
+  }
+
+  /** While its name is known a partition forgets no producer: some partitions would take a repeat for new, others not. */
+  #isForgotten({ producerId, lastSeenMs }: ProducerEntry): boolean {
+    const { clock, producerExpirationMs } = this.#options
+    return lastSeenMs < clock.now() - producerExpirationMs && !this.#catalog.producers.has(producerId)
   }
 
   *#identities(): Generator<LogIdentity> {
@@ -451,8 +469,8 @@ class LocalEngine implements Engine {
     })
   }
 
-  producerId(name: string): Promise<bigint> {
-    return this.#catalog.producerId(name)
+  withProducerId<Result>(name: string, work: (producerId: bigint) => Promise<Result>): Promise<Result> {
+    return this.#catalog.producers.use(name, work)
   }
 
   async producerState(topic: Topic, producerId: bigint): Promise<readonly ProducerPartitionState[]> {
@@ -507,6 +525,7 @@ class LocalEngine implements Engine {
     await this.#topicChanges.idle()
     this.#waiting.close()
     await this.#lines.idle()
+    await this.#expiry?.close()
     await this.#logs.close()
     await Promise.all(this.#sweeping)
     await this.#catalog.close()

@@ -63,7 +63,12 @@ export const META_STATEMENTS = {
   dropGrowths: 'DELETE FROM growths WHERE topic_id = ?',
   addDeletedTopic: 'INSERT OR REPLACE INTO deleted_topics (topic_id, name) VALUES (?, ?)',
   dropDeletedTopic: 'DELETE FROM deleted_topics WHERE topic_id = ?',
-  addProducer: 'INSERT INTO producers (name, producer_id) VALUES (?, ?)',
+  dropGrowthsOfProducer: 'DELETE FROM growths WHERE producer_id = ?',
+  putProducer: 'INSERT OR REPLACE INTO producers (name, producer_id, used_until_ms) VALUES (?, ?, ?)',
+  dropProducer: 'DELETE FROM producers WHERE name = ?',
+  raiseLastProducerId:
+    "INSERT INTO cluster (name, value) VALUES ('last_producer_id', ?)" +
+    ' ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE CAST(excluded.value AS INTEGER) > CAST(value AS INTEGER)',
 } as const
 
 /** One change of meta.db: a statement by name, and its values in order. */

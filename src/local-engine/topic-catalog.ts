@@ -1,6 +1,6 @@
 // The topics of this machine, in memory; meta.db is their journal. Every change is durable before it is seen here. Also
-// keeps what belongs to no topic: cluster id, start counter, producers' names. One caller at a time changes a topic
-// (local-engine.ts serializes); reading is free.
+// keeps what belongs to no topic: cluster id, start counter, and producers' names (producer-names.ts). One caller at a time
+// changes a topic (local-engine.ts serializes); reading is free.
 
 import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
@@ -10,18 +10,18 @@ import type { PartitionGrowth, Topic } from '../engine/engine.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { parseTopicConfig } from '../engine/topic-config.ts'
 import { isInternalTopic } from '../engine/topic-name.ts'
+import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { PRODUCER_NAMES_MAX } from '../kernel/limits.ts'
 import type { MetaChange } from './meta-schema.ts'
 import { openMetaDatabase } from './meta-schema.ts'
 import { MetaWriter } from './meta-writer.ts'
-
-/** Bit 62: the batches of this id carry request numbers. */
-const FIRST_PRODUCER_ID = 1n << 62n
+import { ProducerNames } from './producer-names.ts'
 
 export interface TopicCatalogOptions {
   readonly dataDir: string
+  readonly clock: Clock
   readonly defaults: TopicConfigDefaults
+  readonly producerExpirationMs: number
 }
 
 export interface DeletedTopic {
@@ -31,34 +31,46 @@ export interface DeletedTopic {
 
 type LastSequences = Map<bigint, { readonly epoch: number; readonly sequence: number }>
 
+/** A PartitionGrowth that forgets. */
+interface Growth {
+  readonly partitionCountBefore: number
+  readonly lastSequences: LastSequences
+}
+
 export class TopicCatalog {
   readonly clusterId: string
   /** How often this data directory was started, this start included. */
   readonly startNumber: number
+  readonly producers: ProducerNames
   readonly #defaults: TopicConfigDefaults
   readonly #writer: MetaWriter
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #logStartOffsets = new Map<string, number>()
   readonly #deleted = new Map<string, DeletedTopic>()
-  readonly #producers = new Map<string, bigint>()
-  readonly #naming = new Map<string, Promise<bigint>>()
-  #lastProducerId = FIRST_PRODUCER_ID - 1n
+  /** By topic; the same objects as in the topics. */
+  readonly #growths = new Map<string, readonly Growth[]>()
 
   constructor(options: TopicCatalogOptions) {
     this.#defaults = options.defaults
     const path = join(options.dataDir, 'meta.db')
     if (!existsSync(path)) refuseOrphanedTopics(options.dataDir, path)
+    this.#writer = new MetaWriter(path)
     const db = openMetaDatabase(path)
     try {
       const cluster = startCluster(db)
       this.clusterId = cluster.clusterId
       this.startNumber = cluster.startNumber
       this.#load(db)
+      this.producers = new ProducerNames(db, {
+        clock: options.clock,
+        expirationMs: options.producerExpirationMs,
+        writer: this.#writer,
+        onForgotten: (producerIds) => this.#forgetGrowths(producerIds),
+      })
     } finally {
       db.close()
     }
-    this.#writer = new MetaWriter(path)
   }
 
   #load(db: Database.Database): void {
@@ -68,23 +80,17 @@ export class TopicCatalog {
       configs[row.name] = row.value
       overrides.set(row.topic_id, configs)
     }
-    const growths = loadGrowths(db)
+    for (const [topicId, growths] of loadGrowths(db)) this.#growths.set(topicId, growths)
     for (const row of db.prepare('SELECT * FROM topics').all() as TopicRow[]) {
       const configOverrides = overrides.get(row.topic_id) ?? {}
-      this.#put(
-        this.#topic(row.topic_id, row.name, row.partition_count, configOverrides, growths.get(row.topic_id) ?? []),
-      )
+      const growths = this.#growths.get(row.topic_id) ?? []
+      this.#put(this.#topic(row.topic_id, row.name, row.partition_count, configOverrides, growths))
     }
     for (const row of db.prepare('SELECT * FROM log_start_offsets').all() as LogStartRow[]) {
       this.#logStartOffsets.set(`${row.topic_id}-${row.partition}`, row.offset)
     }
     for (const row of db.prepare('SELECT * FROM deleted_topics').all() as { topic_id: string; name: string }[]) {
       this.#deleted.set(row.topic_id, { topicId: row.topic_id, name: row.name })
-    }
-    const producers = db.prepare('SELECT * FROM producers').safeIntegers(true).all() as ProducerRow[]
-    for (const row of producers) {
-      this.#producers.set(row.name, row.producer_id)
-      if (row.producer_id > this.#lastProducerId) this.#lastProducerId = row.producer_id
     }
   }
 
@@ -146,7 +152,9 @@ export class TopicCatalog {
     return topic
   }
 
-  async grow(topic: Topic, partitionCount: number, lastSequences: LastSequences): Promise<Topic> {
+  /** Of the producers without a name nothing is recorded: their requests are not placed here. */
+  async grow(topic: Topic, partitionCount: number, producers: LastSequences): Promise<Topic> {
+    const lastSequences = new Map([...producers].filter(([producerId]) => this.producers.has(producerId)))
     const growth = { partitionCountBefore: topic.partitionCount, lastSequences }
     const changes: MetaChange[] = [{ statement: 'setPartitionCount', values: [partitionCount, topic.id] }]
     for (const [producerId, last] of lastSequences) {
@@ -154,7 +162,8 @@ export class TopicCatalog {
       changes.push({ statement: 'addGrowth', values })
     }
     await this.#writer.commit(changes)
-    const growths = [...topic.growths, growth]
+    const growths = [...(this.#growths.get(topic.id) ?? []), growth]
+    this.#growths.set(topic.id, growths)
     const grown = this.#topic(topic.id, topic.name, partitionCount, topic.configOverrides, growths)
     this.#put(grown)
     return grown
@@ -189,6 +198,7 @@ export class TopicCatalog {
     ])
     this.#byName.delete(topic.name)
     this.#byId.delete(topic.id)
+    this.#growths.delete(topic.id)
     this.#deleted.set(topic.id, { topicId: topic.id, name: topic.name })
     for (let partition = 0; partition < topic.partitionCount; partition++) {
       this.#logStartOffsets.delete(`${topic.id}-${partition}`)
@@ -206,29 +216,13 @@ export class TopicCatalog {
     this.#logStartOffsets.set(`${topic.id}-${partition}`, offset)
   }
 
-  /** The id behind a producer's name; a new name is durable before its id is given. */
-  producerId(name: string): Promise<bigint> {
-    const known = this.#producers.get(name)
-    if (known !== undefined) return Promise.resolve(known)
-    let naming = this.#naming.get(name)
-    if (naming === undefined) {
-      naming = this.#nameProducer(name).finally(() => this.#naming.delete(name))
-      this.#naming.set(name, naming)
+  #forgetGrowths(producerIds: ReadonlySet<bigint>): void {
+    for (const growths of this.#growths.values()) {
+      for (const { lastSequences } of growths) {
+        const fewer = lastSequences.size < producerIds.size ? lastSequences.keys() : producerIds
+        for (const producerId of fewer) if (producerIds.has(producerId)) lastSequences.delete(producerId)
+      }
     }
-    return naming
-  }
-
-  async #nameProducer(name: string): Promise<bigint> {
-    if (this.#producers.size + this.#naming.size >= PRODUCER_NAMES_MAX) {
-      throw new TailraceError('overloaded', `${PRODUCER_NAMES_MAX} producers have named themselves: use known names`, {
-        limit: PRODUCER_NAMES_MAX,
-      })
-    }
-    this.#lastProducerId++
-    const producerId = this.#lastProducerId
-    await this.#writer.commit([{ statement: 'addProducer', values: [name, producerId] }])
-    this.#producers.set(name, producerId)
-    return producerId
   }
 
   /** Has the writer's thread checkpoint another SQLite file. */
@@ -259,11 +253,6 @@ interface LogStartRow {
   offset: number
 }
 
-interface ProducerRow {
-  name: string
-  producer_id: bigint
-}
-
 function setConfig(topicId: string, name: string, value: string): MetaChange {
   return { statement: 'setConfig', values: [topicId, name, value] }
 }
@@ -280,7 +269,7 @@ function startCluster(db: Database.Database): { clusterId: string; startNumber: 
   })()
 }
 
-function loadGrowths(db: Database.Database): Map<string, PartitionGrowth[]> {
+function loadGrowths(db: Database.Database): Map<string, Growth[]> {
   const rows = db
     .prepare('SELECT * FROM growths ORDER BY topic_id, partition_count_before')
     .safeIntegers(true)
@@ -291,7 +280,7 @@ function loadGrowths(db: Database.Database): Map<string, PartitionGrowth[]> {
     epoch: bigint
     sequence: bigint
   }[]
-  const growths = new Map<string, { partitionCountBefore: number; lastSequences: LastSequences }[]>()
+  const growths = new Map<string, Growth[]>()
   for (const row of rows) {
     const ofTopic = growths.get(row.topic_id) ?? []
     growths.set(row.topic_id, ofTopic)

@@ -44,7 +44,8 @@ export interface LogAppenderOptions {
   readonly rounds: CommitRounds
   readonly clock: Clock
   readonly telemetry: Telemetry
-  readonly producerExpirationMs: number
+  /** A producer that may be forgotten: nobody will ask whether a batch of it is a repeat. */
+  readonly isForgotten: (entry: ProducerEntry) => boolean
   /** Stamped into every batch: the server's start counter, so that it never falls. */
   readonly leaderEpoch: number
   /** After each synced group. */
@@ -244,7 +245,9 @@ export class LogAppender {
       this.#bytesSinceIndexEntry += header.sizeBytes
     }
     for (const producerId of group.producersBefore.keys()) {
-      index.noteProducer(this.#state.logId, this.#state.producers.get(producerId) as ProducerEntry)
+      const entry = this.#state.producers.get(producerId)
+      // the wall clock may have leapt, and the producer be forgotten, while the group was synced
+      if (entry !== undefined) index.noteProducer(this.#state.logId, entry)
     }
     this.#state.sizeBytes += group.sizeBytes
     this.#state.highWatermark = segment.endOffset
@@ -341,7 +344,7 @@ export class LogAppender {
   }
 
   async #roll(): Promise<Segment> {
-    this.#forgetExpiredProducers()
+    for (const _ of this.forgetProducers());
     if (this.#state.producers.size > 0) {
       const path = snapshotPath(this.#options.directory, this.#state.nextOffset)
       await this.#options.disk.writeFileDurably(path, renderSnapshot(this.#state.producers.values()))
@@ -368,10 +371,15 @@ export class LogAppender {
     await disk.writeFileDurably(join(directory, PARTITION_METADATA), renderPartitionMetadata(topicId))
   }
 
-  #forgetExpiredProducers(): void {
-    const oldest = this.#options.clock.now() - this.#options.producerExpirationMs
-    for (const [producerId, entry] of this.#state.producers) {
-      if (entry.lastSeenMs < oldest) this.#state.producers.delete(producerId)
+  /** Forgets the producers that may be forgotten, and index.db with them; halts after each that it looks at. */
+  *forgetProducers(): Generator<void> {
+    const { index, isForgotten } = this.#options
+    for (const entry of this.#state.producers.values()) {
+      if (isForgotten(entry)) {
+        this.#state.producers.delete(entry.producerId)
+        index.forgetProducer(this.#state.logId, entry.producerId)
+      }
+      yield
     }
   }
 

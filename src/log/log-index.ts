@@ -40,6 +40,7 @@ interface Pending {
   readonly entries: Map<number, IndexEntry[]>
   readonly segments: Map<number, Segment>
   readonly producers: Map<bigint, ProducerEntry>
+  readonly forgottenProducers: Set<bigint>
   recoveryPoint: RecoveryPoint | undefined
 }
 
@@ -191,7 +192,15 @@ export class LogIndex {
   }
 
   noteProducer(logId: number, entry: ProducerEntry): void {
-    this.#pendingOf(logId).producers.set(entry.producerId, entry)
+    const { producers, forgottenProducers } = this.#pendingOf(logId)
+    producers.set(entry.producerId, entry)
+    forgottenProducers.delete(entry.producerId)
+  }
+
+  forgetProducer(logId: number, producerId: bigint): void {
+    const { producers, forgottenProducers } = this.#pendingOf(logId)
+    producers.delete(producerId)
+    forgottenProducers.add(producerId)
   }
 
   producers(logId: number): ProducerEntry[] {
@@ -282,6 +291,7 @@ export class LogIndex {
     for (const entry of pending.producers.values()) {
       this.#statements.putProducer.run(logId, entry.producerId, renderProducerEntry(entry))
     }
+    for (const producerId of pending.forgottenProducers) this.#statements.dropProducer.run(logId, producerId)
     if (recoveryPoint !== undefined) {
       const { segmentBase, position, offset } = recoveryPoint
       this.#statements.setRecoveryPoint.run(segmentBase, position, offset, logId)
@@ -291,7 +301,14 @@ export class LogIndex {
   #pendingOf(logId: number): Pending {
     let pending = this.#pending.get(logId)
     if (pending === undefined) {
-      pending = { logId, entries: new Map(), segments: new Map(), producers: new Map(), recoveryPoint: undefined }
+      pending = {
+        logId,
+        entries: new Map(),
+        segments: new Map(),
+        producers: new Map(),
+        forgottenProducers: new Set(),
+        recoveryPoint: undefined,
+      }
       this.#pending.set(logId, pending)
     }
     return pending
@@ -346,6 +363,7 @@ function prepare(db: Database.Database) {
       )
       .raw(true),
     putProducer: db.prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?)'),
+    dropProducer: db.prepare('DELETE FROM producers WHERE log_id = ? AND producer_id = ?'),
     producers: db.prepare('SELECT producer_id, state FROM producers WHERE log_id = ?').safeIntegers(true),
   }
 }

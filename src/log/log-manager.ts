@@ -5,10 +5,11 @@
 
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { OPEN_SEGMENT_FILES_MAX, OPENING_PARTITIONS_MAX } from '../kernel/limits.ts'
+import { OPEN_SEGMENT_FILES_MAX, OPENING_PARTITIONS_MAX, PRODUCERS_FORGOTTEN_AT_ONCE_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { CommitRounds } from './commit-rounds.ts'
@@ -17,6 +18,7 @@ import { createIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
 import { openLogFiles } from './log-recovery.ts'
 import { OpenFiles } from './open-files.ts'
 import { PartitionLog } from './partition-log.ts'
+import type { ProducerEntry } from './producer-state.ts'
 import type { SegmentDisk } from './segment-file.ts'
 
 /** A partition as the catalog knows it. */
@@ -32,7 +34,8 @@ export interface LogManagerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly telemetry: Telemetry
-  readonly producerExpirationMs: number
+  /** A producer that a partition may forget. */
+  readonly isForgotten: (entry: ProducerEntry) => boolean
   /** The start counter: this start's number. */
   readonly leaderEpoch: number
   /** What the catalog knows; asked when a log is made and for every group. */
@@ -125,7 +128,7 @@ export class LogManager {
       index: this.#index,
       rounds: this.#rounds,
       settings: () => settings(identity),
-      producerExpirationMs: this.#options.producerExpirationMs,
+      isForgotten: this.#options.isForgotten,
       leaderEpoch: this.#options.leaderEpoch,
       logStartOffset: this.#options.logStartOffset(identity),
       recover: () =>
@@ -145,6 +148,23 @@ export class LogManager {
         onSynced(identity, highWatermark, bytes)
       },
     })
+  }
+
+  /**
+   * Has the open partitions forget the producers that may be forgotten, in turns, until told to stop. One that is not open
+   * holds nothing in memory, and is looked at when it is open at a later check.
+   */
+  async forgetProducers(isStopped: () => boolean): Promise<void> {
+    let looked = 0
+    for (const log of [...this.#logs.values()]) {
+      for (const _ of log.forgetProducers()) {
+        if (++looked % PRODUCERS_FORGOTTEN_AT_ONCE_MAX !== 0) continue
+        this.flushIndex()
+        await nextTurn()
+        if (isStopped()) return
+      }
+    }
+    this.flushIndex()
   }
 
   /** Writes held-back index entries; a failure costs a longer scan after a crash, nothing else. False: it failed. */

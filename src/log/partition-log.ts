@@ -274,6 +274,12 @@ export class PartitionLog {
     return this.#state.producers.values()
   }
 
+  /** Forgets the producers that may be forgotten; halts after each that it looks at. */
+  forgetProducers(): Iterable<void> {
+    const isIdle = this.#state.isClosed || this.#state.producers.size === 0
+    return isIdle ? [] : this.#appender.forgetProducers()
+  }
+
   /** Refuses what comes from now on and waits for what is under way. Nothing is left to scan afterwards. */
   async close(): Promise<void> {
     this.#state.isClosed = true

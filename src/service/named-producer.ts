@@ -64,7 +64,6 @@ export class NamedProducers {
   readonly #telemetry: Telemetry
   readonly #gates: ProduceGates
   readonly #placement: PlacementLock
-  readonly #ids = new Map<string, Promise<bigint>>()
   readonly #sessions = new Map<string, ProducerSession>()
 
   constructor({ engine, clock, telemetry, gates, placement }: NamedProducersDependencies) {
@@ -91,14 +90,24 @@ export class NamedProducers {
     if (badRecords === 'report') throw invalid('a named request is taken whole or not at all', {})
   }
 
-  async produce(
+  produce(
     topic: Topic,
     records: readonly ProduceRecord[],
     acks: Acks,
     producer: ProducerRequest,
   ): Promise<ProduceResult> {
-    const { name, epoch, sequence } = producer
-    const producerId = await this.#producerId(name)
+    return this.#engine.withProducerId(producer.name, (producerId) =>
+      this.#produce(topic, records, acks, { ...producer, producerId }),
+    )
+  }
+
+  async #produce(
+    topic: Topic,
+    records: readonly ProduceRecord[],
+    acks: Acks,
+    producer: ProducerRequest & { readonly producerId: bigint },
+  ): Promise<ProduceResult> {
+    const { producerId, epoch, sequence } = producer
     const session = this.#session(topic, producerId)
     await this.#takeTurn(session, producer, records)
     let result: ProduceResult | undefined
@@ -196,23 +205,6 @@ export class NamedProducers {
     throw new TailraceError('topic_recreated', `topic '${topic.name}' was deleted and made again meanwhile`, {
       topic: topic.name,
     })
-  }
-
-  #producerId(name: string): Promise<bigint> {
-    const known = this.#ids.get(name)
-    if (known !== undefined) {
-      this.#ids.delete(name)
-      this.#ids.set(name, known)
-      return known
-    }
-    const asked = this.#engine.producerId(name)
-    this.#ids.set(name, asked)
-    asked.catch(() => this.#ids.delete(name))
-    for (const oldest of this.#ids.keys()) {
-      if (this.#ids.size <= PRODUCERS_CACHED_MAX) break
-      this.#ids.delete(oldest)
-    }
-    return asked
   }
 
   #session(topic: Topic, producerId: bigint): ProducerSession {

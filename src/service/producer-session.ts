@@ -168,13 +168,20 @@ export class ProducerSession {
       )
     }
     if (sequence <= expected) return
-    throw new TailraceError(
-      'out_of_order_sequence_number',
-      epoch > this.#epoch && expected === 0
-        ? `a new epoch starts with request 0, epoch ${epoch} came with ${sequence}`
-        : `request ${expected} of this producer is expected next, ${sequence} came`,
-      { expected, received: sequence, epoch },
-    )
+    throw new TailraceError('out_of_order_sequence_number', this.#gap({ epoch, sequence }, expected), {
+      expected,
+      received: sequence,
+      epoch,
+    })
+  }
+
+  #gap({ epoch, sequence }: Turn, expected: number): string {
+    const isNew = epoch > this.#epoch && expected === 0
+    if (isNew && this.#epoch < 0) {
+      return `this producer is not known to the topic (a silent one is forgotten after a while): request 0 is expected, ${sequence} came`
+    }
+    if (isNew) return `a new epoch starts with request 0, epoch ${epoch} came with ${sequence}`
+    return `request ${expected} of this producer is expected next, ${sequence} came`
   }
 
   /** A number with gaps that would no longer be remembered once this one is stored: it would pass for stored then. */

@@ -87,7 +87,7 @@ export class PowerCutHistory {
       clock: this.#clock,
       logger: silentLogger,
       telemetry: this.#telemetry,
-      producerExpirationMs: 86_400_000,
+      isForgotten: () => false,
       leaderEpoch: this.#startNumber,
       settings: () => ({
         segmentBytes: 4_096,

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import Database from 'better-sqlite3'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { openMetaDatabase } from '../../src/local-engine/meta-schema.ts'
-import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
+import { engineOptions, producerId, temporaryDirectory } from '../support/engine-options.ts'
 
 /** The tables of version 1, as it made them. */
 const VERSION_1 = `
@@ -128,6 +128,6 @@ test('an engine goes on from a meta.db of the first version', async (t) => {
   assert.equal(topic?.partitionCount, 4)
   assert.deepEqual(topic?.configOverrides, { 'retention.ms': '1000' })
   assert.deepEqual(topic?.growths[0]?.lastSequences.get(ID), { epoch: 3, sequence: 57 })
-  assert.equal(await engine.producerId('meter-7'), ID)
-  assert.equal(await engine.producerId('meter-9'), ID + 1n)
+  assert.equal(await producerId(engine, 'meter-7'), ID)
+  assert.equal(await producerId(engine, 'meter-9'), ID + 1n)
 })

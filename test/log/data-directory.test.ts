@@ -13,7 +13,7 @@ import type { SegmentDisk } from '../../src/log/segment-file.ts'
 import { realDisk } from '../../src/log/segment-file.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { toParts } from '../record/records.ts'
-import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
+import { engineOptions, producerId, temporaryDirectory } from '../support/engine-options.ts'
 
 const BASE = Date.UTC(2026, 0, 1)
 
@@ -56,7 +56,7 @@ test('everything is there again after a clean stop', async (t) => {
   await fill(first, topic, 0, 700)
   await fill(first, topic, 2, 10)
   await first.deleteRecords(topic, 2, 4)
-  const producerId = await first.producerId('meter-7')
+  const id = await producerId(first, 'meter-7')
   const before = await answers(first, 'orders')
   const cluster = first.cluster().clusterId
   await first.close()
@@ -66,7 +66,7 @@ test('everything is there again after a clean stop', async (t) => {
   assert.deepEqual(await answers(second, 'orders'), before)
   assert.deepEqual(second.findTopic('orders')?.configOverrides, configs)
   assert.equal(second.findTopic('orders')?.id, topic.id)
-  assert.equal(await second.producerId('meter-7'), producerId)
+  assert.equal(await producerId(second, 'meter-7'), id)
   assert.equal(second.cluster().clusterId, cluster)
 })
 

@@ -42,7 +42,7 @@ function openManager(bench: Omit<Bench, 'manager'>, index = newIndex()): LogMana
     clock: bench.clock,
     logger,
     telemetry: bench.telemetry,
-    producerExpirationMs: 1_000_000,
+    isForgotten: () => false,
     leaderEpoch: ++bench.starts,
     settings: () => ({
       segmentBytes: 2_000,

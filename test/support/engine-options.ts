@@ -5,6 +5,7 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type { Engine } from '../../src/engine/engine.ts'
 import { topicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
@@ -18,6 +19,11 @@ export function temporaryDirectory(t: Pick<TestContext, 'after'>): string {
   return path
 }
 
+/** The id behind a producer's name. */
+export function producerId(engine: Engine, name: string): Promise<bigint> {
+  return engine.withProducerId(name, (id) => Promise.resolve(id))
+}
+
 export function engineOptions(dataDir: string, changes: Partial<LocalEngineOptions> = {}): LocalEngineOptions {
   return {
     dataDir,
@@ -27,6 +33,7 @@ export function engineOptions(dataDir: string, changes: Partial<LocalEngineOptio
     topicDefaults: topicConfigDefaults({}),
     numPartitions: 1,
     producerExpirationMs: 86_400_000,
+    producerExpirationCheckMs: 600_000,
     node: { id: 1, host: '127.0.0.1', port: 8082 },
     ...changes,
   }

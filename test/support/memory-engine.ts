@@ -196,10 +196,10 @@ export class MemoryEngine implements Engine {
     throw new Error('this engine keeps all records')
   }
 
-  async producerId(name: string): Promise<bigint> {
+  async withProducerId<Result>(name: string, work: (producerId: bigint) => Promise<Result>): Promise<Result> {
     const id = this.#ids.get(name) ?? (1n << 62n) + BigInt(this.#ids.size)
     this.#ids.set(name, id)
-    return id
+    return work(id)
   }
 
   async producerState(topic: Topic, producerId: bigint): Promise<readonly ProducerPartitionState[]> {
