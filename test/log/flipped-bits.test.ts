@@ -31,7 +31,7 @@ async function openLog(indexIntervalBytes: number): Promise<{ log: PartitionLog;
     clock: new FakeClock(),
     logger: silentLogger,
     telemetry: new Telemetry(),
-    producerExpirationMs: 1_000_000,
+    isForgotten: () => false,
     leaderEpoch: 1,
     settings: () => ({
       segmentBytes: 1_000_000,
