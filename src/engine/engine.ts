@@ -167,7 +167,7 @@ export interface Engine {
   /**
    * Stores sealed batches, in order, in one partition, all in one write and one sync; appends to one partition in the order of the calls. Base offset and leader epoch are stamped into the batches' own
    * bytes: they belong to the engine from the call on. Where the topic names a codec (compression.type) they are stored with it; max.message.bytes limits a batch as it is stored.
-   * Before anything is stored: unknown_topic_or_partition, topic_recreated, message_too_large, corrupt_message and unsupported_compression_type (a batch that must be compressed anew), overloaded, disk_full, request_cancelled (a named producer's batch was placed
+   * Before anything is stored: unknown_topic_or_partition, topic_recreated, message_too_large, corrupt_message and unsupported_compression_type (a batch that must be compressed anew), invalid_record (one without a key, to a compacted topic), overloaded, disk_full, request_cancelled (a named producer's batch was placed
    * over fewer partitions than the topic has by now: place it again), kafka_storage_error when already offline.
    * After kafka_storage_error of a write or sync the batches may or may not be stored; the partition is offline then.
    */

@@ -36,6 +36,7 @@ import type { PartitionLog } from '../log/partition-log.ts'
 import type { ProducerEntry } from '../log/producer-state.ts'
 import type { SegmentDisk } from '../log/segment-file.ts'
 import { realDisk } from '../log/segment-file.ts'
+import { findKeylessRecord } from '../record/batch-check.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { AppendLines } from './append-lines.ts'
 import { DelayedFetches } from './delayed-fetch.ts'
@@ -323,6 +324,11 @@ class LocalEngine implements Engine {
     const current = this.#catalog.findById(topic.id)
     if (current === undefined) return Promise.reject(this.#gone(topic))
     if (!hasPartition(current, partition)) return Promise.reject(unknownPartition(current, partition))
+    try {
+      if (current.config.cleanupPolicy.compact) checkKeys(current, partition, batches)
+    } catch (error) {
+      return Promise.reject(asTailraceError(error))
+    }
     const place = { topic: current, partition, log: this.#log(current, partition) }
     if (!batches.some((batch) => batch.header.producerId >= 0n)) return this.#store(place, batches, acks)
     if (topic.partitionCount !== current.partitionCount || this.#inFlight.isHeld(topic.id)) {
@@ -570,6 +576,19 @@ function batchTooLarge(topic: Topic, partition: number, batch: SealedBatch): Tai
     `a batch of ${batch.bytes.length} bytes for partition ${partition} of ${topic.name} is over max.message.bytes ${limit}`,
     { partition, size_bytes: batch.bytes.length, limit_bytes: limit },
   )
+}
+
+/** A record without a key could never be overtaken by another. */
+function checkKeys(topic: Topic, partition: number, batches: readonly SealedBatch[]): void {
+  for (const [batch, sealed] of batches.entries()) {
+    const record = findKeylessRecord(sealed)
+    if (record < 0) continue
+    throw new TailraceError(
+      'invalid_record',
+      `Compacted topic cannot accept message without key in topic partition ${topic.name}-${partition}: record ${record} of the batch has none`,
+      { topic: topic.name, partition, batch, record },
+    )
+  }
 }
 
 function badReplicationFactor(factor: number): TailraceError {

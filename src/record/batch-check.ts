@@ -40,6 +40,14 @@ export function checkBatch(bytes: Buffer, position = 0, options: CheckOptions = 
   return batch
 }
 
+/** Which record of a batch that was checked has no key, counted from 0; -1 when all have one. An empty key is one. */
+export function findKeylessRecord({ bytes }: SealedBatch): number {
+  const reader = new RecordReader({ checkCrc: false })
+  reader.open(bytes, 0)
+  for (let index = 0; reader.next(); index++) if (reader.keyStart < 0) return index
+  return -1
+}
+
 /** The reader itself demands that offsets rise up to the last offset delta: a dense batch's can only be 0..n-1. */
 function walkRecords(reader: RecordReader): number {
   let maxTimestamp = Number.NEGATIVE_INFINITY

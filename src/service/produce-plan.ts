@@ -189,7 +189,7 @@ function findMisplacement(
 function keyMissing(topic: Topic, index: number): TailraceError {
   return new TailraceError(
     'invalid_record',
-    `topic '${topic.name}' is compacted: it takes only records with a key, and record ${index} has none`,
+    `Compacted topic cannot accept message without key: record ${index} for topic '${topic.name}' has none`,
     { topic: topic.name, index },
   )
 }

@@ -218,3 +218,14 @@ test('what cannot be had is refused in a sentence', async (t) => {
     assert.match(stderr, says)
   }
 })
+
+test('a line without a key for a compacted topic is named, with what went in before', async (t) => {
+  const server = await startServer(t)
+  await runCliOk(words('kafka-topics --create --topic kept --config cleanup.policy=compact'), on(server))
+  const { code, stderr } = await runCli(
+    words('kafka-console-producer --topic kept --property parse.key=true --property null.marker=NULL --sync'),
+    { ...on(server), input: 'k\tone\nNULL\ttwo\n' },
+  )
+  assert.equal(code, 1)
+  assert.match(stderr, /line 2: Compacted topic cannot accept message without key.* 1 records were produced before/)
+})

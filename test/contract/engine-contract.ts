@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import type { Engine, FetchedPartition, FetchOptions, Topic } from '../../src/engine/engine.ts'
+import type { TailraceError } from '../../src/kernel/errors.ts'
 import { scanBatches } from '../../src/record/batch-reader.ts'
 import { COMPRESSION_TYPES } from '../../src/record/compression.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
@@ -331,6 +332,27 @@ export function engineContract({ name, open }: EngineUnderTest): void {
     await assert.rejects(append, { code: 'message_too_large' })
     const [latest] = await engine.listOffsets([{ topic, partition: 0, at: 'latest' }])
     assert.equal(latest?.offset, 0)
+  })
+
+  describe('refuses a record without a key to a compacted topic, by the policy of the moment', async (engine) => {
+    const topic = await engine.createTopic({ name: 'orders', configs: { 'cleanup.policy': 'compact,delete' } })
+    const keyed = (compression: 'none' | 'gzip', ...keys: (string | null)[]) =>
+      sealBatch(toParts(keys.map((key) => ({ ...record('v'), key }))), { compression })
+    await engine.append(topic, 0, [keyed('none', 'k', ''), keyed('gzip', 'k')], 'all')
+    for (const compression of ['none', 'gzip'] as const) {
+      const append = engine.append(topic, 0, [keyed('none', 'k'), keyed(compression, 'k', 'k', null)], 'all')
+      await assert.rejects(append, ({ code, message, details }: TailraceError) => {
+        assert.match(message, /^Compacted topic cannot accept message without key in topic partition orders-0: /)
+        assert.deepEqual([code, details['batch'], details['record']], ['invalid_record', 1, 2])
+        return true
+      })
+    }
+    assert.equal((await fetchOne(engine, topic, 0, 0)).highWatermark, 3)
+    await engine.alterTopicConfigs('orders', { 'cleanup.policy': 'delete' })
+    await engine.append(topic, 0, [keyed('none', null)], 'all')
+    await engine.alterTopicConfigs('orders', { 'cleanup.policy': 'compact' })
+    await assert.rejects(engine.append(topic, 0, [keyed('none', null)], 'all'), { code: 'invalid_record' })
+    assert.equal((await fetchOne(engine, topic, 0, 0)).highWatermark, 4)
   })
 
   describe('creates, grows, configures and deletes topics', async (engine) => {

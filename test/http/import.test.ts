@@ -122,6 +122,21 @@ test('errors beyond the first hundred are counted, and old records are warned of
   assert.match(report.warnings[0], /^3 records are older/)
 })
 
+test('lines without a key are rejected one by one where the topic is compacted', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 't', configs: { 'cleanup.policy': 'compact' } })
+  const lines = ['{"key":"","value":1}', '{"value":2}', '{"key":"k"}', '{"key":null,"value":4}']
+  const { imported, errors } = (await importLines(server, '', lines.join('\n'))).json()
+  assert.equal(imported, 2)
+  assert.deepEqual(
+    errors.map(({ line, code }: { line: number; code: string }) => [line, code]),
+    [
+      [2, 'invalid_record'],
+      [4, 'invalid_record'],
+    ],
+  )
+})
+
 test('keys keep their order over partitions, however many chunks there are', async (t) => {
   const server = await startServer(t, { set: { 'num.partitions': '8' } })
   const text = Array.from({ length: 30_000 }, (_, at) => `{"key":"k${at % 100}","value":${at}}`).join('\n')

@@ -112,6 +112,31 @@ test('a batch over max.message.bytes is 413 with its partition, size and limit',
   assert.equal(reply.json().details.limit, 1_000)
 })
 
+test('a record without a key is refused where the topic is compacted, from the moment that it is', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'kept' })
+  const mixed = {
+    records: [
+      { key: '', value: 1 },
+      { key: 'k', value: 2 },
+      { key: null, value: 3 },
+    ],
+  }
+  assert.equal((await server.post('/v1/topics/kept/records', mixed)).status, 200)
+  for (const policy of ['compact', 'compact,delete']) {
+    await server.request('PATCH', '/v1/topics/kept', { body: { configs: { 'cleanup.policy': policy } } })
+    const reply = await server.post('/v1/topics/kept/records', mixed)
+    assert.equal(reply.status, 422)
+    const { code, detail, details, retryable } = reply.json()
+    assert.deepEqual([code, details.index, retryable], ['invalid_record', 2, false])
+    assert.match(detail, /^Compacted topic cannot accept message without key/)
+  }
+  const keyed = { records: mixed.records.slice(0, 2) }
+  assert.equal((await server.post('/v1/topics/kept/records', keyed)).json().records[1].offset, 4)
+  await server.request('PATCH', '/v1/topics/kept', { body: { configs: { 'cleanup.policy': null } } })
+  assert.equal((await server.post('/v1/topics/kept/records', mixed)).status, 200)
+})
+
 test('without auto.create.topics.enable an unknown topic is 404', async (t) => {
   const server = await startServer(t, { set: { 'auto.create.topics.enable': 'false' } })
   const reply = await server.post('/v1/topics/none/records', { records: [{ value: 1 }] })

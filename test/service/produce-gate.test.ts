@@ -136,6 +136,21 @@ test('refuses none of its neighbours for what one request sent', async () => {
   assert.deepEqual(results.flatMap(offsets), [0, 1, -1, 2, 3])
 })
 
+test('where the topic is compacted from now on, only what waits without a key is refused', async () => {
+  const { produce, engine } = await open()
+  const gate = barrier()
+  engine.beforeWrite = ({ batches }) => (batches[0]?.bytes.includes('first') ? gate.passed : undefined)
+  const values = [{ key: 'k', value: 'first' }, { key: '' }, {}, { key: 'k' }]
+  const results = values.map((spec) => produce('t', [spec]))
+  await settle()
+  await engine.alterTopicConfigs('t', { 'cleanup.policy': 'compact' })
+  gate.open()
+  assert.deepEqual(
+    (await Promise.all(results)).map(({ failure }) => failure?.code),
+    [undefined, undefined, 'invalid_record', undefined],
+  )
+})
+
 test('fails all of a group whose write failed, and goes on with the next', async () => {
   const { produce, engine } = await open()
   let writes = 0

@@ -21,6 +21,7 @@ import { isInternalTopic } from '../../src/engine/topic-name.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import type { ProducerEntry } from '../../src/log/producer-state.ts'
 import { judgeBatch, withBatch } from '../../src/log/producer-state.ts'
+import { findKeylessRecord } from '../../src/record/batch-check.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { stampBatch, stampLogAppendTime } from '../../src/record/record-batch.ts'
@@ -142,6 +143,7 @@ export class MemoryEngine implements Engine {
     const synced = place.tail.then(async () => {
       try {
         await this.beforeWrite(seen)
+        this.#checkKeys(seen)
         const appended = batches.map((batch) => this.#store(topic, place, batch))
         written.resolve(appended)
         const endOffset = place.endOffset
@@ -218,6 +220,12 @@ export class MemoryEngine implements Engine {
 
   records(name: string, partition: number): StoredRecord[] {
     return this.batches(name, partition).flatMap(({ bytes }) => readRecords(bytes))
+  }
+
+  #checkKeys({ topic, batches }: AppendSeen): void {
+    if (!this.#get(topic.name).config.cleanupPolicy.compact) return
+    if (batches.every((batch) => findKeylessRecord(batch) < 0)) return
+    throw new TailraceError('invalid_record', 'a record without a key')
   }
 
   #store(topic: Topic, place: Partition, batch: SealedBatch): BatchAppended {
