@@ -91,7 +91,9 @@ class LoadRun {
 
   #openConnection(index: number): void {
     const { requests, connections, status: statusWanted, bodyBytes: bodyBytesWanted, port } = this.#job
-    let next = this.#job.once ? index : index % requests.length
+    // repeated, each connection walks a stretch of its own, as a client does that goes on from where it is
+    let next = this.#job.once ? index : Math.floor((index * requests.length) / connections)
+    const step = this.#job.once ? connections : 1
     let sent = next
     let sentAt = 0
     const issue = () => {
@@ -101,7 +103,7 @@ class LoadRun {
       }
       this.#issuedCount += 1
       sent = next
-      next = this.#job.once ? next + connections : (next + connections) % requests.length
+      next = this.#job.once ? next + step : (next + step) % requests.length
       sentAt = performance.now()
       connection.send(requests[sent]!)
     }
