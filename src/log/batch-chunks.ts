@@ -13,6 +13,7 @@ import {
   computeBatchCrcOfView,
   MAGIC,
 } from '../record/record-batch.ts'
+import type { Segment } from './log-segment.ts'
 import type { SegmentFile } from './segment-file.ts'
 
 const CHUNK_BYTES = 1024 * 1024
@@ -31,8 +32,8 @@ export class BatchChunks {
   /** The offset that the next batch must not be below. */
   #nextOffset = 0
 
-  /** Begins with a file, of which `sizeBytes` are whole batches at or behind an offset. */
-  open(file: SegmentFile, path: string, sizeBytes: number, baseOffset: number): void {
+  /** Begins with a segment's file. */
+  open(file: SegmentFile, path: string, { sizeBytes, baseOffset }: Segment): void {
     this.#file = file
     this.#path = path
     this.#fileEnd = sizeBytes

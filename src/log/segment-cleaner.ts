@@ -9,7 +9,9 @@
 // A tombstone stays until its batch's delete horizon, which the first pass that has seen all of the batch sets
 // delete.retention.ms ahead: who reads the partition from its beginning to its end within that time misses no deletion.
 
+import type { ErrorCode } from '../kernel/errors.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import type { FilterOutcome } from '../record/batch-filter.ts'
 import { BatchFilter } from '../record/batch-filter.ts'
 import { RecordReader } from '../record/batch-reader.ts'
 import {
@@ -76,7 +78,7 @@ export interface CleanResult {
 
 /**
  * Writes `<base>.log.cleaned` per group, synced with its folder, and hands each to onGroup, which replaces the old
- * segments before it resolves. corrupt_message names file, position and offset of a batch that cannot be read.
+ * segments before it resolves; a segment alone in its group of which nothing goes is left as it is. corrupt_message names file, position and offset of a batch that cannot be read.
  */
 export function cleanSegments(
   disk: SegmentDisk,
@@ -98,6 +100,8 @@ class CleaningPass {
   readonly #deleteHorizonMs: number
   readonly #counts = { recordsRead: 0, recordsKept: 0, bytesRead: 0, bytesWritten: 0, tombstonesKept: 0 }
   #cleanedTo = 0
+  /** Of the group that is being cleaned: its bytes will not be the same. */
+  #hasChanged = false
   /** Of the batch that is being filtered. */
   #horizonHasPassed = false
 
@@ -113,42 +117,46 @@ class CleaningPass {
   }
 
   async run(): Promise<CleanResult> {
-    this.#cleanedTo = await this.#mapNewestOffsets()
     const { segments, cleanableEnd, segmentBytes } = this.#request
+    this.#cleanedTo = Math.max(cleanableEnd, this.#firstDirtyOffset)
+    await this.#mapNewestOffsets()
     const end = Math.min(this.#cleanedTo, cleanableEnd)
     const cleanable = segments.filter((segment) => segment.baseOffset < end)
     for (const group of groupSegments(cleanable, segmentBytes)) await this.#cleanGroup(group)
     return { cleanedTo: this.#cleanedTo, ...this.#counts }
   }
 
-  /** Answers where the pass ends: the first record whose key has no room in the map, or the end of what is cleanable. */
-  async #mapNewestOffsets(): Promise<number> {
-    const { segments, cleanableEnd } = this.#request
+  /** Fills the map from the dirty part, and ends the pass at the first record whose key has no room in it. */
+  async #mapNewestOffsets(): Promise<void> {
     const reader = new RecordReader()
-    let cleanedTo = Math.max(cleanableEnd, this.#firstDirtyOffset)
-    for (const segment of segments) {
+    for (const segment of this.#request.segments) {
       if (segment.endOffset <= this.#firstDirtyOffset) continue
-      if (segment.baseOffset >= cleanedTo) break
-      await this.#eachBatch(segment, (bytes, at) => {
-        if (batchBaseOffsetAt(bytes, at) >= cleanedTo) return
-        cleanedTo = Math.min(cleanedTo, this.#mapBatch(reader, bytes, at))
-      })
+      if (segment.baseOffset >= this.#cleanedTo) return
+      for await (const { bytes, end } of this.#chunksOf(segment)) {
+        for (let at = 0; at < end; at += batchSizeAt(bytes, at)) {
+          if (batchBaseOffsetAt(bytes, at) >= this.#cleanedTo) return
+          this.#mapBatch(reader, bytes, at)
+        }
+      }
     }
-    return cleanedTo
   }
 
-  /** Answers the offset of the first record whose key has no room. */
-  #mapBatch(reader: RecordReader, bytes: Buffer, at: number): number {
+  #mapBatch(reader: RecordReader, bytes: Buffer, at: number): void {
     const firstDirtyOffset = this.#firstDirtyOffset
-    if (batchLastOffsetAt(bytes, at) < firstDirtyOffset) return Number.POSITIVE_INFINITY
-    reader.open(bytes, at)
-    if (reader.isControl) return Number.POSITIVE_INFINITY
-    while (reader.next()) {
-      const { offset, keyStart } = reader
-      if (keyStart < 0 || offset < firstDirtyOffset) continue
-      if (!this.#map.put(reader.bytes, keyStart, reader.keyEnd, offset)) return offset
+    if (batchLastOffsetAt(bytes, at) < firstDirtyOffset || isControl(batchAttributesAt(bytes, at))) return
+    try {
+      reader.open(bytes, at)
+      while (reader.next()) {
+        const { offset, keyStart } = reader
+        if (keyStart < 0 || offset < firstDirtyOffset) continue
+        if (!this.#map.put(reader.bytes, keyStart, reader.keyEnd, offset)) {
+          this.#cleanedTo = offset
+          return
+        }
+      }
+    } catch (error) {
+      throw this.#asBadBatch(error, at)
     }
-    return Number.POSITIVE_INFINITY
   }
 
   async #cleanGroup(group: readonly Segment[]): Promise<void> {
@@ -157,12 +165,11 @@ class CleaningPass {
     const path = cleanedPath(directory, baseOffset)
     const cleaned = await CleanedSegment.create(this.#disk, path, { baseOffset, indexIntervalBytes })
     try {
-      for (const segment of group) {
-        await this.#eachBatch(segment, (bytes, at) => this.#cleanBatch(cleaned, bytes, at))
-        this.#counts.bytesRead += segment.sizeBytes
-      }
+      this.#hasChanged = group.length > 1
+      for (const segment of group) await this.#cleanInto(cleaned, segment)
+      // what would be the same bytes again is not worth a swap
+      if (!this.#hasChanged) return await cleaned.discard()
       await cleaned.finish()
-      this.#counts.bytesWritten += cleaned.segment.sizeBytes
       const replaced = group.map((segment) => segment.baseOffset)
       await this.#onGroup({ replaced, segment: cleaned.segment, entries: cleaned.entries, cleanedPath: path })
     } catch (error) {
@@ -172,63 +179,72 @@ class CleaningPass {
     }
   }
 
-  /** Visits the batches of a segment; a visit that has to wait answers a promise. */
-  async #eachBatch(
-    segment: Segment,
-    visit: (bytes: Buffer, at: number) => Promise<void> | undefined | void,
-  ): Promise<void> {
+  async #cleanInto(cleaned: CleanedSegment, segment: Segment): Promise<void> {
+    for await (const { bytes, end } of this.#chunksOf(segment)) {
+      for (let at = 0; at < end; at += batchSizeAt(bytes, at)) {
+        const writing = this.#cleanBatch(cleaned, bytes, at)
+        if (writing !== undefined) await writing
+      }
+    }
+    this.#counts.bytesRead += segment.sizeBytes
+  }
+
+  /** A segment's batches in chunks; the file is closed when the loop over them ends, however it ends. */
+  async *#chunksOf(segment: Segment): AsyncGenerator<BatchChunks> {
     if (segment.sizeBytes === 0) return
     const path = segmentPath(this.#request.directory, segment.baseOffset)
     const file = await this.#disk.open(path, false)
-    const chunks = this.#chunks
     try {
-      chunks.open(file, path, segment.sizeBytes, segment.baseOffset)
-      while (await chunks.next()) {
-        for (let at = 0; at < chunks.end; at += batchSizeAt(chunks.bytes, at)) {
-          const wait = this.#visited(visit, at)
-          if (wait !== undefined) await wait
-        }
-      }
+      this.#chunks.open(file, path, segment)
+      while (await this.#chunks.next()) yield this.#chunks
     } finally {
       await file.close()
     }
   }
 
-  #visited(
-    visit: (bytes: Buffer, at: number) => Promise<void> | undefined | void,
-    at: number,
-  ): Promise<void> | undefined {
+  /** Puts what stays of one batch into the new file; a promise where that has to wait. */
+  #cleanBatch(cleaned: CleanedSegment, bytes: Buffer, at: number): Promise<void> | undefined {
+    const recordCount = batchRecordCountAt(bytes, at)
+    this.#counts.recordsRead += recordCount
+    const isLookedAt = batchBaseOffsetAt(bytes, at) < this.#cleanedTo && !isControl(batchAttributesAt(bytes, at))
+    if (!isLookedAt) {
+      this.#chunks.checkCrc(at)
+      this.#counts.recordsKept += recordCount
+      return this.#append(cleaned, bytes, at)
+    }
+    const outcome = this.#filtered(bytes, at)
+    this.#counts.recordsKept += this.#filter.recordsKept
+    this.#counts.tombstonesKept += this.#filter.tombstonesKept
+    const mustStay = outcome === 'empty' && this.#mustStayEmpty(batchLastOffsetAt(bytes, at))
+    if (outcome === 'unchanged' || (mustStay && recordCount === 0)) return this.#append(cleaned, bytes, at)
+    this.#hasChanged = true
+    if (outcome === 'rewritten') return this.#append(cleaned, this.#filter.rewritten, 0)
+    return mustStay ? this.#append(cleaned, emptyBatch(parseBatchHeader(bytes, at)), 0) : undefined
+  }
+
+  #append(cleaned: CleanedSegment, bytes: Buffer, at: number): Promise<void> | undefined {
+    const sizeBytes = batchSizeAt(bytes, at)
+    this.#counts.bytesWritten += sizeBytes
+    return cleaned.append(bytes, at, at + sizeBytes)
+  }
+
+  #filtered(bytes: Buffer, at: number): FilterOutcome {
+    const isWhollyMapped = batchLastOffsetAt(bytes, at) < this.#cleanedTo
+    this.#horizonHasPassed =
+      hasDeleteHorizon(batchAttributesAt(bytes, at)) && batchBaseTimestampAt(bytes, at) <= this.#request.nowMs
     try {
-      return visit(this.#chunks.bytes, at) ?? undefined
+      return this.#filter.apply(bytes, at, this.#keeps, isWhollyMapped ? this.#deleteHorizonMs : undefined)
     } catch (error) {
-      throw isUnreadable(error)
-        ? this.#chunks.corrupt(at, String(error.details['reason'] ?? error.message), error)
-        : error
+      throw this.#asBadBatch(error, at)
     }
   }
 
-  #cleanBatch(cleaned: CleanedSegment, bytes: Buffer, at: number): Promise<void> | undefined {
-    const end = at + batchSizeAt(bytes, at)
-    const recordCount = batchRecordCountAt(bytes, at)
-    const attributes = batchAttributesAt(bytes, at)
-    this.#counts.recordsRead += recordCount
-    if (isControl(attributes) || batchBaseOffsetAt(bytes, at) >= this.#cleanedTo) {
-      this.#chunks.checkCrc(at)
-      this.#counts.recordsKept += recordCount
-      return cleaned.append(bytes, at, end)
-    }
-    const isWhollyMapped = batchLastOffsetAt(bytes, at) < this.#cleanedTo
-    this.#horizonHasPassed = hasDeleteHorizon(attributes) && batchBaseTimestampAt(bytes, at) <= this.#request.nowMs
-    const filter = this.#filter
-    const outcome = filter.apply(bytes, at, this.#keeps, isWhollyMapped ? this.#deleteHorizonMs : undefined)
-    this.#counts.recordsKept += filter.recordsKept
-    this.#counts.tombstonesKept += filter.tombstonesKept
-    if (outcome === 'unchanged') return cleaned.append(bytes, at, end)
-    if (outcome === 'rewritten') return cleaned.append(filter.rewritten, 0, filter.rewritten.length)
-    if (!this.#producerLastOffsets.has(batchLastOffsetAt(bytes, at))) return undefined
-    if (recordCount === 0) return cleaned.append(bytes, at, end)
-    const empty = emptyBatch(parseBatchHeader(bytes, at))
-    return cleaned.append(empty, 0, empty.length)
+  /**
+   * A batch without records still says something: a producer's last sequence; and the last one where the log goes on, for
+   * readers who stand in front of it while nothing follows.
+   */
+  #mustStayEmpty(lastOffset: number): boolean {
+    return this.#producerLastOffsets.has(lastOffset) || lastOffset + 1 === this.#request.cleanableEnd
   }
 
   readonly #keeps = (record: RecordReader): boolean => {
@@ -240,14 +256,16 @@ class CleaningPass {
     if (record.valueStart < 0 && this.#horizonHasPassed) return false
     return this.#map.find(record.bytes, keyStart, record.keyEnd) <= offset
   }
+
+  /** What the batch itself is at fault for, with its place; not what this process lacks (a codec that is not installed). */
+  #asBadBatch(error: unknown, at: number): unknown {
+    if (!(error instanceof TailraceError) || !FAULTS_OF_BATCHES.has(error.code)) return error
+    return this.#chunks.corrupt(at, String(error.details['reason'] ?? error.message), error)
+  }
 }
 
-/** Whether a batch itself is at fault, not this process (a codec that is not installed). */
-function isUnreadable(error: unknown): error is TailraceError {
-  if (!(error instanceof TailraceError)) return false
-  return (
-    error.code === 'corrupt_message' ||
-    error.code === 'unsupported_compression_type' ||
-    error.code === 'message_too_large'
-  )
-}
+const FAULTS_OF_BATCHES: ReadonlySet<ErrorCode> = new Set([
+  'corrupt_message',
+  'unsupported_compression_type',
+  'message_too_large',
+])

@@ -103,9 +103,8 @@ export class BatchFilter {
   }
 
   #reseal(plain: Buffer, deleteHorizonMs: number | undefined): Buffer {
-    const { header, timestampType } = this.#reader
-    const maxTimestamp = timestampType === 'LogAppendTime' ? header.maxTimestamp : this.#maxTimestamp
-    return resealBatch(plain, header, { recordCount: this.recordsKept, maxTimestamp, deleteHorizonMs })
+    const changes = { recordCount: this.recordsKept, maxTimestamp: this.#maxTimestamp, deleteHorizonMs }
+    return resealBatch(plain, this.#reader.header, changes)
   }
 }
 

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { segmentPath } from '../../src/log/log-segment.ts'
 import { COMPRESSION_TYPES } from '../../src/record/compression.ts'
-import { hasDeleteHorizon } from '../../src/record/record-batch.ts'
+import { computeBatchCrc, hasDeleteHorizon } from '../../src/record/record-batch.ts'
 import type { PlainRecord } from '../record/records.ts'
+import { DiskFaults } from '../support/disk-faults.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 import { CleanerLog, DIRECTORY } from './cleaner-log.ts'
@@ -179,3 +181,159 @@ test('a bad batch ends the pass: file, position and offset are named, its group 
   assert.deepEqual(handedOut, [])
   assert.deepEqual(await disk.list(DIRECTORY), ['00000000000000000000.log'])
 })
+
+test('a segment of which nothing goes stays as it is and is not handed out', async () => {
+  const { disk, log } = newLog()
+  await log.addSegment([{ records: [record('a', '1')] }])
+  await log.addSegment([{ records: [record('b', '1')] }, { records: [record('b', '2')] }])
+  const handedOut: number[] = []
+  const result = await log.clean({ segmentBytes: 1 }, async ({ segment }) => void handedOut.push(segment.baseOffset))
+  assert.deepEqual(handedOut, [1])
+  assert.deepEqual(await shown(log), ['0 a=1', '2 b=2'])
+  assert.equal(result.recordsKept, 2)
+  assert.deepEqual((await disk.list(DIRECTORY)).toSorted(), ['00000000000000000000.log', '00000000000000000001.log'])
+})
+
+test('the last batch of what is cleaned stays without its records, so that readers come past it', async () => {
+  const { log } = newLog()
+  await log.addSegment([{ records: [record('a', '1'), record('a', null), record(null, 'x')] }])
+  await log.clean({ deleteRetentionMs: 0 })
+  await log.clean({ firstDirtyOffset: 3 })
+  const [only, ...others] = await log.batches()
+  assert.deepEqual([only?.header.baseOffset, only?.header.lastOffsetDelta, only?.records.length], [0, 2, 0])
+  assert.equal(others.length, 0)
+  await log.addSegment([{ records: [record('b', '1')] }])
+  await log.clean({ firstDirtyOffset: 3 })
+  assert.equal((await log.batches()).length, 1)
+})
+
+test('batches larger than a chunk, and chunks that end inside a batch, are cleaned like any other', async () => {
+  const { log } = newLog()
+  const value = 'v'.repeat(400_000)
+  await log.addSegment([
+    { records: [record('a', value), record('b', value), record('c', value), record('d', value)] },
+    { records: [record('a', `${value}2`), record('e', value)] },
+    { records: [record('a', `${value}3`)] },
+    { records: [record('f', value)], compression: 'zstd' },
+    { records: Array.from({ length: 9 }, (_, at) => record(`g${at}`, value)) },
+    { records: [record('b', 'last')] },
+  ])
+  await log.clean({})
+  const left = (await log.records()).map(({ key, value }) => `${key} ${value?.length}`)
+  const many = Array.from({ length: 9 }, (_, at) => `g${at} 400000`)
+  assert.deepEqual(left, ['c 400000', 'd 400000', 'e 400000', 'a 400001', 'f 400000', ...many, 'b 4'])
+})
+
+test('control batches stay as they are', async () => {
+  const { disk, log } = newLog()
+  await log.addSegment([
+    { records: [record('a', '1')] },
+    { records: [record('a', '2')] },
+    { records: [record('a', '3')] },
+  ])
+  const bytes = disk.bytesOf(segmentPath(DIRECTORY, 0))
+  const second = bytes.subarray(bytes.length / 3, (bytes.length / 3) * 2)
+  second[22] = 0x30
+  second.writeUInt32BE(computeBatchCrc(second, 0, second.length), 17)
+  const marker = Buffer.from(second)
+  await log.clean({})
+  assert.deepEqual(await log.bytesOf(0), Buffer.concat([marker, bytes.subarray(marker.length * 2)]))
+})
+
+test('a retention without end is a horizon that every reader takes', async () => {
+  const { log } = newLog()
+  await log.addSegment([{ records: [record('a', null), record('b', '1', 0), record('b', '2', 0)] }])
+  await log.clean({ nowMs: T0, deleteRetentionMs: Number.MAX_SAFE_INTEGER })
+  assert.deepEqual(await log.records(), [
+    { offset: 0, ...record('a', null) },
+    { offset: 2, ...record('b', '2', 0) },
+  ])
+})
+
+test('a group is whole on the disk when it is handed out, and its old segments still are', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const disk = new PowerCutDisk(new Random(seed))
+    const log = new CleanerLog(disk)
+    await log.addSegment([{ records: [record('a', '1'), record('b', '1')] }])
+    await log.addSegment([{ records: [record('a', '2')] }])
+    await disk.syncDirectory(DIRECTORY)
+    let after: PowerCutDisk | undefined
+    const pass = log.clean({}, async ({ cleanedPath }) => {
+      const whole = await disk.readFile(cleanedPath)
+      after = disk.cut('power')
+      assert.deepEqual(await after.readFile(cleanedPath), whole, `seed ${seed}`)
+    })
+    await assert.rejects(pass, { code: 'EIO' })
+    const names = (await after?.list(DIRECTORY)) ?? []
+    assert.ok(names.includes('00000000000000000000.log') && names.includes('00000000000000000002.log'), `seed ${seed}`)
+  }
+})
+
+test('a failing disk ends the pass, changes nothing that is not handed out, and a later pass does it all', async () => {
+  const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+  const random = new Random(seed)
+  let failures = 0
+  for (let run = 0; run < 60; run++) {
+    const faults = new DiskFaults()
+    const disk = new PowerCutDisk(random, { faults })
+    const log = new CleanerLog(disk)
+    await log.addSegment([{ records: [record('a', '1'), record('b', '1')] }])
+    await log.addSegment([{ records: [record('a', '2'), record('c', '1')] }])
+    await log.addSegment([{ records: [record('c', '2')] }])
+    faults.failByChance(0.1, random)
+    const segmentBytes = random.pick([1, 1_000])
+    const atTheStart = await log.clean({ segmentBytes }, async () => faults.end()).catch((error) => error)
+    faults.end()
+    const isFailed = atTheStart instanceof Error
+    if (isFailed) failures++
+    const expected = isFailed ? ['0 a=1', '1 b=1', '2 a=2', '3 c=1', '4 c=2'] : ['1 b=1', '2 a=2', '4 c=2']
+    assert.deepEqual(await shown(log), expected, `seed ${seed}, run ${run}`)
+    await log.clean({ segmentBytes })
+    assert.deepEqual(await shown(log), ['1 b=1', '2 a=2', '4 c=2'], `seed ${seed}, run ${run}`)
+    assert.deepEqual(
+      (await disk.list(DIRECTORY)).filter((name) => !name.endsWith('.log')),
+      [],
+      `seed ${seed}, run ${run}`,
+    )
+  }
+  assert.ok(failures > 5, `seed ${seed}: only ${failures} passes failed`)
+})
+
+test('an independent library reads what a pass leaves', async () => {
+  const { log } = newLog()
+  for (const compression of ['none', 'gzip'] as const) {
+    const records = ['a', 'b', 'c', 'a', 'd'].map((key, at) => record(key, key === 'b' ? null : String(at), T0 + at))
+    await log.addSegment([
+      { compression, records, producerId: 9n },
+      { compression, records: [record('a', compression)] },
+    ])
+  }
+  await log.clean({ nowMs: T0 + 1_000, producerLastOffsets: [5], segmentBytes: 1 })
+  assert.equal((await log.batches())[0]?.header.recordCount, 0)
+  const expected = (await log.records()).map(({ offset, key, value, timestamp }) => [offset, key, value, timestamp])
+  assert.equal(expected.length, 4)
+  const decoded = []
+  for (const { baseOffset } of log.segments) {
+    for (const one of await decodeWithKafkajs(await log.bytesOf(baseOffset))) {
+      decoded.push([Number(one.offset), one.key.toString(), one.value?.toString() ?? null, Number(one.timestamp)])
+    }
+  }
+  assert.deepEqual(decoded, expected)
+})
+
+interface DecodedRecord {
+  readonly offset: string
+  readonly key: Buffer
+  readonly value: Buffer | null
+  readonly timestamp: string
+}
+
+async function decodeWithKafkajs(bytes: Buffer): Promise<DecodedRecord[]> {
+  const require = createRequire(import.meta.url)
+  const Decoder = require('kafkajs/src/protocol/decoder')
+  const decodeBatch = require('kafkajs/src/protocol/recordBatch/v0/decoder')
+  const decoder = new Decoder(bytes)
+  const records: DecodedRecord[] = []
+  while (decoder.canReadInt64()) records.push(...(await decodeBatch(decoder)).records)
+  return records
+}
