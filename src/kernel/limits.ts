@@ -127,6 +127,9 @@ export const CORRUPT_SEARCH_BYTES_MAX = 128 * 1024 * 1024
 /** Index entries held back in memory before they are written to index.db in one transaction. */
 export const INDEX_PENDING_ENTRIES_MAX = 20_000
 
+/** Rows of index.db that go in or out in one go when a segment is replaced: some milliseconds, then others have their turn. */
+export const INDEX_ROWS_PER_TURN_MAX = 1_000
+
 /** Requests of one named producer to one topic that may wait for their predecessor. */
 export const PRODUCER_WAITING_REQUESTS_MAX = 100
 

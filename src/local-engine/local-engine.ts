@@ -119,6 +119,9 @@ class LocalEngine implements Engine {
       leaderEpoch: catalog.startNumber,
       settings: (identity) => this.#settings(identity),
       logStartOffset: ({ topicId, partition }) => catalog.logStartOffset(topicId, partition),
+      cleaningGeneration: ({ topicId, partition }) => catalog.cleaningGeneration(topicId, partition),
+      setCleaningGeneration: ({ topicId, partition }, generation) =>
+        catalog.setCleaningGeneration(topicId, partition, generation),
       checkpointIndex: (path) => catalog.checkpoint(path),
       onSynced: (identity, highWatermark, bytes) => this.#synced(identity, highWatermark, bytes),
     })

@@ -47,6 +47,15 @@ ALTER TABLE producers ADD COLUMN used_until_ms INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX growths_of_producer ON growths (producer_id);
 INSERT INTO cluster SELECT 'last_producer_id', max(producer_id) FROM producers HAVING count(*) > 0;
 `,
+  // how often segments of a partition were replaced by cleaned ones: index.db holds while it says the same
+  `
+CREATE TABLE cleaning_generations (
+  topic_id TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  PRIMARY KEY (topic_id, partition)
+) WITHOUT ROWID;
+`,
 ] as const
 
 export const META_STATEMENTS = {
@@ -60,6 +69,10 @@ export const META_STATEMENTS = {
   dropTopic: 'DELETE FROM topics WHERE topic_id = ?',
   dropTopicConfigs: 'DELETE FROM topic_configs WHERE topic_id = ?',
   dropLogStartOffsets: 'DELETE FROM log_start_offsets WHERE topic_id = ?',
+  // a topic may be deleted meanwhile
+  setCleaningGeneration:
+    'INSERT OR REPLACE INTO cleaning_generations SELECT topic_id, ?, ? FROM topics WHERE topic_id = ?',
+  dropCleaningGenerations: 'DELETE FROM cleaning_generations WHERE topic_id = ?',
   dropGrowths: 'DELETE FROM growths WHERE topic_id = ?',
   addDeletedTopic: 'INSERT OR REPLACE INTO deleted_topics (topic_id, name) VALUES (?, ?)',
   dropDeletedTopic: 'DELETE FROM deleted_topics WHERE topic_id = ?',

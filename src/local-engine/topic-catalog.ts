@@ -47,6 +47,7 @@ export class TopicCatalog {
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #logStartOffsets = new Map<string, number>()
+  readonly #cleaningGenerations = new Map<string, number>()
   readonly #deleted = new Map<string, DeletedTopic>()
   /** By topic; the same objects as in the topics. */
   readonly #growths = new Map<string, readonly Growth[]>()
@@ -89,6 +90,9 @@ export class TopicCatalog {
     for (const row of db.prepare('SELECT * FROM log_start_offsets').all() as LogStartRow[]) {
       this.#logStartOffsets.set(`${row.topic_id}-${row.partition}`, row.offset)
     }
+    for (const row of db.prepare('SELECT * FROM cleaning_generations').all() as CleaningRow[]) {
+      this.#cleaningGenerations.set(`${row.topic_id}-${row.partition}`, row.generation)
+    }
     for (const row of db.prepare('SELECT * FROM deleted_topics').all() as { topic_id: string; name: string }[]) {
       this.#deleted.set(row.topic_id, { topicId: row.topic_id, name: row.name })
     }
@@ -130,6 +134,11 @@ export class TopicCatalog {
 
   logStartOffset(topicId: string, partition: number): number {
     return this.#logStartOffsets.get(`${topicId}-${partition}`) ?? 0
+  }
+
+  /** How often segments of the partition were replaced by cleaned ones. */
+  cleaningGeneration(topicId: string, partition: number): number {
+    return this.#cleaningGenerations.get(`${topicId}-${partition}`) ?? 0
   }
 
   /** Topics whose files may still be there. */
@@ -193,6 +202,7 @@ export class TopicCatalog {
       { statement: 'dropTopic', values: [topic.id] },
       { statement: 'dropTopicConfigs', values: [topic.id] },
       { statement: 'dropLogStartOffsets', values: [topic.id] },
+      { statement: 'dropCleaningGenerations', values: [topic.id] },
       { statement: 'dropGrowths', values: [topic.id] },
       { statement: 'addDeletedTopic', values: [topic.id, topic.name] },
     ])
@@ -202,6 +212,7 @@ export class TopicCatalog {
     this.#deleted.set(topic.id, { topicId: topic.id, name: topic.name })
     for (let partition = 0; partition < topic.partitionCount; partition++) {
       this.#logStartOffsets.delete(`${topic.id}-${partition}`)
+      this.#cleaningGenerations.delete(`${topic.id}-${partition}`)
     }
   }
 
@@ -223,6 +234,11 @@ export class TopicCatalog {
         for (const producerId of fewer) if (producerIds.has(producerId)) lastSequences.delete(producerId)
       }
     }
+  }
+
+  async setCleaningGeneration(topicId: string, partition: number, generation: number): Promise<void> {
+    await this.#writer.commit([{ statement: 'setCleaningGeneration', values: [partition, generation, topicId] }])
+    if (this.#byId.has(topicId)) this.#cleaningGenerations.set(`${topicId}-${partition}`, generation)
   }
 
   /** Has the writer's thread checkpoint another SQLite file. */
@@ -251,6 +267,12 @@ interface LogStartRow {
   topic_id: string
   partition: number
   offset: number
+}
+
+interface CleaningRow {
+  topic_id: string
+  partition: number
+  generation: number
 }
 
 function setConfig(topicId: string, name: string, value: string): MetaChange {

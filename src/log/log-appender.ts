@@ -231,7 +231,7 @@ export class LogAppender {
     const { indexIntervalBytes } = this.#options.settings()
     for (const { header } of group.written) {
       if (this.#bytesSinceIndexEntry >= indexIntervalBytes) {
-        index.addEntry(this.#state.logId, segment.baseOffset, {
+        index.addEntry(this.#state.logId, segment, {
           offset: header.baseOffset,
           position: segment.sizeBytes,
           priorMaxTimestamp: segment.maxTimestamp,

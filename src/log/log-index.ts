@@ -30,21 +30,39 @@ export interface IndexedLog {
   readonly logId: number
   readonly segments: Segment[]
   readonly recoveryPoint: RecoveryPoint | undefined
+  /** Of the cleaning after which the rows of segments were written; they hold only while meta.db says the same. */
+  readonly cleaningGeneration: number
+  /** In front of it everything was cleaned once. Lost or old, it costs work alone. */
+  readonly firstDirtyOffset: number
+}
+
+/** What names the entries of one file: a segment that was cleaned has the base, but not the positions, of an older one. */
+type IndexedFile = Pick<Segment, 'baseOffset' | 'generation'>
+
+/** A cleaned segment in the place of closed ones. */
+export interface Replacement {
+  readonly replaced: readonly Segment[]
+  readonly segment: Segment
+  /** The last segment: it is durable as far as it goes. */
+  readonly active: Segment
 }
 
 export const NO_LOG = -1
 
+/** A cleaning generation that no log has. */
+const NOT_SCANNED = -1
+
 /** Changes of one partition that wait for the next transaction. */
 interface Pending {
   readonly logId: number
-  readonly entries: Map<number, IndexEntry[]>
+  readonly entries: Map<number, { readonly file: IndexedFile; readonly held: IndexEntry[] }>
   readonly segments: Map<number, Segment>
   readonly producers: Map<bigint, ProducerEntry>
   readonly forgottenProducers: Set<bigint>
   recoveryPoint: RecoveryPoint | undefined
 }
 
-export const INDEX_VERSION = 1
+export const INDEX_VERSION = 2
 
 const SCHEMA = `
 CREATE TABLE logs (
@@ -54,11 +72,14 @@ CREATE TABLE logs (
   recovery_segment INTEGER,
   recovery_position INTEGER,
   recovery_offset INTEGER,
+  cleaning_generation INTEGER NOT NULL DEFAULT 0,
+  first_dirty_offset INTEGER NOT NULL DEFAULT 0,
   UNIQUE (topic_id, partition)
 );
 CREATE TABLE segments (
   log_id INTEGER NOT NULL,
   base_offset INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
   size_bytes INTEGER NOT NULL,
   end_offset INTEGER NOT NULL,
   max_timestamp INTEGER NOT NULL,
@@ -68,10 +89,11 @@ CREATE TABLE segments (
 CREATE TABLE entries (
   log_id INTEGER NOT NULL,
   segment_base INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
   offset INTEGER NOT NULL,
   position INTEGER NOT NULL,
   prior_max_timestamp INTEGER NOT NULL,
-  PRIMARY KEY (log_id, segment_base, offset)
+  PRIMARY KEY (log_id, segment_base, generation, offset)
 ) WITHOUT ROWID;
 CREATE TABLE producers (
   log_id INTEGER NOT NULL,
@@ -88,10 +110,20 @@ export function createIndexSchema(db: Database.Database): void {
   db.pragma(`user_version = ${INDEX_VERSION}`)
 }
 
+/** Empties a database of an older version: what it knew is in the segment files. */
+export function dropIndexSchema(db: Database.Database): void {
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all() as string[]
+  db.transaction(() => {
+    for (const table of tables) db.exec(`DROP TABLE "${table}"`)
+  })()
+}
+
 export class LogIndex {
   readonly #db: Database.Database
   readonly #statements: Statements
   readonly #pending = new Map<number, Pending>()
+  /** Logs whose rows of segments missed a replacement. */
+  readonly #behind = new Set<number>()
   #pendingEntries = 0
   /** The last flush failed. */
   #isFailing = false
@@ -120,9 +152,17 @@ export class LogIndex {
   /** What is known of a partition. */
   findLog(topicId: string, partition: number): IndexedLog {
     const known = this.#statements.findLog.get(topicId, partition) as LogRow | undefined
-    if (known === undefined) return { logId: NO_LOG, segments: [], recoveryPoint: undefined }
+    if (known === undefined) {
+      return { logId: NO_LOG, segments: [], recoveryPoint: undefined, cleaningGeneration: 0, firstDirtyOffset: 0 }
+    }
     const rows = this.#statements.segments.all(known.log_id) as SegmentRow[]
-    return { logId: known.log_id, segments: rows.map(segmentOfRow), recoveryPoint: recoveryPointOfRow(known) }
+    return {
+      logId: known.log_id,
+      segments: rows.map(segmentOfRow),
+      recoveryPoint: recoveryPointOfRow(known),
+      cleaningGeneration: known.cleaning_generation,
+      firstDirtyOffset: known.first_dirty_offset,
+    }
   }
 
   addLog(topicId: string, partition: number): number {
@@ -148,7 +188,15 @@ export class LogIndex {
         this.#db.prepare(`DELETE FROM ${table} WHERE log_id = ?`).run(logId)
       }
       this.#statements.setRecoveryPoint.run(null, null, null, logId)
+      this.#statements.setGeneration.run(NOT_SCANNED, logId)
+      this.#statements.setFirstDirty.run(0, logId)
     })()
+  }
+
+  /** A log that was reset has been scanned to its end: what is known of it holds from now on. */
+  noteScanned(logId: number, cleaningGeneration: number): void {
+    this.flush()
+    this.#statements.setGeneration.run(cleaningGeneration, logId)
   }
 
   /** Forgets what lies at or after an offset in a segment, and every later segment: before they are scanned again. */
@@ -164,12 +212,12 @@ export class LogIndex {
   }
 
   /** Never throws: an entry that finds no room is left out, and a search begins at the one before it. */
-  addEntry(logId: number, segmentBase: number, entry: IndexEntry): void {
+  addEntry(logId: number, file: IndexedFile, entry: IndexEntry): void {
     if (this.#pendingEntries >= INDEX_PENDING_ENTRIES_MAX && !this.#makeRoom()) return
     const { entries } = this.#pendingOf(logId)
-    const known = entries.get(segmentBase)
-    if (known === undefined) entries.set(segmentBase, [entry])
-    else known.push(entry)
+    const known = entries.get(file.baseOffset)
+    if (known === undefined) entries.set(file.baseOffset, { file, held: [entry] })
+    else known.held.push(entry)
     this.#pendingEntries++
   }
 
@@ -189,6 +237,47 @@ export class LogIndex {
     const pending = this.#pendingOf(logId)
     pending.segments.set(segment.baseOffset, segment)
     pending.recoveryPoint = recoveryPoint
+  }
+
+  /** Entries of a file that is not yet a segment, at once: the caller brings a bounded number. */
+  putEntries(logId: number, file: IndexedFile, entries: readonly IndexEntry[]): void {
+    this.#statements.writeAll(() => this.#writeEntries(logId, file, entries))
+  }
+
+  /** Deletes at most so many entries of a file that is no segment any more; answers how many there were. */
+  dropEntries(logId: number, { baseOffset, generation }: IndexedFile, countMax: number): number {
+    const args = [logId, baseOffset, generation]
+    return this.#statements.dropEntries.run(...args, ...args, countMax).changes
+  }
+
+  /**
+   * The rows of a log after a replacement, in one transaction with all that is held back and the generation that makes
+   * them valid. After a failure the log's rows are not believed until it has been scanned; entries are never wrong.
+   */
+  replaceSegments(logId: number, { replaced, segment, active }: Replacement): void {
+    this.noteSegment(logId, active, {
+      segmentBase: active.baseOffset,
+      position: active.sizeBytes,
+      offset: active.endOffset,
+    })
+    const pending = this.#pendingOf(logId)
+    for (const { baseOffset } of replaced) {
+      this.#pendingEntries -= pending.entries.get(baseOffset)?.held.length ?? 0
+      pending.entries.delete(baseOffset)
+      pending.segments.delete(baseOffset)
+    }
+    const wasBehind = this.#behind.has(logId)
+    this.#behind.add(logId)
+    this.flush(() => {
+      for (const { baseOffset } of replaced) this.#statements.dropSegment.run(logId, baseOffset)
+      this.#putSegment(logId, segment)
+      this.#statements.setGeneration.run(wasBehind ? NOT_SCANNED : segment.generation, logId)
+    })
+    if (!wasBehind) this.#behind.delete(logId)
+  }
+
+  setFirstDirtyOffset(logId: number, offset: number): void {
+    this.#statements.setFirstDirty.run(offset, logId)
   }
 
   noteProducer(logId: number, entry: ProducerEntry): void {
@@ -215,15 +304,15 @@ export class LogIndex {
   }
 
   /** The last entry at or before an offset; undefined: begin at the segment's first byte. Never fails: that way is only longer. */
-  floorOfOffset(logId: number, segmentBase: number, offset: number): IndexEntry | undefined {
-    const held = this.#pending.get(logId)?.entries.get(segmentBase)
+  floorOfOffset(logId: number, { baseOffset, generation }: IndexedFile, offset: number): IndexEntry | undefined {
+    const held = this.#pending.get(logId)?.entries.get(baseOffset)?.held
     const first = held?.[0]
     if (held !== undefined && first !== undefined && first.offset <= offset) {
       return held[lastWhere(held, (entry) => entry.offset <= offset)]
     }
     let row: EntryRow | undefined
     try {
-      row = this.#statements.floor.get(logId, segmentBase, offset) as EntryRow | undefined
+      row = this.#statements.floor.get(logId, baseOffset, generation, offset) as EntryRow | undefined
     } catch (error) {
       this.#onFailedRead(error)
     }
@@ -240,7 +329,7 @@ export class LogIndex {
     let high = segment.endOffset - 1
     while (low <= high) {
       const middle = Math.floor((low + high) / 2)
-      const entry = this.floorOfOffset(logId, segment.baseOffset, middle)
+      const entry = this.floorOfOffset(logId, segment, middle)
       if (entry === undefined || entry.offset < low) {
         low = middle + 1
       } else if (entry.priorMaxTimestamp < timestamp) {
@@ -254,12 +343,13 @@ export class LogIndex {
   }
 
   /** Writes what is held back, in one transaction: entries, segments and producers together with the recovery point. Answers how many rows it wrote. */
-  flush(): number {
-    if (this.#pending.size === 0) return 0
+  flush(more?: () => void): number {
+    if (this.#pending.size === 0 && more === undefined) return 0
     const rows = this.#pendingEntries + this.#pending.size
     this.#isFailing = true
     this.#statements.writeAll(() => {
       for (const pending of this.#pending.values()) this.#write(pending)
+      more?.()
     })
     this.#isFailing = false
     this.#pending.clear()
@@ -273,21 +363,8 @@ export class LogIndex {
 
   #write(pending: Pending): void {
     const { logId, recoveryPoint } = pending
-    for (const [segmentBase, entries] of pending.entries) {
-      for (const entry of entries) {
-        this.#statements.addEntry.run(logId, segmentBase, entry.offset, entry.position, entry.priorMaxTimestamp)
-      }
-    }
-    for (const segment of pending.segments.values()) {
-      this.#statements.putSegment.run(
-        logId,
-        segment.baseOffset,
-        segment.sizeBytes,
-        segment.endOffset,
-        segment.maxTimestamp,
-        segment.firstTimestamp,
-      )
-    }
+    for (const { file, held } of pending.entries.values()) this.#writeEntries(logId, file, held)
+    for (const segment of pending.segments.values()) this.#putSegment(logId, segment)
     for (const entry of pending.producers.values()) {
       this.#statements.putProducer.run(logId, entry.producerId, renderProducerEntry(entry))
     }
@@ -296,6 +373,24 @@ export class LogIndex {
       const { segmentBase, position, offset } = recoveryPoint
       this.#statements.setRecoveryPoint.run(segmentBase, position, offset, logId)
     }
+  }
+
+  #writeEntries(logId: number, { baseOffset, generation }: IndexedFile, entries: readonly IndexEntry[]): void {
+    for (const { offset, position, priorMaxTimestamp } of entries) {
+      this.#statements.addEntry.run(logId, baseOffset, generation, offset, position, priorMaxTimestamp)
+    }
+  }
+
+  #putSegment(logId: number, segment: Segment): void {
+    this.#statements.putSegment.run(
+      logId,
+      segment.baseOffset,
+      segment.generation,
+      segment.sizeBytes,
+      segment.endOffset,
+      segment.maxTimestamp,
+      segment.firstTimestamp,
+    )
   }
 
   #pendingOf(logId: number): Pending {
@@ -317,7 +412,7 @@ export class LogIndex {
   #forgetPending(logId: number): void {
     const pending = this.#pending.get(logId)
     if (pending === undefined) return
-    for (const entries of pending.entries.values()) this.#pendingEntries -= entries.length
+    for (const { held } of pending.entries.values()) this.#pendingEntries -= held.length
     this.#pending.delete(logId)
   }
 }
@@ -329,10 +424,13 @@ interface LogRow {
   recovery_segment: number | null
   recovery_position: number | null
   recovery_offset: number | null
+  cleaning_generation: number
+  first_dirty_offset: number
 }
 
 interface SegmentRow {
   base_offset: number
+  generation: number
   size_bytes: number
   end_offset: number
   max_timestamp: number
@@ -353,13 +451,20 @@ function prepare(db: Database.Database) {
     setRecoveryPoint: db.prepare(
       'UPDATE logs SET recovery_segment = ?, recovery_position = ?, recovery_offset = ? WHERE log_id = ?',
     ),
+    setGeneration: db.prepare('UPDATE logs SET cleaning_generation = ? WHERE log_id = ?'),
+    setFirstDirty: db.prepare('UPDATE logs SET first_dirty_offset = ? WHERE log_id = ?'),
     segments: db.prepare('SELECT * FROM segments WHERE log_id = ? ORDER BY base_offset'),
-    putSegment: db.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?)'),
-    addEntry: db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)'),
+    putSegment: db.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    dropSegment: db.prepare('DELETE FROM segments WHERE log_id = ? AND base_offset = ?'),
+    addEntry: db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)'),
+    dropEntries: db.prepare(
+      'DELETE FROM entries WHERE log_id = ? AND segment_base = ? AND generation = ? AND offset IN' +
+        ' (SELECT offset FROM entries WHERE log_id = ? AND segment_base = ? AND generation = ? LIMIT ?)',
+    ),
     floor: db
       .prepare(
         'SELECT offset, position, prior_max_timestamp FROM entries' +
-          ' WHERE log_id = ? AND segment_base = ? AND offset <= ? ORDER BY offset DESC LIMIT 1',
+          ' WHERE log_id = ? AND segment_base = ? AND generation = ? AND offset <= ? ORDER BY offset DESC LIMIT 1',
       )
       .raw(true),
     putProducer: db.prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?)'),
@@ -371,6 +476,7 @@ function prepare(db: Database.Database) {
 function segmentOfRow(row: SegmentRow): Segment {
   return {
     baseOffset: row.base_offset,
+    generation: row.generation,
     sizeBytes: row.size_bytes,
     endOffset: row.end_offset,
     maxTimestamp: row.max_timestamp,

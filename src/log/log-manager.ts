@@ -14,7 +14,7 @@ import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { CommitRounds } from './commit-rounds.ts'
 import type { LogSettings } from './log-appender.ts'
-import { createIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
+import { createIndexSchema, dropIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
 import { openLogFiles } from './log-recovery.ts'
 import { OpenFiles } from './open-files.ts'
 import { PartitionLog } from './partition-log.ts'
@@ -41,6 +41,9 @@ export interface LogManagerOptions {
   /** What the catalog knows; asked when a log is made and for every group. */
   readonly settings: (identity: LogIdentity) => LogSettings
   readonly logStartOffset: (identity: LogIdentity) => number
+  /** How often segments of the partition were replaced by cleaned ones: as durable as the catalog. */
+  readonly cleaningGeneration: (identity: LogIdentity) => number
+  readonly setCleaningGeneration: (identity: LogIdentity, generation: number) => Promise<void>
   readonly onSynced: (identity: LogIdentity, highWatermark: number, bytes: number) => void
   /** Brings index.db's write-ahead log into the database, in another thread: a sync that readers must not wait for. */
   readonly checkpointIndex?: (path: string) => void
@@ -131,6 +134,9 @@ export class LogManager {
       isForgotten: this.#options.isForgotten,
       leaderEpoch: this.#options.leaderEpoch,
       logStartOffset: this.#options.logStartOffset(identity),
+      cleaningGeneration: this.#options.cleaningGeneration(identity),
+      setCleaningGeneration: (generation) => this.#options.setCleaningGeneration(identity, generation),
+      discard: (path) => this.#discard(path),
       recover: () =>
         openLogFiles({
           ...shared,
@@ -139,6 +145,7 @@ export class LogManager {
           settings: settings(identity),
           nowMs: clock.now(),
           cleanStop: this.#cleanStop,
+          cleaningGeneration: this.#options.cleaningGeneration(identity),
         }).catch((error) => {
           this.#noteIndexFailure(error)
           throw error
@@ -165,6 +172,12 @@ export class LogManager {
       }
     }
     this.flushIndex()
+  }
+
+  #discard(path: string): void {
+    this.#options.disk.remove(path).catch((error) => {
+      this.#options.logger.warn({ err: error, file: path }, 'a replaced segment file is left until the next start')
+    })
   }
 
   /** Writes held-back index entries; a failure costs a longer scan after a crash, nothing else. False: it failed. */
@@ -285,7 +298,8 @@ function openIndexFile(path: string, onFailedRead: (error: unknown) => void): Lo
     db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES_MAX}`)
     const version = db.pragma('user_version', { simple: true }) as number
     if (version > INDEX_VERSION) throw newerVersion(path, version)
-    if (version === 0) createIndexSchema(db)
+    if (version > 0 && version < INDEX_VERSION) dropIndexSchema(db)
+    if (version < INDEX_VERSION) createIndexSchema(db)
     const index = new LogIndex(db, onFailedRead)
     // whether it can be read at all
     index.cleanStop()

@@ -20,11 +20,13 @@ import { readTopicId } from './partition-metadata.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { parseSnapshot, withBatch } from './producer-state.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+import { tidyFolder } from './segment-swap.ts'
 
 export interface OpenedLog {
   readonly logId: number
   readonly segments: Segment[]
   readonly producers: Map<bigint, ProducerEntry>
+  readonly firstDirtyOffset: number
 }
 
 export interface RecoveryOptions {
@@ -40,6 +42,8 @@ export interface RecoveryOptions {
   readonly nowMs: number
   /** The last stop was clean and index.db has seen it. */
   readonly cleanStop: boolean
+  /** How often segments were replaced, as meta.db has it: what index.db says of fewer is not believed. */
+  readonly cleaningGeneration: number
 }
 
 const SCAN_BYTES = 1024 * 1024
@@ -47,20 +51,26 @@ const SECTOR_BYTES = 512
 
 export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog> {
   const indexed = options.index.findLog(options.topicId, options.partition)
-  if (options.cleanStop && indexed.recoveryPoint !== undefined) return trustIndex(options, indexed)
-  const names = await options.disk.list(options.directory)
-  if (indexed.logId === NO_LOG && names.length > 0) await checkOwner(options)
+  const isCurrent = indexed.cleaningGeneration === options.cleaningGeneration
+  if (options.cleanStop && isCurrent && indexed.recoveryPoint !== undefined) return trustIndex(options, indexed)
+  const found = await options.disk.list(options.directory)
+  if (indexed.logId === NO_LOG && found.length > 0) await checkOwner(options)
+  const names = await tidyFolder(options.disk, options.directory, found)
   const bases = names.flatMap((name) => {
     const parsed = parseNumberedName(name)
     return parsed?.kind === 'log' ? [parsed.offset] : []
   })
   bases.sort((a, b) => a - b)
-  if (bases.length === 0 && indexed.logId === NO_LOG) return { logId: NO_LOG, segments: [], producers: new Map() }
+  if (bases.length === 0 && indexed.logId === NO_LOG) {
+    return { logId: NO_LOG, segments: [], producers: new Map(), firstDirtyOffset: 0 }
+  }
   const logId = indexed.logId === NO_LOG ? options.index.addLog(options.topicId, options.partition) : indexed.logId
-  const known = consistentPart(indexed, bases)
+  const known = isCurrent ? consistentPart(indexed, bases) : undefined
   if (known === undefined) options.index.resetLog(logId)
   else options.index.truncateLog(logId, known.point.segmentBase, known.point.offset)
-  return new Recovery(options, logId, names, bases, known).run()
+  const opened = await new Recovery(options, logId, names, bases, known).run()
+  if (known === undefined) options.index.noteScanned(logId, options.cleaningGeneration)
+  return { ...opened, firstDirtyOffset: known === undefined ? 0 : indexed.firstDirtyOffset }
 }
 
 /** A folder that a deleted topic of the same name has left behind is nobody's to read, to mend or to write. */
@@ -77,7 +87,8 @@ async function checkOwner({ name, directory, disk, topicId }: RecoveryOptions): 
 function trustIndex(options: RecoveryOptions, indexed: IndexedLog): OpenedLog {
   const producers = new Map<bigint, ProducerEntry>()
   for (const entry of options.index.producers(indexed.logId)) producers.set(entry.producerId, entry)
-  return { logId: indexed.logId, segments: indexed.segments, producers }
+  const { logId, segments, firstDirtyOffset } = indexed
+  return { logId, segments, producers, firstDirtyOffset }
 }
 
 interface KnownPart {
@@ -106,6 +117,8 @@ class Recovery {
   readonly #segments: Segment[] = []
   readonly #producers = new Map<bigint, ProducerEntry>()
   readonly #touchedProducers = new Set<bigint>()
+  /** Batches in front of this offset are in the snapshot. */
+  #producersUntil = 0
 
   constructor(
     options: RecoveryOptions,
@@ -121,7 +134,7 @@ class Recovery {
     this.#known = known
   }
 
-  async run(): Promise<OpenedLog> {
+  async run(): Promise<Omit<OpenedLog, 'firstDirtyOffset'>> {
     await this.#loadProducers()
     const point = this.#known?.point
     for (const base of this.#bases) {
@@ -134,22 +147,25 @@ class Recovery {
     return { logId: this.#logId, segments: this.#segments, producers: this.#producers }
   }
 
-  /** From index.db as of the recovery point; without it from the newest snapshot that is not newer than the first segment. */
+  /** From index.db as of the recovery point; without it from the newest snapshot that is not newer than the last segment. */
   async #loadProducers(): Promise<void> {
     const entries = this.#known === undefined ? await this.#snapshot() : this.#options.index.producers(this.#logId)
     for (const entry of entries) this.#producers.set(entry.producerId, entry)
   }
 
+  /** Batches in front of it may be missing: retention and compaction have been there. */
   async #snapshot(): Promise<ProducerEntry[]> {
-    const first = this.#bases[0] ?? 0
+    const last = this.#bases.at(-1) ?? 0
     const offsets = this.#names.flatMap((name) => {
       const parsed = parseNumberedName(name)
-      return parsed?.kind === 'snapshot' && parsed.offset <= first ? [parsed.offset] : []
+      return parsed?.kind === 'snapshot' && parsed.offset <= last ? [parsed.offset] : []
     })
     for (const offset of offsets.sort((a, b) => b - a)) {
       const bytes = await this.#options.disk.readFile(snapshotPath(this.#options.directory, offset))
       const entries = bytes && parseSnapshot(bytes)
-      if (entries !== undefined) return entries
+      if (entries === undefined) continue
+      this.#producersUntil = offset
+      return entries
     }
     return []
   }
@@ -227,7 +243,7 @@ class Recovery {
   }
 
   #addEntry(segment: Segment, header: BatchHeader): void {
-    this.#options.index.addEntry(this.#logId, segment.baseOffset, {
+    this.#options.index.addEntry(this.#logId, segment, {
       offset: header.baseOffset,
       position: segment.sizeBytes,
       priorMaxTimestamp: segment.maxTimestamp,
@@ -239,7 +255,7 @@ class Recovery {
     segment.sizeBytes += header.sizeBytes
     segment.maxTimestamp = Math.max(segment.maxTimestamp, header.maxTimestamp)
     segment.endOffset = header.baseOffset + header.lastOffsetDelta + 1
-    if (header.producerId < 0n) return
+    if (header.producerId < 0n || header.baseOffset < this.#producersUntil) return
     const before = this.#producers.get(header.producerId)
     this.#producers.set(header.producerId, withBatch(before, header, this.#options.nowMs))
     this.#touchedProducers.add(header.producerId)

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 
 export interface Segment {
   readonly baseOffset: number
+  /** The cleaning that wrote the file, as the partition counts them; 0: it stands as it was appended. */
+  readonly generation: number
   /** Bytes of the file that are durable whole batches. */
   sizeBytes: number
   /** The offset after the last record. */
@@ -16,7 +18,7 @@ export interface Segment {
 }
 
 export function emptySegment(baseOffset: number): Segment {
-  return { baseOffset, sizeBytes: 0, endOffset: baseOffset, maxTimestamp: -1, firstTimestamp: -1 }
+  return { baseOffset, generation: 0, sizeBytes: 0, endOffset: baseOffset, maxTimestamp: -1, firstTimestamp: -1 }
 }
 
 /** Kafka's file names: the base offset in twenty digits. */

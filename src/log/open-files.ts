@@ -77,13 +77,17 @@ export class OpenFiles {
     await Promise.all(paths.map((path) => this.drop(path)))
   }
 
-  /** Forgets a file that is about to be renamed or removed; reads under way on it finish undisturbed. */
+  /**
+   * Forgets a file that is about to be renamed or removed; reads under way on it finish undisturbed. Resolves when none of
+   * them is still opening it by its name.
+   */
   async drop(path: string): Promise<void> {
     const entry = this.#entries.get(path)
     if (entry === undefined) return
     this.#entries.delete(path)
     entry.dropped = true
     if (entry.users === 0) await close(entry)
+    else await entry.file.catch(() => undefined)
   }
 
   async close(): Promise<void> {

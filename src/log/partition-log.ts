@@ -5,20 +5,23 @@
 import { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
-import type { BatchRange } from './batch-range.ts'
+import type { BatchRange, TimestampedOffset } from './batch-range.ts'
 import { cutBatches, findByTimestamp, findMaxTimestamp } from './batch-range.ts'
 import type { AppendAcks, AppendedBatch, LogAppenderOptions } from './log-appender.ts'
 import { LogAppender } from './log-appender.ts'
+import type { LogCompactorOptions } from './log-compactor.ts'
+import { LogCompactor } from './log-compactor.ts'
 import type { OpenedLog } from './log-recovery.ts'
 import type { Segment } from './log-segment.ts'
-import { emptySegment, segmentFloor, segmentPath } from './log-segment.ts'
+import { emptySegment, segmentFloor } from './log-segment.ts'
 import { PartitionState } from './partition-state.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { LANDMARK_BYTES, ReadLandmarks } from './read-landmarks.ts'
+import type { CleanedGroup } from './segment-cleaner.ts'
 import type { SegmentFile } from './segment-file.ts'
 import { isDiskFull, isPassing, storageFailure } from './storage-failure.ts'
 
-export interface PartitionLogOptions extends LogAppenderOptions {
+export interface PartitionLogOptions extends LogAppenderOptions, LogCompactorOptions {
   /** Names the partition in messages: `orders-3`. */
   readonly name: string
   readonly logger: Logger
@@ -36,6 +39,7 @@ export class PartitionLog {
   readonly #options: PartitionLogOptions
   readonly #state: PartitionState
   readonly #appender: LogAppender
+  readonly #compactor: LogCompactor
   #opening: Promise<void> | undefined
   /** It was to be opened, and could not be for a while. */
   #isUnread = false
@@ -46,6 +50,11 @@ export class PartitionLog {
     this.#options = options
     this.#state = new PartitionState(options)
     this.#appender = new LogAppender(this.#state, { ...options, open: () => this.open() })
+    const onSwitched = () => {
+      // a new object: reads under way tell the old one
+      this.#landmarks = undefined
+    }
+    this.#compactor = new LogCompactor(this.#state, { ...options, onSwitched })
   }
 
   /** Loads what is known of the partition, and after a crash mends its end. Every verb waits for it. */
@@ -79,7 +88,7 @@ export class PartitionLog {
 
   /** A later start must look at its files: it is offline, or could not be opened so far. */
   get isDoubtful(): boolean {
-    return this.#state.offline !== undefined || this.#isUnread
+    return this.#state.offline !== undefined || this.#isUnread || this.#compactor.isDoubtful
   }
 
   async #open(): Promise<void> {
@@ -135,9 +144,8 @@ export class PartitionLog {
     if (!this.#state.isOpen) await this.open()
     this.#checkReadable()
     if (offset < this.#state.logStartOffset || offset > this.#state.highWatermark) throw this.#outOfRange(offset)
-    const found = this.#segmentOf(offset)
-    if (found === undefined) return EMPTY
-    const { segment } = found
+    const segment = this.#segmentOf(offset)
+    if (segment === undefined) return EMPTY
     const from = Math.max(offset, segment.baseOffset)
     this.#landmarks ??= new ReadLandmarks()
     const place = this.#landmarks.find(segment.baseOffset, from) ?? this.#floorOf(segment, from)
@@ -150,9 +158,10 @@ export class PartitionLog {
 
   /** Reads a segment from a place on. */
   async #from<Result>(segment: Segment, place: Place, work: ReadWork<Result>): Promise<Result> {
-    const path = segmentPath(this.#options.directory, segment.baseOffset)
-    const read = (from: Place) =>
-      this.#options.files.use(path, false, (file) => work(file, rangeOf(path, segment, from)))
+    const read = (from: Place) => {
+      const path = this.#compactor.pathOf(segment)
+      return this.#options.files.use(path, false, (file) => work(file, rangeOf(path, segment, from)))
+    }
     try {
       return await read(place)
     } catch (error) {
@@ -180,13 +189,14 @@ export class PartitionLog {
 
   /** Where to begin: at or before an offset. */
   #floorOf(segment: Segment, offset: number): Place {
-    const entry = this.#options.index.floorOfOffset(this.#state.logId, segment.baseOffset, offset)
+    const entry = this.#options.index.floorOfOffset(this.#state.logId, segment, offset)
     return entry === undefined ? beginningOf(segment) : { ...entry, isExact: true }
   }
 
   /**
    * To be asked right before a file is used: behind a closed log its folder may be gone, and a file of another topic may
-   * stand at its path.
+   * stand at its path. For a like reason a segment is picked right before its file is used, and never kept: what was put in
+   * its place has other positions.
    */
   #checkReadable(): void {
     if (this.#state.isClosed) throw this.#state.closedError()
@@ -194,12 +204,11 @@ export class PartitionLog {
   }
 
   /** The segment that holds an offset or, where compaction took it, the next record; undefined at the high watermark. */
-  #segmentOf(offset: number): { segment: Segment } | undefined {
-    let at = Math.max(0, segmentFloor(this.#state.segments, offset))
-    while (at < this.#state.segments.length) {
-      const segment = this.#state.segments[at] as Segment
-      if (segment.sizeBytes > 0 && offset < segment.endOffset) return { segment }
-      at++
+  #segmentOf(offset: number, minTimestamp = -1): Segment | undefined {
+    const { segments } = this.#state
+    for (let at = Math.max(0, segmentFloor(segments, offset)); at < segments.length; at++) {
+      const segment = segments[at] as Segment
+      if (segment.sizeBytes > 0 && offset < segment.endOffset && segment.maxTimestamp >= minTimestamp) return segment
     }
     return undefined
   }
@@ -214,20 +223,20 @@ export class PartitionLog {
   }
 
   /** The first record at or after a time, in offset order: its offset and timestamp; undefined when there is none. */
-  async findByTimestamp(timestamp: number): Promise<{ offset: number; timestamp: number } | undefined> {
+  async findByTimestamp(timestamp: number): Promise<TimestampedOffset | undefined> {
     if (!this.#state.isOpen) await this.open()
-    this.#checkReadable()
-    for (const segment of this.#state.segments) {
-      if (segment.sizeBytes === 0 || segment.maxTimestamp < timestamp) continue
-      if (segment.endOffset <= this.#state.logStartOffset) continue
+    let offset = this.#state.logStartOffset
+    for (;;) {
+      this.#checkReadable()
+      const segment = this.#segmentOf(offset, timestamp)
+      if (segment === undefined) return undefined
       const found = await this.#findInSegment(segment, timestamp)
       if (found !== undefined) return found
+      offset = segment.endOffset
     }
-    return undefined
   }
 
   #findInSegment(segment: Segment, timestamp: number) {
-    this.#checkReadable()
     const entry = this.#options.index.floorOfTimestamp(this.#state.logId, segment, timestamp)
     const place = entry === undefined ? beginningOf(segment) : { ...entry, isExact: true }
     const minOffset = this.#state.logStartOffset
@@ -235,29 +244,36 @@ export class PartitionLog {
   }
 
   /** The first record that has the largest timestamp; undefined in an empty log. */
-  async findMaxTimestamp(): Promise<{ offset: number; timestamp: number } | undefined> {
+  async findMaxTimestamp(): Promise<TimestampedOffset | undefined> {
     if (!this.#state.isOpen) await this.open()
-    const readable = this.#state.segments.filter(
-      (one) => one.sizeBytes > 0 && one.endOffset > this.#state.logStartOffset,
-    )
+    const { segments, logStartOffset } = this.#state
+    const readable = segments.filter((one) => one.sizeBytes > 0 && one.endOffset > logStartOffset)
     const max = readable.reduce((found, segment) => Math.max(found, segment.maxTimestamp), -1)
     const exact = await this.findByTimestamp(max)
     if (exact !== undefined || readable.length === 0) return exact
-    // the largest lies below the log start offset, in a segment that is still there: look at what remains
-    return this.#findMaxByScan(readable)
+    // the largest lies below the log start offset, or compaction has just taken it: look at what remains
+    return this.#findMaxByScan()
   }
 
-  async #findMaxByScan(segments: readonly Segment[]): Promise<{ offset: number; timestamp: number } | undefined> {
-    let best: { offset: number; timestamp: number } | undefined
-    for (const segment of segments) {
+  async #findMaxByScan(): Promise<TimestampedOffset | undefined> {
+    let best: TimestampedOffset | undefined
+    let offset = this.#state.logStartOffset
+    for (;;) {
       this.#checkReadable()
+      const segment = this.#segmentOf(offset)
+      if (segment === undefined) return best
       const minOffset = this.#state.logStartOffset
       const found = await this.#from(segment, beginningOf(segment), (file, range) =>
         findMaxTimestamp(file, { ...range, minOffset }),
       )
       if (found !== undefined && found.timestamp > (best?.timestamp ?? -1)) best = found
+      offset = segment.endOffset
     }
-    return best
+  }
+
+  /** Puts a cleaned segment in the place of closed ones; readers go on. One at a time. */
+  replaceSegments(group: CleanedGroup): Promise<void> {
+    return this.#compactor.replace(group)
   }
 
   /** Takes hold at once; the caller has made it durable. Never goes back. */
@@ -285,6 +301,7 @@ export class PartitionLog {
     this.#state.isClosed = true
     await this.#opening
     await this.#appender.idle()
+    await this.#compactor.idle()
   }
 }
 

@@ -97,6 +97,8 @@ export class PowerCutHistory {
         logAppendTime: false,
       }),
       logStartOffset: () => 0,
+      cleaningGeneration: () => 0,
+      setCleaningGeneration: () => Promise.resolve(),
       onSynced: () => undefined,
       openIndex: () => db,
     })

@@ -87,6 +87,11 @@ test('index.db that is missing, damaged or older is made again from the files', 
     missing: () => rmSync(join(dataDir, 'index.db')),
     damaged: () => writeFileSync(join(dataDir, 'index.db'), 'this is no database, and long enough to be looked at'),
     older: () => renameSync(join(dataDir, 'index.older'), join(dataDir, 'index.db')),
+    'of the first version': () => {
+      const db = new Database(join(dataDir, 'index.db'))
+      db.exec('DROP TABLE entries; CREATE TABLE entries (log_id INTEGER NOT NULL); PRAGMA user_version = 1')
+      db.close()
+    },
   }
   for (const [what, change] of Object.entries(spoil)) {
     for (const suffix of ['-wal', '-shm']) rmSync(join(dataDir, `index.db${suffix}`), { force: true })

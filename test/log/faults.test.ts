@@ -52,6 +52,8 @@ function openManager(bench: Omit<Bench, 'manager'>, index = newIndex()): LogMana
       logAppendTime: false,
     }),
     logStartOffset: () => 0,
+    cleaningGeneration: () => 0,
+    setCleaningGeneration: () => Promise.resolve(),
     onSynced: () => undefined,
     openIndex: () => index,
   })

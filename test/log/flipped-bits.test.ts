@@ -41,6 +41,8 @@ async function openLog(indexIntervalBytes: number): Promise<{ log: PartitionLog;
       logAppendTime: false,
     }),
     logStartOffset: () => 0,
+    cleaningGeneration: () => 0,
+    setCleaningGeneration: () => Promise.resolve(),
     onSynced: () => undefined,
     openIndex: () => index,
   })

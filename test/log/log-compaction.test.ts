@@ -15,6 +15,7 @@ const SETTINGS = { minCleanableDirtyRatio: 0.5, minCompactionLagMs: 0, maxCompac
 const segmentsOf = (count: number, changes: Record<number, Partial<Segment>> = {}): Segment[] =>
   Array.from({ length: count }, (_, at) => ({
     baseOffset: at * 10,
+    generation: 0,
     endOffset: at * 10 + 10,
     sizeBytes: 100,
     firstTimestamp: 1_000 * at + 1,

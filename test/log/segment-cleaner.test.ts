@@ -160,7 +160,14 @@ test('a group whose records all go leaves an empty segment with the first base',
   await log.addSegment([{ records: [record('a', '3')] }])
   const sizeBytes = log.segments[0]?.sizeBytes ?? 0
   await log.clean({ segmentBytes: sizeBytes * 2 })
-  assert.deepEqual(log.segments[0], { baseOffset: 0, sizeBytes: 0, endOffset: 0, maxTimestamp: -1, firstTimestamp: -1 })
+  assert.deepEqual(log.segments[0], {
+    baseOffset: 0,
+    generation: 0,
+    sizeBytes: 0,
+    endOffset: 0,
+    maxTimestamp: -1,
+    firstTimestamp: -1,
+  })
   assert.deepEqual(await shown(log), ['2 a=3'])
 })
 
