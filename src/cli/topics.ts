@@ -108,9 +108,21 @@ async function printTopics(
   const output = chosenOutput(options.output, terminal)
   if (output !== 'table') {
     await printList(terminal, output, topics, [])
-    return
+  } else {
+    for (const topic of topics) await terminal.write(renderTopic(topic, options.all === true))
   }
-  for (const topic of topics) await terminal.write(renderTopic(topic, options.all === true))
+  for (const topic of topics) noteExpired(terminal, topic)
+}
+
+function noteExpired(terminal: Terminal, { name, partitions }: TopicDescription): void {
+  const expired = partitions.filter(({ expired_bytes }) => expired_bytes > 0)
+  if (expired.length === 0) return
+  const dueBytes = expired.reduce((sum, { expired_bytes }) => sum + expired_bytes, 0)
+  const bytes = partitions.reduce((sum, { size_bytes }) => sum + size_bytes, 0)
+  const where = expired.length === 1 ? `partition ${expired[0]?.partition}` : `${expired.length} partitions`
+  terminal.note(
+    `topic ${name}: ${dueBytes} of ${bytes} bytes, in ${where}, are older than retention.ms: they are due for deletion`,
+  )
 }
 
 /** For people: what it is, its partitions, and the settings that are its own or the server's (all with `all`). */

@@ -38,6 +38,8 @@ export interface TopicPartition {
   readonly start_offset: number
   readonly end_offset: number
   readonly size_bytes: number
+  /** Of these, what is older than retention.ms. */
+  readonly expired_bytes: number
   readonly leader: number
   readonly replicas: readonly number[]
   readonly isr: readonly number[]

@@ -52,6 +52,8 @@ export interface PartitionDescription {
   /** The high watermark: the end of what is durable and visible. */
   readonly endOffset: number
   readonly sizeBytes: number
+  /** Of these, what is older than retention.ms and goes with the next check of retention. */
+  readonly expiredBytes: number
   readonly leader: number
   readonly replicas: readonly number[]
   readonly isr: readonly number[]

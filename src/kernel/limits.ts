@@ -52,6 +52,9 @@ export const IMPORT_LINE_BYTES_MAX = 32 * 1024 * 1024
 /** Rejected lines that an import's report names; beyond them it counts. */
 export const IMPORT_ERRORS_SHOWN_MAX = 100
 
+/** Partitions that an import's warning names with their number of records; of the others it says how many there are. */
+export const IMPORT_PARTITIONS_WARNED_MAX = 20
+
 /** One produce request: the reply carries a result for each record. */
 export const PRODUCE_RECORDS_MAX = 100_000
 

@@ -32,6 +32,7 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import { lockDirectory } from '../log/directory-lock.ts'
 import type { LogIdentity } from '../log/log-manager.ts'
 import { LogManager } from '../log/log-manager.ts'
+import { bytesOlderThan } from '../log/log-segment.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import type { ProducerEntry } from '../log/producer-state.ts'
 import type { SegmentDisk } from '../log/segment-file.ts'
@@ -289,6 +290,8 @@ class LocalEngine implements Engine {
   async describePartitions(topic: Topic): Promise<readonly PartitionDescription[]> {
     const logs = await this.#openAll(topic)
     const nodes = [this.#options.node.id]
+    const { cleanupPolicy, retentionMs } = topic.config
+    const keptFromMs = cleanupPolicy.delete ? this.#options.clock.now() - retentionMs : Number.NEGATIVE_INFINITY
     return logs.map((log, partition) => {
       const { logStartOffset, highWatermark } = log.bounds
       return {
@@ -296,6 +299,7 @@ class LocalEngine implements Engine {
         startOffset: logStartOffset,
         endOffset: highWatermark,
         sizeBytes: log.sizeBytes,
+        expiredBytes: bytesOlderThan(log.segments, keptFromMs),
         leader: log.offline === undefined ? this.#options.node.id : -1,
         replicas: nodes,
         isr: log.offline === undefined ? nodes : [],

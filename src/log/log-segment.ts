@@ -68,6 +68,16 @@ export function shouldRoll(
   return segment.firstTimestamp >= 0 && next.maxTimestamp - segment.firstTimestamp > settings.segmentMs
 }
 
+/** Bytes of the oldest segments, as far as every record in them is older than a time: retention goes by whole segments. */
+export function bytesOlderThan(segments: readonly Segment[], timestamp: number): number {
+  let bytes = 0
+  for (const segment of segments) {
+    if (segment.maxTimestamp >= timestamp) break
+    bytes += segment.sizeBytes
+  }
+  return bytes
+}
+
 /** The last segment whose base is at or below the offset: its place in an ascending list, or -1. */
 export function segmentFloor(segments: readonly Segment[], offset: number): number {
   let low = 0

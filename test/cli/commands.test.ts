@@ -107,6 +107,23 @@ test('topics are created, listed, described, altered and deleted', async (t) => 
   assert.equal((await runCliOk(['topics', 'list'], { url })).stdout, '')
 })
 
+test('records that retention will take soon are told of on stderr, by import and by describe', async (t) => {
+  const { url } = await startServer(t)
+  await runCliOk(['topics', 'create', 'old', '--partitions', '2'], { url })
+  const input = '{"key":"k","value":1,"timestamp":"2001-01-01T00:00:00Z"}\n'
+  const imported = await runCliOk(['import', 'old'], { url, input })
+  assert.match(
+    imported.stderr,
+    /1 records are older than the topic's retention\.ms, 604800000: .*\(1 in partition \d\)\n$/,
+  )
+  for (const output of ['table', 'ndjson']) {
+    const { stderr } = await runCliOk(['topics', 'describe', 'old', '--output', output], { url })
+    assert.match(stderr, /^topic old: (\d+) of \1 bytes, in partition \d, are older than retention\.ms: .*\n$/)
+  }
+  await runCliOk(['topics', 'alter', 'old', '--config', 'retention.ms=-1'], { url })
+  assert.equal((await runCliOk(['topics', 'describe', 'old'], { url })).stderr, '')
+})
+
 test('lines go in as they are and come out as they are', async (t) => {
   const { url } = await startServer(t)
   const lines = [

@@ -111,15 +111,61 @@ test('a line of many chunks is one record, a too long one is passed over', async
   )
 })
 
-test('errors beyond the first hundred are counted, and old records are warned of', async (t) => {
+test('errors beyond the first hundred are counted', async (t) => {
   const server = await startServer(t)
-  await server.post('/v1/topics', { name: 't', configs: { 'retention.ms': '1000' } })
-  const old = '{"value":1,"timestamp":"2001-01-01T00:00:00Z"}\n'.repeat(3)
-  const report = (await importLines(server, '', old + 'bad\n'.repeat(150))).json()
-  assert.equal(report.imported, 3)
+  const report = (await importLines(server, '', 'bad\n'.repeat(150))).json()
   assert.equal(report.errors.length, 100)
   assert.equal(report.errors_left_out, 50)
-  assert.match(report.warnings[0], /^3 records are older/)
+})
+
+test('records that retention will take soon are warned of, by partition, and shown by the topic', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 't', partitions: 30, configs: { 'retention.ms': '3600000' } })
+  const at = (partition: number, timestamp: string) => `{"value":1,"partition":${partition},"timestamp":"${timestamp}"}`
+  const now = new Date().toISOString()
+  const old = '2001-01-01T00:00:00Z'
+  const lines = [at(3, old), at(3, now), at(1, old), at(3, old), at(99, old), 'bad', '{"value":1,"partition":2}']
+  const report = (await importLines(server, '', lines.join('\n'))).json()
+  assert.equal(report.imported, 5)
+  assert.deepEqual(report.warnings, [
+    "3 records are older than the topic's retention.ms, 3600000: they are due for deletion when retention is next checked (1 in partition 1, 2 in partition 3)",
+  ])
+  const { partitions } = (await server.get('/v1/topics/t')).json()
+  assert.ok(partitions[1].size_bytes > 0)
+  assert.equal(partitions[1].expired_bytes, partitions[1].size_bytes)
+  assert.deepEqual(
+    [2, 3].map((partition) => partitions[partition].expired_bytes),
+    [0, 0],
+    'a newer record keeps them',
+  )
+
+  const everywhere = Array.from({ length: 30 }, (_, partition) => at(partition, old)).join('\n')
+  assert.match(
+    (await importLines(server, '?acks=0', everywhere)).json().warnings[0],
+    /1 in partition 19, the rest in 10 more\)$/,
+  )
+})
+
+test('nothing is said of old records that are kept, or refused, or stamped anew', async (t) => {
+  const old = '{"key":"k","value":1,"timestamp":"2001-01-01T00:00:00Z"}\n'
+  for (const [configs, imported] of [
+    [{ 'retention.ms': '-1' }, 1],
+    [{ 'cleanup.policy': 'compact', 'retention.ms': '1000' }, 1],
+    [{ 'message.timestamp.type': 'LogAppendTime', 'retention.ms': '3600000' }, 1],
+    // the bound of timestamps comes first: the line is rejected
+    [{ 'message.timestamp.before.max.ms': '1000', 'retention.ms': '1000' }, 0],
+  ] as const) {
+    const server = await startServer(t)
+    await server.post('/v1/topics', { name: 't', configs })
+    const report = (await importLines(server, '', old)).json()
+    assert.deepEqual([report.imported, report.warnings], [imported, []])
+    assert.deepEqual(
+      report.errors.map(({ code }: { code: string }) => code),
+      imported === 1 ? [] : ['invalid_timestamp'],
+    )
+    const [partition] = (await server.get('/v1/topics/t')).json().partitions
+    assert.equal(partition.expired_bytes, 0)
+  }
 })
 
 test('lines without a key are rejected one by one where the topic is compacted', async (t) => {

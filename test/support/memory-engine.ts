@@ -130,7 +130,8 @@ export class MemoryEngine implements Engine {
 
   async describePartitions(topic: Topic) {
     return this.#partitionsOf(topic).map(({ syncedOffset }, partition) => {
-      return { partition, startOffset: 0, endOffset: syncedOffset, sizeBytes: 0, leader: 0, replicas: [0], isr: [0] }
+      const sizes = { sizeBytes: 0, expiredBytes: 0 }
+      return { partition, startOffset: 0, endOffset: syncedOffset, ...sizes, leader: 0, replicas: [0], isr: [0] }
     })
   }
 

@@ -14,6 +14,7 @@ import {
   IMPORT_CHUNKS_UNDER_WAY_MAX,
   IMPORT_ERRORS_SHOWN_MAX,
   IMPORT_LINE_BYTES_MAX,
+  IMPORT_PARTITIONS_WARNED_MAX,
 } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
 import type { ProduceResult } from '../../service/produce-result.ts'
@@ -83,21 +84,21 @@ class ImportRun implements LineSink {
   readonly #floor: HttpFloor
   readonly #caller: Caller
   readonly #options: ImportOptions
-  readonly #retainedAfterMs: number
   #chunk: Chunk = { records: [], lines: [] }
   #chunkBytes = 0
   #underWay: Promise<void>[] = []
   #lineCount = 0
   #importedCount = 0
   #rejectedCount = 0
-  #expiredCount = 0
+  /** What went in and is older than its topic keeps records: how many, by partition. */
+  readonly #expired = new Map<number, number>()
+  #retentionMs = 0
   readonly #errors: { line: number; code: string; detail: string }[] = []
 
   constructor(floor: HttpFloor, caller: Caller, options: ImportOptions) {
     this.#floor = floor
     this.#caller = caller
     this.#options = options
-    this.#retainedAfterMs = retainedAfterMs(floor, options.topic)
   }
 
   async take(body: AsyncIterable<Buffer>) {
@@ -124,11 +125,9 @@ class ImportRun implements LineSink {
     if (isBlank(bytes, start, end) || this.#isEndMark(bytes, start, end)) return
     this.#lineCount++
     try {
-      const record = this.#options.parse(bytes, start, end)
-      this.#chunk.records.push(record)
+      this.#chunk.records.push(this.#options.parse(bytes, start, end))
       this.#chunk.lines.push(number)
       this.#chunkBytes += end - start
-      if (record.timestamp !== -1 && record.timestamp < this.#retainedAfterMs) this.#expiredCount++
     } catch (error) {
       this.#reject(number, asTailraceError(error))
     }
@@ -175,10 +174,14 @@ class ImportRun implements LineSink {
 
   #count(chunk: Chunk, result: ProduceResult): void {
     const { failure } = result
+    const keptFromMs = keptFrom(result, this.#floor.clock.now())
     for (let index = 0; index < result.recordCount; index++) {
       const error = result.error(index)
-      if (error === undefined) this.#importedCount++
-      else if (failure === undefined || error.code === 'invalid_record') this.#reject(chunk.lines[index] ?? 0, error)
+      if (error === undefined) {
+        this.#importedCount++
+        const timestamp = result.timestamp(index)
+        if (timestamp >= 0 && timestamp < keptFromMs) this.#noteExpired(result, index)
+      } else if (failure === undefined || error.code === 'invalid_record') this.#reject(chunk.lines[index] ?? 0, error)
     }
     if (failure !== undefined) throw failure
   }
@@ -199,10 +202,22 @@ class ImportRun implements LineSink {
     }
   }
 
+  #noteExpired(result: ProduceResult, index: number): void {
+    const partition = result.partition(index)
+    this.#expired.set(partition, (this.#expired.get(partition) ?? 0) + 1)
+    this.#retentionMs = result.topic.config.retentionMs
+  }
+
   #warnings(): string[] {
-    if (this.#expiredCount === 0) return []
+    if (this.#expired.size === 0) return []
+    const counts = [...this.#expired].sort(([left], [right]) => left - right)
+    const total = counts.reduce((sum, [, count]) => sum + count, 0)
+    const shown = counts
+      .slice(0, IMPORT_PARTITIONS_WARNED_MAX)
+      .map(([partition, count]) => `${count} in partition ${partition}`)
+    if (counts.length > shown.length) shown.push(`the rest in ${counts.length - shown.length} more`)
     return [
-      `${this.#expiredCount} records are older than the topic's retention.ms: they will be deleted when it is next enforced`,
+      `${total} records are older than the topic's retention.ms, ${this.#retentionMs}: they are due for deletion when retention is next checked (${shown.join(', ')})`,
     ]
   }
 
@@ -212,11 +227,10 @@ class ImportRun implements LineSink {
   }
 }
 
-/** Records of before will not be kept long; a topic that the import will make has the server's own retention. */
-function retainedAfterMs({ services, clock }: HttpFloor, name: string): number {
-  const topic = services.engine.findTopic(name)
-  if (topic === undefined || !topic.config.cleanupPolicy.delete) return Number.NEGATIVE_INFINITY
-  return clock.now() - topic.config.retentionMs
+/** What is older goes with the next check of retention. */
+function keptFrom({ topic }: ProduceResult, now: number): number {
+  const { cleanupPolicy, retentionMs } = topic.config
+  return cleanupPolicy.delete ? now - retentionMs : Number.NEGATIVE_INFINITY
 }
 
 function isBlank(bytes: Buffer, start: number, end: number): boolean {

@@ -103,6 +103,7 @@ function renderPartition(partition: PartitionDescription) {
     start_offset: partition.startOffset,
     end_offset: partition.endOffset,
     size_bytes: partition.sizeBytes,
+    expired_bytes: partition.expiredBytes,
     leader: partition.leader,
     replicas: partition.replicas,
     isr: partition.isr,
