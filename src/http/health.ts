@@ -27,7 +27,7 @@ export function healthRoutes(app: FastifyInstance, floor: HttpFloor): void {
 }
 
 async function report(floor: HttpFloor): Promise<CheckReport[]> {
-  const serving: CheckReport = floor.closing.aborted
+  const serving: CheckReport = floor.closing.hasBegun
     ? { name: 'serving', status: 'fail', detail: 'the server is closing' }
     : { name: 'serving', status: 'pass' }
   const checks = [partitionsCheck(floor), ...floor.healthChecks]

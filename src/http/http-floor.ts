@@ -10,6 +10,7 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import type { ConsumeService } from '../service/consume.ts'
 import type { ProduceService } from '../service/produce.ts'
 import type { TopicService } from '../service/topics.ts'
+import type { Closing } from './closing.ts'
 import type { HttpTraffic } from './http-traffic.ts'
 import type { JsonBodies } from './json-body.ts'
 import type { RequestBodies } from './request-body.ts'
@@ -54,8 +55,8 @@ export interface HttpFloor {
   readonly traffic: HttpTraffic
   /** Small JSON bodies, parsed and checked: `await floor.json.parse<CreateTopic>(bytes, 'CreateTopicRequest')`. */
   readonly json: JsonBodies
-  /** Aborted from the first moment of close(): readiness fails, waiting reads answer, what is under way is finished. */
-  readonly closing: AbortSignal
+  /** Begun from the first moment of close(): readiness fails, waiting reads answer, what is under way is finished. */
+  readonly closing: Closing
   readonly healthChecks: readonly HealthCheck[]
 }
 

@@ -10,6 +10,7 @@ import { TailraceError } from '../kernel/errors.ts'
 import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import { Closing } from './closing.ts'
 import { healthRoutes } from './health.ts'
 import { HeldReplies } from './held-replies.ts'
 import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes, Services } from './http-floor.ts'
@@ -88,7 +89,7 @@ const DIALECTS: readonly Dialect[] = [V1, REST_PROXY_V2, BASE]
 
 export function buildServer(parts: ServerParts): FastifyInstance {
   const { services, options, clock, logger, telemetry } = parts
-  const closing = new AbortController()
+  const closing = new Closing()
   const held = new HeldReplies()
   const requestId = requestIds(clock)
   const floor: HttpFloor = {
@@ -100,7 +101,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     bodies: new RequestBodies(options, clock),
     json: new JsonBodies(),
     traffic: new HttpTraffic(),
-    closing: closing.signal,
+    closing,
     healthChecks: parts.healthChecks ?? [],
   }
   const app = fastify({
@@ -126,7 +127,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)
     // A stop waits for connections, and would wait for one that has nothing more to say.
-    if (closing.signal.aborted) reply.header('connection', 'close')
+    if (closing.hasBegun) reply.header('connection', 'close')
     const isWhole = Buffer.isBuffer(payload) || typeof payload === 'string'
     const refusal = isWhole ? held.hold(reply.raw, payload.length) : undefined
     if (refusal !== undefined) {
@@ -141,7 +142,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   app.setErrorHandler(failureHandler(BASE.renderFailure, logger))
   app.setNotFoundHandler((request, reply) => answerUnrouted(routes, request, reply))
   for (const dialect of DIALECTS) mountDialect(app, dialect, floor)
-  drainOnClose(app, floor, closing)
+  drainOnClose(app, floor)
   return app
 }
 
@@ -235,9 +236,9 @@ function unreadable(code: string | undefined): [status: UnreadableStatus, failur
 }
 
 /** Fastify closes idle connections, marks the others Connection: close and waits for them; not for ever. */
-function drainOnClose(app: FastifyInstance, floor: HttpFloor, closing: AbortController): void {
+function drainOnClose(app: FastifyInstance, floor: HttpFloor): void {
   app.addHook('preClose', (done) => {
-    closing.abort()
+    floor.closing.begin()
     const cut = floor.clock.after(floor.options.shutdownGraceMs, () => app.server.closeAllConnections())
     app.server.once('close', () => cut.cancel())
     done()

@@ -111,6 +111,13 @@ export const WAITING_FETCHES_MAX = 50_000
 /** Partitions that all of them together wait for, each counted once a poll: a hundred bytes each. */
 export const WAITING_PARTITIONS_MAX = 500_000
 
+/**
+ * Of the reads that an append wakes, those that go on in one turn of the event loop, and the partitions that these are for:
+ * each costs some 50 µs, and some 2 µs a partition, and everybody else waits meanwhile.
+ */
+export const FETCHES_WOKEN_PER_TURN_MAX = 100
+export const PARTITIONS_WOKEN_PER_TURN_MAX = 2_000
+
 /** A cursor is a query parameter and an SSE id: it must fit in a request line. */
 export const CURSOR_BYTES_MAX = 4_096
 

@@ -42,6 +42,7 @@ import type { SealedBatch } from '../record/record-batch.ts'
 import { AppendLines } from './append-lines.ts'
 import { DelayedFetches } from './delayed-fetch.ts'
 import { InFlightProducers } from './in-flight-producers.ts'
+import { PartitionFetcher } from './partition-fetcher.ts'
 import { ProducerExpiry } from './producer-expiry.ts'
 import { TopicCatalog } from './topic-catalog.ts'
 import { sweepTopicFolders } from './topic-folders.ts'
@@ -90,7 +91,10 @@ class LocalEngine implements Engine {
   readonly #unlock: () => void
   readonly #logs: LogManager
   readonly #lines = new AppendLines()
-  readonly #waiting: DelayedFetches
+  /** Found without a look-up by name: a fetch may be for thousands of a topic's partitions. */
+  readonly #logsOf = new WeakMap<Topic, PartitionLog[]>()
+  readonly #waiting: DelayedFetches<PartitionLog>
+  readonly #fetcher: PartitionFetcher
   readonly #inFlight = new InFlightProducers()
   readonly #topicChanges = new SerialQueue()
   readonly #listeners = new Set<AppendListener>()
@@ -110,6 +114,17 @@ class LocalEngine implements Engine {
     this.#catalog = catalog
     this.#unlock = unlock
     this.#waiting = new DelayedFetches({ clock, telemetry })
+    this.#fetcher = new PartitionFetcher({
+      clock,
+      waiting: this.#waiting,
+      leaderEpoch: catalog.startNumber,
+      getLog: (topic, partition) => {
+        this.#checkPartition(topic, partition)
+        return this.#log(topic, partition)
+      },
+      whyGone: (topic) => this.#whyGone(topic),
+      isClosing: () => this.#closing !== undefined,
+    })
     this.#logs = new LogManager({
       dataDir: options.dataDir,
       disk: options.disk ?? realDisk,
@@ -157,7 +172,8 @@ class LocalEngine implements Engine {
   }
 
   #synced(identity: LogIdentity, highWatermark: number, bytes: number): void {
-    this.#waiting.appended(waitKey(identity), bytes)
+    const log = this.#logs.find(identity)
+    if (log !== undefined) this.#waiting.appended(log, bytes)
     if (this.#listeners.size === 0) return
     const topic = this.#catalog.findById(identity.topicId)
     if (topic === undefined) return
@@ -262,9 +278,10 @@ class LocalEngine implements Engine {
     }
     for (let partition = 0; partition < topic.partitionCount; partition++) {
       const identity = identify(topic, partition)
+      const log = this.#logs.find(identity)
       const folder = await this.#logs.retire(identity).catch(fail)
       if (folder !== undefined) folders.push(folder)
-      this.#waiting.wakeAll(waitKey(identity))
+      if (log !== undefined) this.#waiting.wakeAll(log)
       if (partition % OPENED_PER_TURN === OPENED_PER_TURN - 1) await nextTurn()
     }
     await (this.#options.disk ?? realDisk).syncDirectory(this.#logs.topicsDirectory).catch(fail)
@@ -366,74 +383,8 @@ class LocalEngine implements Engine {
     })
   }
 
-  async fetch(positions: readonly FetchPosition[], options: FetchOptions): Promise<readonly FetchedPartition[]> {
-    const deadline = this.#options.clock.monotonic() + options.maxWaitMs
-    for (;;) {
-      const fetched = await this.#fetchOnce(positions, options)
-      let bytes = 0
-      let failed = false
-      for (const one of fetched) {
-        bytes += one.bytes.length
-        failed ||= one.error !== undefined
-      }
-      const leftMs = deadline - this.#options.clock.monotonic()
-      const enough = bytes >= Math.max(1, options.minBytes)
-      if (enough || failed || leftMs <= 0 || options.signal?.aborted || this.#closing) return fetched
-      // something may have been appended to what was read first while the rest was read
-      if (fetched.some((one) => one.bytes.length === 0 && this.#highWatermark(one) > one.highWatermark)) continue
-      const keys = positions.map(({ topic, partition }) => waitKey({ topicId: topic.id, partition }))
-      await this.#waiting.wait(keys, Math.max(1, options.minBytes) - bytes, leftMs, options.signal)
-    }
-  }
-
-  #highWatermark({ topic, partition }: FetchedPartition): number {
-    return this.#catalog.findById(topic.id) === undefined ? Infinity : this.#log(topic, partition).bounds.highWatermark
-  }
-
-  async #fetchOnce(positions: readonly FetchPosition[], options: FetchOptions): Promise<FetchedPartition[]> {
-    const fetched: FetchedPartition[] = []
-    let left = options.maxBytes
-    for (const position of positions) {
-      const maxBytes = Math.min(left, options.partitionMaxBytes ?? left)
-      const one = await this.#fetchPartition(position, maxBytes, left === options.maxBytes)
-      left -= one.bytes.length
-      fetched.push(one)
-    }
-    return fetched
-  }
-
-  async #fetchPartition(
-    { topic, partition, offset }: FetchPosition,
-    maxBytes: number,
-    atLeastOne: boolean,
-  ): Promise<FetchedPartition> {
-    let error: TailraceError | undefined
-    let bytes: Buffer = NOTHING
-    let bounds = { logStartOffset: -1, highWatermark: -1 }
-    try {
-      this.#checkPartition(topic, partition)
-      const log = this.#log(topic, partition)
-      if (!log.isOpen) await log.open()
-      bounds = log.bounds
-      if (log.offline !== undefined) throw log.offline
-      const wanted = offset !== bounds.highWatermark && (maxBytes > 0 || atLeastOne)
-      if (wanted) bytes = await log.read(offset, Math.max(1, maxBytes), atLeastOne)
-    } catch (cause) {
-      // whatever a deletion did to the read: it is gone
-      error = this.#catalog.findById(topic.id) === undefined ? this.#gone(topic) : asTailraceError(cause)
-    }
-    const { logStartOffset, highWatermark } = bounds
-    return {
-      topic,
-      partition,
-      error,
-      bytes,
-      logStartOffset,
-      highWatermark,
-      lastStableOffset: highWatermark,
-      leaderEpoch: this.#catalog.startNumber,
-      abortedTransactions: NO_TRANSACTIONS,
-    }
+  fetch(positions: readonly FetchPosition[], options: FetchOptions): Promise<readonly FetchedPartition[]> {
+    return this.#fetcher.fetch(positions, options)
   }
 
   onAppend(listener: AppendListener): () => void {
@@ -496,7 +447,13 @@ class LocalEngine implements Engine {
   }
 
   #log(topic: Topic, partition: number): PartitionLog {
-    return this.#logs.log(identify(topic, partition))
+    let logs = this.#logsOf.get(topic)
+    if (logs === undefined) {
+      logs = []
+      this.#logsOf.set(topic, logs)
+    }
+    logs[partition] ??= this.#logs.log(identify(topic, partition))
+    return logs[partition]
   }
 
   #get(name: string): Topic {
@@ -509,6 +466,10 @@ class LocalEngine implements Engine {
 
   #checkCurrent(topic: Topic): void {
     if (this.#catalog.findById(topic.id) === undefined) throw this.#gone(topic)
+  }
+
+  #whyGone(topic: Topic): TailraceError | undefined {
+    return this.#catalog.findById(topic.id) === undefined ? this.#gone(topic) : undefined
   }
 
   #checkPartition(topic: Topic, partition: number): void {
@@ -553,15 +514,8 @@ interface Place {
   readonly log: PartitionLog
 }
 
-const NOTHING = Buffer.alloc(0)
-const NO_TRANSACTIONS: readonly never[] = []
-
 function identify(topic: Topic, partition: number): LogIdentity {
   return { topicId: topic.id, topicName: topic.name, partition }
-}
-
-function waitKey({ topicId, partition }: Pick<LogIdentity, 'topicId' | 'partition'>): string {
-  return `${topicId}-${partition}`
 }
 
 function hasPartition(topic: Topic, partition: number): boolean {

@@ -118,6 +118,11 @@ export class LogManager {
     return log
   }
 
+  /** Of a partition that was asked for before. */
+  find({ topicId, partition }: LogIdentity): PartitionLog | undefined {
+    return this.#logs.get(`${topicId}-${partition}`)
+  }
+
   #makeLog(identity: LogIdentity): PartitionLog {
     const { disk, clock, logger, telemetry, settings, onSynced } = this.#options
     const name = partitionDirectory(identity)
