@@ -3,6 +3,7 @@
 //
 // A refusal of the content stores nothing and uses up no number. After a failure that leaves open whether something was
 // stored, and that outlasted all attempts, the producer gives up that topic: what came next could be taken for a repeat.
+// A server that has forgotten a long silent producer is sent the request as the first of a new count.
 
 import type { Clock } from '../kernel/clock.ts'
 import { SerialQueue } from '../kernel/serial-queue.ts'
@@ -51,7 +52,7 @@ export class NamedProducer {
     return state.queue.run(async () => {
       if (state.lost !== undefined) throw state.lost
       try {
-        const response = await this.#deliver(topic, body, state.nextSequence, options)
+        const response = await this.#deliver(topic, body, state, options)
         state.nextSequence++
         return response
       } catch (error) {
@@ -73,15 +74,22 @@ export class NamedProducer {
   async #deliver(
     topic: string,
     body: string | Uint8Array,
-    sequence: number,
+    state: TopicState,
     options: { readonly acks?: Acks | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<ProduceResponse> {
     const { client, clock, id, epoch, deliveryTimeoutMs = DELIVERY_TIMEOUT_MS_DEFAULT, onRetry } = this.#options
     const deadline = clock.monotonic() + deliveryTimeoutMs
+    let isFirst = true
     for (let backoffMs = BACKOFF_MS_MIN; ; backoffMs = Math.min(backoffMs * 2, BACKOFF_MS_MAX)) {
+      const { nextSequence: sequence } = state
       try {
         return await client.produceJson(topic, body, { ...options, producer: { id, epoch, sequence } })
       } catch (error) {
+        if (isFirst && sequence > 0 && isForgotten(error)) {
+          state.nextSequence = 0
+          continue
+        }
+        isFirst = false
         if (!(error instanceof TailraceClientError) || !error.retryable) throw error
         const delayMs = Math.max(backoffMs, error.retryAfterMs ?? 0)
         if (clock.monotonic() + delayMs > deadline) throw error
@@ -90,6 +98,12 @@ export class NamedProducer {
       }
     }
   }
+}
+
+/** Not to be asked of a repeat: its first attempt may have been stored. */
+function isForgotten(error: unknown): boolean {
+  if (!(error instanceof TailraceClientError)) return false
+  return error.code === 'out_of_order_sequence_number' && error.details['expected'] === 0
 }
 
 function unclear(topic: string, cause: unknown): TailraceClientError {

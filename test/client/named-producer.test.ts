@@ -15,6 +15,11 @@ const lost: Answer = () => {
   throw new TypeError('fetch failed', { cause: new Error('socket hang up') })
 }
 
+const forgotten: Answer = () => {
+  const problem = { code: 'out_of_order_sequence_number', retryable: false, details: { expected: 0 } }
+  return new Response(JSON.stringify(problem), { status: 409, headers: { 'content-type': 'application/problem+json' } })
+}
+
 function problem(status: number, code: string, retryable: boolean, retryAfter?: number): Answer {
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' }
   if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter)
@@ -86,6 +91,22 @@ test('a refused request uses up no number', async () => {
   await assert.rejects(producer.produceJson('t', 'bad'), { code: 'invalid_record' })
   await producer.produceJson('t', 'good')
   assert.deepEqual(numbers(sent), ['t 0', 't 0'])
+})
+
+test('a server that has forgotten the producer is sent the request as the first of a new count', async () => {
+  const { producer, sent } = setUp([taken, taken, forgotten, taken, taken])
+  for (const body of ['a', 'b', 'c', 'd']) await producer.produceJson('t', body)
+  assert.deepEqual(
+    sent.map(({ sequence, body }) => `${sequence} ${body}`),
+    ['0 a', '1 b', '2 c', '0 c', '1 d'],
+  )
+})
+
+test('a repeat that finds itself forgotten is not sent under a new number: it may be stored', async () => {
+  const { producer, sent } = setUp([taken, lost, forgotten])
+  await producer.produceJson('t', 'a')
+  await assert.rejects(producer.produceJson('t', 'b'), { code: 'out_of_order_sequence_number' })
+  assert.deepEqual(numbers(sent), ['t 0', 't 1', 't 1'])
 })
 
 test('after a request without a clear end the topic is given up, the others are not', async () => {
