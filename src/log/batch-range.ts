@@ -306,6 +306,13 @@ export async function findMaxTimestamp(
   return best
 }
 
+/** The offset behind a range's last batch. */
+export async function findEndOffset(file: SegmentFile, range: BatchRange): Promise<number> {
+  let endOffset = range.due
+  for await (const { bytes, at } of walk(file, range)) endOffset = batchLastOffsetAt(bytes, at) + 1
+  return endOffset
+}
+
 function findInBatch(bytes: Buffer, at: number, minOffset: number, fits: (timestamp: number) => boolean) {
   const reader = new RecordReader()
   reader.open(bytes, at)
@@ -317,7 +324,7 @@ function findInBatch(bytes: Buffer, at: number, minOffset: number, fits: (timest
 }
 
 /** Every whole batch of a range, chunk by chunk, each verified. */
-async function* walk(file: SegmentFile, range: ScanOptions): AsyncGenerator<{ bytes: Buffer; at: number }> {
+async function* walk(file: SegmentFile, range: BatchRange): AsyncGenerator<{ bytes: Buffer; at: number }> {
   let { position, due } = range
   let wanted = SCAN_BYTES
   while (position < range.end) {
@@ -336,8 +343,9 @@ async function* walk(file: SegmentFile, range: ScanOptions): AsyncGenerator<{ by
 }
 
 async function readRange(file: SegmentFile, position: number, length: number, path: string): Promise<Buffer> {
-  const bytes = await readAt(file, position, Math.max(0, length))
-  if (bytes.length >= length) return bytes
+  if (position < 0 || length <= 0) throw corrupt(path, position, -1, 'it is not within the segment')
+  const bytes = await readAt(file, position, length)
+  if (bytes.length === length) return bytes
   throw new TailraceError(
     'corrupt_message',
     `${path} ends at ${position + bytes.length}, before ${position + length}, up to where it was written`,

@@ -7,7 +7,7 @@ import { SqliteError } from 'better-sqlite3'
 import { INDEX_PENDING_ENTRIES_MAX } from '../kernel/limits.ts'
 import type { Segment } from './log-segment.ts'
 import type { ProducerEntry } from './producer-state.ts'
-import { parseProducerEntry, renderProducerEntry } from './producer-state.ts'
+import { parseProducerRow, renderProducerRow } from './producer-state.ts'
 
 /** A batch that begins at a position, and the largest timestamp of all records before it in its segment (-1: none). */
 export interface IndexEntry {
@@ -295,7 +295,11 @@ export class LogIndex {
   producers(logId: number): ProducerEntry[] {
     if (this.#pending.has(logId)) this.flush()
     const rows = this.#statements.producers.all(logId) as { producer_id: bigint; state: string }[]
-    return rows.map((row) => parseProducerEntry(row.producer_id, row.state))
+    return rows.map((row) => {
+      const entry = parseProducerRow(row.producer_id, row.state)
+      if (entry === undefined) throw new SqliteError(`the state of producer ${row.producer_id}`, 'SQLITE_CORRUPT_INDEX')
+      return entry
+    })
   }
 
   /** What a row says was found to be wrong: SQLite itself has no checksums. */
@@ -366,7 +370,7 @@ export class LogIndex {
     for (const { file, held } of pending.entries.values()) this.#writeEntries(logId, file, held)
     for (const segment of pending.segments.values()) this.#putSegment(logId, segment)
     for (const entry of pending.producers.values()) {
-      this.#statements.putProducer.run(logId, entry.producerId, renderProducerEntry(entry))
+      this.#statements.putProducer.run(logId, entry.producerId, renderProducerRow(entry))
     }
     for (const producerId of pending.forgottenProducers) this.#statements.dropProducer.run(logId, producerId)
     if (recoveryPoint !== undefined) {

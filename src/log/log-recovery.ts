@@ -7,10 +7,18 @@ import { basename, join } from 'node:path'
 import { TailraceError } from '../kernel/errors.ts'
 import { APPEND_QUEUE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
+import type { BatchScan } from '../record/batch-reader.ts'
 import { scanBatches } from '../record/batch-reader.ts'
 import type { BatchHeader } from '../record/record-batch.ts'
-import { BATCH_HEADER_BYTES, batchSizeAt, LOG_OVERHEAD_BYTES } from '../record/record-batch.ts'
+import {
+  BATCH_HEADER_BYTES,
+  batchCrcAt,
+  batchSizeAt,
+  computeBatchCrc,
+  LOG_OVERHEAD_BYTES,
+} from '../record/record-batch.ts'
 import { findGoodBatchIn, readAt } from './good-batch.ts'
+import { isBelievable } from './index-belief.ts'
 import type { IndexedLog, LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
@@ -48,29 +56,33 @@ export interface RecoveryOptions {
 
 const SCAN_BYTES = 1024 * 1024
 const SECTOR_BYTES = 512
+const OFFSET_BYTES = 8
 
 export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog> {
-  const indexed = options.index.findLog(options.topicId, options.partition)
-  const isCurrent = indexed.cleaningGeneration === options.cleaningGeneration
-  if (options.cleanStop && isCurrent && indexed.recoveryPoint !== undefined) return trustIndex(options, indexed)
+  const said = options.index.findLog(options.topicId, options.partition)
+  const isCurrent = said.cleaningGeneration === options.cleaningGeneration
+  if (options.cleanStop && isCurrent && said.recoveryPoint !== undefined) {
+    if (await isBelievable(options, said)) return trustIndex(options, said)
+  }
   const found = await options.disk.list(options.directory)
-  if (indexed.logId === NO_LOG && found.length > 0) await checkOwner(options)
+  if (said.logId === NO_LOG && found.length > 0) await checkOwner(options)
   const names = await tidyFolder(options.disk, options.directory, found)
+  const isBelieved = isCurrent && said.recoveryPoint !== undefined && (await isBelievable(options, said))
   const bases = names.flatMap((name) => {
     const parsed = parseNumberedName(name)
     return parsed?.kind === 'log' ? [parsed.offset] : []
   })
   bases.sort((a, b) => a - b)
-  if (bases.length === 0 && indexed.logId === NO_LOG) {
+  if (bases.length === 0 && said.logId === NO_LOG) {
     return { logId: NO_LOG, segments: [], producers: new Map(), firstDirtyOffset: 0 }
   }
-  const logId = indexed.logId === NO_LOG ? options.index.addLog(options.topicId, options.partition) : indexed.logId
-  const known = isCurrent ? consistentPart(indexed, bases) : undefined
+  const logId = said.logId === NO_LOG ? options.index.addLog(options.topicId, options.partition) : said.logId
+  const known = isBelieved ? consistentPart(said, bases) : undefined
   if (known === undefined) options.index.resetLog(logId)
   else options.index.truncateLog(logId, known.point.segmentBase, known.point.offset)
   const opened = await new Recovery(options, logId, names, bases, known).run()
   if (known === undefined) options.index.noteScanned(logId, options.cleaningGeneration)
-  return { ...opened, firstDirtyOffset: known === undefined ? 0 : indexed.firstDirtyOffset }
+  return { ...opened, firstDirtyOffset: known === undefined ? 0 : said.firstDirtyOffset }
 }
 
 /** A folder that a deleted topic of the same name has left behind is nobody's to read, to mend or to write. */
@@ -117,6 +129,7 @@ class Recovery {
   readonly #segments: Segment[] = []
   readonly #producers = new Map<bigint, ProducerEntry>()
   readonly #touchedProducers = new Set<bigint>()
+  #bytesSinceEntry = 0
   /** Batches in front of this offset are in the snapshot. */
   #producersUntil = 0
 
@@ -180,7 +193,7 @@ class Recovery {
       if (fileBytes < segment.sizeBytes) {
         throw new TailraceError(
           'corrupt_message',
-          `${path} has ${fileBytes} bytes, but ${segment.sizeBytes} were synced: the file was cut from outside`,
+          `${path} has ${fileBytes} bytes, but ${segment.sizeBytes} were synced: the file was cut from outside: put it back, or delete index.db to go on with what is there`,
         )
       }
       if (fileBytes > segment.sizeBytes) {
@@ -211,35 +224,52 @@ class Recovery {
   }
 
   async #scanFile(file: SegmentFile, path: string, segment: Segment, fileBytes: number): Promise<void> {
-    let sinceEntry = 0
+    this.#bytesSinceEntry = 0
     let wanted = SCAN_BYTES
     while (segment.sizeBytes < fileBytes) {
       const bytes = await readAt(file, segment.sizeBytes, Math.min(wanted, fileBytes - segment.sizeBytes))
       const scan = scanBatches(bytes)
-      let bad = scan.stop === 'corrupt' ? scan.reason : undefined
-      let taken = 0
-      for (const { header } of scan.batches) {
-        if (header.baseOffset < segment.endOffset) {
-          bad = `base offset ${header.baseOffset} where ${segment.endOffset} or more was due`
-          break
-        }
-        if (sinceEntry >= this.#options.settings.indexIntervalBytes) {
-          this.#addEntry(segment, header)
-          sinceEntry = 0
-        }
-        this.#grow(segment, header)
-        sinceEntry += header.sizeBytes
-        taken += header.sizeBytes
-      }
-      const cut = bad === undefined && scan.stop === 'cut' && taken === 0
+      const before = segment.sizeBytes
+      let bad = this.#takeBatches(scan, segment, before + bytes.length === fileBytes)
       wanted = SCAN_BYTES
-      if (cut) {
+      if (bad === undefined && segment.sizeBytes === before) {
         const needed = bytes.length >= BATCH_HEADER_BYTES ? batchSizeAt(bytes, 0) : BATCH_HEADER_BYTES
-        if (needed <= fileBytes - segment.sizeBytes && needed > bytes.length) wanted = needed
+        if (scan.batches.length > 0) wanted = bytes.length + SCAN_BYTES
+        else if (needed <= fileBytes - segment.sizeBytes && needed > bytes.length) wanted = needed
         else bad = scan.reason
       }
       if (bad !== undefined) return this.#endAt(file, path, segment, fileBytes, bad)
     }
+  }
+
+  /** Takes the good batches of a piece of the file; answers what is wrong with the one behind them, if anything is. */
+  #takeBatches({ batches, stop, reason }: BatchScan, segment: Segment, isLastPiece: boolean): string | undefined {
+    for (const [at, { header }] of batches.entries()) {
+      const next = batches[at + 1]?.header.baseOffset
+      // what follows tells whether a hole in front of a batch is one: not before it is read
+      const isOpen = next === undefined && stop !== 'corrupt' && !isLastPiece
+      if (isOpen && header.baseOffset > segment.endOffset) return undefined
+      const fault = this.#faultOfOffsets(segment, header, next)
+      if (fault !== undefined) return fault
+      if (this.#bytesSinceEntry >= this.#options.settings.indexIntervalBytes) {
+        this.#addEntry(segment, header)
+        this.#bytesSinceEntry = 0
+      }
+      this.#grow(segment, header)
+      this.#bytesSinceEntry += header.sizeBytes
+    }
+    return stop === 'corrupt' ? reason : undefined
+  }
+
+  /** A base offset lies outside the checksum: it is held against what stands before and behind its batch. */
+  #faultOfOffsets(segment: Segment, header: BatchHeader, next: number | undefined): string | undefined {
+    const { baseOffset, lastOffsetDelta } = header
+    if (baseOffset === segment.endOffset) return undefined
+    const behind = next ?? this.#bases.find((base) => base > segment.baseOffset)
+    // nothing is ever compacted out of the last segment
+    if (baseOffset > segment.endOffset && behind !== undefined && baseOffset + lastOffsetDelta < behind)
+      return undefined
+    return `base offset ${baseOffset} where ${segment.endOffset} was due`
   }
 
   #addEntry(segment: Segment, header: BatchHeader): void {
@@ -295,7 +325,8 @@ class Recovery {
       new TailraceError(
         'corrupt_message',
         `bad batch in ${path} at position ${position}, offset ${segment.endOffset} (${reason}), and ${what}: ` +
-          'it is no torn end of the log and is not cut',
+          'it is no torn end of the log and is not cut; ' +
+          `stop the server, then look with 'tailrace dump-log --verify ${this.#options.directory}' and mend with --repair`,
         { file: path, position, offset: segment.endOffset },
       )
     if (await this.#laterSegmentHasBytes(segment.baseOffset)) throw corrupt('later segments follow')
@@ -307,6 +338,7 @@ class Recovery {
     if (next !== undefined && !hasZeroSector(rest, position, next)) {
       throw corrupt(`a good batch follows at position ${position + next}`)
     }
+    if (hasChecksum(rest) && !isTornOffset(rest, position, segment.endOffset)) throw corrupt('its checksum fits')
     return rest
   }
 
@@ -341,4 +373,24 @@ function hasZeroSector(rest: Buffer, position: number, end: number): boolean {
     start = next
   }
   return false
+}
+
+/** Whether the first batch is whole, but for what the checksum does not cover. */
+function hasChecksum(rest: Buffer): boolean {
+  if (rest.length < BATCH_HEADER_BYTES) return false
+  const sizeBytes = batchSizeAt(rest, 0)
+  if (sizeBytes < BATCH_HEADER_BYTES || sizeBytes > rest.length) return false
+  return batchCrcAt(rest, 0) === computeBatchCrc(rest, 0, sizeBytes)
+}
+
+/**
+ * Whether the base offset is what it should be but for a front part that lies in another sector and was never written. A
+ * batch that is whole otherwise was synced.
+ */
+function isTornOffset(rest: Buffer, position: number, due: number): boolean {
+  const lost = SECTOR_BYTES - (position % SECTOR_BYTES)
+  if (lost > OFFSET_BYTES) return false
+  const offset = Buffer.alloc(OFFSET_BYTES)
+  offset.writeBigInt64BE(BigInt(due))
+  return offset.fill(0, 0, lost).equals(rest.subarray(0, OFFSET_BYTES))
 }

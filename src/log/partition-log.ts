@@ -166,7 +166,7 @@ export class PartitionLog {
       return await read(place)
     } catch (error) {
       const isKnown = this.#state.segments.includes(segment)
-      if (!isCorrupt(error) || !isKnown || place.position === 0) throw this.#readFailure(error)
+      if (!isCorrupt(error) || !isKnown || isBeginning(place)) throw this.#readFailure(error)
       return await this.#fromBefore(segment, place, read).catch((again) => {
         throw this.#readFailure(again)
       })
@@ -318,6 +318,10 @@ type ReadWork<Result> = (file: SegmentFile, range: BatchRange) => Promise<Result
 
 function beginningOf(segment: Segment): Place {
   return { offset: segment.baseOffset, position: 0 }
+}
+
+function isBeginning({ position, isExact }: Place): boolean {
+  return position === 0 && isExact !== true
 }
 
 function rangeOf(path: string, { sizeBytes, endOffset }: Segment, place: Place): BatchRange {

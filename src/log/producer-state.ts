@@ -3,6 +3,7 @@
 // which not every one touches this partition, so numbers may leap; without it Kafka's rule holds: baseSequence counts
 // records of this partition and must follow on. Pure state; partition-log.ts feeds it in offset order.
 
+import { crc32c } from '../kernel/crc32c.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { PRODUCER_BATCHES_REMEMBERED } from '../kernel/limits.ts'
 import type { BatchHeader } from '../record/record-batch.ts'
@@ -96,7 +97,7 @@ export function withBatch(entry: ProducerEntry | undefined, header: BatchHeader,
   }
 }
 
-export function renderProducerEntry(entry: ProducerEntry): string {
+function renderProducerEntry(entry: ProducerEntry): string {
   const batches = entry.batches.map((batch) => [
     batch.baseSequence,
     batch.baseOffset,
@@ -106,7 +107,7 @@ export function renderProducerEntry(entry: ProducerEntry): string {
   return JSON.stringify({ epoch: entry.epoch, seen: entry.lastSeenMs, batches })
 }
 
-export function parseProducerEntry(producerId: bigint, text: string): ProducerEntry {
+function parseProducerEntry(producerId: bigint, text: string): ProducerEntry {
   const { epoch, seen, batches } = JSON.parse(text) as { epoch: number; seen: number; batches: number[][] }
   return {
     producerId,
@@ -121,20 +122,46 @@ export function parseProducerEntry(producerId: bigint, text: string): ProducerEn
   }
 }
 
-/** A snapshot file: one JSON line with a version, then one line a producer; ends with a line that counts them. */
+/** A row of index.db: the entry behind its checksum. */
+export function renderProducerRow(entry: ProducerEntry): string {
+  const text = renderProducerEntry(entry)
+  return `${checksum(`${entry.producerId} ${text}`)} ${text}`
+}
+
+/** undefined: it is not as it was written. */
+export function parseProducerRow(producerId: bigint, row: string): ProducerEntry | undefined {
+  const blank = row.indexOf(' ')
+  const text = row.slice(blank + 1)
+  if (row.slice(0, blank) !== String(checksum(`${producerId} ${text}`))) return undefined
+  return parseProducerEntry(producerId, text)
+}
+
+/**
+ * A snapshot file: one JSON line with a version, then one line a producer; ends with a line that counts them and has the
+ * checksum of all before it.
+ */
 export function renderSnapshot(entries: Iterable<ProducerEntry>): Buffer {
-  const lines = ['{"producer_snapshot":1}']
+  const lines = ['{"producer_snapshot":2}']
   for (const entry of entries) lines.push(`${entry.producerId} ${renderProducerEntry(entry)}`)
-  lines.push(`{"producers":${lines.length - 1}}`)
-  return Buffer.from(`${lines.join('\n')}\n`)
+  const count = lines.length - 1
+  return Buffer.from(`${lines.join('\n')}\n${endOfSnapshot(lines, count)}\n`)
+}
+
+function endOfSnapshot(lines: readonly string[], producers: number): string {
+  return JSON.stringify({ producers, crc32c: checksum(lines.join('\n')) })
+}
+
+function checksum(text: string): number {
+  const bytes = Buffer.from(text)
+  return crc32c(bytes, 0, bytes.length)
 }
 
 /** undefined: not a whole snapshot of this version; the log is scanned in its place. */
 export function parseSnapshot(bytes: Buffer): ProducerEntry[] | undefined {
   const lines = bytes.toString('utf8').split('\n')
-  if (lines[0] !== '{"producer_snapshot":1}' || lines.at(-1) !== '') return undefined
+  if (lines[0] !== '{"producer_snapshot":2}' || lines.at(-1) !== '') return undefined
   const entries = lines.slice(1, -2)
-  if (lines.at(-2) !== `{"producers":${entries.length}}`) return undefined
+  if (lines.at(-2) !== endOfSnapshot(lines.slice(0, -2), entries.length)) return undefined
   return entries.map((line) => {
     const blank = line.indexOf(' ')
     return parseProducerEntry(BigInt(line.slice(0, blank)), line.slice(blank + 1))
