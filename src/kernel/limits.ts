@@ -79,6 +79,15 @@ export const COMPRESSED_ON_LOOP_BYTES_MAX = 4 * 1024
 /** Batches that are compressed at once: half of the thread pool, for the other half writes and syncs. */
 export const COMPRESSIONS_AT_ONCE_MAX = 4
 
+/**
+ * What a batch may inflate to on the event loop: a gathered one, which takes 0.5 ms (zstd, snappy, lz4) to 1.5 ms (gzip),
+ * less than the page that is made of it. What inflates to more, up to 50 ms for 16 MiB, goes to a thread.
+ */
+export const INFLATED_ON_LOOP_BYTES_MAX = 1024 * 1024
+
+/** Batches that are inflated in threads at once: each may take BATCH_INFLATED_BYTES_MAX. */
+export const INFLATIONS_AT_ONCE_MAX = 2
+
 /** One read: records in a page, bytes of batches read for it, ms it may wait. */
 export const PAGE_RECORDS_MAX = 10_000
 export const PAGE_RECORDS_DEFAULT = 500

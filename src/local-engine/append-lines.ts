@@ -6,6 +6,7 @@
 import type { Acks, BatchAppended } from '../engine/engine.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { APPEND_QUEUE_BYTES_MAX, COMPRESSED_ON_LOOP_BYTES_MAX, COMPRESSIONS_AT_ONCE_MAX } from '../kernel/limits.ts'
+import { Slots } from '../kernel/slots.ts'
 import type { BatchCodec } from '../record/compression.ts'
 import { compressBatch, isInCodec, recompressInThread } from '../record/recompress.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
@@ -34,8 +35,7 @@ interface Line {
 export class AppendLines {
   /** By the partition's log. */
   readonly #lines = new Map<object, Line>()
-  readonly #waitingForThread: (() => void)[] = []
-  #threads = 0
+  readonly #threads = new Slots(COMPRESSIONS_AT_ONCE_MAX)
 
   /** Whether an append that needs no compression must wait here too. */
   has(log: object): boolean {
@@ -88,20 +88,7 @@ export class AppendLines {
   async #inCodec(batch: SealedBatch, append: LinedAppend): Promise<SealedBatch> {
     const { codec } = append
     if (codec === undefined || isSmallStep(batch, codec)) return inCodec(batch, append)
-    return fitting(await this.#inThread(() => recompressInThread(batch, codec)), batch, append)
-  }
-
-  async #inThread<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#threads < COMPRESSIONS_AT_ONCE_MAX) this.#threads++
-    else await new Promise<void>((resolve) => this.#waitingForThread.push(resolve))
-    try {
-      return await work()
-    } finally {
-      // the thread goes to the next, or back
-      const next = this.#waitingForThread.shift()
-      if (next === undefined) this.#threads--
-      else next()
-    }
+    return fitting(await this.#threads.run(() => recompressInThread(batch, codec)), batch, append)
   }
 
   /** Resolves when all that waits now was handed on. */

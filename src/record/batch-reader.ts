@@ -5,7 +5,7 @@
 import { crc32cOfView } from '../kernel/crc32c.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { BATCH_INFLATED_BYTES_MAX } from '../kernel/limits.ts'
-import { decompress } from './compression.ts'
+import { decompress, decompressInThread } from './compression.ts'
 import type { RecordHeader } from './record.ts'
 import { NO_HEADERS } from './record.ts'
 import type { BatchHeader, TimestampType } from './record-batch.ts'
@@ -165,8 +165,11 @@ export class RecordReader {
     return parseBatchHeader(this.#batchBytes, this.#batchPosition)
   }
 
-  /** Goes to the batch at a position, before its first record. Throws corrupt_message; nothing is open then. */
-  open(bytes: Buffer, position: number): void {
+  /**
+   * Goes to the batch at a position, before its first record. Throws corrupt_message, and message_too_large for a batch
+   * that inflates too far, unless its inflated records are given; nothing is open then.
+   */
+  open(bytes: Buffer, position: number, inflated?: Buffer): void {
     this.#recordsLeft = 0
     this.#position = 0
     this.#end = 0
@@ -186,7 +189,7 @@ export class RecordReader {
     let end = batchEnd
     this.bytes = bytes
     if (compression !== 'none') {
-      this.bytes = decompress(compression, bytes.subarray(start, end), this.#inflatedBytesMax)
+      this.bytes = inflated ?? decompress(compression, bytes.subarray(start, end), this.#inflatedBytesMax)
       start = 0
       end = this.bytes.length
     }
@@ -342,6 +345,13 @@ export class RecordReader {
   #corrupt(reason: string): TailraceError {
     return corruptBatch(this.#batchPosition, reason)
   }
+}
+
+/** The records of the whole batch at a position, inflated in a thread. corrupt_message, message_too_large. */
+export function inflateInThread(bytes: Buffer, position: number): Promise<Buffer> {
+  const { attributes, sizeBytes } = parseBatchHeader(bytes, position)
+  const records = bytes.subarray(position + BATCH_HEADER_BYTES, position + sizeBytes)
+  return decompressInThread(knownCompressionTypeOf(attributes), records, BATCH_INFLATED_BYTES_MAX)
 }
 
 const EMPTY = Buffer.alloc(0)

@@ -3,6 +3,8 @@
 
 import type { Engine, FetchedPartition, Topic } from '../engine/engine.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import { INFLATIONS_AT_ONCE_MAX } from '../kernel/limits.ts'
+import { Slots } from '../kernel/slots.ts'
 import type { Caller } from './caller.ts'
 import type { ExportRequest } from './export.ts'
 import { exportRecords } from './export.ts'
@@ -12,7 +14,7 @@ import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
 import type { Position } from './positions.ts'
 import { listOffsets } from './positions.ts'
 import { ReadEstimates } from './read-estimates.ts'
-import type { ConsumeParts } from './read-start.ts'
+import type { ConsumeDependencies, ConsumeParts } from './read-start.ts'
 import { allPartitions, checkPartitions, getTopic, renderCursor, resolveStart } from './read-start.ts'
 import type { RecordFilters } from './record-filter.ts'
 import { RecordFilter } from './record-filter.ts'
@@ -71,8 +73,9 @@ export interface ConsumeService {
   deleteRecords(caller: Caller, topic: string, before: PartitionOffset): Promise<number>
 }
 
-export function createConsumeService(parts: ConsumeParts): ConsumeService {
-  const { engine } = parts
+export function createConsumeService(dependencies: ConsumeDependencies): ConsumeService {
+  const { engine } = dependencies
+  const parts: ConsumeParts = { ...dependencies, inflations: new Slots(INFLATIONS_AT_ONCE_MAX) }
   const estimates = new ReadEstimates()
   return {
     read: (_caller, request, sink) => readPage(parts, estimates, request, sink),
@@ -110,6 +113,7 @@ async function readPage(
     filter: RecordFilter.of(filters),
     onGap: isByOffset ? gapRule : 'pass',
     sink,
+    inflations: parts.inflations,
   })
   await fillPage(parts, estimates, topic, page, request)
   page.checkProgress()
@@ -145,7 +149,7 @@ async function fillPage(
       isolation: 'read_committed',
       signal,
     })
-    const hasMoved = page.take(wanted, fetched)
+    const hasMoved = await page.take(wanted, fetched)
     estimates.observe(topic.id, page.seen)
     if (hasMoved && !page.isCaughtUp) continue
     // A wait that brought nothing is over: its time, its client or the server is.
@@ -154,7 +158,7 @@ async function fillPage(
 }
 
 async function readOne(
-  { engine, telemetry }: ConsumeParts,
+  { engine, telemetry, inflations }: ConsumeParts,
   topic: Topic,
   at: PartitionOffset,
   sink: RecordSink,
@@ -169,9 +173,10 @@ async function readOne(
   })
   telemetry.fetchRequests++
   checkWithin(topic, at, part as FetchedPartition)
-  const walk = new RecordWalk()
+  const walk = new RecordWalk(inflations)
   walk.begin(part as FetchedPartition, offset)
-  if (!walk.next() || walk.record.offset !== offset) {
+  const isThere = walk.next() || ((await walk.inflate()) && walk.next())
+  if (!isThere || walk.record.offset !== offset) {
     throw new TailraceError(
       'record_not_found',
       `no record has the offset ${offset} in partition ${partition} of topic ${topic.name}: it was removed by compaction or never was one`,

@@ -82,7 +82,7 @@ class Export {
   readonly #signal: AbortSignal | undefined
   readonly #output = new ByteWriter(EXPORT_FETCH_BYTES)
   readonly #lines = new RecordJsonWriter(this.#output, { keyFormat: 'auto', valueFormat: 'auto', lineBreaks: 'base64' })
-  readonly #walk = new RecordWalk()
+  readonly #walk: RecordWalk
   readonly #gaps: Gap[] = []
   #recordCount = 0
   #wholeLinesEnd = 0
@@ -95,6 +95,7 @@ class Export {
     signal: AbortSignal | undefined,
   ) {
     this.#parts = parts
+    this.#walk = new RecordWalk(parts.inflations)
     this.#topic = topic
     this.#partitions = partitions
     this.#whole = whole
@@ -110,7 +111,7 @@ class Export {
         for (const [at, part] of fetched.entries()) {
           const state = wanted[at] as PartitionExport
           const before = state.nextOffset
-          this.#write(state, part)
+          await this.#write(state, part)
           hasMoved ||= state.nextOffset > before
           if (this.#output.position >= CHUNK_BYTES_MIN) yield this.#takeLines()
         }
@@ -151,7 +152,7 @@ class Export {
     )
   }
 
-  #write(state: PartitionExport, part: FetchedPartition): void {
+  async #write(state: PartitionExport, part: FetchedPartition): Promise<void> {
     const { error, logStartOffset } = part
     if (error?.code === 'offset_out_of_range' && logStartOffset > state.nextOffset) {
       this.#passGap(state, Math.min(logStartOffset, state.endOffset))
@@ -160,9 +161,15 @@ class Export {
     if (error !== undefined) {
       throw unreadable(this.#topic, { partition: state.partition, offset: state.nextOffset }, error)
     }
+    this.#walk.begin(part, state.nextOffset)
+    do this.#writeLines(state)
+    while (await this.#walk.inflate())
+  }
+
+  /** As far as the walk goes. */
+  #writeLines(state: PartitionExport): void {
     const walk = this.#walk
     const { record } = walk
-    walk.begin(part, state.nextOffset)
     let batchLastOffset = -1
     let recordBytes = 0
     let recordCount = 0

@@ -5,27 +5,33 @@
 
 import type { Engine, Topic } from '../engine/engine.ts'
 import { EXPORT_FETCH_BYTES } from '../kernel/limits.ts'
+import type { Slots } from '../kernel/slots.ts'
 import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
 import { RecordWalk } from './record-walk.ts'
 
 const WINDOW_OFFSETS_MIN = 16
 
+export interface RecordSource {
+  readonly engine: Engine
+  readonly inflations: Slots
+}
+
 export async function findLastRecords(
-  engine: Engine,
+  source: RecordSource,
   topic: Topic,
   partitions: readonly number[],
   recordCount: number,
   signal?: AbortSignal,
 ): Promise<readonly ResolvedOffset[]> {
   const list = (at: 'earliest' | 'latest') =>
-    engine.listOffsets(partitions.map((partition) => ({ topic, partition, at })))
+    source.engine.listOffsets(partitions.map((partition) => ({ topic, partition, at })))
   const ends = await list('latest')
   const starts = await list('earliest')
   const share = Math.max(WINDOW_OFFSETS_MIN, Math.ceil((recordCount / partitions.length) * 1.25))
   const tails = partitions.map(
     (partition, at) => new PartitionTail(partition, starts[at]?.offset ?? 0, ends[at]?.offset ?? 0, share),
   )
-  const load = (some: readonly PartitionTail[]) => loadTails(engine, topic, some, signal)
+  const load = (some: readonly PartitionTail[]) => loadTails(source, topic, some, signal)
   await load(tails)
   const latest = new LatestFirst(tails.filter((tail) => !tail.isEmpty))
   for (let taken = 0; taken < recordCount; taken++) {
@@ -82,12 +88,12 @@ function isBefore(left: PartitionTail | undefined, right: PartitionTail | undefi
 
 /** Loads window before window, until each tail has a record to give or is at its partition's start. */
 async function loadTails(
-  engine: Engine,
+  { engine, inflations }: RecordSource,
   topic: Topic,
   tails: readonly PartitionTail[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const walk = new RecordWalk()
+  const walk = new RecordWalk(inflations)
   let wanting = tails.filter((tail) => tail.openWindow())
   while (wanting.length > 0) {
     const fetched = await engine.fetch(
@@ -110,7 +116,9 @@ async function loadTails(
       } else if (part.error !== undefined) throw part.error
       else {
         walk.begin(part, tail.windowNext)
-        while (tail.windowNext < tail.windowEnd && walk.next()) tail.accept(walk.record.offset, walk.record.timestamp)
+        do {
+          while (tail.windowNext < tail.windowEnd && walk.next()) tail.accept(walk.record.offset, walk.record.timestamp)
+        } while (await walk.inflate())
         tail.advance(walk.nextOffset)
       }
       isMoving ||= tail.windowNext > before

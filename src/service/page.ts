@@ -7,6 +7,7 @@
 import type { FetchedPartition, FetchOptions, FetchPosition, Topic } from '../engine/engine.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { PAGE_BYTES_MAX, PAGE_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
+import type { Slots } from '../kernel/slots.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
 import type { PartitionOffset } from './partition-offset.ts'
@@ -42,6 +43,7 @@ export interface PagePlan {
   /** Where records are gone: refuse, tell as a gap, or move on unseen (positions that are no offsets). */
   readonly onGap: 'error' | 'tell' | 'pass'
   readonly sink: RecordSink
+  readonly inflations: Slots
 }
 
 /** A page of many partitions takes this much from one rather than little from each: every read from disk has its price. */
@@ -87,7 +89,7 @@ export class Page {
   readonly seen = { batchBytes: 0, batchCount: 0, recordCount: 0 }
 
   readonly #plan: PagePlan
-  readonly #walk = new RecordWalk()
+  readonly #walk: RecordWalk
   /** What the sink was told of. */
   #present: PartitionState | undefined
   #timestampType: TimestampType | undefined
@@ -101,6 +103,7 @@ export class Page {
 
   constructor(plan: PagePlan) {
     this.#plan = plan
+    this.#walk = new RecordWalk(plan.inflations)
     this.turn = plan.turn < plan.offsets.length ? plan.turn : 0
     this.partitions = plan.offsets.map(({ partition, offset }) => ({
       partition,
@@ -163,7 +166,7 @@ export class Page {
    * Takes what was fetched for `wanted`, in that order. True when that brought the reader on. Throws what makes the whole
    * page impossible.
    */
-  take(wanted: readonly PartitionState[], fetched: readonly FetchedPartition[]): boolean {
+  async take(wanted: readonly PartitionState[], fetched: readonly FetchedPartition[]): Promise<boolean> {
     this.#hasMoved = false
     this.seen.batchBytes = 0
     this.seen.batchCount = 0
@@ -174,14 +177,14 @@ export class Page {
     for (let at = 0; at < fetched.length && !this.#isFull; at++) {
       const state = wanted[at] as PartitionState
       const before = this.recordCount
-      if (this.#drain(state, fetched[at] as FetchedPartition, share)) unfinished.push(at)
+      if (await this.#drain(state, fetched[at] as FetchedPartition, share)) unfinished.push(at)
       if (this.recordCount > before && !this.#isBroken)
         this.turn = (this.partitions.indexOf(state) + 1) % this.partitions.length
     }
     // What others left of the page goes to those whose bytes are here already.
     for (const at of unfinished) {
       if (this.#isFull) break
-      this.#drain(wanted[at] as PartitionState, fetched[at] as FetchedPartition, this.#plan.limit)
+      await this.#drain(wanted[at] as PartitionState, fetched[at] as FetchedPartition, this.#plan.limit)
     }
     this.#hasEverMoved ||= this.#hasMoved
     return this.#hasMoved
@@ -232,14 +235,17 @@ export class Page {
   }
 
   /** True when the fetched bytes have more than the share. */
-  #drain(state: PartitionState, part: FetchedPartition, share: number): boolean {
+  async #drain(state: PartitionState, part: FetchedPartition, share: number): Promise<boolean> {
     if (part.error !== undefined || part.bytes.length === 0) return false
     const before = state.nextOffset
     const walk = this.#walk
     walk.begin(part, before)
     let hasMore = false
+    const countBefore = this.recordCount
     try {
-      hasMore = this.#takeRecords(walk, state, share)
+      do {
+        hasMore = this.#takeRecords(walk, state, share, countBefore)
+      } while (!hasMore && (await walk.inflate()))
     } catch (error) {
       const fault = asTailraceError(error)
       if (fault.code === 'unknown_server_error') throw error
@@ -252,11 +258,12 @@ export class Page {
     return hasMore
   }
 
-  #takeRecords(walk: RecordWalk, state: PartitionState, share: number): boolean {
+  /** Its share is counted from the page's `countBefore` on. */
+  #takeRecords(walk: RecordWalk, state: PartitionState, share: number, countBefore: number): boolean {
     const { limit, maxBytes, filter, sink } = this.#plan
     const { record } = walk
-    const most = Math.min(limit - this.recordCount, share * 2)
-    let taken = 0
+    const most = Math.min(limit - countBefore, share * 2)
+    let taken = this.recordCount - countBefore
     while (walk.next()) {
       if (filter !== undefined && !filter.matches(record)) {
         state.nextOffset = walk.nextOffset

@@ -13,6 +13,7 @@ import { parseIsoTime } from '../codec/iso-time.ts'
 import type { Engine, OffsetQuery, OffsetSpec, Topic } from '../engine/engine.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { OFFSET_MAX, POSITION_LAST_RECORDS_MAX } from '../kernel/limits.ts'
+import type { RecordSource } from './last-records.ts'
 import { findLastRecords } from './last-records.ts'
 import type { ResolvedOffset } from './partition-offset.ts'
 
@@ -60,13 +61,14 @@ export function parsePosition(text: string): Position {
  * out by reading there.
  */
 export async function resolvePosition(
-  engine: Engine,
+  source: RecordSource,
   topic: Topic,
   partitions: readonly number[],
   position: Position,
   now: number,
   signal?: AbortSignal,
 ): Promise<readonly ResolvedOffset[]> {
+  const { engine } = source
   switch (position.kind) {
     case 'earliest':
     case 'latest':
@@ -76,7 +78,7 @@ export async function resolvePosition(
     case 'ago':
       return await findByTime(engine, topic, partitions, now - position.durationMs)
     case 'last':
-      return await findLastRecords(engine, topic, partitions, position.recordCount, signal)
+      return await findLastRecords(source, topic, partitions, position.recordCount, signal)
     case 'offset':
       return [{ partition: onlyPartition(topic, partitions), offset: position.offset, timestamp: -1 }]
     case 'committed':

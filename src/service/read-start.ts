@@ -4,6 +4,7 @@
 import type { Engine, Topic } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import type { Slots } from '../kernel/slots.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Cursor, CursorTopic } from './cursor.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
@@ -12,10 +13,15 @@ import type { Position } from './positions.ts'
 import { resolvePosition } from './positions.ts'
 import { unknownTopic } from './topics.ts'
 
-export interface ConsumeParts {
+export interface ConsumeDependencies {
   readonly engine: Engine
   readonly clock: Clock
   readonly telemetry: Telemetry
+}
+
+export interface ConsumeParts extends ConsumeDependencies {
+  /** Of all readers together: what is inflated takes much memory. */
+  readonly inflations: Slots
 }
 
 export interface StartRequest {
@@ -34,13 +40,13 @@ export interface ReadStart {
 
 /** Where a read of a topic begins, for a position of any kind. */
 export async function resolveStart(
-  { engine, clock }: Pick<ConsumeParts, 'engine' | 'clock'>,
+  { engine, clock, inflations }: ConsumeParts,
   topic: Topic,
   { partitions, position, signal }: StartRequest,
 ): Promise<ReadStart> {
   if (position.kind === 'cursor') return startOfCursor(engine, topic, partitions, decodeCursor(position.cursor))
   const asked = partitions === undefined ? allPartitions(topic) : checkPartitions(topic, partitions)
-  const offsets = await resolvePosition(engine, topic, asked, position, clock.now(), signal)
+  const offsets = await resolvePosition({ engine, inflations }, topic, asked, position, clock.now(), signal)
   return { offsets, whole: partitions === undefined, turn: 0 }
 }
 

@@ -1,10 +1,15 @@
 // Walks the records that one fetch brought for one partition. Path F5. Shows what a reader may see and nothing else: no
 // control batch, nothing of an aborted transaction, nothing before the offset asked for. A batch that does not check out
-// is an error that names topic, partition and offset; it is never skipped. Allocates nothing for a record.
+// is an error that names topic, partition and offset; it is never skipped. Allocates nothing for a record. A batch that
+// inflates to much holds the walk up until that is done in a thread:
+//
+//   do while (walk.next()) … while (await walk.inflate())
 
 import type { FetchedPartition, Topic } from '../engine/engine.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { RecordReader } from '../record/batch-reader.ts'
+import { INFLATED_ON_LOOP_BYTES_MAX } from '../kernel/limits.ts'
+import type { Slots } from '../kernel/slots.ts'
+import { inflateInThread, RecordReader } from '../record/batch-reader.ts'
 import {
   BATCH_HEADER_BYTES,
   batchLastOffsetAt,
@@ -14,9 +19,15 @@ import {
 } from '../record/record-batch.ts'
 import type { PartitionOffset } from './partition-offset.ts'
 
+interface InflatedBatch {
+  readonly fetched: FetchedPartition
+  readonly position: number
+  readonly records: Buffer
+}
+
 export class RecordWalk {
   /** Stands on the present record. The engine has verified the checksums of what it fetched. */
-  readonly record = new RecordReader({ checkCrc: false })
+  readonly record = new RecordReader({ checkCrc: false, inflatedBytesMax: INFLATED_ON_LOOP_BYTES_MAX })
   /** Where reading goes on when the walk is left here: after the present record, or after the last batch. */
   nextOffset = 0
   /** The present batch's last offset. */
@@ -31,7 +42,14 @@ export class RecordWalk {
   #fromOffset = 0
   #highWatermark = 0
   #isOpen = false
+  readonly #inflations: Slots
+  #isHeldUp = false
+  #inflated: InflatedBatch | undefined
   #aborted: AbortedTransactions | undefined
+
+  constructor(inflations: Slots) {
+    this.#inflations = inflations
+  }
 
   /** The records of `fetched` at and after an offset come next. */
   begin(fetched: FetchedPartition, fromOffset: number): void {
@@ -40,6 +58,8 @@ export class RecordWalk {
     this.#fromOffset = fromOffset
     this.#highWatermark = fetched.highWatermark
     this.#isOpen = false
+    this.#isHeldUp = false
+    if (this.#inflated?.fetched !== fetched) this.#inflated = undefined
     this.#aborted =
       fetched.abortedTransactions.length === 0 ? undefined : new AbortedTransactions(fetched.abortedTransactions)
     this.nextOffset = fromOffset
@@ -49,7 +69,7 @@ export class RecordWalk {
     this.batchRecordCount = 0
   }
 
-  /** Goes to the next record; false when the fetched bytes have no more. Throws corrupt_message. */
+  /** Goes to the next record; false when the fetched bytes have no more, or a batch holds the walk up. Throws corrupt_message. */
   next(): boolean {
     const { record } = this
     try {
@@ -68,13 +88,28 @@ export class RecordWalk {
     }
   }
 
+  /** Inflates the batch that holds the walk up, so that it can go on; false when none does. Throws corrupt_message. */
+  async inflate(): Promise<boolean> {
+    if (!this.#isHeldUp) return false
+    const fetched = this.#fetched as FetchedPartition
+    const position = this.#position
+    try {
+      const records = await this.#inflations.run(() => inflateInThread(fetched.bytes, position))
+      this.#inflated = { fetched, position, records }
+      this.#isHeldUp = false
+      return true
+    } catch (error) {
+      throw this.#corrupt(error)
+    }
+  }
+
   #openBatch(): boolean {
     const { bytes } = this.#fetched as FetchedPartition
     const { record } = this
     if (this.batchCount === 0) this.#skipBatches(bytes)
     while (this.#position < bytes.length) {
       const position = this.#position
-      record.open(bytes, position)
+      if (!this.#openRecords(bytes, position)) return false
       this.batchLastOffset = record.lastOffset
       this.#checkOffsets()
       this.#position = record.batchEnd
@@ -88,6 +123,19 @@ export class RecordWalk {
       this.#closeBatch()
     }
     return false
+  }
+
+  /** False, when the batch inflates to more than may be inflated here. */
+  #openRecords(bytes: Buffer, position: number): boolean {
+    const known = this.#inflated?.position === position ? this.#inflated.records : undefined
+    try {
+      this.record.open(bytes, position, known)
+      return true
+    } catch (error) {
+      if (asTailraceError(error).code !== 'message_too_large') throw error
+      this.#isHeldUp = true
+      return false
+    }
   }
 
   /** A fetch may begin with batches that end before the offset asked for. */

@@ -61,6 +61,37 @@ test('gives back the bytes that were sent, from fewer bytes on disk', async (t) 
   }
 })
 
+test('a batch that inflates to megabytes is paged, exported and looked into', async (t) => {
+  const server = await startServer(t)
+  const value = (n: number) => `{"n":${n},"text":"${`word ${n} `.repeat(1_000)}"}`
+  const records = Array.from({ length: 200 }, (_, n) => `{"key":"k${n}","value":${value(n)}}`)
+  for (const named of ['gzip', 'zstd']) {
+    await server.post('/v1/topics', { name: named, configs: { 'compression.type': named } })
+    assert.equal((await server.post(`/v1/topics/${named}/records`, `{"records":[${records.join(',')}]}`)).status, 200)
+    const [batch, ...others] = scanBatches(readFileSync(segmentOf(server, named))).batches
+    assert.ok(batch !== undefined && others.length === 0 && batch.header.sizeBytes < 200_000)
+    let found = 0
+    for (let next = `/v1/topics/${named}/records?limit=80`; found < 200; ) {
+      const page = await server.get(next)
+      for (const { offset } of page.json().records) {
+        assert.equal(offset, found)
+        assert.ok(page.text().includes(value(found++)))
+      }
+      next = page.json().next
+    }
+    const one = await server.get(`/v1/topics/${named}/partitions/0/records/125`)
+    assert.ok(one.text().includes(value(125)))
+    const last = (await server.get(`/v1/topics/${named}/records?from=-3&max_bytes=1000000`)).json()
+    assert.deepEqual(
+      last.records.map(({ offset }: { offset: number }) => offset),
+      [197, 198, 199],
+    )
+    const lines = (await server.get(`/v1/topics/${named}/export`)).text().trimEnd().split('\n')
+    assert.equal(lines.length, 201)
+    assert.ok(lines[199]?.includes(value(199)))
+  }
+})
+
 test('a codec that is set at run time is the next batch’s, and all are read', async (t) => {
   const server = await startServer(t)
   await server.post('/v1/topics', { name: 't' })

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import fc from 'fast-check'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { INFLATED_ON_LOOP_BYTES_MAX } from '../../src/kernel/limits.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { RecordReader } from '../../src/record/batch-reader.ts'
 import type { Caller } from '../../src/service/caller.ts'
@@ -291,6 +292,32 @@ test('compressed batches and holes are read over', async () => {
   assert.deepEqual(rest.records, ['0:50=h2', '0:110=z0', '0:111=z1'])
   assert.deepEqual(nextOffsets(rest), [112])
   assert.deepEqual((await read({ from: '60' })).records, ['0:110=z0', '0:111=z1'])
+})
+
+test('batches that inflate to much are read over as any other', async () => {
+  const { store, read, consume } = newReader(2)
+  const size = INFLATED_ON_LOOP_BYTES_MAX / 2
+  for (const compression of ['gzip', 'zstd', 'lz4', 'snappy'] as const) {
+    store.append('orders', 0, values('a'.repeat(size), 'b'.repeat(size), 'c'.repeat(size)), { compression })
+    store.append('orders', 1, values('small'))
+  }
+  const lettersOf = (page: Answer) => page.records.map((one) => one.slice(0, one.indexOf('=') + 2))
+  const letters = ['a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c'].map((letter, at) => `0:${at}=${letter}`)
+  const whole = await read({ maxBytes: 50_000_000 })
+  assert.deepEqual(lettersOf(whole).sort(), [...letters, '1:0=s', '1:1=s', '1:2=s', '1:3=s'].sort())
+  const seen: string[] = []
+  for (let page = await read({ limit: 2 }); ; page = await read({ limit: 2, from: after(page) })) {
+    seen.push(...lettersOf(page))
+    if (page.caughtUp) break
+  }
+  assert.deepEqual(
+    seen.filter((one) => one.startsWith('0:')),
+    letters,
+  )
+  assert.deepEqual(lettersOf(await read({ partitions: [0], from: '-2', maxBytes: 50_000_000 })), letters.slice(-2))
+  const sink = new Collected()
+  await consume.readOne(caller, 'orders', { partition: 0, offset: 7 }, sink)
+  assert.equal(sink.records[0]?.length, '0:7='.length + size)
 })
 
 test('control batches and what was aborted never show, what was committed does', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { Slots } from '../../src/kernel/slots.ts'
 import type { Position } from '../../src/service/positions.ts'
 import { parsePosition, resolvePosition } from '../../src/service/positions.ts'
 import { ReadableEngine } from '../support/readable-engine.ts'
@@ -83,8 +84,9 @@ const now = Date.UTC(2026, 10, 21)
 function newTopic(partitionCount: number) {
   const store = new ReadableEngine()
   const topic = store.create('orders', partitionCount)
+  const source = { engine: store.engine, inflations: new Slots(1) }
   const resolve = async (text: string, partitions = topicPartitions(partitionCount)) => {
-    const found = await resolvePosition(store.engine, topic, partitions, parsePosition(text), now)
+    const found = await resolvePosition(source, topic, partitions, parsePosition(text), now)
     return found.map(({ offset }) => offset)
   }
   return { store, topic, resolve }
