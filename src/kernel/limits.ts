@@ -149,6 +149,12 @@ export const INDEX_PENDING_ENTRIES_MAX = 20_000
 /** Rows of index.db that go in or out in one go when a segment is replaced: some milliseconds, then others have their turn. */
 export const INDEX_ROWS_PER_TURN_MAX = 1_000
 
+/**
+ * Index entries of one cleaned segment, which go from thread to thread: beyond them they get sparser. Kafka's default
+ * interval needs 524,288 for the largest segment.
+ */
+export const CLEANED_INDEX_ENTRIES_MAX = 600_000
+
 /** Requests of one named producer to one topic that may wait for their predecessor. */
 export const PRODUCER_WAITING_REQUESTS_MAX = 100
 

@@ -3,6 +3,7 @@
 // of the segments that it was made of; it is durable when finish() has resolved.
 
 import { dirname } from 'node:path'
+import { CLEANED_INDEX_ENTRIES_MAX } from '../kernel/limits.ts'
 import { batchBaseOffsetAt, batchLastOffsetAt, batchMaxTimestampAt } from '../record/record-batch.ts'
 import type { IndexEntry } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
@@ -28,7 +29,7 @@ export class CleanedSegment {
     this.segment = emptySegment(options.baseOffset)
     this.#disk = disk
     this.#file = file
-    this.#indexIntervalBytes = options.indexIntervalBytes
+    this.#indexIntervalBytes = Math.max(options.indexIntervalBytes, options.sourceBytes / CLEANED_INDEX_ENTRIES_MAX)
   }
 
   /** What an interrupted pass has left under the name is overwritten. */
@@ -69,8 +70,7 @@ export class CleanedSegment {
   async #writeThrough(bytes: Buffer, start: number, end: number): Promise<void> {
     const position = this.segment.sizeBytes - (end - start)
     const held = this.#takeHeld()
-    const together = held.length + end - start
-    if (end - start <= WRITE_BYTES / 2 || together <= WRITE_BYTES) {
+    if (end - start <= WRITE_BYTES / 2) {
       await this.#write(held, position - held.length)
       this.#heldBytes = bytes.copy(this.#held, 0, start, end)
     } else {
@@ -106,4 +106,6 @@ export class CleanedSegment {
 interface CleanedSegmentOptions {
   readonly baseOffset: number
   readonly indexIntervalBytes: number
+  /** Of the segments that it is made of. */
+  readonly sourceBytes: number
 }

@@ -128,10 +128,12 @@ class CleaningPass {
 
   /** Fills the map from the dirty part, and ends the pass at the first record whose key has no room in it. */
   async #mapNewestOffsets(): Promise<void> {
+    const { segments, cleanableEnd } = this.#request
     const reader = new RecordReader()
-    for (const segment of this.#request.segments) {
+    for (const segment of segments) {
       if (segment.endOffset <= this.#firstDirtyOffset) continue
-      if (segment.baseOffset >= this.#cleanedTo) return
+      // what is dirty may have come to be uncleanable since the last pass ended in it
+      if (segment.baseOffset >= cleanableEnd) return
       for await (const { bytes, end } of this.#chunksOf(segment)) {
         for (let at = 0; at < end; at += batchSizeAt(bytes, at)) {
           if (batchBaseOffsetAt(bytes, at) >= this.#cleanedTo) return
@@ -163,7 +165,8 @@ class CleaningPass {
     const { baseOffset } = group[0] as Segment
     const { directory, indexIntervalBytes } = this.#request
     const path = cleanedPath(directory, baseOffset)
-    const cleaned = await CleanedSegment.create(this.#disk, path, { baseOffset, indexIntervalBytes })
+    const sourceBytes = group.reduce((sum, segment) => sum + segment.sizeBytes, 0)
+    const cleaned = await CleanedSegment.create(this.#disk, path, { baseOffset, indexIntervalBytes, sourceBytes })
     try {
       this.#hasChanged = group.length > 1
       for (const segment of group) await this.#cleanInto(cleaned, segment)

@@ -325,9 +325,9 @@ test('every pass leaves what Kafka’s rules say, and no reader misses anything'
         passes += history.passes
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 200 },
   )
-  assert.ok(passes > 300, `only ${passes} passes`)
+  assert.ok(passes > 200, `only ${passes} passes`)
 })
 
 test('what a pass leaves is read from every offset and time, over holes and batches without records', async () => {
@@ -339,6 +339,6 @@ test('what a pass leaves is read from every offset and time, over holes and batc
       for (const step of some) await history.take(step)
       await checkReading(history)
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
