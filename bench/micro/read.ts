@@ -122,6 +122,7 @@ async function fillDisk(batches: readonly SealedBatch[], partitionCount: number)
     telemetry: new Telemetry(),
     topicDefaults: topicConfigDefaults({}),
     numPartitions: 1,
+    retentionCheckIntervalMs: 300_000,
     producerExpirationMs: 86_400_000,
     producerExpirationCheckMs: 600_000,
     node: { id: 1, host: 'localhost', port: 0 },

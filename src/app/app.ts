@@ -58,6 +58,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     numPartitions: config.numPartitions,
     producerExpirationMs: config.producerIdExpirationMs,
     producerExpirationCheckMs: config.producerIdExpirationCheckIntervalMs,
+    retentionCheckIntervalMs: config.retentionCheckIntervalMs,
     node,
   })
   try {

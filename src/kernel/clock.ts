@@ -22,3 +22,13 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(handle) }
   },
 }
+
+/** A clock whose wall time is that of now and goes on without steps: for what a step of the wall clock must not move. */
+export function steadyClock(clock: Clock): Clock {
+  const aheadMs = clock.now() - clock.monotonic()
+  return {
+    now: () => Math.floor(aheadMs + clock.monotonic()),
+    monotonic: () => clock.monotonic(),
+    after: (delayMs, callback) => clock.after(delayMs, callback),
+  }
+}

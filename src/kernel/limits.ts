@@ -191,5 +191,8 @@ export const APPEND_QUEUE_BYTES_MAX = 64 * 1024 * 1024
 /** Partitions that are opened at once after a crash: each scans a file in chunks. */
 export const OPENING_PARTITIONS_MAX = 16
 
+/** Segment files that wait for file.delete.delay.ms, over all partitions: beyond it the oldest goes at once. */
+export const DELETED_FILES_WAITING_MAX = 10_000
+
 /** Changes of meta.db (topics, configs, producers' names) that may wait for their commit. */
 export const META_WAITING_COMMITS_MAX = 10_000

@@ -41,5 +41,10 @@ export class Telemetry {
   readonly syncSeconds = new Distribution(SYNC_SECONDS)
   /** Partitions taken offline by a failed write or sync, or by corruption, since the start. */
   partitionsFailed = 0
+  /** By retention, and below the log start offset. */
+  segmentsDeleted = 0
+  segmentBytesDeleted = 0
+  /** Times that the wall clock went another way than the monotonic one. */
+  clockSteps = 0
   waitingFetches = 0
 }

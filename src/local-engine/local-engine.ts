@@ -24,6 +24,8 @@ import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { parseTopicConfig } from '../engine/topic-config.ts'
 import { checkTopicName } from '../engine/topic-name.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { steadyClock } from '../kernel/clock.ts'
+import { ClockWatch } from '../kernel/clock-watch.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { PARTITIONS_MAX, TOPIC_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
@@ -33,6 +35,7 @@ import { lockDirectory } from '../log/directory-lock.ts'
 import type { LogIdentity } from '../log/log-manager.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { bytesOlderThan } from '../log/log-segment.ts'
+import { MaintenanceScheduler } from '../log/maintenance-scheduler.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import type { ProducerEntry } from '../log/producer-state.ts'
 import type { SegmentDisk } from '../log/segment-file.ts'
@@ -57,10 +60,16 @@ export interface LocalEngineOptions {
   /** producer.id.expiration.ms and producer.id.expiration.check.interval.ms. */
   readonly producerExpirationMs: number
   readonly producerExpirationCheckMs: number
+  readonly retentionCheckIntervalMs: number
   /** How this server is known to clients that ask for brokers. */
   readonly node: { readonly id: number; readonly host: string; readonly port: number }
   readonly disk?: SegmentDisk
 }
+
+/** The first check of retention comes when a start is over, as Kafka's does. */
+const FIRST_RETENTION_CHECK_MS = 30_000
+
+const CLOCK_LOOK_MS = 10_000
 
 /** Partitions opened in one turn of the event loop. */
 const OPENED_PER_TURN = 128
@@ -71,7 +80,8 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Engi
   try {
     catalog = new TopicCatalog({
       dataDir: options.dataDir,
-      clock: options.clock,
+      // only producers' names go by it
+      clock: steadyClock(options.clock),
       defaults: options.topicDefaults,
       producerExpirationMs: options.producerExpirationMs,
     })
@@ -95,6 +105,7 @@ class LocalEngine implements Engine {
   readonly #logsOf = new WeakMap<Topic, PartitionLog[]>()
   readonly #waiting: DelayedFetches<PartitionLog>
   readonly #fetcher: PartitionFetcher
+  readonly #maintenance: MaintenanceScheduler
   readonly #inFlight = new InFlightProducers()
   readonly #topicChanges = new SerialQueue()
   readonly #listeners = new Set<AppendListener>()
@@ -125,6 +136,7 @@ class LocalEngine implements Engine {
       whyGone: (topic) => this.#whyGone(topic),
       isClosing: () => this.#closing !== undefined,
     })
+    this.#maintenance = new MaintenanceScheduler({ clock, logger })
     this.#logs = new LogManager({
       dataDir: options.dataDir,
       disk: options.disk ?? realDisk,
@@ -150,25 +162,49 @@ class LocalEngine implements Engine {
     await this.#logs.recover(this.#identities())
     const { clock, logger, producerExpirationCheckMs: intervalMs } = this.#options
     this.#expiry = new ProducerExpiry({ names: this.#catalog.producers, logs: this.#logs, intervalMs, clock, logger })
+    this.#maintain()
   }
 
   /** While its name is known a partition forgets no producer: some partitions would take a repeat for new, others not. */
   #isForgotten({ producerId, lastSeenMs }: ProducerEntry): boolean {
-    const { clock, producerExpirationMs } = this.#options
-    return lastSeenMs < clock.now() - producerExpirationMs && !this.#catalog.producers.has(producerId)
+    const { producerExpirationMs } = this.#options
+    return lastSeenMs < this.#logs.steadyNow() - producerExpirationMs && !this.#catalog.producers.has(producerId)
   }
 
+  #maintain(): void {
+    const { clock, logger, telemetry, retentionCheckIntervalMs } = this.#options
+    const watch = new ClockWatch({ clock, logger, telemetry })
+    this.#maintenance.add({ name: 'clock', firstMs: CLOCK_LOOK_MS, everyMs: CLOCK_LOOK_MS, run: () => watch.look() })
+    this.#maintenance.add({
+      name: 'retention',
+      firstMs: Math.min(FIRST_RETENTION_CHECK_MS, retentionCheckIntervalMs),
+      everyMs: retentionCheckIntervalMs,
+      run: (signal) => this.#logs.retain(this.#identities(), signal),
+    })
+  }
+
+  /** Whoever takes them one by one, with pauses, gets none of a topic that was deleted meanwhile. */
   *#identities(): Generator<LogIdentity> {
     for (const topic of this.#catalog.list()) {
-      for (let partition = 0; partition < topic.partitionCount; partition++) yield identify(topic, partition)
+      for (let partition = 0; partition < topic.partitionCount; partition++) {
+        if (this.#catalog.findById(topic.id) !== undefined) yield identify(topic, partition)
+      }
     }
   }
 
   #settings({ topicId }: LogIdentity) {
     const config = this.#catalog.findById(topicId)?.config ?? parseTopicConfig({}, this.#options.topicDefaults)
-    const { segmentBytes, segmentMs, indexIntervalBytes, maxMessageBytes, messageTimestampType } = config
-    const logAppendTime = messageTimestampType === 'LogAppendTime'
-    return { segmentBytes, segmentMs, indexIntervalBytes, maxMessageBytes, logAppendTime }
+    const { segmentBytes, segmentMs, indexIntervalBytes, maxMessageBytes, fileDeleteDelayMs } = config
+    return {
+      segmentBytes,
+      segmentMs,
+      indexIntervalBytes,
+      maxMessageBytes,
+      fileDeleteDelayMs,
+      logAppendTime: config.messageTimestampType === 'LogAppendTime',
+      retentionMs: config.cleanupPolicy.delete ? config.retentionMs : Infinity,
+      retentionBytes: config.cleanupPolicy.delete ? config.retentionBytes : Infinity,
+    }
   }
 
   #synced(identity: LogIdentity, highWatermark: number, bytes: number): void {
@@ -498,9 +534,11 @@ class LocalEngine implements Engine {
   async #close(): Promise<void> {
     await this.#topicChanges.idle()
     this.#waiting.close()
+    const maintained = this.#maintenance.close()
     await this.#lines.idle()
     await this.#expiry?.close()
     await this.#logs.close()
+    await maintained
     await Promise.all(this.#sweeping)
     await this.#catalog.close()
     this.#unlock()

@@ -31,6 +31,11 @@ export interface LogSettings {
   readonly logAppendTime: boolean
   /** The largest batch that the topic takes. */
   readonly maxMessageBytes: number
+  /** Infinity: nothing goes for its age, or the topic's cleanup.policy does not delete. */
+  readonly retentionMs: number
+  /** Infinity: nothing goes for the log's size, or the topic's cleanup.policy does not delete. */
+  readonly retentionBytes: number
+  readonly fileDeleteDelayMs: number
 }
 
 export interface LogAppenderOptions {
@@ -43,6 +48,8 @@ export interface LogAppenderOptions {
   readonly index: LogIndex
   readonly rounds: CommitRounds
   readonly clock: Clock
+  /** When producers were seen, by a clock without steps: one must not forget who may repeat its request. */
+  readonly steadyNow: () => number
   readonly telemetry: Telemetry
   /** A producer that may be forgotten: nobody will ask whether a batch of it is a repeat. */
   readonly isForgotten: (entry: ProducerEntry) => boolean
@@ -50,6 +57,16 @@ export interface LogAppenderOptions {
   readonly leaderEpoch: number
   /** After each synced group. */
   readonly onSynced: (highWatermark: number, bytes: number) => void
+}
+
+/** What the appender asks of the rest of its log. */
+interface LogAppenderParts extends LogAppenderOptions {
+  /** Asked before the first group, should the partition not be open by then. */
+  readonly open: () => Promise<void>
+  /** A segment was closed. */
+  readonly rolled: () => void
+  /** Retention is to make room for so many bytes, if it can. Never rejects. */
+  readonly makeRoom: (bytes: number) => Promise<void>
 }
 
 export interface AppendedBatch {
@@ -71,6 +88,11 @@ interface WaitingAppend {
   reject(error: TailraceError): void
 }
 
+interface WaitingRoll {
+  resolve(): void
+  reject(error: TailraceError): void
+}
+
 /** One write and one sync. */
 interface Group {
   readonly appends: WaitingAppend[]
@@ -84,15 +106,15 @@ interface Group {
 const NOT_ASKED: AppendedBatch[] = []
 
 export class LogAppender {
-  readonly #options: LogAppenderOptions & { readonly open: () => Promise<void> }
+  readonly #options: LogAppenderParts
   readonly #state: PartitionState
   #bytesSinceIndexEntry = 0
   #queue: WaitingAppend[] = []
   #queueBytes = 0
+  #rolls: WaitingRoll[] = []
   #writing: Promise<void> | undefined
 
-  /** `open` is asked before the first group, should the partition not be open by then. */
-  constructor(state: PartitionState, options: LogAppenderOptions & { readonly open: () => Promise<void> }) {
+  constructor(state: PartitionState, options: LogAppenderParts) {
     this.#state = state
     this.#options = options
   }
@@ -108,6 +130,16 @@ export class LogAppender {
       this.#queueBytes += sizeBytes
       this.#writing ??= this.#write()
       if (acks === 'none') resolve(NOT_ASKED)
+    })
+  }
+
+  /** Closes the segment that is written, if there is anything in it, and begins a new one. */
+  roll(): Promise<void> {
+    const refusal = this.#state.offline ?? (this.#state.isClosed ? this.#state.closedError() : undefined)
+    if (refusal !== undefined) return Promise.reject(refusal)
+    return new Promise((resolve, reject) => {
+      this.#rolls.push({ resolve, reject })
+      this.#writing ??= this.#write()
     })
   }
 
@@ -131,11 +163,16 @@ export class LogAppender {
     } catch (error) {
       this.#rejectWaiting(error as TailraceError)
     }
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 || this.#rolls.length > 0) {
       if (this.#state.offline !== undefined) {
         this.#rejectWaiting(this.#state.offline)
         break
       }
+      if (this.#rolls.length > 0) await this.#rollAsAsked()
+      const [next] = this.#queue
+      if (next === undefined) continue
+      // not within a round: others do not wait for it
+      if (this.#isRoomWanted(next.sizeBytes)) await this.#options.makeRoom(next.sizeBytes)
       await rounds.enter()
       try {
         await this.#writeGroup()
@@ -147,6 +184,32 @@ export class LogAppender {
       }
     }
     this.#writing = undefined
+  }
+
+  async #rollAsAsked(): Promise<void> {
+    const rolls = this.#rolls
+    this.#rolls = []
+    try {
+      if ((this.#state.segments.at(-1)?.sizeBytes ?? 0) > 0) await this.#roll()
+      for (const roll of rolls) roll.resolve()
+    } catch (error) {
+      for (const roll of rolls) roll.reject(this.#failure(error, 'a new segment could not be made'))
+    }
+  }
+
+  /**
+   * A log grows to retention.bytes and one segment, and no further where the deletion of its oldest segment keeps it there. One
+   * that is far beyond, its retention.bytes having been lowered, is left to the next check: nobody is to wait for all of it.
+   */
+  #isRoomWanted(bytes: number): boolean {
+    const { segments } = this.#state
+    const beyond = bytes - this.#roomBytes()
+    return beyond > 0 && segments.length > 1 && (segments[0] as Segment).sizeBytes >= beyond
+  }
+
+  #roomBytes(): number {
+    const { retentionBytes, segmentBytes } = this.#options.settings()
+    return retentionBytes + segmentBytes - this.#state.sizeBytes
   }
 
   async #writeGroup(): Promise<void> {
@@ -263,9 +326,11 @@ export class LogAppender {
   #takeGroup(segment: Segment): Group {
     const settings = this.#options.settings()
     const group: Group = { appends: [], results: [], written: [], sizeBytes: 0, producersBefore: new Map() }
+    const roomBytes = this.#roomBytes()
+    const groupBytesMax = roomBytes > 0 ? Math.min(roomBytes, GROUP_BYTES_MAX) : GROUP_BYTES_MAX
     let taken = 0
     for (const append of this.#queue) {
-      if (taken > 0 && group.sizeBytes + append.sizeBytes > GROUP_BYTES_MAX) break
+      if (taken > 0 && group.sizeBytes + append.sizeBytes > groupBytesMax) break
       if (taken > 0 && this.#mustRoll({ ...segment, sizeBytes: segment.sizeBytes + group.sizeBytes }, append)) break
       taken++
       this.#queueBytes -= append.sizeBytes
@@ -293,7 +358,7 @@ export class LogAppender {
     const now = this.#options.clock.now()
     stampBatch(batch, this.#state.nextOffset, this.#options.leaderEpoch)
     if (settings.logAppendTime) stampLogAppendTime(batch, now)
-    if (header.producerId >= 0n) this.#remember(batch, group, now)
+    if (header.producerId >= 0n) this.#remember(batch, group)
     this.#state.nextOffset += header.lastOffsetDelta + 1
     group.written.push(batch)
     group.sizeBytes += header.sizeBytes
@@ -308,11 +373,11 @@ export class LogAppender {
     }
   }
 
-  #remember(batch: SealedBatch, group: Group, now: number): void {
+  #remember(batch: SealedBatch, group: Group): void {
     const { producerId } = batch.header
     const before = this.#state.producers.get(producerId)
     if (!group.producersBefore.has(producerId)) group.producersBefore.set(producerId, before)
-    this.#state.producers.set(producerId, withBatch(before, batch.header, now))
+    this.#state.producers.set(producerId, withBatch(before, batch.header, this.#options.steadyNow()))
   }
 
   #mustRoll(segment: Segment, append: WaitingAppend): boolean {
@@ -349,7 +414,9 @@ export class LogAppender {
       const path = snapshotPath(this.#options.directory, this.#state.nextOffset)
       await this.#options.disk.writeFileDurably(path, renderSnapshot(this.#state.producers.values()))
     }
-    return this.#addSegment(emptySegment(this.#state.nextOffset))
+    const segment = await this.#addSegment(emptySegment(this.#state.nextOffset))
+    this.#options.rolled()
+    return segment
   }
 
   async #addSegment(segment: Segment): Promise<Segment> {
@@ -384,10 +451,11 @@ export class LogAppender {
   }
 
   #rejectWaiting(error: TailraceError): void {
-    const waiting = this.#queue
+    const waiting = [...this.#queue, ...this.#rolls]
     this.#queue = []
     this.#queueBytes = 0
-    for (const append of waiting) append.reject(error)
+    this.#rolls = []
+    for (const one of waiting) one.reject(error)
   }
 
   #failure(cause: unknown, what: string): TailraceError {

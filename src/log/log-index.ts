@@ -4,7 +4,7 @@
 
 import type Database from 'better-sqlite3'
 import { SqliteError } from 'better-sqlite3'
-import { INDEX_PENDING_ENTRIES_MAX } from '../kernel/limits.ts'
+import { INDEX_PENDING_ENTRIES_MAX, INDEX_ROWS_PER_TURN_MAX } from '../kernel/limits.ts'
 import type { Segment } from './log-segment.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { parseProducerRow, renderProducerRow } from './producer-state.ts'
@@ -60,6 +60,8 @@ interface Pending {
   readonly producers: Map<bigint, ProducerEntry>
   readonly forgottenProducers: Set<bigint>
   recoveryPoint: RecoveryPoint | undefined
+  /** Segments whose base is below it are gone. */
+  droppedBelow: number
 }
 
 export const INDEX_VERSION = 2
@@ -280,6 +282,28 @@ export class LogIndex {
     this.#statements.setFirstDirty.run(offset, logId)
   }
 
+  /** Segments whose base is below an offset are gone: their rows go with the next flush, their entries by sweepEntries. */
+  dropSegments(logId: number, belowOffset: number): void {
+    const pending = this.#pendingOf(logId)
+    pending.droppedBelow = belowOffset
+    for (const [base, { held }] of pending.entries) {
+      if (base >= belowOffset) continue
+      this.#pendingEntries -= held.length
+      pending.entries.delete(base)
+    }
+    for (const base of pending.segments.keys()) if (base < belowOffset) pending.segments.delete(base)
+  }
+
+  /**
+   * Deletes entries of segments whose base is below an offset, a bounded number; true: there are more. What a crash leaves
+   * of them is found by nobody, and goes with the next.
+   */
+  sweepEntries(logId: number, belowOffset: number): boolean {
+    const next = this.#statements.sweepEnd.get(logId, belowOffset, INDEX_ROWS_PER_TURN_MAX) as EntryRow | undefined
+    this.#statements.sweepEntries.run(logId, ...(next ?? [belowOffset, 0, 0]))
+    return next !== undefined
+  }
+
   noteProducer(logId: number, entry: ProducerEntry): void {
     const { producers, forgottenProducers } = this.#pendingOf(logId)
     producers.set(entry.producerId, entry)
@@ -366,7 +390,8 @@ export class LogIndex {
   }
 
   #write(pending: Pending): void {
-    const { logId, recoveryPoint } = pending
+    const { logId, recoveryPoint, droppedBelow } = pending
+    if (droppedBelow > 0) this.#statements.dropSegments.run(logId, droppedBelow)
     for (const { file, held } of pending.entries.values()) this.#writeEntries(logId, file, held)
     for (const segment of pending.segments.values()) this.#putSegment(logId, segment)
     for (const entry of pending.producers.values()) {
@@ -407,6 +432,7 @@ export class LogIndex {
         producers: new Map(),
         forgottenProducers: new Set(),
         recoveryPoint: undefined,
+        droppedBelow: 0,
       }
       this.#pending.set(logId, pending)
     }
@@ -465,6 +491,14 @@ function prepare(db: Database.Database) {
       'DELETE FROM entries WHERE log_id = ? AND segment_base = ? AND generation = ? AND offset IN' +
         ' (SELECT offset FROM entries WHERE log_id = ? AND segment_base = ? AND generation = ? LIMIT ?)',
     ),
+    dropSegments: db.prepare('DELETE FROM segments WHERE log_id = ? AND base_offset < ?'),
+    sweepEnd: db
+      .prepare(
+        'SELECT segment_base, generation, offset FROM entries WHERE log_id = ? AND segment_base < ?' +
+          ' ORDER BY segment_base, generation, offset LIMIT 1 OFFSET ?',
+      )
+      .raw(true),
+    sweepEntries: db.prepare('DELETE FROM entries WHERE log_id = ? AND (segment_base, generation, offset) < (?, ?, ?)'),
     floor: db
       .prepare(
         'SELECT offset, position, prior_max_timestamp FROM entries' +

@@ -8,14 +8,18 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { Clock, Timer } from '../kernel/clock.ts'
+import { steadyClock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { OPEN_SEGMENT_FILES_MAX, OPENING_PARTITIONS_MAX, PRODUCERS_FORGOTTEN_AT_ONCE_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { CommitRounds } from './commit-rounds.ts'
+import { DeletedFiles } from './deleted-files.ts'
 import type { LogSettings } from './log-appender.ts'
 import { createIndexSchema, dropIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
 import { openLogFiles } from './log-recovery.ts'
+import { segmentsToDelete } from './log-retention.ts'
+import type { Segment } from './log-segment.ts'
 import { OpenFiles } from './open-files.ts'
 import { PartitionLog } from './partition-log.ts'
 import type { ProducerEntry } from './producer-state.ts'
@@ -54,6 +58,9 @@ export interface LogManagerOptions {
 /** How long an index entry may be held back: what a crash has to scan again. */
 const INDEX_FLUSH_MS = 500
 
+/** Partitions that a check looks at in one turn of the event loop. */
+const WALKED_PER_TURN = 128
+
 /** About a megabyte of write-ahead log. */
 const ENTRIES_PER_CHECKPOINT = 20_000
 
@@ -65,6 +72,8 @@ export class LogManager {
   readonly #index: LogIndex
   readonly #files: OpenFiles
   readonly #rounds = new CommitRounds()
+  readonly #deletedFiles: DeletedFiles
+  readonly #steady: Clock
   readonly #logs = new Map<string, PartitionLog>()
   readonly #cleanStop: boolean
   #flushTimer: Timer | undefined
@@ -74,6 +83,8 @@ export class LogManager {
   constructor(options: LogManagerOptions) {
     this.#options = options
     this.#files = new OpenFiles({ disk: options.disk, filesMax: OPEN_SEGMENT_FILES_MAX })
+    this.#deletedFiles = new DeletedFiles(options)
+    this.#steady = steadyClock(options.clock)
     const onFailedRead = (error: unknown) => this.#noteIndexFailure(error)
     this.#index =
       options.openIndex === undefined
@@ -108,6 +119,11 @@ export class LogManager {
     return this.#cleanStop
   }
 
+  /** The time by which partitions remember when they saw a producer. */
+  steadyNow(): number {
+    return this.#steady.now()
+  }
+
   log(identity: LogIdentity): PartitionLog {
     const key = `${identity.topicId}-${identity.partition}`
     let log = this.#logs.get(key)
@@ -131,8 +147,10 @@ export class LogManager {
     return new PartitionLog({
       ...shared,
       clock,
+      steadyNow: this.#steady.now,
       telemetry,
       files: this.#files,
+      deletedFiles: this.#deletedFiles,
       index: this.#index,
       rounds: this.#rounds,
       settings: () => settings(identity),
@@ -141,14 +159,14 @@ export class LogManager {
       logStartOffset: this.#options.logStartOffset(identity),
       cleaningGeneration: this.#options.cleaningGeneration(identity),
       setCleaningGeneration: (generation) => this.#options.setCleaningGeneration(identity, generation),
-      discard: (path) => this.#discard(path),
+      discard: (path) => void this.#deletedFiles.remove(path, settings(identity).fileDeleteDelayMs),
       recover: () =>
         openLogFiles({
           ...shared,
           files: this.#files,
           index: this.#index,
           settings: settings(identity),
-          nowMs: clock.now(),
+          nowMs: this.#steady.now(),
           cleanStop: this.#cleanStop,
           cleaningGeneration: this.#options.cleaningGeneration(identity),
         }).catch((error) => {
@@ -156,9 +174,10 @@ export class LogManager {
           throw error
         }),
       onSynced: (highWatermark, bytes) => {
-        this.#flushTimer ??= clock.after(INDEX_FLUSH_MS, () => this.flushIndex())
+        this.#flushSoon()
         onSynced(identity, highWatermark, bytes)
       },
+      flushSoon: () => this.#flushSoon(),
     })
   }
 
@@ -179,10 +198,49 @@ export class LogManager {
     this.flushIndex()
   }
 
-  #discard(path: string): void {
-    this.#options.disk.remove(path).catch((error) => {
-      this.#options.logger.warn({ err: error, file: path }, 'a replaced segment file is left until the next start')
+  #flushSoon(): void {
+    this.#flushTimer ??= this.#options.clock.after(INDEX_FLUSH_MS, () => this.flushIndex())
+  }
+
+  /**
+   * Deletes what retention has over, one partition after the other. One that nobody has asked for since a clean stop is
+   * judged by its rows in index.db, and opened only if something is due.
+   */
+  async retain(identities: Iterable<LogIdentity>, signal: AbortSignal): Promise<void> {
+    const { segmentsDeleted, segmentBytesDeleted } = this.#options.telemetry
+    let walked = 0
+    for (const identity of identities) {
+      if (signal.aborted) break
+      if (this.#isRetentionDue(identity)) await this.log(identity).retain()
+      else if (++walked % WALKED_PER_TURN === 0) await nextTurn()
+    }
+    const segments = this.#options.telemetry.segmentsDeleted - segmentsDeleted
+    if (segments === 0) return
+    const bytes = this.#options.telemetry.segmentBytesDeleted - segmentBytesDeleted
+    this.#options.logger.info({ segments, bytes }, `retention has deleted ${segments} segments (${bytes} bytes)`)
+  }
+
+  #isRetentionDue(identity: LogIdentity): boolean {
+    const log = this.#logs.get(`${identity.topicId}-${identity.partition}`)
+    const segments = log?.isOpen ? log.segments : this.#indexedSegments(identity)
+    const { retentionMs, retentionBytes } = this.#options.settings(identity)
+    const due = segmentsToDelete(segments, {
+      retentionMs,
+      retentionBytes,
+      nowMs: this.#options.clock.now(),
+      logStartOffset: log?.bounds.logStartOffset ?? this.#options.logStartOffset(identity),
+      highWatermark: segments.at(-1)?.endOffset ?? 0,
     })
+    return due.length > 0
+  }
+
+  #indexedSegments({ topicId, partition }: LogIdentity): readonly Segment[] {
+    try {
+      return this.#index.findLog(topicId, partition).segments
+    } catch (error) {
+      this.#noteIndexFailure(error)
+      return []
+    }
   }
 
   /** Writes held-back index entries; a failure costs a longer scan after a crash, nothing else. False: it failed. */
@@ -213,6 +271,7 @@ export class LogManager {
     const from = join(this.topicsDirectory, partitionDirectory(identity))
     // all of them, also those that a partition which failed no longer names: the next file at such a path is another's
     await this.#files.dropFolder(from)
+    this.#deletedFiles.forgetFolder(from)
     this.#forgetIndex(identity)
     const names = await this.#options.disk.list(from)
     if (names.length === 0) return undefined
@@ -244,10 +303,11 @@ export class LogManager {
   async close(): Promise<void> {
     const logs = [...this.#logs.values()]
     await Promise.all(logs.map((log) => log.close()))
+    const isCleared = await this.#deletedFiles.close()
     const isIndexed = this.flushIndex()
     this.#flushTimer?.cancel()
     // a partition that failed must be looked at again at the next start, and so must files that are ahead of the index
-    if (isIndexed && logs.every((log) => !log.isDoubtful)) this.#markCleanStop()
+    if (isCleared && isIndexed && logs.every((log) => !log.isDoubtful)) this.#markCleanStop()
     await this.#files.close()
     this.#index.close()
   }

@@ -80,6 +80,8 @@ export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog>
   const known = isBelieved ? consistentPart(said, bases) : undefined
   if (known === undefined) options.index.resetLog(logId)
   else options.index.truncateLog(logId, known.point.segmentBase, known.point.offset)
+  // rows of segments that retention took would be believed after the next clean stop
+  if (known !== undefined) options.index.dropSegments(logId, bases[0] as number)
   const opened = await new Recovery(options, logId, names, bases, known).run()
   if (known === undefined) options.index.noteScanned(logId, options.cleaningGeneration)
   return { ...opened, firstDirtyOffset: known === undefined ? 0 : said.firstDirtyOffset }

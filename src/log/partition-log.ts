@@ -7,6 +7,7 @@ import type { Logger } from '../kernel/logger.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import type { BatchRange, TimestampedOffset } from './batch-range.ts'
 import { cutBatches, findByTimestamp, findMaxTimestamp } from './batch-range.ts'
+import type { DeletedFiles } from './deleted-files.ts'
 import type { AppendAcks, AppendedBatch, LogAppenderOptions } from './log-appender.ts'
 import { LogAppender } from './log-appender.ts'
 import type { LogCompactorOptions } from './log-compactor.ts'
@@ -18,6 +19,7 @@ import { PartitionState } from './partition-state.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { LANDMARK_BYTES, ReadLandmarks } from './read-landmarks.ts'
 import type { CleanedGroup } from './segment-cleaner.ts'
+import { SegmentDeletion } from './segment-deletion.ts'
 import type { SegmentFile } from './segment-file.ts'
 import { isDiskFull, isPassing, storageFailure } from './storage-failure.ts'
 
@@ -28,6 +30,9 @@ export interface PartitionLogOptions extends LogAppenderOptions, LogCompactorOpt
   /** Raised by delete-records; kept in meta.db. */
   readonly logStartOffset: number
   readonly recover: () => Promise<OpenedLog>
+  readonly deletedFiles: DeletedFiles
+  /** index.db has something to write. */
+  readonly flushSoon: () => void
 }
 
 export interface LogBounds {
@@ -40,6 +45,7 @@ export class PartitionLog {
   readonly #state: PartitionState
   readonly #appender: LogAppender
   readonly #compactor: LogCompactor
+  readonly #deletion: SegmentDeletion
   #opening: Promise<void> | undefined
   /** It was to be opened, and could not be for a while. */
   #isUnread = false
@@ -49,12 +55,22 @@ export class PartitionLog {
   constructor(options: PartitionLogOptions) {
     this.#options = options
     this.#state = new PartitionState(options)
-    this.#appender = new LogAppender(this.#state, { ...options, open: () => this.open() })
     const onSwitched = () => {
       // a new object: reads under way tell the old one
       this.#landmarks = undefined
     }
     this.#compactor = new LogCompactor(this.#state, { ...options, onSwitched })
+    this.#appender = new LogAppender(this.#state, {
+      ...options,
+      open: () => this.open(),
+      rolled: () => this.#deletion.checkClosed(),
+      makeRoom: (bytes) => this.#deletion.makeRoom(bytes),
+    })
+    this.#deletion = new SegmentDeletion(this.#state, {
+      ...options,
+      roll: () => this.#appender.roll(),
+      settle: () => this.#compactor.settle(),
+    })
   }
 
   /** Loads what is known of the partition, and after a crash mends its end. Every verb waits for it. */
@@ -276,9 +292,21 @@ export class PartitionLog {
     return this.#compactor.replace(group)
   }
 
-  /** Takes hold at once; the caller has made it durable. Never goes back. */
+  /** Takes hold at once; the caller has made it durable. Never goes back. Segments that lie below it as a whole are deleted. */
   raiseLogStartOffset(offset: number): void {
     this.#state.logStartOffset = Math.max(this.#state.logStartOffset, offset)
+    this.#deletion.checkClosed()
+  }
+
+  /** Deletes the segments that retention has over, and those below the log start offset. Never rejects. */
+  async retain(): Promise<void> {
+    try {
+      await this.open()
+    } catch {
+      // it has said why, and is opened when it is asked for
+      return
+    }
+    await this.#deletion.check()
   }
 
   producer(producerId: bigint): ProducerEntry | undefined {
@@ -301,6 +329,8 @@ export class PartitionLog {
     this.#state.isClosed = true
     await this.#opening
     await this.#appender.idle()
+    await this.#state.maintained()
+    await this.#deletion.idle()
     await this.#compactor.idle()
   }
 }

@@ -35,12 +35,28 @@ export class PartitionState {
   /** The next offset to give out; ahead of the high watermark while a group is under way. */
   nextOffset = 0
   producers = new Map<bigint, ProducerEntry>()
+  #maintaining: Promise<unknown> | undefined
 
   constructor({ name, logger, telemetry, logStartOffset }: PartitionStateOptions) {
     this.name = name
     this.#logger = logger
     this.#telemetry = telemetry
     this.logStartOffset = logStartOffset
+  }
+
+  /** Retention and compaction both change the list of closed segments: one of them at a time. undefined: the other is at it. */
+  maintain<Result>(work: () => Promise<Result>): Promise<Result> | undefined {
+    if (this.#maintaining !== undefined) return undefined
+    const done = work().finally(() => {
+      this.#maintaining = undefined
+    })
+    this.#maintaining = done.catch(() => undefined)
+    return done
+  }
+
+  /** What maintains the log has come to its end. */
+  async maintained(): Promise<void> {
+    await this.#maintaining
   }
 
   closedError(): TailraceError {

@@ -5,6 +5,7 @@
 // system has it. The name says what is replaced because the file does not: its last records may be gone.
 
 import { join } from 'node:path'
+import { DELETED_SUFFIX } from './deleted-files.ts'
 import { parseNumberedName, segmentPath } from './log-segment.ts'
 import type { SegmentDisk } from './segment-file.ts'
 
@@ -17,7 +18,6 @@ export interface Swap {
 }
 
 const CLEANED = '.cleaned'
-const DELETED = '.deleted'
 const SWAP = /^(\d{20})-(\d{20})\.log\.swap$/
 
 export function swapPath({ directory, base, last }: Swap): string {
@@ -29,8 +29,8 @@ export function swapPath({ directory, base, last }: Swap): string {
 export async function putReplacedAside(disk: SegmentDisk, swap: Swap): Promise<string[]> {
   const aside: string[] = []
   for (const path of replacedPaths(swap, await disk.list(swap.directory))) {
-    await disk.rename(path, path + DELETED)
-    aside.push(path + DELETED)
+    await disk.rename(path, path + DELETED_SUFFIX)
+    aside.push(path + DELETED_SUFFIX)
   }
   await disk.syncDirectory(swap.directory)
   return aside
@@ -71,7 +71,7 @@ function parseSwapName(directory: string, name: string): Swap | undefined {
 }
 
 function isLeftOver(name: string): boolean {
-  for (const ending of [CLEANED, DELETED]) {
+  for (const ending of [CLEANED, DELETED_SUFFIX]) {
     if (name.endsWith(ending) && parseNumberedName(name.slice(0, -ending.length)) !== undefined) return true
   }
   return false

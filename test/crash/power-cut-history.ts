@@ -12,6 +12,7 @@ import type { PartitionLog } from '../../src/log/partition-log.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { logSettings } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import type { Random } from '../support/random.ts'
 
@@ -89,13 +90,7 @@ export class PowerCutHistory {
       telemetry: this.#telemetry,
       isForgotten: () => false,
       leaderEpoch: this.#startNumber,
-      settings: () => ({
-        segmentBytes: 4_096,
-        segmentMs: 60_000,
-        indexIntervalBytes: 256,
-        maxMessageBytes: 1_048_576,
-        logAppendTime: false,
-      }),
+      settings: () => logSettings({ segmentBytes: 4_096, indexIntervalBytes: 256 }),
       logStartOffset: () => 0,
       cleaningGeneration: () => 0,
       setCleaningGeneration: () => Promise.resolve(),

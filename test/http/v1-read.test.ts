@@ -142,7 +142,7 @@ test('every form of position is understood', async (t) => {
   const records = Array.from({ length: 10 }, (_, number) => {
     return { value: number, timestamp: new Date(at + number * 1_000).toISOString() }
   })
-  await create(server, 'orders', 1, { 'message.timestamp.before.max.ms': '9223372036854775807' })
+  await create(server, 'orders', 1, { 'retention.ms': '-1' })
   await produce(server, 'orders', records)
   await produce(server, 'orders', [{ value: 'now' }])
   const from = async (position: string) => {

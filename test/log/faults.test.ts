@@ -13,6 +13,7 @@ import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { readAll, toParts } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { logSettings } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
@@ -44,13 +45,7 @@ function openManager(bench: Omit<Bench, 'manager'>, index = newIndex()): LogMana
     telemetry: bench.telemetry,
     isForgotten: () => false,
     leaderEpoch: ++bench.starts,
-    settings: () => ({
-      segmentBytes: 2_000,
-      segmentMs: 60_000,
-      indexIntervalBytes: 300,
-      maxMessageBytes: MAX_MESSAGE_BYTES,
-      logAppendTime: false,
-    }),
+    settings: () => logSettings({ maxMessageBytes: MAX_MESSAGE_BYTES }),
     logStartOffset: () => 0,
     cleaningGeneration: () => 0,
     setCleaningGeneration: () => Promise.resolve(),

@@ -12,6 +12,7 @@ import { RecordReader } from '../../src/record/batch-reader.ts'
 import { BATCH_HEADER_BYTES, sealBatch } from '../../src/record/record-batch.ts'
 import { toParts } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { logSettings } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
@@ -51,13 +52,7 @@ function openManager({
     telemetry: new Telemetry(),
     isForgotten: () => false,
     leaderEpoch: startNumber,
-    settings: () => ({
-      segmentBytes,
-      segmentMs: 1_000_000,
-      indexIntervalBytes,
-      maxMessageBytes: 1_000_000,
-      logAppendTime: false,
-    }),
+    settings: () => logSettings({ segmentBytes, segmentMs: 1_000_000, indexIntervalBytes }),
     logStartOffset: () => 0,
     cleaningGeneration: () => 0,
     setCleaningGeneration: () => Promise.resolve(),

@@ -24,6 +24,7 @@ import {
 import { toParts } from '../record/records.ts'
 import { DiskFaults } from '../support/disk-faults.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { logSettings } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
@@ -67,13 +68,8 @@ class Bench {
       telemetry: new Telemetry(),
       isForgotten: () => false,
       leaderEpoch: ++this.#starts,
-      settings: () => ({
-        segmentBytes: 1_000,
-        segmentMs: 1_000_000,
-        indexIntervalBytes: 200,
-        maxMessageBytes: 1_048_576,
-        logAppendTime: false,
-      }),
+      settings: () =>
+        logSettings({ segmentBytes: 1_000, segmentMs: 1_000_000, indexIntervalBytes: 200, fileDeleteDelayMs: 0 }),
       logStartOffset: () => 0,
       cleaningGeneration: () => this.generation,
       setCleaningGeneration: async (_identity, generation) => {

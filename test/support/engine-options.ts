@@ -30,10 +30,12 @@ export function engineOptions(dataDir: string, changes: Partial<LocalEngineOptio
     clock: systemClock,
     logger: silentLogger,
     telemetry: new Telemetry(),
-    topicDefaults: topicConfigDefaults({}),
+    // records of the tests are dated as they like
+    topicDefaults: topicConfigDefaults({ 'log.retention.ms': '-1' }),
     numPartitions: 1,
     producerExpirationMs: 86_400_000,
     producerExpirationCheckMs: 600_000,
+    retentionCheckIntervalMs: 300_000,
     node: { id: 1, host: '127.0.0.1', port: 8082 },
     ...changes,
   }

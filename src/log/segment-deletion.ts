@@ -1,0 +1,214 @@
+// Acts on what log-retention.ts has decided: takes segments out of a partition's front, from the oldest to the newest. What
+// must hold: a crash leaves the log as it was or a suffix of it, never a hole, so each rename is durable before the next; a
+// reader is told of a new log start only after that, so that no start of the server shows a lower one; a reader in the
+// midst of a segment reads on; the last segment stays, so that offsets never start again.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Clock } from '../kernel/clock.ts'
+import type { Logger } from '../kernel/logger.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
+import type { DeletedFiles } from './deleted-files.ts'
+import { DELETED_SUFFIX } from './deleted-files.ts'
+import type { LogSettings } from './log-appender.ts'
+import type { LogIndex } from './log-index.ts'
+import { segmentsToDelete } from './log-retention.ts'
+import type { Segment } from './log-segment.ts'
+import { parseNumberedName, segmentPath, snapshotPath } from './log-segment.ts'
+import type { OpenFiles } from './open-files.ts'
+import type { PartitionState } from './partition-state.ts'
+import type { SegmentDisk } from './segment-file.ts'
+import { isPassing } from './storage-failure.ts'
+
+export interface SegmentDeletionOptions {
+  readonly directory: string
+  readonly settings: () => LogSettings
+  readonly disk: SegmentDisk
+  readonly files: OpenFiles
+  readonly deletedFiles: DeletedFiles
+  readonly index: LogIndex
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly telemetry: Telemetry
+  /** Closes the segment that is written and begins a new one. */
+  readonly roll: () => Promise<void>
+  /** Brings a replacement of segments to its end that was interrupted. */
+  readonly settle: () => Promise<void>
+  /** index.db has something to write. */
+  readonly flushSoon: () => void
+}
+
+export class SegmentDeletion {
+  readonly #options: SegmentDeletionOptions
+  readonly #state: PartitionState
+  #deleting: Promise<unknown> | undefined
+  #clearing: Promise<void> | undefined
+  /** The last attempt failed: not again before the next check. */
+  #hasFailed = false
+  /** A folder's sync failed: nobody knows which names the disk holds, so no further one is taken until the next start. */
+  #isStuck = false
+
+  constructor(state: PartitionState, options: SegmentDeletionOptions) {
+    this.#state = state
+    this.#options = options
+  }
+
+  /** By the clock: all that is due, the segment that is written too, once it is rolled. Never rejects. */
+  async check(): Promise<void> {
+    this.#hasFailed = false
+    await this.#attempt(async () => {
+      await this.#deleteClosed()
+      if (!this.#isLastDue()) return
+      await this.#options.roll()
+      await this.#deleteClosed()
+    })
+  }
+
+  /** At a roll, or a raised log start: what is due by now, while the log goes on being written. */
+  checkClosed(): void {
+    this.#hasFailed = false
+    void this.#attempt(() => this.#deleteClosed())
+  }
+
+  /** Before bytes are written that would take the log beyond retention.bytes and one segment. Never rejects. */
+  async makeRoom(bytes: number): Promise<void> {
+    await this.#deleting
+    if (!this.#hasFailed) await this.#attempt(() => this.#deleteClosed(bytes))
+  }
+
+  /** What is under way has come to its end. */
+  async idle(): Promise<void> {
+    await this.#deleting
+    await this.#clearing
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await this.#state.maintain(work)
+    } catch (error) {
+      this.#hasFailed = true
+      if (!this.#state.isClosed)
+        this.#warn(error, this.#isStuck ? 'and stay until the next start' : 'it is tried again')
+    }
+  }
+
+  #warn(error: unknown, outlook: string): void {
+    const { name } = this.#state
+    const facts = { err: error, partition: name }
+    this.#options.logger.warn(facts, `segments of ${name} could not be deleted, ${outlook}`)
+  }
+
+  #due(bytesToCome = 0): readonly Segment[] {
+    const { retentionMs, retentionBytes } = this.#options.settings()
+    const { segments, logStartOffset, highWatermark, offline, isClosed } = this.#state
+    if (this.#isStuck || offline !== undefined || isClosed) return []
+    return segmentsToDelete(segments, {
+      retentionMs,
+      retentionBytes: Math.max(0, retentionBytes - bytesToCome),
+      nowMs: this.#options.clock.now(),
+      logStartOffset,
+      highWatermark,
+    })
+  }
+
+  #isLastDue(): boolean {
+    const last = this.#state.segments.at(-1)
+    return last !== undefined && this.#due().at(-1) === last
+  }
+
+  #deleteClosed(bytesToCome = 0): Promise<void> {
+    const deleting = this.#deleteSegments(this.#due(bytesToCome))
+    this.#deleting = deleting.catch(() => undefined)
+    return deleting
+  }
+
+  async #deleteSegments(due: readonly Segment[]): Promise<void> {
+    if (due.length > 0) await this.#options.settle()
+    for (const segment of due) {
+      const { segments, isClosed, offline } = this.#state
+      if (segment === segments.at(-1) || isClosed || offline !== undefined) return
+      await this.#delete(segment)
+    }
+  }
+
+  async #delete(segment: Segment): Promise<void> {
+    const { directory, disk, files, deletedFiles } = this.#options
+    const path = segmentPath(directory, segment.baseOffset)
+    const aside = path + DELETED_SUFFIX
+    // held open, so that a reader who comes between the renaming and the raised log start reads the file that it means
+    const renaming = files.use(path, false, async () => {
+      await disk.rename(path, aside)
+      await disk.syncDirectory(directory).catch((error) => this.#undo(path, aside, error))
+      this.#takeOut(segment)
+      await files.drop(path)
+    })
+    await renaming.catch((error) => {
+      if (error.code !== 'ENOENT') throw error
+      // somebody else has removed it
+      this.#takeOut(segment)
+    })
+    await deletedFiles.remove(aside, this.#options.settings().fileDeleteDelayMs)
+  }
+
+  /** Either name may be on the disk now. Both are right: what is due may be gone, and nobody was told that it is. */
+  async #undo(path: string, aside: string, cause: unknown): Promise<never> {
+    this.#isStuck = !isPassing(cause)
+    try {
+      await this.#options.disk.rename(aside, path)
+    } catch (error) {
+      throw this.#state.goOffline('the renaming of a segment could not be undone', error)
+    }
+    throw cause
+  }
+
+  /** In one turn: readers see the log with the segment or without it. */
+  #takeOut(segment: Segment): void {
+    const { index, telemetry, flushSoon } = this.#options
+    const state = this.#state
+    // a new list: somebody may be going through the old one
+    state.segments = state.segments.slice(1)
+    state.sizeBytes -= segment.sizeBytes
+    const [first] = state.segments as [Segment, ...Segment[]]
+    state.logStartOffset = Math.max(state.logStartOffset, first.baseOffset)
+    telemetry.segmentsDeleted++
+    telemetry.segmentBytesDeleted += segment.sizeBytes
+    if (first.sizeBytes === 0) {
+      // else nothing in index.db would say where offsets go on
+      const { baseOffset: offset } = first
+      index.noteSegment(state.logId, first, { segmentBase: offset, position: 0, offset })
+    }
+    index.dropSegments(state.logId, first.baseOffset)
+    flushSoon()
+    this.#clearing ??= this.#clearUp().finally(() => {
+      this.#clearing = undefined
+    })
+  }
+
+  /** What only the deleted segments needed: all snapshots older than the one that a scan begins with, entries of index.db. */
+  async #clearUp(): Promise<void> {
+    const { name } = this.#state
+    try {
+      for (let done = -1; done < this.#firstOffset; ) {
+        done = this.#firstOffset
+        await this.#clearUpTo(done)
+      }
+    } catch (error) {
+      const message = `what deleted segments of ${name} needed is left: it goes with the next ones`
+      this.#options.logger.warn({ err: error, partition: name }, message)
+    }
+  }
+
+  get #firstOffset(): number {
+    return this.#state.segments[0]?.baseOffset ?? 0
+  }
+
+  async #clearUpTo(firstOffset: number): Promise<void> {
+    const { directory, disk, index } = this.#options
+    const offsets = (await disk.list(directory)).flatMap((name) => {
+      const parsed = parseNumberedName(name)
+      return parsed?.kind === 'snapshot' && parsed.offset <= firstOffset ? [parsed.offset] : []
+    })
+    offsets.sort((a, b) => a - b)
+    for (const offset of offsets.slice(0, -1)) await disk.remove(snapshotPath(directory, offset))
+    while (!this.#state.isClosed && index.sweepEntries(this.#state.logId, firstOffset)) await nextTurn()
+  }
+}
