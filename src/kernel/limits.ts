@@ -85,8 +85,13 @@ export const COMPRESSIONS_AT_ONCE_MAX = 4
  */
 export const INFLATED_ON_LOOP_BYTES_MAX = 1024 * 1024
 
-/** Batches that are inflated in threads at once: each may take BATCH_INFLATED_BYTES_MAX. */
-export const INFLATIONS_AT_ONCE_MAX = 2
+/**
+ * What all pages together hold of batches that were inflated in threads, and all exports: two of the largest, and as much
+ * again for a moment, while what came out is put together. Who finds no room waits for so long, and gets 503 then.
+ */
+export const INFLATED_BYTES_HELD_MAX = 2 * BATCH_INFLATED_BYTES_MAX
+export const INFLATION_WAIT_MS_MAX = 10_000
+export const INFLATIONS_WAITING_MAX = 1_000
 
 /** One read: records in a page, bytes of batches read for it, ms it may wait. */
 export const PAGE_RECORDS_MAX = 10_000

@@ -342,6 +342,16 @@ export class RecordReader {
     return ((high >>> 1) ^ sign) * TWO_TO_32 + ((((low >>> 1) | (high << 31)) ^ sign) >>> 0)
   }
 
+  /** Lets go of all bytes: nothing is open then. */
+  close(): void {
+    this.bytes = EMPTY
+    this.#batchBytes = EMPTY
+    this.#view = EMPTY_VIEW
+    this.#recordsLeft = 0
+    this.#position = 0
+    this.#end = 0
+  }
+
   #corrupt(reason: string): TailraceError {
     return corruptBatch(this.#batchPosition, reason)
   }
@@ -355,6 +365,7 @@ export function inflateInThread(bytes: Buffer, position: number): Promise<Buffer
 }
 
 const EMPTY = Buffer.alloc(0)
+const EMPTY_VIEW = new DataView(EMPTY.buffer, 0, 0)
 
 /** Of an int64 from 0 to 2^53 - 1; others may be safe integers too. */
 function isHighWordOfSafe(high: number): boolean {

@@ -2,9 +2,10 @@
 // record by record, as the bytes that were stored, to a sink. State between two pages is in their cursor alone.
 
 import type { Engine, FetchedPartition, Topic } from '../engine/engine.ts'
+import { ByteRoom } from '../kernel/byte-room.ts'
+import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { INFLATIONS_AT_ONCE_MAX } from '../kernel/limits.ts'
-import { Slots } from '../kernel/slots.ts'
+import { INFLATED_BYTES_HELD_MAX, INFLATION_WAIT_MS_MAX, INFLATIONS_WAITING_MAX } from '../kernel/limits.ts'
 import type { Caller } from './caller.ts'
 import type { ExportRequest } from './export.ts'
 import { exportRecords } from './export.ts'
@@ -74,14 +75,16 @@ export interface ConsumeService {
 }
 
 export function createConsumeService(dependencies: ConsumeDependencies): ConsumeService {
-  const { engine } = dependencies
-  const parts: ConsumeParts = { ...dependencies, inflations: new Slots(INFLATIONS_AT_ONCE_MAX) }
+  const { engine, clock } = dependencies
+  const parts: ConsumeParts = { ...dependencies, inflations: roomForInflated(clock) }
+  // An export holds what it inflates for as long as its client takes: pages shall not wait for that.
+  const exportParts: ConsumeParts = { ...dependencies, inflations: roomForInflated(clock) }
   const estimates = new ReadEstimates()
   return {
     read: (_caller, request, sink) => readPage(parts, estimates, request, sink),
     readOne: (_caller, topic, at, sink) => readOne(parts, getTopic(engine, topic), at, sink),
     offsetsAt: (_caller, request) => findOffsets(parts, request),
-    export: (_caller, request) => exportRecords(parts, request),
+    export: (_caller, request) => exportRecords(exportParts, request),
     async deleteRecords(_caller, name, { partition, offset }) {
       const topic = getTopic(engine, name)
       checkPartitions(topic, [partition])
@@ -89,6 +92,16 @@ export function createConsumeService(dependencies: ConsumeDependencies): Consume
       return logStartOffset
     },
   }
+}
+
+function roomForInflated(clock: Clock): ByteRoom {
+  return new ByteRoom({
+    clock,
+    name: 'inflated batches',
+    bytesMax: INFLATED_BYTES_HELD_MAX,
+    waitMsMax: INFLATION_WAIT_MS_MAX,
+    waitingMax: INFLATIONS_WAITING_MAX,
+  })
 }
 
 async function readPage(
@@ -174,19 +187,25 @@ async function readOne(
   telemetry.fetchRequests++
   checkWithin(topic, at, part as FetchedPartition)
   const walk = new RecordWalk(inflations)
-  walk.begin(part as FetchedPartition, offset)
-  const isThere = walk.next() || ((await walk.inflate()) && walk.next())
-  if (!isThere || walk.record.offset !== offset) {
-    throw new TailraceError(
-      'record_not_found',
-      `no record has the offset ${offset} in partition ${partition} of topic ${topic.name}: it was removed by compaction or never was one`,
-      { topic: topic.name, partition, offset },
-    )
+  try {
+    walk.begin(part as FetchedPartition, offset)
+    const isThere = walk.next() || ((await walk.inflate()) && walk.next())
+    if (!isThere || walk.record.offset !== offset) throw notFound(topic, at)
+    sink.begin(topic.name, partition, walk.record.timestampType, topic.id)
+    sink.write(walk.record)
+    telemetry.recordsOut++
+    telemetry.bytesOut += walk.record.recordEnd - walk.record.recordStart
+  } finally {
+    walk.end()
   }
-  sink.begin(topic.name, partition, walk.record.timestampType, topic.id)
-  sink.write(walk.record)
-  telemetry.recordsOut++
-  telemetry.bytesOut += walk.record.recordEnd - walk.record.recordStart
+}
+
+function notFound(topic: Topic, { partition, offset }: PartitionOffset): TailraceError {
+  return new TailraceError(
+    'record_not_found',
+    `no record has the offset ${offset} in partition ${partition} of topic ${topic.name}: it was removed by compaction or never was one`,
+    { topic: topic.name, partition, offset },
+  )
 }
 
 function checkWithin(topic: Topic, { partition, offset }: PartitionOffset, part: FetchedPartition): void {

@@ -111,9 +111,8 @@ class Export {
         for (const [at, part] of fetched.entries()) {
           const state = wanted[at] as PartitionExport
           const before = state.nextOffset
-          await this.#write(state, part)
+          yield* this.#write(state, part)
           hasMoved ||= state.nextOffset > before
-          if (this.#output.position >= CHUNK_BYTES_MIN) yield this.#takeLines()
         }
         if (this.#output.position > 0) yield this.#takeLines()
         // Below the ends, yet not to be had: an open transaction hides it, so it is not yet there.
@@ -125,6 +124,8 @@ class Export {
       if (this.#wholeLinesEnd > 0) yield this.#takeLines()
       if (code !== 'request_cancelled') yield line({ $error: { code, message, details } })
       throw error
+    } finally {
+      this.#walk.end()
     }
     yield line({ $end: this.#end() })
   }
@@ -152,7 +153,8 @@ class Export {
     )
   }
 
-  async #write(state: PartitionExport, part: FetchedPartition): Promise<void> {
+  /** A chunk whenever one is full; the rest stays for the next. */
+  async *#write(state: PartitionExport, part: FetchedPartition): AsyncGenerator<Buffer> {
     const { error, logStartOffset } = part
     if (error?.code === 'offset_out_of_range' && logStartOffset > state.nextOffset) {
       this.#passGap(state, Math.min(logStartOffset, state.endOffset))
@@ -162,18 +164,20 @@ class Export {
       throw unreadable(this.#topic, { partition: state.partition, offset: state.nextOffset }, error)
     }
     this.#walk.begin(part, state.nextOffset)
-    do this.#writeLines(state)
-    while (await this.#walk.inflate())
+    do {
+      while (this.#writeLines(state)) yield this.#takeLines()
+    } while (await this.#walk.inflate())
   }
 
-  /** As far as the walk goes. */
-  #writeLines(state: PartitionExport): void {
+  /** As far as the walk goes, or until a chunk is full: true then. */
+  #writeLines(state: PartitionExport): boolean {
     const walk = this.#walk
     const { record } = walk
     let batchLastOffset = -1
     let recordBytes = 0
     let recordCount = 0
-    while (state.nextOffset < state.endOffset && walk.next()) {
+    let isFull = false
+    while (!isFull && state.nextOffset < state.endOffset && walk.next()) {
       if (record.offset >= state.endOffset) break
       if (walk.batchLastOffset !== batchLastOffset) {
         batchLastOffset = walk.batchLastOffset
@@ -185,11 +189,13 @@ class Export {
       state.nextOffset = walk.nextOffset
       recordBytes += record.recordEnd - record.recordStart
       recordCount++
+      isFull = this.#output.position >= CHUNK_BYTES_MIN
     }
     state.nextOffset = Math.min(walk.nextOffset, state.endOffset)
     this.#recordCount += recordCount
     this.#parts.telemetry.recordsOut += recordCount
     this.#parts.telemetry.bytesOut += recordBytes
+    return isFull
   }
 
   #passGap(state: PartitionExport, to: number): void {

@@ -4,8 +4,8 @@
 // A partition's end is loaded in windows: its share of N at first, then wider ones as it turns out to be needed.
 
 import type { Engine, Topic } from '../engine/engine.ts'
+import type { ByteRoom } from '../kernel/byte-room.ts'
 import { EXPORT_FETCH_BYTES } from '../kernel/limits.ts'
-import type { Slots } from '../kernel/slots.ts'
 import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
 import { RecordWalk } from './record-walk.ts'
 
@@ -13,7 +13,7 @@ const WINDOW_OFFSETS_MIN = 16
 
 export interface RecordSource {
   readonly engine: Engine
-  readonly inflations: Slots
+  readonly inflations: ByteRoom
 }
 
 export async function findLastRecords(
@@ -94,6 +94,20 @@ async function loadTails(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const walk = new RecordWalk(inflations)
+  try {
+    await loadWindows(engine, topic, tails, walk, signal)
+  } finally {
+    walk.end()
+  }
+}
+
+async function loadWindows(
+  engine: Engine,
+  topic: Topic,
+  tails: readonly PartitionTail[],
+  walk: RecordWalk,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   let wanting = tails.filter((tail) => tail.openWindow())
   while (wanting.length > 0) {
     const fetched = await engine.fetch(

@@ -5,9 +5,9 @@
 // partitions costs few reads. A partition that cannot be read stays where it stands and says why; the others go on.
 
 import type { FetchedPartition, FetchOptions, FetchPosition, Topic } from '../engine/engine.ts'
+import type { ByteRoom } from '../kernel/byte-room.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { PAGE_BYTES_MAX, PAGE_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
-import type { Slots } from '../kernel/slots.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
 import type { PartitionOffset } from './partition-offset.ts'
@@ -43,7 +43,7 @@ export interface PagePlan {
   /** Where records are gone: refuse, tell as a gap, or move on unseen (positions that are no offsets). */
   readonly onGap: 'error' | 'tell' | 'pass'
   readonly sink: RecordSink
-  readonly inflations: Slots
+  readonly inflations: ByteRoom
 }
 
 /** A page of many partitions takes this much from one rather than little from each: every read from disk has its price. */
@@ -172,6 +172,16 @@ export class Page {
     this.seen.batchCount = 0
     this.seen.recordCount = 0
     this.#learn(wanted, fetched)
+    try {
+      await this.#drainAll(wanted, fetched)
+    } finally {
+      this.#walk.end()
+    }
+    this.#hasEverMoved ||= this.#hasMoved
+    return this.#hasMoved
+  }
+
+  async #drainAll(wanted: readonly PartitionState[], fetched: readonly FetchedPartition[]): Promise<void> {
     const share = shareOf(this.#plan.limit - this.recordCount, wanted.length)
     const unfinished: number[] = []
     for (let at = 0; at < fetched.length && !this.#isFull; at++) {
@@ -186,8 +196,6 @@ export class Page {
       if (this.#isFull) break
       await this.#drain(wanted[at] as PartitionState, fetched[at] as FetchedPartition, this.#plan.limit)
     }
-    this.#hasEverMoved ||= this.#hasMoved
-    return this.#hasMoved
   }
 
   #learn(wanted: readonly PartitionState[], fetched: readonly FetchedPartition[]): void {

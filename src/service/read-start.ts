@@ -2,9 +2,9 @@
 // where it came to. What every verb of reading shares.
 
 import type { Engine, Topic } from '../engine/engine.ts'
+import type { ByteRoom } from '../kernel/byte-room.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import type { Slots } from '../kernel/slots.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Cursor, CursorTopic } from './cursor.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
@@ -20,8 +20,8 @@ export interface ConsumeDependencies {
 }
 
 export interface ConsumeParts extends ConsumeDependencies {
-  /** Of all readers together: what is inflated takes much memory. */
-  readonly inflations: Slots
+  /** What all readers together hold of large inflated batches. */
+  readonly inflations: ByteRoom
 }
 
 export interface StartRequest {

@@ -4,11 +4,13 @@
 // inflates to much holds the walk up until that is done in a thread:
 //
 //   do while (walk.next()) … while (await walk.inflate())
+//
+// What it has inflated takes of the room that all walks share, until it comes to the next such batch or end() is called.
 
 import type { FetchedPartition, Topic } from '../engine/engine.ts'
+import type { ByteRoom, HeldBytes } from '../kernel/byte-room.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { INFLATED_ON_LOOP_BYTES_MAX } from '../kernel/limits.ts'
-import type { Slots } from '../kernel/slots.ts'
+import { BATCH_INFLATED_BYTES_MAX, INFLATED_ON_LOOP_BYTES_MAX } from '../kernel/limits.ts'
 import { inflateInThread, RecordReader } from '../record/batch-reader.ts'
 import {
   BATCH_HEADER_BYTES,
@@ -23,6 +25,7 @@ interface InflatedBatch {
   readonly fetched: FetchedPartition
   readonly position: number
   readonly records: Buffer
+  readonly held: HeldBytes
 }
 
 export class RecordWalk {
@@ -42,13 +45,13 @@ export class RecordWalk {
   #fromOffset = 0
   #highWatermark = 0
   #isOpen = false
-  readonly #inflations: Slots
+  readonly #room: ByteRoom
   #isHeldUp = false
   #inflated: InflatedBatch | undefined
   #aborted: AbortedTransactions | undefined
 
-  constructor(inflations: Slots) {
-    this.#inflations = inflations
+  constructor(room: ByteRoom) {
+    this.#room = room
   }
 
   /** The records of `fetched` at and after an offset come next. */
@@ -59,7 +62,7 @@ export class RecordWalk {
     this.#highWatermark = fetched.highWatermark
     this.#isOpen = false
     this.#isHeldUp = false
-    if (this.#inflated?.fetched !== fetched) this.#inflated = undefined
+    if (this.#inflated?.fetched !== fetched) this.#letGo()
     this.#aborted =
       fetched.abortedTransactions.length === 0 ? undefined : new AbortedTransactions(fetched.abortedTransactions)
     this.nextOffset = fromOffset
@@ -88,19 +91,40 @@ export class RecordWalk {
     }
   }
 
-  /** Inflates the batch that holds the walk up, so that it can go on; false when none does. Throws corrupt_message. */
+  /**
+   * Inflates the batch that holds the walk up, so that it can go on; false when none does. Throws corrupt_message, and
+   * overloaded when there was no room for it in time.
+   */
   async inflate(): Promise<boolean> {
     if (!this.#isHeldUp) return false
     const fetched = this.#fetched as FetchedPartition
     const position = this.#position
+    // before it waits for more: else walks could wait for each other
+    this.#letGo()
+    const held = await this.#room.enter(BATCH_INFLATED_BYTES_MAX)
     try {
-      const records = await this.#inflations.run(() => inflateInThread(fetched.bytes, position))
-      this.#inflated = { fetched, position, records }
+      const records = await inflateInThread(fetched.bytes, position)
+      held.shrink(records.length)
+      this.#inflated = { fetched, position, records, held }
       this.#isHeldUp = false
       return true
     } catch (error) {
+      held.leave()
       throw this.#corrupt(error)
     }
+  }
+
+  #letGo(): void {
+    this.#inflated?.held.leave()
+    this.#inflated = undefined
+  }
+
+  /** Lets go of all bytes; begin() may come again. Not to be called while it inflates. */
+  end(): void {
+    this.#letGo()
+    this.#fetched = undefined
+    this.#isHeldUp = false
+    this.record.close()
   }
 
   #openBatch(): boolean {

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { TailraceError } from '../../src/kernel/errors.ts'
-import { Slots } from '../../src/kernel/slots.ts'
+
 import type { Position } from '../../src/service/positions.ts'
 import { parsePosition, resolvePosition } from '../../src/service/positions.ts'
+import { roomForInflated } from '../support/byte-room.ts'
 import { ReadableEngine } from '../support/readable-engine.ts'
 
 const hour = 3_600_000
@@ -84,7 +85,7 @@ const now = Date.UTC(2026, 10, 21)
 function newTopic(partitionCount: number) {
   const store = new ReadableEngine()
   const topic = store.create('orders', partitionCount)
-  const source = { engine: store.engine, inflations: new Slots(1) }
+  const source = { engine: store.engine, inflations: roomForInflated() }
   const resolve = async (text: string, partitions = topicPartitions(partitionCount)) => {
     const found = await resolvePosition(source, topic, partitions, parsePosition(text), now)
     return found.map(({ offset }) => offset)
