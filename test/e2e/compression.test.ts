@@ -107,6 +107,18 @@ test('a codec that is set at run time is the next batch’s, and all are read', 
   assert.deepEqual(codecs, [0, 0, 1, 2, 3, 4])
 })
 
+test('the server’s own compression.type is that of every topic that names none', async (t) => {
+  const server = await startServer(t, { set: { 'compression.type': 'zstd', 'compression.zstd.level': '9' } })
+  await server.post('/v1/topics', { name: 'own', configs: { 'compression.type': 'producer' } })
+  for (const topic of ['made', 'own']) await server.post(`/v1/topics/${topic}/records`, BODY)
+  const codecsOf = (topic: string) =>
+    scanBatches(readFileSync(segmentOf(server, topic))).batches.map(({ header }) =>
+      compressionTypeOf(header.attributes),
+    )
+  assert.deepEqual([codecsOf('made'), codecsOf('own')], [['zstd'], ['none']])
+  assert.deepEqual(await valuesOf(server, 'made'), VALUES)
+})
+
 test('other decoders read the files, and dump-log names the codec', async (t) => {
   const server = await filled(t)
   const Decoder = require('kafkajs/src/protocol/decoder')
