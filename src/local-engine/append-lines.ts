@@ -1,7 +1,7 @@
 // A5: the way from an append to its partition's log where batches are stored in another codec than they came in. They are
 // compressed in threads, several at once; still the appends of one partition reach its log in the order of the calls,
-// those too that need no compression. What waits here is bounded as what waits in the log is. A partition with nothing
-// under way has no line.
+// those too that need no compression. What waits here counts as waiting to be written. A partition with nothing under way
+// has no line.
 
 import type { Acks, BatchAppended } from '../engine/engine.ts'
 import { TailraceError } from '../kernel/errors.ts'
@@ -13,6 +13,11 @@ import type { SealedBatch } from '../record/record-batch.ts'
 import { compressionTypeOf } from '../record/record-batch.ts'
 
 type Appended = Promise<readonly BatchAppended[]>
+
+/** A partition's log, as far as its line knows it. */
+interface LinedLog {
+  readonly queueBytes: number
+}
 
 export interface LinedAppend {
   readonly batches: readonly SealedBatch[]
@@ -34,19 +39,20 @@ interface Line {
 
 export class AppendLines {
   /** By the partition's log. */
-  readonly #lines = new Map<object, Line>()
+  readonly #lines = new Map<LinedLog, Line>()
   readonly #threads = new Slots(COMPRESSIONS_AT_ONCE_MAX)
 
   /** Whether an append that needs no compression must wait here too. */
-  has(log: object): boolean {
+  has(log: LinedLog): boolean {
     return this.#lines.has(log)
   }
 
   /** What the log answers. overloaded and what recompressInThread refuses: nothing of the append is stored. */
-  async append(log: object, append: LinedAppend): Appended {
+  async append(log: LinedLog, append: LinedAppend): Appended {
     const line = this.#lines.get(log)
     const sizeBytes = append.batches.reduce((sum, { bytes }) => sum + bytes.length, 0)
-    if (line !== undefined && line.waitingBytes + sizeBytes > APPEND_QUEUE_BYTES_MAX) throw overloaded(line)
+    const waitingBytes = (line?.waitingBytes ?? 0) + log.queueBytes
+    if (waitingBytes > 0 && waitingBytes + sizeBytes > APPEND_QUEUE_BYTES_MAX) throw overloaded(waitingBytes)
     const isQuick = append.batches.every((batch) => isSmallStep(batch, append.codec))
     if (line === undefined && isQuick) return append.handOn(append.batches.map((batch) => inCodec(batch, append)))
     const stored = Promise.all(append.batches.map((batch) => this.#inCodec(batch, append)))
@@ -56,7 +62,7 @@ export class AppendLines {
     return []
   }
 
-  async #wait(log: object, sizeBytes: number, stored: Promise<SealedBatch[]>, { handOn }: LinedAppend): Appended {
+  async #wait(log: LinedLog, sizeBytes: number, stored: Promise<SealedBatch[]>, { handOn }: LinedAppend): Appended {
     const line = this.#enter(log, sizeBytes)
     // in an object, for the next in line waits until this append is handed on, not until it is stored
     const handedOn = Promise.allSettled([line.last, stored])
@@ -71,7 +77,7 @@ export class AppendLines {
     return (await handedOn).answer
   }
 
-  #enter(log: object, sizeBytes: number): Line {
+  #enter(log: LinedLog, sizeBytes: number): Line {
     const line = this.#lines.get(log) ?? { last: Promise.resolve(), waitingBytes: 0, waitingCount: 0 }
     this.#lines.set(log, line)
     line.waitingBytes += sizeBytes
@@ -79,7 +85,7 @@ export class AppendLines {
     return line
   }
 
-  #leave(log: object, line: Line, sizeBytes: number): void {
+  #leave(log: LinedLog, line: Line, sizeBytes: number): void {
     line.waitingBytes -= sizeBytes
     line.waitingCount--
     if (line.waitingCount === 0) this.#lines.delete(log)
@@ -118,8 +124,8 @@ function isPlain({ header }: SealedBatch): boolean {
   return compressionTypeOf(header.attributes) === 'none'
 }
 
-function overloaded({ waitingBytes }: Line): TailraceError {
-  return new TailraceError('overloaded', `${waitingBytes} bytes already wait to be compressed for one partition`, {
+function overloaded(waitingBytes: number): TailraceError {
+  return new TailraceError('overloaded', `${waitingBytes} bytes already wait to be compressed or written`, {
     limit_bytes: APPEND_QUEUE_BYTES_MAX,
   })
 }

@@ -119,6 +119,11 @@ export class LogAppender {
     this.#options = options
   }
 
+  /** What waits to be written. */
+  get queueBytes(): number {
+    return this.#queueBytes
+  }
+
   /** Answers one result a batch, in order. Batches belong to the log from now on. */
   append(batches: readonly SealedBatch[], acks: AppendAcks): Promise<AppendedBatch[]> {
     let sizeBytes = 0

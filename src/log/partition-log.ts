@@ -146,6 +146,11 @@ export class PartitionLog {
     this.#state.nextOffset = this.#state.logStartOffset
   }
 
+  /** What waits to be written. */
+  get queueBytes(): number {
+    return this.#appender.queueBytes
+  }
+
   /** Answers one result a batch, in order. Batches belong to the log from now on. */
   append(batches: readonly SealedBatch[], acks: AppendAcks): Promise<AppendedBatch[]> {
     return this.#appender.append(batches, acks)

@@ -20,7 +20,7 @@ function batchOf(value: string): SealedBatch {
 /** Notes what is handed on; the log's answer is the batches' number. */
 function openLines() {
   const lines = new AppendLines()
-  const log = {}
+  const log = { queueBytes: 0 }
   const handedOn: string[] = []
   const append = (name: string, batch: SealedBatch, change: Partial<LinedAppend> = {}) =>
     lines.append(log, {
@@ -88,12 +88,15 @@ test('a slow log does not hold up the line', async () => {
   await first
 })
 
-test('takes no more than may wait, one larger append alone, and again when there is room', async () => {
-  const { append } = openLines()
+test('takes no more than may wait here and in the log, one larger append alone, and again when there is room', async () => {
+  const { log, append } = openLines()
   const large = batchOf('x'.repeat(APPEND_QUEUE_BYTES_MAX * 0.6))
   const first = append('first', large)
   await assert.rejects(append('second', large), { code: 'overloaded' })
   const small = append('small', batchOf('small'))
   await Promise.all([first, small])
+  log.queueBytes = large.bytes.length
+  await assert.rejects(append('more than the log may have', large), { code: 'overloaded' })
+  log.queueBytes = 0
   await append('again', batchOf('x'.repeat(APPEND_QUEUE_BYTES_MAX + 1)))
 })
