@@ -226,6 +226,8 @@ function addDumpLog(program: Command, terminal: Terminal): void {
     .argument('<file...>', 'segment files, or folders: all segments below them')
     .option('--records', 'print the records too')
     .option('--verify', 'print one line for each file only')
+    .option('--repair', 'say how what is bad would be taken out of a data directory that no server has')
+    .option('--yes', 'with --repair: do it; what is taken out is kept beside')
     .addOption(output())
     .action(async (files, options) => {
       const { dumpLog } = await import('./dump-log.ts')

@@ -1,5 +1,6 @@
 // `tailrace dump-log FILE…`: segment files read offline, as Kafka's dump-log shows them. Opens them for reading only and
-// needs no server; a running one is not disturbed, but its last batch may be seen half written.
+// needs no server; a running one is not disturbed, but its last batch may be seen half written. With --repair it mends a
+// data directory that no server has: dump-log-repair.ts.
 
 import { glob, open, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -8,7 +9,9 @@ import { RecordReader } from '../record/batch-reader.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import type { BatchView } from './dump-log-render.ts'
 import { renderBatch, renderRecord } from './dump-log-render.ts'
-import { SegmentBatches } from './dump-log-segment.ts'
+import { repairSegments } from './dump-log-repair.ts'
+import type { SegmentFault } from './dump-log-segment.ts'
+import { faultLine, SegmentBatches } from './dump-log-segment.ts'
 import type { Output } from './table.ts'
 import { chosenOutput } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -16,6 +19,8 @@ import type { Terminal } from './terminal.ts'
 export interface DumpLogOptions {
   readonly records?: boolean
   readonly verify?: boolean
+  readonly repair?: boolean
+  readonly yes?: boolean
   readonly output?: Output
 }
 
@@ -23,13 +28,14 @@ export interface DumpLogOptions {
 export async function dumpLog(terminal: Terminal, paths: readonly string[], options: DumpLogOptions): Promise<void> {
   const signal = terminal.interruptSignal()
   const files = await segmentFiles(paths)
+  if (options.repair) return repairSegments(terminal, files, options.yes === true)
   let corruptCount = 0
   for (const file of files) {
     if (signal.aborted) return
-    const fault = await dumpFile(terminal, file, options, signal)
-    if (fault === undefined) continue
+    const faults = await dumpFile(terminal, file, options, signal)
+    if (faults.length === 0) continue
     corruptCount++
-    terminal.note(`tailrace: ${fault}`)
+    for (const fault of faults) terminal.note(`tailrace: ${faultLine(fault)}`)
   }
   if (corruptCount > 0) throw new CommandFailure(`${corruptCount} of ${files.length} files are corrupt`)
 }
@@ -53,25 +59,25 @@ async function segmentFiles(paths: readonly string[]): Promise<string[]> {
   return files
 }
 
-/** Answers what is wrong with the file, if anything is. */
+/** Answers what is wrong with the file. */
 async function dumpFile(
   terminal: Terminal,
   file: string,
   options: DumpLogOptions,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<readonly SegmentFault[]> {
   const output = chosenOutput(options.output, terminal)
   const handle = await open(file, 'r')
   try {
     const printer = new DumpPrinter(terminal, file, output, options)
     await printer.begin()
-    const batches = new SegmentBatches(handle, file)
+    const batches = await SegmentBatches.open(handle, file)
     for await (const chunk of batches.chunks()) {
       for (const batch of chunk) await printer.print(batch)
-      if (signal.aborted) return undefined
+      if (signal.aborted) return []
     }
-    await printer.finish(batches.fault)
-    return batches.fault
+    await printer.finish(batches.faults)
+    return batches.faults
   } finally {
     await handle.close()
   }
@@ -116,19 +122,24 @@ class DumpPrinter {
     await this.#terminal.write(parts.join(''))
   }
 
-  async finish(fault: string | undefined): Promise<void> {
+  async finish(faults: readonly SegmentFault[]): Promise<void> {
     if (!this.#options.verify) return
     const counts = { batches: this.#batchCount, records: this.#recordCount }
     const offsets = { first_offset: this.#firstOffset ?? null, end_offset: this.#endOffset }
     if (!this.#isText) {
-      const line = { file: this.#file, ok: fault === undefined, ...counts, ...offsets, ...(fault && { fault }) }
+      const bad = faults.length === 0 ? {} : { faults: faults.map(faultJson) }
+      const line = { file: this.#file, ok: faults.length === 0, ...counts, ...offsets, ...bad }
       await this.#terminal.write(`${JSON.stringify(line)}\n`)
       return
     }
     const range = this.#firstOffset === undefined ? 'empty' : `offsets ${this.#firstOffset} to ${this.#endOffset - 1}`
-    const verdict = fault === undefined ? 'ok' : 'CORRUPT'
+    const verdict = faults.length === 0 ? 'ok' : 'CORRUPT'
     await this.#terminal.write(
       `${this.#file}: ${verdict}, ${counts.batches} batches, ${counts.records} records, ${range}\n`,
     )
   }
+}
+
+function faultJson({ position, end, offset, nextOffset, reason }: SegmentFault) {
+  return { position, end_position: end, offset, next_offset: nextOffset ?? null, reason }
 }

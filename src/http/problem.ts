@@ -28,7 +28,8 @@ export const STATUS_OF_CODE = {
   invalid_timestamp: 422,
   message_too_large: 413,
   unsupported_compression_type: 422,
-  corrupt_message: 500,
+  // what is damaged is here, not in the request; no use in trying again: retryable says so
+  corrupt_message: 503,
   offset_out_of_range: 416,
   record_not_found: 404,
   not_enough_replicas: 503,

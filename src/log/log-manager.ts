@@ -3,7 +3,6 @@
 // that ten thousand of them cost nothing; after a crash all that have files are opened, and mended, before the start is
 // done.
 
-import fs from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
@@ -15,6 +14,7 @@ import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { CommitRounds } from './commit-rounds.ts'
 import { DeletedFiles } from './deleted-files.ts'
+import { putIndexAside } from './index-forget.ts'
 import type { LogSettings } from './log-appender.ts'
 import { createIndexSchema, dropIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
 import { openLogFiles } from './log-recovery.ts'
@@ -296,7 +296,7 @@ export class LogManager {
   #noteIndexFailure(error: unknown): void {
     if (this.#indexIsAside || this.#options.openIndex !== undefined || !isDamage(error)) return
     this.#indexIsAside = true
-    const aside = putAside(indexPath(this.#options.dataDir))
+    const aside = putIndexAside(indexPath(this.#options.dataDir))
     this.#options.logger.error({ err: error, aside }, 'index.db is damaged: the next start makes it anew')
   }
 
@@ -336,18 +336,10 @@ function openIndex(dataDir: string, logger: Logger, onFailedRead: (error: unknow
     return openIndexFile(path, onFailedRead)
   } catch (error) {
     if (error instanceof TailraceError) throw error
-    const aside = putAside(path)
+    const aside = putIndexAside(path)
     logger.warn({ err: error, aside }, 'index.db is damaged: it was put aside and is made anew from the segment files')
     return openIndexFile(path, onFailedRead)
   }
-}
-
-function putAside(path: string): string {
-  const aside = `${path}.damaged`
-  for (const suffix of ['', '-wal', '-shm']) {
-    if (fs.existsSync(path + suffix)) fs.renameSync(path + suffix, aside + suffix)
-  }
-  return aside
 }
 
 function isDamage(error: unknown): boolean {
