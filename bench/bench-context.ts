@@ -51,13 +51,17 @@ export class BenchContext {
     return dir
   }
 
-  /** `profiled: false` for a server that only prepares what another is measured on. */
-  async startTailrace(dataDir: string, { profiled = true } = {}): Promise<RunningServer> {
+  /** `profiled: false` for a server that only prepares what another is measured on; `set` as on its command line. */
+  async startTailrace(
+    dataDir: string,
+    { profiled = true, set = [] }: { profiled?: boolean; set?: readonly string[] } = {},
+  ): Promise<RunningServer> {
     const port = await freePort()
     const { profile, serverEntry } = this.options
     const profiling =
       profile && profiled ? ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${this.#profileDir}`] : []
-    const nodeArguments = [...profiling, serverEntry, 'serve', '--port', String(port), '--data-dir', dataDir]
+    const options = ['--port', String(port), '--data-dir', dataDir, ...set.flatMap((one) => ['--set', one])]
+    const nodeArguments = [...profiling, serverEntry, 'serve', ...options]
     const spawnedAt = performance.now()
     const process = new BenchProcess({
       name: 'Tailrace',

@@ -15,8 +15,13 @@ export interface Page {
   readonly cursor: string
 }
 
-export async function createTopic(server: RunningServer, name: string, partitions: number): Promise<void> {
-  await call(server, 'POST', '/v1/topics', 201, { name, partitions })
+export async function createTopic(
+  server: RunningServer,
+  name: string,
+  partitions: number,
+  configs: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await call(server, 'POST', '/v1/topics', 201, { name, partitions, configs })
 }
 
 export async function storedCount(server: RunningServer, topic: string): Promise<number> {

@@ -125,6 +125,7 @@ async function fillDisk(batches: readonly SealedBatch[], partitionCount: number)
     retentionCheckIntervalMs: 300_000,
     producerExpirationMs: 86_400_000,
     producerExpirationCheckMs: 600_000,
+    cleaner: { isEnabled: false, backoffMs: 15_000, dedupeBufferBytes: 1_048_576 },
     node: { id: 1, host: 'localhost', port: 0 },
   })
   const topic = await engine.createTopic({ name: 'bench', partitionCount })

@@ -59,6 +59,11 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     producerExpirationMs: config.producerIdExpirationMs,
     producerExpirationCheckMs: config.producerIdExpirationCheckIntervalMs,
     retentionCheckIntervalMs: config.retentionCheckIntervalMs,
+    cleaner: {
+      isEnabled: config.cleanerEnabled,
+      backoffMs: config.cleanerBackoffMs,
+      dedupeBufferBytes: config.cleanerDedupeBufferBytes,
+    },
     node,
   })
   try {

@@ -34,6 +34,7 @@ async function openRegistry(floor: HttpFloor): Promise<Registry> {
     read: () => MaybePromise<Sample[]>,
   ) => registry.registerMetric(new ReadMetric(name, type, help, read) as unknown as Metric)
   addTelemetry(add, floor.telemetry)
+  addCompaction(add, floor)
   addTraffic(add, floor)
   addTopics(add, floor)
   return registry
@@ -96,6 +97,29 @@ function addTelemetry(add: AddMetric, telemetry: Telemetry): void {
   histogram('tailrace_produce_gathered_requests', 'Requests that shared one batch', telemetry.gatheredRequests)
   histogram('tailrace_log_group_batches', 'Batches that shared one fdatasync', telemetry.groupBatches)
   histogram('tailrace_log_fsync_duration_seconds', 'Time of an fdatasync', telemetry.syncSeconds)
+}
+
+function addCompaction(add: AddMetric, { telemetry, clock }: HttpFloor): void {
+  const { compaction } = telemetry
+  const number = (name: string, type: 'counter' | 'gauge', help: string, read: () => number) =>
+    add(`tailrace_compaction_${name}`, type, help, () => [{ value: read() }])
+  const sinceLastCheckMs = () =>
+    compaction.lastCheckMs === undefined ? Number.NaN : clock.monotonic() - compaction.lastCheckMs
+  number('passes_total', 'counter', 'Passes of compaction', () => compaction.passes)
+  number('failures_total', 'counter', 'Passes that failed', () => compaction.failures)
+  number('seconds_total', 'counter', 'Time that passes took', () => compaction.seconds)
+  number('records_read_total', 'counter', 'Records that passes looked at', () => compaction.recordsRead)
+  number('records_kept_total', 'counter', 'Of those the ones that stayed', () => compaction.recordsKept)
+  number('bytes_read_total', 'counter', 'Bytes of segments that were written anew', () => compaction.bytesRead)
+  number('bytes_written_total', 'counter', 'Bytes of the new segments', () => compaction.bytesWritten)
+  number('max_dirty_ratio', 'gauge', 'Of the filthiest log, at the last check', () => compaction.maxDirtyRatio)
+  number('max_delay_seconds', 'gauge', 'By which max.compaction.lag.ms was passed, at the last check', () => {
+    return compaction.maxOverdueMs / 1_000
+  })
+  number('uncleanable_partitions', 'gauge', 'Partitions left alone until the next start', () => {
+    return compaction.uncleanablePartitions
+  })
+  number('time_since_last_check_seconds', 'gauge', 'NaN: there was none', () => sinceLastCheckMs() / 1_000)
 }
 
 function samplesOf(name: string, { bounds, counts, sum, count }: Distribution): Sample[] {

@@ -151,6 +151,9 @@ export const CORRUPT_SEARCH_BYTES_MAX = 128 * 1024 * 1024
 /** Index entries held back in memory before they are written to index.db in one transaction. */
 export const INDEX_PENDING_ENTRIES_MAX = 20_000
 
+/** Segment files that wait for file.delete.delay.ms, over all partitions: beyond it the oldest goes at once. */
+export const DELETED_FILES_WAITING_MAX = 10_000
+
 /** Rows of index.db that go in or out in one go when a segment is replaced: some milliseconds, then others have their turn. */
 export const INDEX_ROWS_PER_TURN_MAX = 1_000
 
@@ -195,9 +198,6 @@ export const APPEND_QUEUE_BYTES_MAX = 64 * 1024 * 1024
 
 /** Partitions that are opened at once after a crash: each scans a file in chunks. */
 export const OPENING_PARTITIONS_MAX = 16
-
-/** Segment files that wait for file.delete.delay.ms, over all partitions: beyond it the oldest goes at once. */
-export const DELETED_FILES_WAITING_MAX = 10_000
 
 /** Changes of meta.db (topics, configs, producers' names) that may wait for their commit. */
 export const META_WAITING_COMMITS_MAX = 10_000

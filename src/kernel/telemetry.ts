@@ -25,6 +25,24 @@ export class Distribution {
 const SYNC_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2]
 const GROUP_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096]
 
+/** What compaction has done since the start, and what it found at its last check. */
+class CompactionTelemetry {
+  passes = 0
+  /** Passes that failed and are tried again, or are not because of a corrupt batch. */
+  failures = 0
+  recordsRead = 0
+  recordsKept = 0
+  bytesRead = 0
+  bytesWritten = 0
+  seconds = 0
+  uncleanablePartitions = 0
+  maxDirtyRatio = 0
+  /** The longest time by which max.compaction.lag.ms is passed. */
+  maxOverdueMs = 0
+  /** By the monotonic clock, ms; undefined: there was none. */
+  lastCheckMs: number | undefined
+}
+
 export class Telemetry {
   produceRequests = 0
   recordsIn = 0
@@ -47,4 +65,5 @@ export class Telemetry {
   /** Times that the wall clock went another way than the monotonic one. */
   clockSteps = 0
   waitingFetches = 0
+  readonly compaction = new CompactionTelemetry()
 }

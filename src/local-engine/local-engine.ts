@@ -32,6 +32,7 @@ import type { Logger } from '../kernel/logger.ts'
 import { SerialQueue } from '../kernel/serial-queue.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { lockDirectory } from '../log/directory-lock.ts'
+import { compactedSegmentMs } from '../log/log-compaction.ts'
 import type { LogIdentity } from '../log/log-manager.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { bytesOlderThan } from '../log/log-segment.ts'
@@ -63,6 +64,11 @@ export interface LocalEngineOptions {
   readonly retentionCheckIntervalMs: number
   /** How this server is known to clients that ask for brokers. */
   readonly node: { readonly id: number; readonly host: string; readonly port: number }
+  readonly cleaner: {
+    readonly isEnabled: boolean
+    readonly backoffMs: number
+    readonly dedupeBufferBytes: number
+  }
   readonly disk?: SegmentDisk
 }
 
@@ -70,6 +76,8 @@ export interface LocalEngineOptions {
 const FIRST_RETENTION_CHECK_MS = 30_000
 
 const CLOCK_LOOK_MS = 10_000
+/** Between two checks of compaction, each of which looks at all partitions, though log.cleaner.backoff.ms be 0. */
+const COMPACTION_PAUSE_MS_MIN = 10
 
 /** Partitions opened in one turn of the event loop. */
 const OPENED_PER_TURN = 128
@@ -124,6 +132,7 @@ class LocalEngine implements Engine {
     this.#options = options
     this.#catalog = catalog
     this.#unlock = unlock
+    this.#maintenance = new MaintenanceScheduler({ clock, logger })
     this.#waiting = new DelayedFetches({ clock, telemetry })
     this.#fetcher = new PartitionFetcher({
       clock,
@@ -181,6 +190,14 @@ class LocalEngine implements Engine {
       everyMs: retentionCheckIntervalMs,
       run: (signal) => this.#logs.retain(this.#identities(), signal),
     })
+    const { isEnabled, backoffMs, dedupeBufferBytes } = this.#options.cleaner
+    if (!isEnabled) return
+    this.#maintenance.add({
+      name: 'compaction',
+      firstMs: backoffMs,
+      everyMs: Math.max(backoffMs, COMPACTION_PAUSE_MS_MIN),
+      run: (signal) => this.#logs.compact(() => this.#compacted(), dedupeBufferBytes, signal),
+    })
   }
 
   /** Whoever takes them one by one, with pauses, gets none of a topic that was deleted meanwhile. */
@@ -192,18 +209,28 @@ class LocalEngine implements Engine {
     }
   }
 
+  /** As #identities, of the topics that are compacted at this moment. */
+  *#compacted(): Generator<LogIdentity> {
+    for (const identity of this.#identities()) {
+      if (this.#catalog.findById(identity.topicId)?.config.cleanupPolicy.compact) yield identity
+    }
+  }
+
   #settings({ topicId }: LogIdentity) {
     const config = this.#catalog.findById(topicId)?.config ?? parseTopicConfig({}, this.#options.topicDefaults)
-    const { segmentBytes, segmentMs, indexIntervalBytes, maxMessageBytes, fileDeleteDelayMs } = config
+    const { segmentBytes, indexIntervalBytes, maxMessageBytes, fileDeleteDelayMs, cleanupPolicy } = config
     return {
       segmentBytes,
-      segmentMs,
+      segmentMs: cleanupPolicy.compact
+        ? compactedSegmentMs(config.segmentMs, config.maxCompactionLagMs)
+        : config.segmentMs,
       indexIntervalBytes,
       maxMessageBytes,
       fileDeleteDelayMs,
       logAppendTime: config.messageTimestampType === 'LogAppendTime',
-      retentionMs: config.cleanupPolicy.delete ? config.retentionMs : Infinity,
-      retentionBytes: config.cleanupPolicy.delete ? config.retentionBytes : Infinity,
+      retentionMs: cleanupPolicy.delete ? config.retentionMs : Infinity,
+      retentionBytes: cleanupPolicy.delete ? config.retentionBytes : Infinity,
+      compaction: cleanupPolicy.compact ? config : undefined,
     }
   }
 
@@ -532,9 +559,9 @@ class LocalEngine implements Engine {
   }
 
   async #close(): Promise<void> {
+    const maintained = this.#maintenance.close()
     await this.#topicChanges.idle()
     this.#waiting.close()
-    const maintained = this.#maintenance.close()
     await this.#lines.idle()
     await this.#expiry?.close()
     await this.#logs.close()

@@ -11,6 +11,7 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { stampBatch, stampLogAppendTime } from '../record/record-batch.ts'
 import type { CommitRounds } from './commit-rounds.ts'
+import type { CompactionSettings } from './log-compaction.ts'
 import type { LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
@@ -29,6 +30,8 @@ export interface LogSettings {
   readonly segmentMs: number
   readonly indexIntervalBytes: number
   readonly logAppendTime: boolean
+  /** undefined: the topic is not compacted. */
+  readonly compaction: (CompactionSettings & { readonly deleteRetentionMs: number }) | undefined
   /** The largest batch that the topic takes. */
   readonly maxMessageBytes: number
   /** Infinity: nothing goes for its age, or the topic's cleanup.policy does not delete. */

@@ -1,19 +1,26 @@
-// The side of a partition's log that is compacted: it puts a cleaned segment in the place of closed ones while readers go
-// on. From the decision on disk (segment-swap.ts) readers are given the new file under its present name, those under way
+// The side of a partition's log that is compacted: it says what a pass has to clean, has it cleaned, and puts what comes of
+// it in the place of closed segments while readers go on. From the decision on disk (segment-swap.ts) readers are given the new file under its present name, those under way
 // keep the old one open. What must hold: the generation is durable before the decision, so that no index.db from before it
-// is believed beside the new files; a folder whose changes may not be on the disk is not changed any further. One caller
-// at a time, and none that deletes segments meanwhile.
+// is believed beside the new files; a folder whose changes may not be on the disk is not changed any further. Nobody
+// deletes segments meanwhile (PartitionState.maintain).
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { INDEX_ROWS_PER_TURN_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
+import type { Cleaner, ReplacingGroup } from './cleaner.ts'
+import type { DeletedFiles } from './deleted-files.ts'
+import type { LogSettings } from './log-appender.ts'
+import type { CompactionPlan, CompactionSettings, CompactionState } from './log-compaction.ts'
+import { mustRollForCompaction, planCompaction } from './log-compaction.ts'
 import type { IndexEntry, LogIndex } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
 import { segmentPath } from './log-segment.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { PartitionState } from './partition-state.ts'
-import type { CleanedGroup } from './segment-cleaner.ts'
+import type { ProducerEntry } from './producer-state.ts'
+import type { CleanResult } from './segment-cleaner.ts'
 import type { SegmentDisk } from './segment-file.ts'
 import type { Swap } from './segment-swap.ts'
 import { putReplacedAside, swapPath } from './segment-swap.ts'
@@ -24,13 +31,30 @@ export interface LogCompactorOptions {
   readonly disk: SegmentDisk
   readonly files: OpenFiles
   readonly index: LogIndex
+  readonly clock: Clock
   readonly logger: Logger
+  readonly settings: () => LogSettings
   /** How often segments of this partition were replaced, as meta.db has it. */
   readonly cleaningGeneration: number
   /** Makes it durable in meta.db. */
   readonly setCleaningGeneration: (generation: number) => Promise<void>
-  /** A file that nobody needs any more, under its `.deleted` name; its removal may wait. */
-  readonly discard: (path: string) => void
+  readonly deletedFiles: DeletedFiles
+}
+
+/** What the compactor asks of the rest of its log. */
+interface LogCompactorParts extends LogCompactorOptions {
+  /** Closes the segment that is written and begins a new one. */
+  readonly roll: () => Promise<void>
+  /** Positions of before mean nothing from now on. */
+  readonly switched: () => void
+}
+
+/** Of one pass. */
+export interface PassOptions {
+  readonly cleaner: Cleaner
+  /** Bytes of the map of keys. */
+  readonly mapBytesMax: number
+  readonly signal: AbortSignal
 }
 
 interface SwapUnderWay {
@@ -42,16 +66,15 @@ interface SwapUnderWay {
 }
 
 export class LogCompactor {
-  readonly #options: LogCompactorOptions & { readonly onSwitched: () => void }
+  readonly #options: LogCompactorParts
   readonly #state: PartitionState
   #generation: number
   #underWay: SwapUnderWay | undefined
   /** Nobody knows which names are on the disk: the next start looks. */
   #stuck: TailraceError | undefined
-  #working: Promise<void> | undefined
+  readonly #stop = new AbortController()
 
-  /** `onSwitched`: positions of before mean nothing from now on. */
-  constructor(state: PartitionState, options: LogCompactorOptions & { readonly onSwitched: () => void }) {
+  constructor(state: PartitionState, options: LogCompactorParts) {
     this.#state = state
     this.#options = options
     this.#generation = options.cleaningGeneration
@@ -68,17 +91,60 @@ export class LogCompactor {
     return this.#underWay !== undefined || this.#stuck !== undefined
   }
 
-  /**
-   * Puts a cleaned segment in the place of closed ones. Rejects when they stand as before, and also when the rest of an
-   * earlier swap, which a lack of descriptors or room has interrupted, could still not be done.
-   */
-  replace(group: CleanedGroup): Promise<void> {
-    this.#working = this.#replace(group)
-    return this.#working
+  /** What a pass would do now; undefined: the topic is not compacted. */
+  plan(): CompactionPlan | undefined {
+    const { compaction } = this.#options.settings()
+    if (compaction === undefined) return undefined
+    return planPass({ ...this.#state, nowMs: this.#options.clock.now() }, compaction)
   }
 
-  async #replace(group: CleanedGroup): Promise<void> {
+  /** One pass. undefined: there is nothing to clean, or retention is at it. */
+  async compact(pass: PassOptions): Promise<CleanResult | undefined> {
+    return this.#state.maintain(() => this.#pass(pass))
+  }
+
+  async #pass({ cleaner, mapBytesMax, signal }: PassOptions): Promise<CleanResult | undefined> {
+    const { directory, settings, roll, clock } = this.#options
+    // what a lack of descriptors or room has interrupted comes first
     await this.settle()
+    this.#checkWritable()
+    const { compaction, segmentBytes, indexIntervalBytes } = settings()
+    if (compaction === undefined) return undefined
+    if (mustRoll({ ...this.#state, nowMs: clock.now() }, compaction)) await roll()
+    const plan = this.plan()
+    if (plan === undefined || plan.dirtyBytes === 0) return undefined
+    const { segments, firstDirtyOffset, cleanableEnd } = plan
+    const { logStartOffset, producers } = this.#state
+    const request = {
+      directory,
+      segments,
+      logStartOffset,
+      firstDirtyOffset,
+      cleanableEnd,
+      segmentBytes,
+      indexIntervalBytes,
+      deleteRetentionMs: compaction.deleteRetentionMs,
+      nowMs: clock.now(),
+      producerLastOffsets: [...producers.values()].flatMap(lastOffsetOf),
+      mapBytesMax,
+    }
+    const stop = AbortSignal.any([signal, this.#stop.signal])
+    const result = await cleaner.clean(request, (group) => this.#replace(group), stop)
+    this.#noteCleaned(result.cleanedTo)
+    return result
+  }
+
+  #noteCleaned(offset: number): void {
+    this.#state.firstDirtyOffset = offset
+    try {
+      this.#options.index.setFirstDirtyOffset(this.#state.logId, offset)
+    } catch (error) {
+      this.#warn(error, 'index.db could not note how far the partition is clean: the next start cleans it again')
+    }
+  }
+
+  /** Rejects when the segments stand as before, and when the new one could not take its name yet. */
+  async #replace(group: ReplacingGroup): Promise<void> {
     this.#checkWritable()
     const replaced = this.#closedSegments(group)
     const generation = this.#generation + 1
@@ -101,7 +167,7 @@ export class LogCompactor {
   }
 
   /** The segments that a group names, in their places. The active one is written, and so is none of them. */
-  #closedSegments({ replaced, segment }: CleanedGroup): Segment[] {
+  #closedSegments({ replaced, segment }: ReplacingGroup): Segment[] {
     const { segments } = this.#state
     const at = segments.findIndex(({ baseOffset }) => baseOffset === replaced[0])
     const found = at < 0 ? [] : segments.slice(at, at + replaced.length)
@@ -114,12 +180,17 @@ export class LogCompactor {
   }
 
   /** What is missing of the index makes a search longer, nothing else. */
-  async #putEntries(segment: Segment, entries: readonly IndexEntry[]): Promise<void> {
+  async #putEntries(segment: Segment, entries: Iterable<IndexEntry>): Promise<void> {
     try {
-      for (let at = 0; at < entries.length; at += INDEX_ROWS_PER_TURN_MAX) {
-        this.#options.index.putEntries(this.#state.logId, segment, entries.slice(at, at + INDEX_ROWS_PER_TURN_MAX))
+      let some: IndexEntry[] = []
+      for (const entry of entries) {
+        some.push(entry)
+        if (some.length < INDEX_ROWS_PER_TURN_MAX) continue
+        this.#options.index.putEntries(this.#state.logId, segment, some)
+        some = []
         await nextTurn()
       }
+      this.#options.index.putEntries(this.#state.logId, segment, some)
     } catch (error) {
       this.#warn(error, 'entries of a cleaned segment are missing in index.db')
     }
@@ -172,7 +243,7 @@ export class LogCompactor {
     this.#state.segments = [...segments.slice(0, at), segment, ...segments.slice(at + replaced.length)]
     this.#state.sizeBytes += segment.sizeBytes - replaced.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     this.#underWay = underWay
-    this.#options.onSwitched()
+    this.#options.switched()
     try {
       const active = segments.at(-1) as Segment
       this.#options.index.replaceSegments(this.#state.logId, { replaced, segment, active })
@@ -198,17 +269,18 @@ export class LogCompactor {
   }
 
   async #takeName(underWay: SwapUnderWay): Promise<void> {
-    const { directory, disk, files, discard } = this.#options
+    const { directory, disk, files, deletedFiles, settings } = this.#options
     const { swap, replaced } = underWay
     // a reader that came before the switch may still be opening an old file by its name
     for (const { baseOffset } of replaced) await files.drop(segmentPath(directory, baseOffset))
-    for (const path of await putReplacedAside(disk, swap)) discard(path)
+    const aside = await putReplacedAside(disk, swap)
     await files.use(underWay.path, false, async () => {
       const path = segmentPath(directory, swap.base)
       await disk.rename(underWay.path, path)
       underWay.path = path
     })
     await files.drop(swapPath(swap))
+    for (const path of aside) await deletedFiles.remove(path, settings().fileDeleteDelayMs)
   }
 
   #getStuck(cause: unknown): void {
@@ -221,10 +293,24 @@ export class LogCompactor {
     this.#options.logger.warn({ err: error, partition: this.#state.name }, what)
   }
 
-  /** What is under way has come to its end, or to a place from which a start goes on. */
-  async idle(): Promise<void> {
-    await this.#working?.catch(() => {
-      // told to whoever asked for it
-    })
+  /** A pass that is under way is given up. */
+  stop(): void {
+    this.#stop.abort()
   }
+}
+
+/** As planCompaction; a pass is due too when it has to begin with closing the segment that is written. */
+export function planPass(state: CompactionState, settings: CompactionSettings): CompactionPlan {
+  const plan = planCompaction(state, settings)
+  return mustRoll(state, settings) ? { ...plan, isDue: true } : plan
+}
+
+function mustRoll({ segments, nowMs }: CompactionState, { maxCompactionLagMs }: CompactionSettings): boolean {
+  const active = segments.at(-1)
+  return active !== undefined && mustRollForCompaction(active, maxCompactionLagMs, nowMs)
+}
+
+/** Of the batch that the producer sent last: what its next one is judged by. */
+function lastOffsetOf({ batches }: ProducerEntry): number[] {
+  return batches.length === 0 ? [] : [Math.max(...batches.map((one) => one.baseOffset + one.recordCount - 1))]
 }

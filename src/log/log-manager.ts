@@ -12,18 +12,26 @@ import { TailraceError } from '../kernel/errors.ts'
 import { OPEN_SEGMENT_FILES_MAX, OPENING_PARTITIONS_MAX, PRODUCERS_FORGOTTEN_AT_ONCE_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import type { Cleaner } from './cleaner.ts'
+import { inThisThread } from './cleaner.ts'
+import { CleanerThread } from './cleaner-thread.ts'
 import { CommitRounds } from './commit-rounds.ts'
 import { DeletedFiles } from './deleted-files.ts'
 import { putIndexAside } from './index-forget.ts'
 import type { LogSettings } from './log-appender.ts'
+import type { CompactedLog } from './log-cleaner.ts'
+import { LogCleaner } from './log-cleaner.ts'
+import type { CompactionPlan } from './log-compaction.ts'
+import { planPass } from './log-compactor.ts'
+import type { IndexedLog } from './log-index.ts'
 import { createIndexSchema, dropIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
 import { openLogFiles } from './log-recovery.ts'
 import { segmentsToDelete } from './log-retention.ts'
-import type { Segment } from './log-segment.ts'
 import { OpenFiles } from './open-files.ts'
 import { PartitionLog } from './partition-log.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import type { SegmentDisk } from './segment-file.ts'
+import { realDisk } from './segment-file.ts'
 
 /** A partition as the catalog knows it. */
 export interface LogIdentity {
@@ -75,6 +83,8 @@ export class LogManager {
   readonly #deletedFiles: DeletedFiles
   readonly #steady: Clock
   readonly #logs = new Map<string, PartitionLog>()
+  readonly #cleaner: Cleaner
+  readonly #logCleaner: LogCleaner
   readonly #cleanStop: boolean
   #flushTimer: Timer | undefined
   #entriesSinceCheckpoint = 0
@@ -85,6 +95,8 @@ export class LogManager {
     this.#files = new OpenFiles({ disk: options.disk, filesMax: OPEN_SEGMENT_FILES_MAX })
     this.#deletedFiles = new DeletedFiles(options)
     this.#steady = steadyClock(options.clock)
+    this.#cleaner = options.disk === realDisk ? new CleanerThread(options.clock) : inThisThread(options.disk)
+    this.#logCleaner = new LogCleaner({ ...options, cleaner: this.#cleaner })
     const onFailedRead = (error: unknown) => this.#noteIndexFailure(error)
     this.#index =
       options.openIndex === undefined
@@ -125,7 +137,7 @@ export class LogManager {
   }
 
   log(identity: LogIdentity): PartitionLog {
-    const key = `${identity.topicId}-${identity.partition}`
+    const key = logKey(identity)
     let log = this.#logs.get(key)
     if (log === undefined) {
       log = this.#makeLog(identity)
@@ -150,7 +162,6 @@ export class LogManager {
       steadyNow: this.#steady.now,
       telemetry,
       files: this.#files,
-      deletedFiles: this.#deletedFiles,
       index: this.#index,
       rounds: this.#rounds,
       settings: () => settings(identity),
@@ -159,7 +170,7 @@ export class LogManager {
       logStartOffset: this.#options.logStartOffset(identity),
       cleaningGeneration: this.#options.cleaningGeneration(identity),
       setCleaningGeneration: (generation) => this.#options.setCleaningGeneration(identity, generation),
-      discard: (path) => void this.#deletedFiles.remove(path, settings(identity).fileDeleteDelayMs),
+      deletedFiles: this.#deletedFiles,
       recover: () =>
         openLogFiles({
           ...shared,
@@ -221,8 +232,8 @@ export class LogManager {
   }
 
   #isRetentionDue(identity: LogIdentity): boolean {
-    const log = this.#logs.get(`${identity.topicId}-${identity.partition}`)
-    const segments = log?.isOpen ? log.segments : this.#indexedSegments(identity)
+    const log = this.#logs.get(logKey(identity))
+    const segments = (log?.isOpen ? log.segments : this.#indexed(identity)?.segments) ?? []
     const { retentionMs, retentionBytes } = this.#options.settings(identity)
     const due = segmentsToDelete(segments, {
       retentionMs,
@@ -234,12 +245,39 @@ export class LogManager {
     return due.length > 0
   }
 
-  #indexedSegments({ topicId, partition }: LogIdentity): readonly Segment[] {
+  /** Compacts what is filthy of the partitions of compacted topics, one after the other; they are listed for each anew. */
+  compact(identities: () => Iterable<LogIdentity>, mapBytesMax: number, signal: AbortSignal): Promise<void> {
+    return this.#logCleaner.run(() => this.#compacted(identities()), mapBytesMax, signal)
+  }
+
+  *#compacted(identities: Iterable<LogIdentity>): Generator<CompactedLog> {
+    for (const identity of identities) {
+      yield {
+        name: partitionDirectory(identity),
+        key: logKey(identity),
+        plan: () => this.#compactionPlan(identity),
+        log: () => this.log(identity),
+      }
+    }
+  }
+
+  /** One that nobody has asked for since a clean stop is judged by its rows in index.db. */
+  #compactionPlan(identity: LogIdentity): CompactionPlan | undefined {
+    const log = this.#logs.get(logKey(identity))
+    if (log?.isOpen) return log.compactionPlan()
+    const { settings, logStartOffset, cleaningGeneration, clock } = this.#options
+    const { compaction } = settings(identity)
+    const known = this.#indexed(identity)
+    if (compaction === undefined || known?.cleaningGeneration !== cleaningGeneration(identity)) return undefined
+    return planPass({ ...known, logStartOffset: logStartOffset(identity), nowMs: clock.now() }, compaction)
+  }
+
+  #indexed({ topicId, partition }: LogIdentity): IndexedLog | undefined {
     try {
-      return this.#index.findLog(topicId, partition).segments
+      return this.#index.findLog(topicId, partition)
     } catch (error) {
       this.#noteIndexFailure(error)
-      return []
+      return undefined
     }
   }
 
@@ -264,7 +302,7 @@ export class LogManager {
 
   /** Closes one partition's log and moves its folder out of the way of a topic of the same name. */
   async retire(identity: LogIdentity): Promise<string | undefined> {
-    const key = `${identity.topicId}-${identity.partition}`
+    const key = logKey(identity)
     const log = this.#logs.get(key)
     this.#logs.delete(key)
     await log?.close()
@@ -303,6 +341,7 @@ export class LogManager {
   async close(): Promise<void> {
     const logs = [...this.#logs.values()]
     await Promise.all(logs.map((log) => log.close()))
+    await this.#cleaner.close()
     const isCleared = await this.#deletedFiles.close()
     const isIndexed = this.flushIndex()
     this.#flushTimer?.cancel()
@@ -319,6 +358,10 @@ export class LogManager {
       this.#options.logger.warn({ err: error }, 'index.db could not be written: the next start looks at all files')
     }
   }
+}
+
+function logKey({ topicId, partition }: LogIdentity): string {
+  return `${topicId}-${partition}`
 }
 
 function partitionDirectory(identity: LogIdentity): string {

@@ -4,8 +4,7 @@
 //
 //   retention   LogManager.retain, every log.retention.check.interval.ms
 //   clock       ClockWatch.look
-//
-// Compaction is one more add().
+//   compaction  LogManager.compact, every log.cleaner.backoff.ms
 
 import type { Clock, Timer } from '../kernel/clock.ts'
 import type { Logger } from '../kernel/logger.ts'

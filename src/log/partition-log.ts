@@ -10,7 +10,8 @@ import { cutBatches, findByTimestamp, findMaxTimestamp } from './batch-range.ts'
 import type { DeletedFiles } from './deleted-files.ts'
 import type { AppendAcks, AppendedBatch, LogAppenderOptions } from './log-appender.ts'
 import { LogAppender } from './log-appender.ts'
-import type { LogCompactorOptions } from './log-compactor.ts'
+import type { CompactionPlan } from './log-compaction.ts'
+import type { LogCompactorOptions, PassOptions } from './log-compactor.ts'
 import { LogCompactor } from './log-compactor.ts'
 import type { OpenedLog } from './log-recovery.ts'
 import type { Segment } from './log-segment.ts'
@@ -18,7 +19,7 @@ import { emptySegment, segmentFloor } from './log-segment.ts'
 import { PartitionState } from './partition-state.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { LANDMARK_BYTES, ReadLandmarks } from './read-landmarks.ts'
-import type { CleanedGroup } from './segment-cleaner.ts'
+import type { CleanResult } from './segment-cleaner.ts'
 import { SegmentDeletion } from './segment-deletion.ts'
 import type { SegmentFile } from './segment-file.ts'
 import { isDiskFull, isPassing, storageFailure } from './storage-failure.ts'
@@ -55,21 +56,22 @@ export class PartitionLog {
   constructor(options: PartitionLogOptions) {
     this.#options = options
     this.#state = new PartitionState(options)
-    const onSwitched = () => {
-      // a new object: reads under way tell the old one
-      this.#landmarks = undefined
-    }
-    this.#compactor = new LogCompactor(this.#state, { ...options, onSwitched })
     this.#appender = new LogAppender(this.#state, {
       ...options,
       open: () => this.open(),
       rolled: () => this.#deletion.checkClosed(),
       makeRoom: (bytes) => this.#deletion.makeRoom(bytes),
     })
-    this.#deletion = new SegmentDeletion(this.#state, {
+    const roll = () => this.#appender.roll()
+    const settle = () => this.#compactor.settle()
+    this.#deletion = new SegmentDeletion(this.#state, { ...options, roll, settle })
+    this.#compactor = new LogCompactor(this.#state, {
       ...options,
-      roll: () => this.#appender.roll(),
-      settle: () => this.#compactor.settle(),
+      roll,
+      switched: () => {
+        // a new object: reads under way tell the old one
+        this.#landmarks = undefined
+      },
     })
   }
 
@@ -113,6 +115,7 @@ export class PartitionLog {
       this.#state.logId = opened.logId
       this.#state.segments = opened.segments
       this.#state.producers = opened.producers
+      this.#state.firstDirtyOffset = opened.firstDirtyOffset
       this.#state.highWatermark = opened.segments.at(-1)?.endOffset ?? this.#state.logStartOffset
       this.#state.nextOffset = this.#state.highWatermark
       const first = opened.segments[0]
@@ -292,9 +295,18 @@ export class PartitionLog {
     }
   }
 
-  /** Puts a cleaned segment in the place of closed ones; readers go on. One at a time. */
-  replaceSegments(group: CleanedGroup): Promise<void> {
-    return this.#compactor.replace(group)
+  get firstDirtyOffset(): number {
+    return this.#state.firstDirtyOffset
+  }
+
+  /** Of an open log: what a pass of compaction would do now; undefined: its topic is not compacted. */
+  compactionPlan(): CompactionPlan | undefined {
+    return this.#compactor.plan()
+  }
+
+  /** One pass, while writers and readers go on. undefined: there is nothing to clean, or retention is at it. */
+  compact(pass: PassOptions): Promise<CleanResult | undefined> {
+    return this.#compactor.compact(pass)
   }
 
   /** Takes hold at once; the caller has made it durable. Never goes back. Segments that lie below it as a whole are deleted. */
@@ -332,11 +344,11 @@ export class PartitionLog {
   /** Refuses what comes from now on and waits for what is under way. Nothing is left to scan afterwards. */
   async close(): Promise<void> {
     this.#state.isClosed = true
+    this.#compactor.stop()
     await this.#opening
     await this.#appender.idle()
     await this.#state.maintained()
     await this.#deletion.idle()
-    await this.#compactor.idle()
   }
 }
 

@@ -35,6 +35,8 @@ export class PartitionState {
   /** The next offset to give out; ahead of the high watermark while a group is under way. */
   nextOffset = 0
   producers = new Map<bigint, ProducerEntry>()
+  /** All in front of it was compacted once; 0: not known. */
+  firstDirtyOffset = 0
   #maintaining: Promise<unknown> | undefined
 
   constructor({ name, logger, telemetry, logStartOffset }: PartitionStateOptions) {

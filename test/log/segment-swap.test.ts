@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import Database from 'better-sqlite3'
 import type { Logger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
+import type { Cleaner } from '../../src/log/cleaner.ts'
 import type { IndexEntry } from '../../src/log/log-index.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
@@ -27,6 +28,19 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { logSettings } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
+
+const SETTINGS = logSettings({
+  segmentBytes: 1_000,
+  segmentMs: 1_000_000,
+  indexIntervalBytes: 200,
+  fileDeleteDelayMs: 0,
+  compaction: {
+    minCleanableDirtyRatio: 0,
+    minCompactionLagMs: 0,
+    maxCompactionLagMs: Number.MAX_SAFE_INTEGER,
+    deleteRetentionMs: 0,
+  },
+})
 
 const IDENTITY = { topicId: '0191d5a0-0000-7000-8000-000000000001', topicName: 'orders', partition: 0 }
 const DIRECTORY = '/data/topics/orders-0'
@@ -68,8 +82,7 @@ class Bench {
       telemetry: new Telemetry(),
       isForgotten: () => false,
       leaderEpoch: ++this.#starts,
-      settings: () =>
-        logSettings({ segmentBytes: 1_000, segmentMs: 1_000_000, indexIntervalBytes: 200, fileDeleteDelayMs: 0 }),
+      settings: () => SETTINGS,
       logStartOffset: () => 0,
       cleaningGeneration: () => this.generation,
       setCleaningGeneration: async (_identity, generation) => {
@@ -131,6 +144,19 @@ class Bench {
     return { replaced: segments.map(({ baseOffset }) => baseOffset), segment, entries, cleanedPath: path }
   }
 
+  /** A pass of compaction whose cleaner hands over this group. */
+  async replace(group: CleanedGroup): Promise<void> {
+    const counts = { recordsRead: 0, recordsKept: 0, bytesRead: 0, bytesWritten: 0, tombstonesKept: 0 }
+    const cleaner: Cleaner = {
+      async clean(_request, onGroup) {
+        await onGroup(group)
+        return { cleanedTo: 0, ...counts }
+      },
+      close: async () => undefined,
+    }
+    await this.log.compact({ cleaner, mapBytesMax: 1_000, signal: new AbortController().signal })
+  }
+
   async offsets(maxBytes = 700): Promise<number[]> {
     const found: number[] = []
     let offset = this.log.bounds.logStartOffset
@@ -182,9 +208,9 @@ test('a cleaned segment takes the place of several, and stays there over every k
   bench.manager.flushIndex()
   const older = bench.index.serialize()
   const first = await bench.clean(closed.slice(0, 3), (offset) => offset % 2 === 1)
-  await bench.log.replaceSegments(first)
+  await bench.replace(first)
   const second = await bench.clean(closed.slice(4, 6), (offset) => offset % 7 === 0)
-  await bench.log.replaceSegments(second)
+  await bench.replace(second)
   const replaced = closed[3] as Segment
   const expected = range(40).filter((offset) => {
     if (offset < replaced.baseOffset) return offset % 2 === 1
@@ -217,8 +243,8 @@ test('a segment of which nothing is left is empty and in nobody’s way', async 
   const bench = new Bench(new Random(2))
   await bench.fill(30)
   const closed = bench.log.segments.slice(0, -1)
-  await bench.log.replaceSegments(await bench.clean(closed.slice(0, 2), () => false))
-  await bench.log.replaceSegments(await bench.clean(closed.slice(2, 3), () => false))
+  await bench.replace(await bench.clean(closed.slice(0, 2), () => false))
+  await bench.replace(await bench.clean(closed.slice(2, 3), () => false))
   const expected = range(30).filter((offset) => offset >= (closed[3] as Segment).baseOffset)
   assert.deepEqual(await bench.offsets(), expected)
   assert.equal((await bench.log.findByTimestamp(0))?.offset, expected[0])
@@ -233,7 +259,7 @@ test('what a producer sent is known again after its batches have gone, also with
   await bench.fill(30, { producerId })
   const remembered = bench.log.producer(producerId)?.batches
   for (const segment of bench.log.segments.slice(0, -1)) {
-    await bench.log.replaceSegments(await bench.clean([segment], () => false))
+    await bench.replace(await bench.clean([segment], () => false))
   }
   await bench.restart('power')
   assert.deepEqual(bench.log.producer(producerId)?.batches, remembered)
@@ -247,7 +273,7 @@ test('the active segment, a gap and a stranger are not replaced', async () => {
   const all = await bench.clean(segments.slice(0, 1), () => true)
   const bases = segments.map(({ baseOffset }) => baseOffset)
   for (const replaced of [bases, [bases[0], bases[2]], [bases[1]], [7_777]]) {
-    await assert.rejects(bench.log.replaceSegments({ ...all, replaced: replaced as number[] }), /no closed segments/)
+    await assert.rejects(bench.replace({ ...all, replaced: replaced as number[] }), /no closed segments/)
   }
   assert.deepEqual(await bench.offsets(), range(30))
 })
@@ -264,7 +290,7 @@ for (const what of ['power', 'process'] as const) {
         older.push(bench.index.serialize())
         // an earlier swap, so that an index of the last generation but one can be met too
         const closed = bench.log.segments.slice(0, -1)
-        await bench.log.replaceSegments(await bench.clean(closed.slice(0, 2), (offset) => offset % 3 > 0))
+        await bench.replace(await bench.clean(closed.slice(0, 2), (offset) => offset % 3 > 0))
         await bench.fill(3)
         bench.manager.flushIndex()
         older.push(bench.index.serialize())
@@ -277,7 +303,7 @@ for (const what of ['power', 'process'] as const) {
         disk.faults.cutAfter(operations, () => disk.unplug())
         let wasDone = true
         try {
-          await bench.log.replaceSegments(group)
+          await bench.replace(group)
         } catch {
           wasDone = false
         }
@@ -291,9 +317,7 @@ for (const what of ['power', 'process'] as const) {
         if (wasDone) assert.deepEqual(found, expected, 'what was done is done')
         assert.deepEqual(bench.leftOvers(), [])
         await bench.fill(8)
-        await bench.log.replaceSegments(
-          await bench.clean(bench.log.segments.slice(0, -1), (offset) => offset % 4 === 0),
-        )
+        await bench.replace(await bench.clean(bench.log.segments.slice(0, -1), (offset) => offset % 4 === 0))
         await bench.restart(what)
         const last = found.filter((offset) => offset % 4 === 0 || offset >= 25).slice(0, 4)
         assert.deepEqual((await bench.offsets()).slice(0, 4), last)
@@ -315,16 +339,16 @@ test('a lack of descriptors at any operation is made good later; readers do not 
       const group = await bench.clean(closed.slice(0, 3), (offset) => offset % 2 === 0)
       const { take } = bench.disk.faults
       failLater(bench.disk, operation, skipped)
-      const failure = await bench.log.replaceSegments(group).catch((error) => error as Error)
+      const failure = await bench.replace(group).catch((error) => error as Error)
       bench.disk.faults.take = take
       const found = await bench.offsets()
       if (found.length === 30) {
         assert.ok(failure !== undefined)
-        await bench.log.replaceSegments(group)
+        await bench.replace(group)
       } else {
         assert.deepEqual(found, expected)
         const next = await bench.clean(closed.slice(3, 4), () => true)
-        await bench.log.replaceSegments(next)
+        await bench.replace(next)
       }
       assert.deepEqual(await bench.offsets(), expected)
       await bench.restart('power')
@@ -351,7 +375,7 @@ test('a folder whose changes failed to reach the disk is not changed further, an
     const group = await bench.clean(closed.slice(0, 3), (offset) => offset % 2 === 0)
     bench.disk.faults.failByChance(1, new Random(4), /^sync-folder$/)
     for (let left = skipped; left > 0; left--) bench.disk.faults.failNext('sync-folder', 'EMFILE')
-    await assert.rejects(bench.log.replaceSegments(group))
+    await assert.rejects(bench.replace(group))
     bench.disk.faults.end()
     const before = await bench.offsets()
     await bench.fill(5)
@@ -370,10 +394,10 @@ test('an index.db that could not follow is not believed by the next start', asyn
   bench.manager.flushIndex()
   const closed = bench.log.segments.slice(0, -1)
   bench.index.pragma('query_only = 1')
-  await bench.log.replaceSegments(await bench.clean(closed.slice(0, 3), (offset) => offset % 2 === 0))
+  await bench.replace(await bench.clean(closed.slice(0, 3), (offset) => offset % 2 === 0))
   bench.index.pragma('query_only = 0')
   // the next one finds it working again, and must not make it trusted
-  await bench.log.replaceSegments(await bench.clean(closed.slice(4, 6), (offset) => offset % 2 === 0))
+  await bench.replace(await bench.clean(closed.slice(4, 6), (offset) => offset % 2 === 0))
   const expected = await bench.offsets()
   assert.ok(expected.length < 40)
   let copy: Buffer | undefined
@@ -444,7 +468,7 @@ test('readers of every kind find what is there while segments are replaced under
       for (let at = 0; at < bench.log.segments.length - 1; at++) {
         const { segments } = bench.log
         const group = segments.slice(at, at + 1 + bench.random.below(Math.min(4, segments.length - 1 - at)))
-        await bench.log.replaceSegments(await bench.clean(group, (offset) => !dropped(offset)))
+        await bench.replace(await bench.clean(group, (offset) => !dropped(offset)))
         swaps++
       }
     }

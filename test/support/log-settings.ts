@@ -12,6 +12,7 @@ export function logSettings(changes: Partial<LogSettings> = {}): LogSettings {
     retentionMs: Infinity,
     retentionBytes: Infinity,
     fileDeleteDelayMs: 60_000,
+    compaction: undefined,
     ...changes,
   }
 }
