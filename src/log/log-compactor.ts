@@ -125,7 +125,7 @@ export class LogCompactor {
       indexIntervalBytes,
       deleteRetentionMs: compaction.deleteRetentionMs,
       nowMs: clock.now(),
-      producerLastOffsets: [...producers.values()].flatMap(lastOffsetOf),
+      producerLastOffsets: [...producers.values()].flatMap(lastOffsetsOf),
       mapBytesMax,
     }
     const stop = AbortSignal.any([signal, this.#stop.signal])
@@ -310,7 +310,7 @@ function mustRoll({ segments, nowMs }: CompactionState, { maxCompactionLagMs }: 
   return active !== undefined && mustRollForCompaction(active, maxCompactionLagMs, nowMs)
 }
 
-/** Of the batch that the producer sent last: what its next one is judged by. */
-function lastOffsetOf({ batches }: ProducerEntry): number[] {
-  return batches.length === 0 ? [] : [Math.max(...batches.map((one) => one.baseOffset + one.recordCount - 1))]
+/** Of all batches by which a repeat is known again, so that the log alone can tell. */
+function lastOffsetsOf({ batches }: ProducerEntry): number[] {
+  return batches.map((one) => one.baseOffset + one.recordCount - 1)
 }

@@ -49,7 +49,7 @@ export interface CleanRequest {
   readonly indexIntervalBytes: number
   readonly deleteRetentionMs: number
   readonly nowMs: number
-  /** Last offset of the last batch of each producer that the partition remembers: that batch stays, emptied if need be. */
+  /** Last offsets of the batches by which producers' repeats are known again: those batches stay, emptied if need be. */
   readonly producerLastOffsets: readonly number[]
   /** Memory of the key map: what comes behind the first key that does not fit waits for the next pass. */
   readonly mapBytesMax: number

@@ -233,3 +233,42 @@ function flipByte(path: string, position: number): void {
   writeSync(file, byte, 0, 1, position)
   closeSync(file)
 }
+
+test('a named producer that repeats an older request is known again after a pass, from the log alone', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const options = { dataDir, set: QUICK }
+  let server = await ServerProcess.start(options)
+  t.after(() => server.kill())
+  await createTopic(server, 'carts')
+  const produce = async (seq: number) => {
+    const headers = { 'producer-id': 'till-4', 'producer-epoch': '0', 'producer-seq': String(seq) }
+    const body = { records: [{ key: 'cart', value: { seq } }] }
+    const reply = await server.request('POST', '/v1/topics/carts/records', { headers, body })
+    assert.equal(reply.status, 200, reply.text())
+    return reply.json()
+  }
+  for (let seq = 0; seq < 4; seq++) assert.equal((await produce(seq)).duplicate, undefined)
+  // others fill the segment, so that all four are cleaned but the last of their key
+  const filling = JSON.stringify({ records: [{ key: 'other', value: 'x'.repeat(40_000) }] })
+  const headers = { 'content-type': 'application/json' }
+  for (let count = 0; count < 4; count++) {
+    assert.equal((await server.request('POST', '/v1/topics/carts/records', { headers, body: filling })).status, 200)
+  }
+  const offsets = async () => (await readAll(server, 'carts')).map(({ offset }) => offset)
+  const deadline = performance.now() + WAIT_MS_MAX
+  while ((await offsets())[0] !== 3 && performance.now() < deadline) await sleep(50)
+  const cleaned = await offsets()
+  assert.equal(cleaned[0], 3, 'the first three are overtaken')
+  await server.kill()
+  for (const suffix of ['', '-wal', '-shm']) rmSync(join(dataDir, `index.db${suffix}`), { force: true })
+  const folder = join(dataDir, 'topics', 'carts-0')
+  for (const name of readdirSync(folder)) if (name.endsWith('.snapshot')) rmSync(join(folder, name))
+  server = await ServerProcess.start(options)
+  for (let seq = 0; seq < 4; seq++) {
+    const repeated = await produce(seq)
+    assert.equal(repeated.duplicate, true, `request ${seq}`)
+    assert.equal(repeated.records[0].offset, seq)
+  }
+  assert.equal((await offsets()).at(-1), cleaned.at(-1), 'nothing was stored again')
+  await server.stop()
+})
