@@ -10,6 +10,7 @@ import { buildServer } from '../http/server.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import { DISK_RESERVE_BYTES } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { Telemetry } from '../kernel/telemetry.ts'
 import { openLocalEngine } from '../local-engine/local-engine.ts'
@@ -51,6 +52,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
 
   const engine = await openLocalEngine({
     dataDir: config.dataDir,
+    reserveBytes: DISK_RESERVE_BYTES,
     clock,
     logger,
     telemetry,

@@ -145,6 +145,13 @@ export const KNOWN_JSON_RANGES_MAX = 64
 /** Segment files that stay open at once, over all partitions. */
 export const OPEN_SEGMENT_FILES_MAX = 512
 
+/**
+ * Kept free on the data directory's disk for deleting when it is full: a commit takes some pages of meta.db's write-ahead
+ * log, opening ten thousand partitions after a crash some hundred of index.db's. And how often it is tried to take it again.
+ */
+export const DISK_RESERVE_BYTES = 2 * 1024 * 1024
+export const DISK_RESERVE_RETRY_MS = 30_000
+
 /** How far behind a bad batch a reader looks for the next good one to name: larger than what one write can have torn. */
 export const CORRUPT_SEARCH_BYTES_MAX = 128 * 1024 * 1024
 

@@ -45,6 +45,7 @@ import { findKeylessRecord } from '../record/batch-check.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { AppendLines } from './append-lines.ts'
 import { DelayedFetches } from './delayed-fetch.ts'
+import { DiskReserve } from './disk-reserve.ts'
 import { InFlightProducers } from './in-flight-producers.ts'
 import { PartitionFetcher } from './partition-fetcher.ts'
 import { ProducerExpiry } from './producer-expiry.ts'
@@ -70,6 +71,8 @@ export interface LocalEngineOptions {
     readonly dedupeBufferBytes: number
   }
   readonly disk?: SegmentDisk
+  /** Kept of the disk for the way out of a full one; none if it is left out. */
+  readonly reserveBytes?: number
 }
 
 /** The first check of retention comes when a start is over, as Kafka's does. */
@@ -84,19 +87,25 @@ const OPENED_PER_TURN = 128
 
 export async function openLocalEngine(options: LocalEngineOptions): Promise<Engine> {
   const unlock = lockDirectory(options.dataDir)
-  let catalog: TopicCatalog | undefined
+  const { dataDir, reserveBytes: bytes = 0, clock, logger } = options
+  const reserve = new DiskReserve({ dataDir, bytes, clock, logger })
   try {
-    catalog = new TopicCatalog({
-      dataDir: options.dataDir,
-      // only producers' names go by it
-      clock: steadyClock(options.clock),
-      defaults: options.topicDefaults,
-      producerExpirationMs: options.producerExpirationMs,
-    })
-    return await LocalEngine.open(options, catalog, unlock)
+    return await reserve.withRoom(() => openParts(options, reserve, unlock))
   } catch (error) {
-    await catalog?.close()
+    await reserve.close()
     unlock()
+    throw error
+  }
+}
+
+async function openParts(options: LocalEngineOptions, reserve: DiskReserve, unlock: () => void): Promise<Engine> {
+  const { dataDir, topicDefaults: defaults, producerExpirationMs } = options
+  // only producers' names go by its clock
+  const catalog = new TopicCatalog({ dataDir, defaults, clock: steadyClock(options.clock), producerExpirationMs })
+  try {
+    return await LocalEngine.open(options, catalog, reserve, unlock)
+  } catch (error) {
+    await catalog.close()
     throw error
   }
 }
@@ -106,6 +115,7 @@ class LocalEngine implements Engine {
 
   readonly #options: LocalEngineOptions
   readonly #catalog: TopicCatalog
+  readonly #reserve: DiskReserve
   readonly #unlock: () => void
   readonly #logs: LogManager
   readonly #lines = new AppendLines()
@@ -121,16 +131,22 @@ class LocalEngine implements Engine {
   #expiry: ProducerExpiry | undefined
   #closing: Promise<void> | undefined
 
-  static async open(options: LocalEngineOptions, catalog: TopicCatalog, unlock: () => void): Promise<LocalEngine> {
-    const engine = new LocalEngine(options, catalog, unlock)
+  static async open(
+    options: LocalEngineOptions,
+    catalog: TopicCatalog,
+    reserve: DiskReserve,
+    unlock: () => void,
+  ): Promise<LocalEngine> {
+    const engine = new LocalEngine(options, catalog, reserve, unlock)
     await engine.#start()
     return engine
   }
 
-  private constructor(options: LocalEngineOptions, catalog: TopicCatalog, unlock: () => void) {
+  private constructor(options: LocalEngineOptions, catalog: TopicCatalog, reserve: DiskReserve, unlock: () => void) {
     const { clock, telemetry, logger } = options
     this.#options = options
     this.#catalog = catalog
+    this.#reserve = reserve
     this.#unlock = unlock
     this.#maintenance = new MaintenanceScheduler({ clock, logger })
     this.#waiting = new DelayedFetches({ clock, telemetry })
@@ -166,9 +182,13 @@ class LocalEngine implements Engine {
 
   async #start(): Promise<void> {
     const disk = this.#options.disk ?? realDisk
+    const { logger: log } = this.#options
     await disk.makeDirectory(this.#logs.topicsDirectory)
-    await sweepTopicFolders({ disk, catalog: this.#catalog, logs: this.#logs, logger: this.#options.logger })
-    await this.#logs.recover(this.#identities())
+    await this.#reserve.withRoom(() =>
+      sweepTopicFolders({ disk, catalog: this.#catalog, logs: this.#logs, logger: log }),
+    )
+    await this.#recover()
+    void this.#reserve.take()
     const { clock, logger, producerExpirationCheckMs: intervalMs } = this.#options
     this.#expiry = new ProducerExpiry({ names: this.#catalog.producers, logs: this.#logs, intervalMs, clock, logger })
     this.#maintain()
@@ -201,6 +221,15 @@ class LocalEngine implements Engine {
   }
 
   /** Whoever takes them one by one, with pauses, gets none of a topic that was deleted meanwhile. */
+  async #recover(): Promise<void> {
+    try {
+      await this.#reserve.withRoom(() => this.#logs.recover(this.#identities()))
+    } catch (error) {
+      // a partition that finds no room even so has said it, and is opened when it is asked for
+      if (!(error instanceof TailraceError && error.code === 'disk_full')) throw error
+    }
+  }
+
   *#identities(): Generator<LogIdentity> {
     for (const topic of this.#catalog.list()) {
       for (let partition = 0; partition < topic.partitionCount; partition++) {
@@ -315,13 +344,13 @@ class LocalEngine implements Engine {
   }
 
   alterTopicConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<Topic> {
-    return this.#topicChanges.run(() => this.#catalog.alter(this.#get(name), changes))
+    return this.#topicChanges.run(() => this.#reserve.withRoom(() => this.#catalog.alter(this.#get(name), changes)))
   }
 
   deleteTopic(name: string): Promise<void> {
     return this.#topicChanges.run(async () => {
       const topic = this.#get(name)
-      await this.#catalog.delete(topic)
+      await this.#reserve.withRoom(() => this.#catalog.delete(topic))
       const folders = await this.#retire(topic)
       if (folders === undefined) return
       const sweep: Promise<void> = this.#sweep(topic.id, folders).finally(() => this.#sweeping.delete(sweep))
@@ -489,7 +518,7 @@ class LocalEngine implements Engine {
         )
       }
       if (target > logStartOffset) {
-        await this.#catalog.setLogStartOffset(topic, partition, target)
+        await this.#reserve.withRoom(() => this.#catalog.setLogStartOffset(topic, partition, target))
         log.raiseLogStartOffset(target)
       }
       return { logStartOffset: log.bounds.logStartOffset }
@@ -568,6 +597,7 @@ class LocalEngine implements Engine {
     await maintained
     await Promise.all(this.#sweeping)
     await this.#catalog.close()
+    await this.#reserve.close()
     this.#unlock()
   }
 }

@@ -6,6 +6,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { TailraceError } from '../kernel/errors.ts'
 import { META_WAITING_COMMITS_MAX } from '../kernel/limits.ts'
+import { isDiskFull } from '../log/storage-failure.ts'
 import type { MetaChange } from './meta-schema.ts'
 
 export interface MetaRequest {
@@ -106,6 +107,6 @@ export class MetaWriter {
 }
 
 function failureOf(failure: { readonly code: string; readonly message: string }): TailraceError {
-  if (failure.code === 'SQLITE_FULL') return new TailraceError('disk_full', 'no room on the disk for meta.db')
+  if (isDiskFull(failure)) return new TailraceError('disk_full', 'no room on the disk for meta.db')
   return new TailraceError('kafka_storage_error', `meta.db could not be written: ${failure.message}`)
 }

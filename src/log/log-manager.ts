@@ -32,6 +32,7 @@ import { PartitionLog } from './partition-log.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import type { SegmentDisk } from './segment-file.ts'
 import { realDisk } from './segment-file.ts'
+import { isDiskFull } from './storage-failure.ts'
 
 /** A partition as the catalog knows it. */
 export interface LogIdentity {
@@ -105,22 +106,29 @@ export class LogManager {
     this.#cleanStop = this.#index.cleanStop() === options.leaderEpoch - 1
   }
 
-  /** Opens what a crash may have torn. The caller names every partition that exists. */
+  /**
+   * Opens what a crash may have torn. The caller names every partition that exists. disk_full when some found no room: all
+   * others are open, and it may be asked again.
+   */
   async recover(identities: Iterable<LogIdentity>): Promise<void> {
     if (this.#cleanStop) return
     const directories = new Set(await this.#options.disk.list(this.topicsDirectory))
     const opening: Promise<void>[] = []
+    let noRoom: TailraceError | undefined
     for (const identity of identities) {
       if (!directories.has(partitionDirectory(identity))) continue
       // one that cannot be opened now has said so, and is opened when it is asked for
       opening.push(
         this.log(identity)
           .open()
-          .catch(() => {}),
+          .catch((error) => {
+            if (error instanceof TailraceError && error.code === 'disk_full') noRoom = error
+          }),
       )
       if (opening.length >= OPENING_PARTITIONS_MAX) await Promise.all(opening.splice(0))
     }
     await Promise.all(opening)
+    if (noRoom !== undefined) throw noRoom
   }
 
   get topicsDirectory(): string {
@@ -378,7 +386,7 @@ function openIndex(dataDir: string, logger: Logger, onFailedRead: (error: unknow
   try {
     return openIndexFile(path, onFailedRead)
   } catch (error) {
-    if (error instanceof TailraceError) throw error
+    if (error instanceof TailraceError || isDiskFull(error)) throw error
     const aside = putIndexAside(path)
     logger.warn({ err: error, aside }, 'index.db is damaged: it was put aside and is made anew from the segment files')
     return openIndexFile(path, onFailedRead)

@@ -10,7 +10,7 @@ export function isPassing(error: unknown): boolean {
 
 export function isDiskFull(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException
-  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL'
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE'
 }
 
 /** The error to answer: disk_full or kafka_storage_error, unless the cause says it already. `partition` is `orders-3`. */
