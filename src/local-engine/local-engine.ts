@@ -35,7 +35,7 @@ import { lockDirectory } from '../log/directory-lock.ts'
 import { compactedSegmentMs } from '../log/log-compaction.ts'
 import type { LogIdentity } from '../log/log-manager.ts'
 import { LogManager } from '../log/log-manager.ts'
-import { bytesOlderThan } from '../log/log-segment.ts'
+import { bytesOlderThan, rollJitterMs } from '../log/log-segment.ts'
 import { MaintenanceScheduler } from '../log/maintenance-scheduler.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import type { ProducerEntry } from '../log/producer-state.ts'
@@ -245,14 +245,16 @@ class LocalEngine implements Engine {
     }
   }
 
-  #settings({ topicId }: LogIdentity) {
+  #settings({ topicId, partition }: LogIdentity) {
     const config = this.#catalog.findById(topicId)?.config ?? parseTopicConfig({}, this.#options.topicDefaults)
     const { segmentBytes, indexIntervalBytes, maxMessageBytes, fileDeleteDelayMs, cleanupPolicy } = config
+    const { segmentJitterMs } = config
+    const segmentMs = cleanupPolicy.compact
+      ? compactedSegmentMs(config.segmentMs, config.maxCompactionLagMs)
+      : config.segmentMs
     return {
       segmentBytes,
-      segmentMs: cleanupPolicy.compact
-        ? compactedSegmentMs(config.segmentMs, config.maxCompactionLagMs)
-        : config.segmentMs,
+      segmentMs: segmentMs - rollJitterMs(`${topicId}-${partition}`, { segmentMs, segmentJitterMs }),
       indexIntervalBytes,
       maxMessageBytes,
       fileDeleteDelayMs,

@@ -2,6 +2,7 @@
 // whole batches; only the last segment of a partition is written. State lives in partition-log.ts, which does the I/O.
 
 import { join } from 'node:path'
+import { crc32c } from '../kernel/crc32c.ts'
 
 export interface Segment {
   readonly baseOffset: number
@@ -48,6 +49,19 @@ export function parseNumberedName(name: string): { offset: number; kind: 'log' |
 export interface RollSettings {
   readonly segmentBytes: number
   readonly segmentMs: number
+}
+
+/** By how much a partition's segments are closed before segment.ms, so that those of many partitions are not all closed at once. */
+export function rollJitterMs(partition: string, { segmentMs, segmentJitterMs }: JitterSettings): number {
+  const jitterMs = Math.min(segmentMs, segmentJitterMs)
+  if (jitterMs === 0) return 0
+  const name = Buffer.from(partition)
+  return Math.floor((crc32c(name, 0, name.length) / 2 ** 32) * jitterMs)
+}
+
+interface JitterSettings {
+  readonly segmentMs: number
+  readonly segmentJitterMs: number
 }
 
 /** Offsets in a segment are Kafka's int32 deltas to its base. */

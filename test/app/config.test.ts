@@ -6,7 +6,8 @@ import type { ServerConfig, ServerFlags } from '../../src/app/config.ts'
 import { loadConfig } from '../../src/app/config.ts'
 import { MOOT_BROKER_OPTIONS } from '../../src/app/kafka-broker-options.ts'
 import { OPTION_SCHEMAS, optionValue } from '../../src/app/option-schema.ts'
-import { TOPIC_CONFIG_TABLE } from '../../src/engine/topic-config.ts'
+import type { TopicConfig } from '../../src/engine/topic-config.ts'
+import { parseTopicConfig, TOPIC_CONFIG_TABLE, topicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { TOPIC_PARTITIONS_MAX } from '../../src/kernel/limits.ts'
 
@@ -291,6 +292,29 @@ test("of several options for one topic config the strongest place wins, and with
   const file = 'log.retention.ms=1000\nlog.roll.ms=5\nlog.roll.hours=1'
   const { broker } = load({ file, env: { TAILRACE_LOG_RETENTION_HOURS: '24' } })
   assert.deepEqual(broker, { 'log.retention.hours': '24', 'log.roll.ms': '5', 'log.roll.hours': '1' })
+})
+
+test('all that rules retention can be set by flag, environment and file, for all topics', () => {
+  const options: readonly (readonly [name: string, value: string, config: keyof TopicConfig, parsed: number])[] = [
+    ['log.retention.ms', '5', 'retentionMs', 5],
+    ['log.retention.minutes', '5', 'retentionMs', 300_000],
+    ['log.retention.hours', '5', 'retentionMs', 18_000_000],
+    ['log.retention.bytes', '5', 'retentionBytes', 5],
+    ['log.segment.bytes', '65536', 'segmentBytes', 65_536],
+    ['log.roll.ms', '5', 'segmentMs', 5],
+    ['log.roll.hours', '5', 'segmentMs', 18_000_000],
+    ['log.roll.jitter.ms', '5', 'segmentJitterMs', 5],
+    ['log.segment.delete.delay.ms', '5', 'fileDeleteDelayMs', 5],
+  ]
+  for (const [name, value, config, parsed] of options) {
+    const variable = `TAILRACE_${name.replaceAll('.', '_').toUpperCase()}`
+    for (const given of [set(`${name}=${value}`), { env: { [variable]: value } }, { file: `${name} = ${value}` }]) {
+      assert.equal(parseTopicConfig({}, topicConfigDefaults(load(given).broker))[config], parsed, JSON.stringify(given))
+    }
+  }
+  const { retentionMs } = parseTopicConfig({}, topicConfigDefaults(load({}).broker))
+  assert.equal(retentionMs, 168 * 3_600_000)
+  assert.equal(load({ env: { TAILRACE_LOG_RETENTION_CHECK_INTERVAL_MS: '7' } }).retentionCheckIntervalMs, 7)
 })
 
 test('compaction lags that contradict each other are refused', () => {

@@ -155,6 +155,16 @@ test('partitions are added, topics deleted, and what is not there is said in Kaf
   assert.equal((await kafka('--delete --topic t.1 --if-exists')).code, 0)
 })
 
+test('a topic stays where the server deletes none, and Kafka’s words say so', async (t) => {
+  const server = await startServer(t, { set: { 'delete.topic.enable': 'false' } })
+  const kafka = (line: string) => runCli(words(`kafka-topics ${line} --bootstrap-server localhost:9092`), on(server))
+  assert.equal((await kafka('--create --topic t')).code, 0)
+  const refused = await kafka('--delete --topic t')
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /^Error while executing topic command : Topic deletion is disabled\.$/m)
+  assert.equal((await kafka('--list')).stdout, 't\n')
+})
+
 test('keys, headers, nulls and any bytes go through the console tools as they are', async (t) => {
   const server = await startServer(t)
   const input = Buffer.concat([
