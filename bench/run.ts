@@ -13,6 +13,7 @@ import { maintenanceCase } from './case/maintenance.ts'
 import { manyPartitionsCase } from './case/many-partitions.ts'
 import { produceCases } from './case/produce.ts'
 import { readCases } from './case/read.ts'
+import { retentionCase } from './case/retention.ts'
 import { startUpCases } from './case/start-up.ts'
 import { summariseProfiles } from './profile.ts'
 import { renderTable, writeIntoReadme } from './table.ts'
@@ -65,6 +66,7 @@ function allCases(options: BenchOptions): BenchCase[] {
     ...startUpCases(options.quick),
     manyPartitionsCase,
     maintenanceCase,
+    retentionCase,
   ]
 }
 

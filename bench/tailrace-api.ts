@@ -25,12 +25,12 @@ export async function createTopic(
 }
 
 export async function storedCount(server: RunningServer, topic: string): Promise<number> {
-  const { partitions } = await describe(server, topic)
+  const { partitions } = await describeTopic(server, topic)
   return partitions.reduce((total, { start_offset, end_offset }) => total + end_offset - start_offset, 0)
 }
 
 export async function storedBytes(server: RunningServer, topic: string): Promise<number> {
-  const { partitions } = await describe(server, topic)
+  const { partitions } = await describeTopic(server, topic)
   return partitions.reduce((total, { size_bytes }) => total + size_bytes, 0)
 }
 
@@ -46,7 +46,7 @@ export async function readPage(server: RunningServer, path: string): Promise<{ p
   return { page: JSON.parse(body) as Page, bodyBytes: Buffer.byteLength(body) }
 }
 
-async function describe(server: RunningServer, topic: string): Promise<TopicDescription> {
+export async function describeTopic(server: RunningServer, topic: string): Promise<TopicDescription> {
   return JSON.parse(await call(server, 'GET', `/v1/topics/${topic}`, 200)) as TopicDescription
 }
 

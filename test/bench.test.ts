@@ -116,6 +116,11 @@ describe('the bench', () => {
     assert.deepEqual(readdirSync(resultsDir), [])
   })
 
+  it('sees a topic that keeps little stay small under load, and its readers told what is gone', async (t) => {
+    const report = await runBench({ ...TINY, resultsDir: tempDir(t), only: ['retention'] }, () => {})
+    assert.deepEqual(report.failures, [])
+  })
+
   it('makes values of 100 bytes of JSON, each different', () => {
     const values = jsonValues(2_000)
     assert.ok(
