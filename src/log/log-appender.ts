@@ -206,13 +206,12 @@ export class LogAppender {
   }
 
   /**
-   * A log grows to retention.bytes and one segment, and no further where the deletion of its oldest segment keeps it there. One
-   * that is far beyond, its retention.bytes having been lowered, is left to the next check: nobody is to wait for all of it.
+   * A log grows to retention.bytes and one segment, and no further while its oldest segments can go. One that is beyond that
+   * already, its retention.bytes having been lowered, is left to the next check: nobody is to wait for all of it.
    */
   #isRoomWanted(bytes: number): boolean {
-    const { segments } = this.#state
-    const beyond = bytes - this.#roomBytes()
-    return beyond > 0 && segments.length > 1 && (segments[0] as Segment).sizeBytes >= beyond
+    const roomBytes = this.#roomBytes()
+    return roomBytes >= 0 && bytes > roomBytes && this.#state.segments.length > 1
   }
 
   #roomBytes(): number {

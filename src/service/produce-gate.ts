@@ -7,9 +7,10 @@
 // leaves, what waits in the fast lane leaves: whoever was answered early is stored before what it sent next.
 //
 // Always: the records of one request and partition stay together in one batch; no batch of several requests is over
-// GATHERED_BATCH_BYTES_MAX or the topic's max.message.bytes; a request never fails for what its neighbour sent; what
-// waits is bounded; a partition with nothing under way has no gate. Everything runs on the event loop's one thread;
-// batches leave uncompressed, the engine stores them as the topic wants them.
+// GATHERED_BATCH_BYTES_MAX or the topic's max.message.bytes, and no append of several over its segment.bytes; a request
+// never fails for what its neighbour sent; what waits is bounded; a partition with nothing under way has no gate.
+// Everything runs on the event loop's one thread; batches leave uncompressed, the engine stores them as the topic wants
+// them.
 // A request costs one promise and one part for each partition: nothing is made for a record.
 
 import type { Acks, BatchAppended, Engine, Topic } from '../engine/engine.ts'
@@ -217,7 +218,18 @@ export class ProduceGates {
     const bytes = lane.waitingBytes
     lane.waiting = []
     lane.waitingBytes = 0
-    this.#append(gate, lane, parts, bytes)
+    // an append lies in one segment, which is to be no larger for what was gathered
+    const bytesMax = gate.topic.config.segmentBytes
+    if (bytes <= bytesMax) {
+      this.#append(gate, lane, parts, bytes)
+      return
+    }
+    for (let start = 0; start < parts.length; ) {
+      const some = parts.slice(start, endOfAppend(parts, start, bytesMax))
+      const someBytes = some.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+      this.#append(gate, lane, some, someBytes)
+      start += some.length
+    }
   }
 
   #append(gate: Gate, lane: Lane, parts: readonly ProducePart[], bytes: number): void {
@@ -289,6 +301,16 @@ const BLAMES_CONTENT: ReadonlySet<string> = new Set([
 ])
 
 const PLAIN: SealOptions = { compression: 'none' }
+
+/** At least one. */
+function endOfAppend(parts: readonly ProducePart[], start: number, bytesMax: number): number {
+  let end = start
+  for (let bytes = 0; end < parts.length; end++) {
+    bytes += (parts[end] as ProducePart).sizeBytes
+    if (bytes > bytesMax && end > start) return end
+  }
+  return end
+}
 
 interface SealedGroup {
   readonly batches: SealedBatch[]

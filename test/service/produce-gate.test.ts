@@ -55,6 +55,21 @@ test("starts a further batch in the same append where the topic's limit is reach
   for (const { bytes } of engine.batches('t', 0)) assert.ok(bytes.length <= 400)
 })
 
+test("begins a further append where the topic's segment.bytes is reached", async () => {
+  const { produce, engine } = await open({ 'segment.bytes': '65536' })
+  const value = 'x'.repeat(30_000)
+  const results = await Promise.all(
+    [1, 1, 1, 3, 1].map((size) => produce('t', new Array(size).fill({ value })).then(offsets)),
+  )
+  assert.deepEqual(counts(engine), [
+    ['all', 1],
+    ['all', 2],
+    ['all', 3],
+    ['all', 1],
+  ])
+  assert.deepEqual(results, [[0], [1], [2], [3, 4, 5], [6]])
+})
+
 test('never splits the records that one request has for a partition', async () => {
   const { produce, engine } = await open({ 'max.message.bytes': '400' })
   const value = 'x'.repeat(60)
