@@ -6,6 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../kernel/clock.ts'
 import type { Logger } from '../kernel/logger.ts'
+import { SerialQueue } from '../kernel/serial-queue.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { DeletedFiles } from './deleted-files.ts'
 import { DELETED_SUFFIX } from './deleted-files.ts'
@@ -40,7 +41,7 @@ export interface SegmentDeletionOptions {
 export class SegmentDeletion {
   readonly #options: SegmentDeletionOptions
   readonly #state: PartitionState
-  #deleting: Promise<unknown> | undefined
+  readonly #work = new SerialQueue()
   #clearing: Promise<void> | undefined
   /** The last attempt failed: not again before the next check. */
   #hasFailed = false
@@ -55,40 +56,48 @@ export class SegmentDeletion {
   /** By the clock: all that is due, the segment that is written too, once it is rolled. Never rejects. */
   async check(): Promise<void> {
     this.#hasFailed = false
-    await this.#attempt(async () => {
-      await this.#deleteClosed()
-      if (!this.#isLastDue()) return
+    await this.#deleteClosed()
+    if (!this.#isLastDue()) return
+    try {
       await this.#options.roll()
-      await this.#deleteClosed()
-    })
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    await this.#deleteClosed()
   }
 
   /** At a roll, or a raised log start: what is due by now, while the log goes on being written. */
   checkClosed(): void {
     this.#hasFailed = false
-    void this.#attempt(() => this.#deleteClosed())
+    void this.#deleteClosed()
   }
 
   /** Before bytes are written that would take the log beyond retention.bytes and one segment. Never rejects. */
   async makeRoom(bytes: number): Promise<void> {
-    await this.#deleting
-    if (!this.#hasFailed) await this.#attempt(() => this.#deleteClosed(bytes))
+    if (!this.#hasFailed) await this.#deleteClosed(bytes)
   }
 
   /** What is under way has come to its end. */
   async idle(): Promise<void> {
-    await this.#deleting
+    await this.#work.idle()
     await this.#clearing
   }
 
-  async #attempt(work: () => Promise<void>): Promise<void> {
-    try {
-      await this.#state.maintain(work)
-    } catch (error) {
-      this.#hasFailed = true
-      if (!this.#state.isClosed)
-        this.#warn(error, this.#isStuck ? 'and stay until the next start' : 'it is tried again')
-    }
+  /** Not while something else maintains the log: the next check comes. */
+  #deleteClosed(bytesToCome = 0): Promise<void> {
+    return this.#work.run(async () => {
+      try {
+        await this.#state.maintain(() => this.#deleteSegments(this.#due(bytesToCome)))
+      } catch (error) {
+        this.#fail(error)
+      }
+    })
+  }
+
+  #fail(error: unknown): void {
+    this.#hasFailed = true
+    if (!this.#state.isClosed) this.#warn(error, this.#isStuck ? 'and stay until the next start' : 'it is tried again')
   }
 
   #warn(error: unknown, outlook: string): void {
@@ -113,12 +122,6 @@ export class SegmentDeletion {
   #isLastDue(): boolean {
     const last = this.#state.segments.at(-1)
     return last !== undefined && this.#due().at(-1) === last
-  }
-
-  #deleteClosed(bytesToCome = 0): Promise<void> {
-    const deleting = this.#deleteSegments(this.#due(bytesToCome))
-    this.#deleting = deleting.catch(() => undefined)
-    return deleting
   }
 
   async #deleteSegments(due: readonly Segment[]): Promise<void> {
