@@ -1,7 +1,7 @@
 // The composition root, the only place that constructs across floors: configuration in, a listening server out. What is
 // opened here is closed here, in the reverse order, by one close() that may be called twice.
 
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 import { pino } from 'pino'
 import type { Engine } from '../engine/engine.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
@@ -19,6 +19,7 @@ import type { ProduceService } from '../service/produce.ts'
 import { createProduceService } from '../service/produce.ts'
 import { createTopicService } from '../service/topics.ts'
 import type { ServerConfig } from './config.ts'
+import { processDescriptorLimit, shareDescriptors } from './descriptors.ts'
 import { diskCheck } from './disk-check.ts'
 
 export interface App {
@@ -50,9 +51,11 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
   }
   if (config.ignored.length > 0) logger.warn({ options: config.ignored }, 'these options of Kafka mean nothing here')
 
+  const descriptors = shareDescriptors(processDescriptorLimit())
   const engine = await openLocalEngine({
     dataDir: config.dataDir,
     reserveBytes: DISK_RESERVE_BYTES,
+    segmentFilesMax: descriptors.segmentFiles,
     clock,
     logger,
     telemetry,
@@ -80,6 +83,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       telemetry,
       healthChecks: [diskCheck(config.dataDir)],
     })
+    boundConnections(server.server, descriptors.connections, logger)
     await listen(server, config)
     const { port } = server.server.address() as AddressInfo
     if (config.advertised === undefined) node.port = port
@@ -105,6 +109,15 @@ function topicOptions(config: ServerConfig, defaults: TopicConfigDefaults) {
     defaultPartitionCount: config.numPartitions,
     topicConfigDefaults: defaults,
   }
+}
+
+/** One over the bound is closed at once: it could not be served. */
+function boundConnections(server: Server, connectionsMax: number, logger: Logger): void {
+  if (!Number.isFinite(connectionsMax)) return
+  server.maxConnections = connectionsMax
+  server.once('drop', () => {
+    logger.warn({ connections: connectionsMax }, 'connections are refused: raise the limit of open files (ulimit -n)')
+  })
 }
 
 async function listen(

@@ -142,8 +142,19 @@ export const READ_LANDMARKS_MAX = 256
 export const KNOWN_JSON_PARTITIONS_MAX = 10_000
 export const KNOWN_JSON_RANGES_MAX = 64
 
-/** Segment files that stay open at once, over all partitions. */
+/** Segment files that stay open while nobody uses them, over all partitions; and that are open at all, in a burst. */
 export const OPEN_SEGMENT_FILES_MAX = 512
+export const OPEN_SEGMENT_FILES_IN_USE_MAX = 4_096
+
+/** Who may wait for a file of others to be closed, and how long: a reply is due before a client gives up. */
+export const OPEN_FILE_WAITERS_MAX = 20_000
+export const OPEN_FILE_WAIT_MS_MAX = 5_000
+
+/** Reads, writes and syncs of folders and small files at once: each has a descriptor, and Node four threads for them. */
+export const FOLDER_CALLS_AT_ONCE_MAX = 16
+
+/** Of the process's descriptors those that are neither segment files nor connections: databases, threads, folders. */
+export const OWN_DESCRIPTORS = 96
 
 /**
  * Kept free on the data directory's disk for deleting when it is full: a commit takes some pages of meta.db's write-ahead

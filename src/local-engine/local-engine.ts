@@ -73,6 +73,8 @@ export interface LocalEngineOptions {
   readonly disk?: SegmentDisk
   /** Kept of the disk for the way out of a full one; none if it is left out. */
   readonly reserveBytes?: number
+  /** That may be open at once. */
+  readonly segmentFilesMax?: number
 }
 
 /** The first check of retention comes when a start is over, as Kafka's does. */
@@ -168,6 +170,7 @@ class LocalEngine implements Engine {
       clock,
       logger,
       telemetry,
+      segmentFilesMax: options.segmentFilesMax,
       isForgotten: (entry) => this.#isForgotten(entry),
       leaderEpoch: catalog.startNumber,
       settings: (identity) => this.#settings(identity),

@@ -9,7 +9,12 @@ import Database from 'better-sqlite3'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { steadyClock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { OPEN_SEGMENT_FILES_MAX, OPENING_PARTITIONS_MAX, PRODUCERS_FORGOTTEN_AT_ONCE_MAX } from '../kernel/limits.ts'
+import {
+  OPEN_SEGMENT_FILES_IN_USE_MAX,
+  OPEN_SEGMENT_FILES_MAX,
+  OPENING_PARTITIONS_MAX,
+  PRODUCERS_FORGOTTEN_AT_ONCE_MAX,
+} from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Cleaner } from './cleaner.ts'
@@ -60,6 +65,8 @@ export interface LogManagerOptions {
   readonly onSynced: (identity: LogIdentity, highWatermark: number, bytes: number) => void
   /** Brings index.db's write-ahead log into the database, in another thread: a sync that readers must not wait for. */
   readonly checkpointIndex?: (path: string) => void
+  /** That may be open at once; OPEN_SEGMENT_FILES_IN_USE_MAX if left out. */
+  readonly segmentFilesMax?: number | undefined
   /** index.db, when it is not the file in the data directory. */
   readonly openIndex?: () => Database.Database
 }
@@ -93,7 +100,14 @@ export class LogManager {
 
   constructor(options: LogManagerOptions) {
     this.#options = options
-    this.#files = new OpenFiles({ disk: options.disk, filesMax: OPEN_SEGMENT_FILES_MAX })
+    const filesInUseMax = options.segmentFilesMax ?? OPEN_SEGMENT_FILES_IN_USE_MAX
+    this.#files = new OpenFiles({
+      disk: options.disk,
+      filesMax: Math.min(OPEN_SEGMENT_FILES_MAX, Math.ceil(filesInUseMax / 2)),
+      filesInUseMax,
+      onShort: (error) =>
+        options.logger.warn({ err: error }, 'the process is short of file descriptors: raise its limit (ulimit -n)'),
+    })
     this.#deletedFiles = new DeletedFiles(options)
     this.#steady = steadyClock(options.clock)
     this.#cleaner = options.disk === realDisk ? new CleanerThread(options.clock) : inThisThread(options.disk)

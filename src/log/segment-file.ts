@@ -4,6 +4,8 @@
 
 import fs from 'node:fs'
 import { dirname } from 'node:path'
+import { FOLDER_CALLS_AT_ONCE_MAX } from '../kernel/limits.ts'
+import { Turns } from '../kernel/turns.ts'
 
 export interface SegmentFile {
   /** Writes all bytes at a position, or fails; a failed write may have written a part. */
@@ -185,50 +187,61 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+async function writeFileDurably(path: string, bytes: Buffer): Promise<void> {
+  const aside = `${path}.new`
+  const handle = await fs.promises.open(aside, 'w', 0o640)
+  try {
+    await handle.writeFile(bytes)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await fs.promises.rename(aside, path)
+  await syncDirectory(dirname(path))
+}
+
+/**
+ * Calls that open a descriptor of their own for a moment. More at once than Node has threads for them bring nothing, and
+ * ten thousand partitions that are made at once would leave none to others.
+ */
+const folderCalls = new Turns(FOLDER_CALLS_AT_ONCE_MAX)
+
 export const realDisk: SegmentDisk = {
   async open(path, create) {
     return new DiskFile(await open(path, fs.constants.O_RDWR | (create ? fs.constants.O_CREAT : 0)))
   },
 
-  async list(directory) {
-    try {
-      return await fs.promises.readdir(directory)
-    } catch (error) {
-      if (isAbsent(error)) return []
-      throw error
-    }
-  },
+  list: (directory) =>
+    folderCalls.run(async () => {
+      try {
+        return await fs.promises.readdir(directory)
+      } catch (error) {
+        if (isAbsent(error)) return []
+        throw error
+      }
+    }),
 
-  async readFile(path) {
-    try {
-      return await fs.promises.readFile(path)
-    } catch (error) {
-      if (isAbsent(error)) return undefined
-      throw error
-    }
-  },
+  readFile: (path) =>
+    folderCalls.run(async () => {
+      try {
+        return await fs.promises.readFile(path)
+      } catch (error) {
+        if (isAbsent(error)) return undefined
+        throw error
+      }
+    }),
 
-  async writeFileDurably(path, bytes) {
-    const aside = `${path}.new`
-    const handle = await fs.promises.open(aside, 'w', 0o640)
-    try {
-      await handle.writeFile(bytes)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await fs.promises.rename(aside, path)
-    await syncDirectory(dirname(path))
-  },
+  writeFileDurably: (path, bytes) => folderCalls.run(() => writeFileDurably(path, bytes)),
 
-  async makeDirectory(path) {
-    await fs.promises.mkdir(path, { recursive: true, mode: 0o750 })
-    await syncDirectory(dirname(path))
-  },
+  makeDirectory: (path) =>
+    folderCalls.run(async () => {
+      await fs.promises.mkdir(path, { recursive: true, mode: 0o750 })
+      await syncDirectory(dirname(path))
+    }),
 
-  syncDirectory,
+  syncDirectory: (path) => folderCalls.run(() => syncDirectory(path)),
 
   rename: (from, to) => fs.promises.rename(from, to),
 
-  remove: (path) => fs.promises.rm(path, { recursive: true, force: true }),
+  remove: (path) => folderCalls.run(() => fs.promises.rm(path, { recursive: true, force: true })),
 }

@@ -4,8 +4,14 @@ import { TailraceError } from '../kernel/errors.ts'
 
 /** What the machine lacks now and may have later. */
 export function isPassing(error: unknown): boolean {
+  const isOverloaded = error instanceof TailraceError && error.code === 'overloaded'
+  return isOverloaded || isShortOfFiles(error) || isDiskFull(error)
+}
+
+/** No descriptor is left to the process, or to the machine. */
+export function isShortOfFiles(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException
-  return code === 'EMFILE' || code === 'ENFILE' || isDiskFull(error)
+  return code === 'EMFILE' || code === 'ENFILE'
 }
 
 export function isDiskFull(error: unknown): boolean {
@@ -13,11 +19,14 @@ export function isDiskFull(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE'
 }
 
-/** The error to answer: disk_full or kafka_storage_error, unless the cause says it already. `partition` is `orders-3`. */
+/** The error to answer: disk_full, overloaded or kafka_storage_error, unless the cause says it already. `partition` is `orders-3`. */
 export function storageFailure(partition: string, cause: unknown, what: string): TailraceError {
   if (cause instanceof TailraceError) return cause
   if (isDiskFull(cause)) {
     return new TailraceError('disk_full', `no room on the disk: ${what}`, { partition }, { cause })
+  }
+  if (isShortOfFiles(cause)) {
+    return new TailraceError('overloaded', `too many files are open: ${what}`, { partition }, { cause })
   }
   return new TailraceError('kafka_storage_error', `${partition}: ${what}`, {}, { cause })
 }

@@ -17,6 +17,8 @@ export interface ServerProcessOptions {
   /** The server's own options: `{ 'num.partitions': '4' }`. */
   readonly set?: Readonly<Record<string, string>>
   readonly nodeArguments?: readonly string[]
+  /** Open files that the process may have. */
+  readonly descriptorsMax?: number
 }
 
 const SCRIPT = join(import.meta.dirname, 'serve-process.ts')
@@ -31,9 +33,13 @@ export class ServerProcess {
   #log = ''
 
   /** Spawned, not ready: for a test that kills a server while it starts. */
-  constructor({ dataDir, set = {}, nodeArguments = [] }: ServerProcessOptions) {
+  constructor({ dataDir, set = {}, nodeArguments = [], descriptorsMax }: ServerProcessOptions) {
     const options = Object.entries(set).map(([name, value]) => `${name}=${value}`)
-    this.#child = spawn(process.execPath, [...nodeArguments, SCRIPT, dataDir, ...options], {
+    const command = [process.execPath, ...nodeArguments, SCRIPT, dataDir, ...options]
+    // exec: the process that is signalled is the server itself
+    const limited = descriptorsMax === undefined ? [] : ['sh', '-c', `ulimit -n ${descriptorsMax}; exec "$@"`, 'sh']
+    const [program = '', ...programArguments] = [...limited, ...command]
+    this.#child = spawn(program, programArguments, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       // Compiled code kept between runs, where bin/tailrace.js keeps it: half of the time of a start.
       env: { NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') },
