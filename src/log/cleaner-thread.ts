@@ -64,6 +64,9 @@ export class CleanerThread implements Cleaner {
     const file = new URL(`./maintenance-worker${extname(import.meta.url)}`, import.meta.url)
     const worker = new Worker(file, { name: 'maintenance' })
     worker.unref()
+    worker.on('error', () => {
+      // a pass hears of it itself; without one nobody has lost anything
+    })
     worker.once('exit', () => {
       if (this.#worker === worker) this.#worker = undefined
     })

@@ -12,14 +12,17 @@ import type { CompactionPlan } from './log-compaction.ts'
 import type { PartitionLog } from './partition-log.ts'
 import type { CleanResult } from './segment-cleaner.ts'
 
+/** How much a log needs a pass. */
+export type Filth = Pick<CompactionPlan, 'isDue' | 'dirtyRatio' | 'overdueMs'>
+
 /** A partition of a topic that is compacted. */
 export interface CompactedLog {
   /** Names the partition in messages: `orders-3`. */
   readonly name: string
   /** The same one at every check. */
   readonly key: string
-  /** What a pass would do now; undefined: not to be known now, or its topic is not compacted any more. */
-  plan(): CompactionPlan | undefined
+  /** undefined: not to be known now, or its topic is not compacted any more. */
+  filth(): Filth | undefined
   log(): PartitionLog
 }
 
@@ -61,20 +64,25 @@ export class LogCleaner {
     signal: AbortSignal,
   ): Promise<CompactedLog | undefined> {
     const { telemetry } = this.#options
-    let best: { readonly log: CompactedLog; readonly plan: CompactionPlan } | undefined
-    let [looked, maxDirtyRatio, maxOverdueMs] = [0, 0, 0]
+    let best: { readonly log: CompactedLog; readonly filth: Filth } | undefined
+    let [looked, uncleanable, maxDirtyRatio, maxOverdueMs] = [0, 0, 0, 0]
     for (const log of logs) {
       if (++looked % LOOKED_AT_PER_TURN === 0) {
         await nextTurn()
         if (signal.aborted) return undefined
       }
-      const plan = this.#uncleanable.has(log.key) ? undefined : log.plan()
-      if (plan === undefined) continue
-      maxDirtyRatio = Math.max(maxDirtyRatio, plan.dirtyRatio)
-      maxOverdueMs = Math.max(maxOverdueMs, plan.overdueMs)
-      if (!plan.isDue || tried.has(log.key)) continue
-      if (best === undefined || isFilthier(plan, best.plan)) best = { log, plan }
+      if (this.#uncleanable.has(log.key)) {
+        uncleanable++
+        continue
+      }
+      const filth = log.filth()
+      if (filth === undefined) continue
+      maxDirtyRatio = Math.max(maxDirtyRatio, filth.dirtyRatio)
+      maxOverdueMs = Math.max(maxOverdueMs, filth.overdueMs)
+      if (!filth.isDue || tried.has(log.key)) continue
+      if (best === undefined || isFilthier(filth, best.filth)) best = { log, filth }
     }
+    telemetry.compaction.uncleanablePartitions = uncleanable
     telemetry.compaction.maxDirtyRatio = maxDirtyRatio
     telemetry.compaction.maxOverdueMs = maxOverdueMs
     return best?.log
@@ -115,21 +123,20 @@ export class LogCleaner {
   }
 
   #tell(filthy: CompactedLog, error: unknown): void {
-    const { logger, telemetry } = this.#options
+    const { logger } = this.#options
     const facts = { err: error, partition: filthy.name }
     if (!(error instanceof TailraceError) || error.code !== 'corrupt_message') {
       logger.warn(facts, `${filthy.name} could not be compacted; it is tried again`)
       return
     }
     this.#uncleanable.add(filthy.key)
-    telemetry.compaction.uncleanablePartitions = this.#uncleanable.size
     logger.error(facts, `${filthy.name} is not compacted until the server is started again: ${error.message}`)
   }
 }
 
-function isFilthier(plan: CompactionPlan, other: CompactionPlan): boolean {
-  if (plan.overdueMs > 0 || other.overdueMs > 0) return plan.overdueMs > other.overdueMs
-  return plan.dirtyRatio > other.dirtyRatio
+function isFilthier(filth: Filth, other: Filth): boolean {
+  if (filth.overdueMs > 0 || other.overdueMs > 0) return filth.overdueMs > other.overdueMs
+  return filth.dirtyRatio > other.dirtyRatio
 }
 
 /** The partition was closed: its topic is deleted, or the server stops. */

@@ -4,6 +4,7 @@
 // is believed beside the new files; a folder whose changes may not be on the disk is not changed any further. Nobody
 // deletes segments meanwhile (PartitionState.maintain).
 
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
@@ -23,7 +24,7 @@ import type { ProducerEntry } from './producer-state.ts'
 import type { CleanResult } from './segment-cleaner.ts'
 import type { SegmentDisk } from './segment-file.ts'
 import type { Swap } from './segment-swap.ts'
-import { putReplacedAside, swapPath } from './segment-swap.ts'
+import { isCleanedName, putReplacedAside, swapPath } from './segment-swap.ts'
 import { isPassing, storageFailure } from './storage-failure.ts'
 
 export interface LogCompactorOptions {
@@ -129,9 +130,24 @@ export class LogCompactor {
       mapBytesMax,
     }
     const stop = AbortSignal.any([signal, this.#stop.signal])
-    const result = await cleaner.clean(request, (group) => this.#replace(group), stop)
+    const cleaning = cleaner.clean(request, (group) => this.#replace(group), stop)
+    const result = await cleaning.catch(async (error) => {
+      await this.#removeCleaned()
+      throw error
+    })
     this.#noteCleaned(result.cleanedTo)
     return result
+  }
+
+  /** What a pass that was given up has begun: a start would find it, but not one after a clean stop. */
+  async #removeCleaned(): Promise<void> {
+    const { directory, disk } = this.#options
+    try {
+      const names = await disk.list(directory)
+      for (const name of names.filter(isCleanedName)) await disk.remove(join(directory, name))
+    } catch (error) {
+      this.#warn(error, 'a half cleaned segment is left: it goes with the next pass, or the next start')
+    }
   }
 
   #noteCleaned(offset: number): void {

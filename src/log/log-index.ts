@@ -127,6 +127,7 @@ export class LogIndex {
   /** Logs whose rows of segments missed a replacement. */
   readonly #behind = new Set<number>()
   #pendingEntries = 0
+  #rowsBetweenFlushes = 0
   /** The last flush failed. */
   #isFailing = false
 
@@ -244,12 +245,15 @@ export class LogIndex {
   /** Entries of a file that is not yet a segment, at once: the caller brings a bounded number. */
   putEntries(logId: number, file: IndexedFile, entries: readonly IndexEntry[]): void {
     this.#statements.writeAll(() => this.#writeEntries(logId, file, entries))
+    this.#rowsBetweenFlushes += entries.length
   }
 
   /** Deletes at most so many entries of a file that is no segment any more; answers how many there were. */
   dropEntries(logId: number, { baseOffset, generation }: IndexedFile, countMax: number): number {
     const args = [logId, baseOffset, generation]
-    return this.#statements.dropEntries.run(...args, ...args, countMax).changes
+    const { changes } = this.#statements.dropEntries.run(...args, ...args, countMax)
+    this.#rowsBetweenFlushes += changes
+    return changes
   }
 
   /**
@@ -370,10 +374,11 @@ export class LogIndex {
     return found
   }
 
-  /** Writes what is held back, in one transaction: entries, segments and producers together with the recovery point. Answers how many rows it wrote. */
+  /** Writes what is held back, in one transaction: entries, segments and producers together with the recovery point. Answers how many rows were written since the last one. */
   flush(more?: () => void): number {
-    if (this.#pending.size === 0 && more === undefined) return 0
-    const rows = this.#pendingEntries + this.#pending.size
+    const rows = this.#pendingEntries + this.#pending.size + this.#rowsBetweenFlushes
+    this.#rowsBetweenFlushes = 0
+    if (this.#pending.size === 0 && more === undefined) return rows
     this.#isFailing = true
     this.#statements.writeAll(() => {
       for (const pending of this.#pending.values()) this.#write(pending)

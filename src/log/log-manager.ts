@@ -24,9 +24,9 @@ import { CommitRounds } from './commit-rounds.ts'
 import { DeletedFiles } from './deleted-files.ts'
 import { putIndexAside } from './index-forget.ts'
 import type { LogSettings } from './log-appender.ts'
-import type { CompactedLog } from './log-cleaner.ts'
+import type { CompactedLog, Filth } from './log-cleaner.ts'
 import { LogCleaner } from './log-cleaner.ts'
-import type { CompactionPlan } from './log-compaction.ts'
+import type { CompactionSettings } from './log-compaction.ts'
 import { planPass } from './log-compactor.ts'
 import type { IndexedLog } from './log-index.ts'
 import { createIndexSchema, dropIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
@@ -93,6 +93,8 @@ export class LogManager {
   readonly #logs = new Map<string, PartitionLog>()
   readonly #cleaner: Cleaner
   readonly #logCleaner: LogCleaner
+  /** What was found of partitions that are not open, under settings by which no time changes it. */
+  readonly #judged = new Map<string, { readonly settings: CompactionSettings; readonly filth: Filth }>()
   readonly #cleanStop: boolean
   #flushTimer: Timer | undefined
   #entriesSinceCheckpoint = 0
@@ -277,21 +279,35 @@ export class LogManager {
       yield {
         name: partitionDirectory(identity),
         key: logKey(identity),
-        plan: () => this.#compactionPlan(identity),
+        filth: () => this.#filthOf(identity),
         log: () => this.log(identity),
       }
     }
   }
 
-  /** One that nobody has asked for since a clean stop is judged by its rows in index.db. */
-  #compactionPlan(identity: LogIdentity): CompactionPlan | undefined {
-    const log = this.#logs.get(logKey(identity))
+  /** One that nobody has asked for since a clean stop is judged by its rows in index.db, once while nothing changes. */
+  #filthOf(identity: LogIdentity): Filth | undefined {
+    const key = logKey(identity)
+    const log = this.#logs.get(key)
     if (log?.isOpen) return log.compactionPlan()
-    const { settings, logStartOffset, cleaningGeneration, clock } = this.#options
-    const { compaction } = settings(identity)
+    const { compaction } = this.#options.settings(identity)
+    if (compaction === undefined) return undefined
+    const judged = this.#judged.get(key)
+    if (judged?.settings === compaction) return judged.filth
+    const filth = this.#indexedFilth(identity, compaction)
+    const { minCompactionLagMs, maxCompactionLagMs } = compaction
+    const goesByTime = minCompactionLagMs > 0 || maxCompactionLagMs < Number.MAX_SAFE_INTEGER
+    if (filth !== undefined && !filth.isDue && !goesByTime) this.#judged.set(key, { settings: compaction, filth })
+    return filth
+  }
+
+  #indexedFilth(identity: LogIdentity, settings: CompactionSettings): Filth | undefined {
+    const { logStartOffset, cleaningGeneration, clock } = this.#options
     const known = this.#indexed(identity)
-    if (compaction === undefined || known?.cleaningGeneration !== cleaningGeneration(identity)) return undefined
-    return planPass({ ...known, logStartOffset: logStartOffset(identity), nowMs: clock.now() }, compaction)
+    if (known?.cleaningGeneration !== cleaningGeneration(identity)) return undefined
+    const state = { ...known, logStartOffset: logStartOffset(identity), nowMs: clock.now() }
+    const { isDue, dirtyRatio, overdueMs } = planPass(state, settings)
+    return { isDue, dirtyRatio, overdueMs }
   }
 
   #indexed({ topicId, partition }: LogIdentity): IndexedLog | undefined {
@@ -327,6 +343,7 @@ export class LogManager {
     const key = logKey(identity)
     const log = this.#logs.get(key)
     this.#logs.delete(key)
+    this.#judged.delete(key)
     await log?.close()
     const from = join(this.topicsDirectory, partitionDirectory(identity))
     // all of them, also those that a partition which failed no longer names: the next file at such a path is another's

@@ -70,9 +70,14 @@ function parseSwapName(directory: string, name: string): Swap | undefined {
   return match === null ? undefined : { directory, base: Number(match[1]), last: Number(match[2]) }
 }
 
+export function isCleanedName(name: string): boolean {
+  return isNumberedBefore(name, CLEANED)
+}
+
 function isLeftOver(name: string): boolean {
-  for (const ending of [CLEANED, DELETED_SUFFIX]) {
-    if (name.endsWith(ending) && parseNumberedName(name.slice(0, -ending.length)) !== undefined) return true
-  }
-  return false
+  return isCleanedName(name) || isNumberedBefore(name, DELETED_SUFFIX)
+}
+
+function isNumberedBefore(name: string, ending: string): boolean {
+  return name.endsWith(ending) && parseNumberedName(name.slice(0, -ending.length)) !== undefined
 }

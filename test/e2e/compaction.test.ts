@@ -225,6 +225,27 @@ test('a log that cannot be read is left alone and said once, others are compacte
   assert.match(said[0]?.message ?? '', /position \d+/)
 })
 
+test('a topic is deleted, and made again, while it is compacted', async (t) => {
+  const server = await startServer(t, { set: { ...QUICK, 'log.cleaner.backoff.ms': '1' } })
+  for (let round = 0; round < 3; round++) {
+    await createTopic(server, 'brief')
+    const sent = new Sent()
+    await sent.send(server, 'brief', 20_000, (at) => `k${at % 10_000}`)
+    await sleep(round * 20)
+    assert.equal((await server.request('DELETE', '/v1/topics/brief')).status, 204)
+    await createTopic(server, 'brief')
+    const again = new Sent()
+    for (let left = 3; left > 0; left--) await again.send(server, 'brief', 1_500, (at) => `k${at % 100}`)
+    await settled(server, 'brief', () => again.compacted(activeBase(server.dataDir, 'brief')))
+    assert.equal((await server.request('DELETE', '/v1/topics/brief')).status, 204)
+  }
+  assert.ok((await metric(server, 'passes_total')) > 0)
+  assert.deepEqual(
+    server.log.filter(({ level }) => level !== 'info'),
+    [],
+  )
+})
+
 function flipByte(path: string, position: number): void {
   const file = openSync(path, 'r+')
   const byte = Buffer.alloc(1)
