@@ -130,8 +130,14 @@ export class LogCompactor {
       mapBytesMax,
     }
     const stop = AbortSignal.any([signal, this.#stop.signal])
-    const cleaning = cleaner.clean(request, (group) => this.#replace(group), stop)
-    const result = await cleaning.catch(async (error) => {
+    let replacing: Promise<void> | undefined
+    const replace = (group: ReplacingGroup) => {
+      replacing = this.#replace(group)
+      return replacing
+    }
+    const result = await cleaner.clean(request, replace, stop).catch(async (error) => {
+      // a pass that is given up does not wait for what it has handed over
+      await replacing?.catch(() => undefined)
       await this.#removeCleaned()
       throw error
     })
