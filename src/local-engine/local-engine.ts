@@ -48,7 +48,6 @@ import { DelayedFetches } from './delayed-fetch.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { InFlightProducers } from './in-flight-producers.ts'
 import { PartitionFetcher } from './partition-fetcher.ts'
-import { ProducerExpiry } from './producer-expiry.ts'
 import { TopicCatalog } from './topic-catalog.ts'
 import { sweepTopicFolders } from './topic-folders.ts'
 
@@ -130,7 +129,6 @@ class LocalEngine implements Engine {
   readonly #topicChanges = new SerialQueue()
   readonly #listeners = new Set<AppendListener>()
   readonly #sweeping = new Set<Promise<void>>()
-  #expiry: ProducerExpiry | undefined
   #closing: Promise<void> | undefined
 
   static async open(
@@ -185,15 +183,12 @@ class LocalEngine implements Engine {
 
   async #start(): Promise<void> {
     const disk = this.#options.disk ?? realDisk
-    const { logger: log } = this.#options
     await disk.makeDirectory(this.#logs.topicsDirectory)
     await this.#reserve.withRoom(() =>
-      sweepTopicFolders({ disk, catalog: this.#catalog, logs: this.#logs, logger: log }),
+      sweepTopicFolders({ disk, catalog: this.#catalog, logs: this.#logs, logger: this.#options.logger }),
     )
     await this.#recover()
     void this.#reserve.take()
-    const { clock, logger, producerExpirationCheckMs: intervalMs } = this.#options
-    this.#expiry = new ProducerExpiry({ names: this.#catalog.producers, logs: this.#logs, intervalMs, clock, logger })
     this.#maintain()
   }
 
@@ -204,7 +199,7 @@ class LocalEngine implements Engine {
   }
 
   #maintain(): void {
-    const { clock, logger, telemetry, retentionCheckIntervalMs } = this.#options
+    const { clock, logger, telemetry, retentionCheckIntervalMs, producerExpirationCheckMs } = this.#options
     const watch = new ClockWatch({ clock, logger, telemetry })
     this.#maintenance.add({ name: 'clock', firstMs: CLOCK_LOOK_MS, everyMs: CLOCK_LOOK_MS, run: () => watch.look() })
     this.#maintenance.add({
@@ -212,6 +207,15 @@ class LocalEngine implements Engine {
       firstMs: Math.min(FIRST_RETENTION_CHECK_MS, retentionCheckIntervalMs),
       everyMs: retentionCheckIntervalMs,
       run: (signal) => this.#logs.retain(this.#identities(), signal),
+    })
+    this.#maintenance.add({
+      name: 'producers',
+      firstMs: producerExpirationCheckMs,
+      everyMs: producerExpirationCheckMs,
+      run: async (signal) => {
+        await this.#catalog.producers.forgetSilent(signal)
+        await this.#logs.forgetProducers(signal)
+      },
     })
     const { isEnabled, backoffMs, dedupeBufferBytes } = this.#options.cleaner
     if (!isEnabled) return
@@ -597,7 +601,6 @@ class LocalEngine implements Engine {
     await this.#topicChanges.idle()
     this.#waiting.close()
     await this.#lines.idle()
-    await this.#expiry?.close()
     await this.#logs.close()
     await maintained
     await Promise.all(this.#sweeping)

@@ -131,10 +131,10 @@ export class ProducerNames {
     producer.usedUntilMs = Math.max(producer.usedUntilMs, usedUntilMs)
   }
 
-  /** Forgets the names that were silent for long enough, a bounded number in a commit, until told to stop. */
-  async forgetSilent(isStopped: () => boolean): Promise<void> {
+  /** Forgets the names that were silent for long enough, a bounded number in a commit. */
+  async forgetSilent(signal: AbortSignal): Promise<void> {
     const silent = [...this.#byName.values()].filter((producer) => this.#isSilent(producer))
-    for (let at = 0; at < silent.length && !isStopped(); at += PRODUCERS_FORGOTTEN_AT_ONCE_MAX) {
+    for (let at = 0; at < silent.length && !signal.aborted; at += PRODUCERS_FORGOTTEN_AT_ONCE_MAX) {
       // one may have been used while others were forgotten
       const some = silent.slice(at, at + PRODUCERS_FORGOTTEN_AT_ONCE_MAX).filter((one) => this.#isSilent(one))
       if (some.length > 0) await this.#forget(some)

@@ -217,17 +217,18 @@ export class LogManager {
   }
 
   /**
-   * Has the open partitions forget the producers that may be forgotten, in turns, until told to stop. One that is not open
-   * holds nothing in memory, and is looked at when it is open at a later check.
+   * Has the open partitions forget the producers that may be forgotten, in turns. One that is not open holds nothing in
+   * memory, and is looked at when it is open at a later check.
    */
-  async forgetProducers(isStopped: () => boolean): Promise<void> {
+  async forgetProducers(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
     let looked = 0
     for (const log of [...this.#logs.values()]) {
       for (const _ of log.forgetProducers()) {
         if (++looked % PRODUCERS_FORGOTTEN_AT_ONCE_MAX !== 0) continue
         this.flushIndex()
         await nextTurn()
-        if (isStopped()) return
+        if (signal.aborted) return
       }
     }
     this.flushIndex()

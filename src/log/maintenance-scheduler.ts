@@ -5,6 +5,7 @@
 //   retention   LogManager.retain, every log.retention.check.interval.ms
 //   clock       ClockWatch.look
 //   compaction  LogManager.compact, every log.cleaner.backoff.ms
+//   producers   ProducerNames.forgetSilent and LogManager.forgetProducers, every producer.id.expiration.check.interval.ms
 
 import type { Clock, Timer } from '../kernel/clock.ts'
 import type { Logger } from '../kernel/logger.ts'

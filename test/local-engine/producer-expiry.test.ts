@@ -171,6 +171,17 @@ test('a name with a request under way is not forgotten, however long that takes'
   assert.equal(await producerId(engine, 'p'), inside, 'silence begins when the request has ended')
 })
 
+test('a step of the wall clock makes nobody forgotten', async (t) => {
+  const { clock, engine } = await open(t)
+  const topic = await engine.createTopic({ name: 't' })
+  const id = await producerId(engine, 'p')
+  await append(engine, topic, 0, 5n, 0)
+  clock.step(3 * EXPIRATION_MS)
+  await clock.pass(CHECK_MS)
+  assert.equal(await producerId(engine, 'p'), id)
+  assert.equal((await engine.producerState(topic, 5n)).length, 1)
+})
+
 test('requests that come while their name is being forgotten share one new id', async (t) => {
   const { clock, engine } = await open(t)
   for (let round = 0; round < 20; round++) {
