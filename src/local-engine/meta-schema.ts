@@ -90,8 +90,11 @@ export interface MetaChange {
   readonly values: readonly (string | number | bigint)[]
 }
 
-/** Opens meta.db as its writer must: a commit is on the disk when it returns. Brings an older version up, refuses a newer one. */
-export function openMetaDatabase(path: string): Database.Database {
+/**
+ * Opens meta.db as its writer must: a commit is on the disk when it returns. Brings an older version up, refuses a newer one.
+ * onNew is asked before tables are laid into an empty one.
+ */
+export function openMetaDatabase(path: string, onNew = () => {}): Database.Database {
   const db = new Database(path)
   try {
     db.pragma('journal_mode = WAL')
@@ -103,6 +106,7 @@ export function openMetaDatabase(path: string): Database.Database {
         `${path} was written by a newer Tailrace (version ${version}, this one knows ${MIGRATIONS.length}): start that one`,
       )
     }
+    if (version === 0) onNew()
     if (version < MIGRATIONS.length) {
       db.transaction(() => {
         for (const migration of MIGRATIONS.slice(version)) db.exec(migration)
@@ -114,4 +118,10 @@ export function openMetaDatabase(path: string): Database.Database {
     db.close()
     throw error
   }
+}
+
+/** Throws where SQLite finds pages or rows of it damaged. */
+export function checkMetaDatabase(db: Database.Database): void {
+  const found = db.pragma('quick_check(1)', { simple: true }) as string
+  if (found !== 'ok') throw new Error(found)
 }

@@ -9,11 +9,13 @@ import type Database from 'better-sqlite3'
 import type { PartitionGrowth, Topic } from '../engine/engine.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { parseTopicConfig } from '../engine/topic-config.ts'
-import { isInternalTopic } from '../engine/topic-name.ts'
+import { checkTopicName, isInternalTopic } from '../engine/topic-name.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import { TOPIC_PARTITIONS_MAX } from '../kernel/limits.ts'
+import { isDiskFull } from '../log/storage-failure.ts'
 import type { MetaChange } from './meta-schema.ts'
-import { openMetaDatabase } from './meta-schema.ts'
+import { checkMetaDatabase, openMetaDatabase } from './meta-schema.ts'
 import { MetaWriter } from './meta-writer.ts'
 import { ProducerNames } from './producer-names.ts'
 
@@ -55,10 +57,11 @@ export class TopicCatalog {
   constructor(options: TopicCatalogOptions) {
     this.#defaults = options.defaults
     const path = join(options.dataDir, 'meta.db')
-    if (!existsSync(path)) refuseOrphanedTopics(options.dataDir, path)
     this.#writer = new MetaWriter(path)
-    const db = openMetaDatabase(path)
+    let db: Database.Database | undefined
     try {
+      db = openMetaDatabase(path, () => refuseOrphanedTopics(options.dataDir, path))
+      checkMetaDatabase(db)
       const cluster = startCluster(db)
       this.clusterId = cluster.clusterId
       this.startNumber = cluster.startNumber
@@ -69,8 +72,10 @@ export class TopicCatalog {
         writer: this.#writer,
         onForgotten: (producerIds) => this.#forgetGrowths(producerIds),
       })
+    } catch (error) {
+      throw isDiskFull(error) ? error : unusable(path, error)
     } finally {
-      db.close()
+      db?.close()
     }
   }
 
@@ -85,6 +90,7 @@ export class TopicCatalog {
     for (const row of db.prepare('SELECT * FROM topics').all() as TopicRow[]) {
       const configOverrides = overrides.get(row.topic_id) ?? {}
       const growths = this.#growths.get(row.topic_id) ?? []
+      checkTopicRow(row)
       this.#put(this.#topic(row.topic_id, row.name, row.partition_count, configOverrides, growths))
     }
     for (const row of db.prepare('SELECT * FROM log_start_offsets').all() as LogStartRow[]) {
@@ -317,6 +323,26 @@ function loadGrowths(db: Database.Database): Map<string, Growth[]> {
   return growths
 }
 
+/** A bit that flipped must not become a topic of two thousand million partitions. */
+function checkTopicRow({ name, partition_count: count }: TopicRow): void {
+  checkTopicName(name)
+  if (Number.isInteger(count) && count >= 1 && count <= TOPIC_PARTITIONS_MAX) return
+  throw new Error(`topic ${name} has ${count} partitions`)
+}
+
+/** What was thrown while meta.db was read, with what to do. A refusal that says it already stays as it is. */
+function unusable(path: string, cause: unknown): unknown {
+  if (cause instanceof TailraceError && cause.code === 'kafka_storage_error') return cause
+  const { message, code } = cause as Error & { code?: unknown }
+  if (code === 'EMFILE' || (typeof code === 'string' && /^SQLITE_(BUSY|LOCKED|CANTOPEN|IOERR)/.test(code))) return cause
+  return new TailraceError(
+    'kafka_storage_error',
+    `${path} is damaged (${message.replaceAll(/\s+/g, ' ')}): put meta.db back from a backup; the segment files are as they were`,
+    {},
+    { cause },
+  )
+}
+
 /** Segment files without meta.db: nobody knows any more what they are, and an empty catalog would lose them silently. */
 function refuseOrphanedTopics(dataDir: string, path: string): void {
   const topics = join(dataDir, 'topics')
@@ -324,7 +350,7 @@ function refuseOrphanedTopics(dataDir: string, path: string): void {
   if (names.length === 0) return
   throw new TailraceError(
     'kafka_storage_error',
-    `${path} is missing, but ${topics} holds ${names.length} folders (${names.slice(0, 3).join(', ')}…): ` +
+    `${path} is missing or empty, but ${topics} holds ${names.length} folders (${names.slice(0, 3).join(', ')}…): ` +
       'put meta.db back from a backup, or move the folder topics away to begin empty',
     { data_dir: dataDir },
   )

@@ -21,19 +21,38 @@ const SET_ASIDE = /\.orphan$/
 export async function sweepTopicFolders({ disk, catalog, logs, logger }: SweepOptions): Promise<void> {
   const deleted = new Set(catalog.deletedTopics().map((topic) => topic.topicId))
   // a clean stop has left every folder where index.db knows it; only the rest of an interrupted deletion can be there
-  if (logs.cleanStop && deleted.size === 0) return
   const directory = logs.topicsDirectory
-  for (const name of await disk.list(directory)) {
-    if (SET_ASIDE.test(name)) continue
+  const names = (await disk.list(directory)).filter((name) => !SET_ASIDE.test(name))
+  if (logs.cleanStop && deleted.size === 0 && !hasStranger(names, catalog)) return
+  const setAside: string[] = []
+  for (const name of names) {
     const path = join(directory, name)
     const topicId = DELETED.exec(name)?.[1] ?? (await readTopicId(disk, path))
     if (topicId !== undefined && deleted.has(topicId)) {
       await disk.remove(path)
     } else if (topicId !== undefined && catalog.findById(topicId) === undefined) {
       await disk.rename(path, `${path}.${topicId}.orphan`)
-      logger.warn({ folder: path, topicId }, 'a folder of a topic that meta.db does not know was set aside as .orphan')
+      setAside.push(name)
     }
   }
+  if (setAside.length > 0) tellSetAside(setAside, directory, logger)
   await disk.syncDirectory(directory)
   for (const topicId of deleted) await catalog.forgetDeleted(topicId)
+}
+
+/** A name that no topic of the catalog gives a folder: meta.db may be of another data directory. */
+function hasStranger(names: readonly string[], catalog: TopicCatalog): boolean {
+  return names.some((name) => catalog.find(name.slice(0, name.lastIndexOf('-'))) === undefined)
+}
+
+const NAMES_TOLD = 10
+
+function tellSetAside(names: readonly string[], directory: string, logger: Logger): void {
+  const more = names.length > NAMES_TOLD ? ` and ${names.length - NAMES_TOLD} more` : ''
+  logger.error(
+    { directory, folders: names.length },
+    `meta.db does not know the topics of ${names.length} folders (${names.slice(0, NAMES_TOLD).join(', ')}${more}): they were set ` +
+      `aside as .orphan in ${directory}. If meta.db is an older copy or another one, stop, put the right one back and take ` +
+      'the ending off their names',
+  )
 }

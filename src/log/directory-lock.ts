@@ -18,7 +18,7 @@ export function lockDirectory(dataDir: string): () => void {
     db.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     db.close()
-    throw inUse(dataDir, error)
+    throw (error as { code?: unknown }).code === 'SQLITE_NOTADB' ? damagedLock(dataDir, error) : inUse(dataDir, error)
   }
   return () => {
     if (db.open) db.close()
@@ -57,4 +57,10 @@ function inUse(dataDir: string, cause: unknown): TailraceError {
     { data_dir: dataDir },
     { cause },
   )
+}
+
+/** An empty file when all is well. */
+function damagedLock(dataDir: string, cause: unknown): TailraceError {
+  const message = `${join(dataDir, 'lock')} is damaged: delete it, when no server runs in ${dataDir}`
+  return new TailraceError('kafka_storage_error', message, { data_dir: dataDir }, { cause })
 }

@@ -144,7 +144,7 @@ test('topics without meta.db are refused, not lost', async (t) => {
   for (const suffix of ['', '-wal', '-shm']) rmSync(join(dataDir, `meta.db${suffix}`), { force: true })
   await assert.rejects(
     openLocalEngine(engineOptions(dataDir)),
-    /meta\.db is missing, but .*topics holds 1 folders \(orders-0/,
+    /meta\.db is missing or empty, but .*topics holds 1 folders \(orders-0/,
   )
 })
 
@@ -176,7 +176,7 @@ test('a folder of a topic that meta.db does not know is set aside, never deleted
   const dataDir = temporaryDirectory(t)
   const id = '0191d5a0-0000-7000-8000-00000000dead'
   mkdirSync(join(dataDir, 'topics/orders-0'), { recursive: true })
-  await assert.rejects(openLocalEngine(engineOptions(dataDir)), /meta\.db is missing/)
+  await assert.rejects(openLocalEngine(engineOptions(dataDir)), /meta\.db is missing or empty/)
   rmSync(join(dataDir, 'topics'), { recursive: true })
   await (await openLocalEngine(engineOptions(dataDir))).close()
   mkdirSync(join(dataDir, 'topics/orders-0'))

@@ -8,6 +8,7 @@ import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import type { PartitionLog } from '../../src/log/partition-log.ts'
+import { parseSnapshot, renderSnapshot } from '../../src/log/producer-state.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import { BATCH_HEADER_BYTES, sealBatch } from '../../src/record/record-batch.ts'
 import { toParts } from '../record/records.ts'
@@ -264,3 +265,15 @@ function flip(text: string, random: Random): string {
   bytes[at] = (bytes[at] as number) ^ (1 << random.below(7))
   return bytes.toString()
 }
+
+test('a bit that flipped in a snapshot of producers makes it no snapshot', () => {
+  const batches = [{ baseSequence: 3, baseOffset: 17, recordCount: 2, timestamp: START_MS }]
+  const entry = { producerId: PRODUCER, epoch: 1, batches, lastSeenMs: START_MS }
+  const bytes = renderSnapshot([entry])
+  assert.deepEqual(parseSnapshot(bytes), [entry])
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const spoilt = Buffer.from(bytes)
+    spoilt[bit >> 3] = (spoilt[bit >> 3] as number) ^ (1 << (bit & 7))
+    assert.equal(parseSnapshot(spoilt), undefined, `bit ${bit & 7} of byte ${bit >> 3}`)
+  }
+})
