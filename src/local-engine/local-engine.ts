@@ -396,6 +396,7 @@ class LocalEngine implements Engine {
     try {
       for (const folder of folders) await (this.#options.disk ?? realDisk).remove(folder)
       await this.#catalog.forgetDeleted(topicId)
+      void this.#reserve.take()
     } catch (error) {
       this.#warnOfRest(error)
     }

@@ -113,6 +113,22 @@ test('a full disk refuses writes, keeps what it acknowledged, and recovers by it
     }
   }
 
+  /** Until there is no more room for its larger records. */
+  const fillTopic = async (name: string) => {
+    const configs = { 'segment.bytes': '1048576', 'file.delete.delay.ms': '0' }
+    await server.request('POST', '/v1/topics', { body: { name, partitions: 1, configs } })
+    const body = `{"records":[{"value":"${'x'.repeat(100_000)}"}]}`
+    for (let left = 400; left > 0; left--) {
+      if ((await server.request('POST', `/v1/topics/${name}/records`, { body })).status !== 200) return
+    }
+  }
+  const becomesFree = async () => {
+    const isFree = async () => (await send('t', 1_000)).status === 200
+    for (let left = 200; left > 0 && !(await isFree()); left--) await setTimeout(20)
+    assert.ok(await isFree())
+    await checkAll()
+  }
+
   for (let round = 0; round < ROUNDS; round++) {
     await t.test(`full for time ${round + 1}`, async () => {
       await fill()
@@ -162,22 +178,25 @@ test('a full disk refuses writes, keeps what it acknowledged, and recovers by it
     await server.stop()
     for (const name of ['rest', `ballast-${ROUNDS}`]) rmSync(join(room.path, name))
     server = await ServerProcess.start({ dataDir })
-    await server.request('POST', '/v1/topics', { body: { name: 'big', partitions: 1 } })
-    const large = JSON.stringify('x'.repeat(100_000))
-    for (let left = 200; left > 0; left--) {
-      const body = `{"records":[{"value":${large}}]}`
-      if ((await server.request('POST', '/v1/topics/big/records', { body })).status !== 200) break
-    }
+    await fillTopic('big')
     takeAllRoom()
     const refused = await server.request('POST', '/v1/topics', { body: { name: 'never', partitions: 1 } })
     assert.deepEqual([refused.status, refused.json().code], [503, 'disk_full'], refused.text())
     assert.ok(existsSync(join(dataDir, 'reserve')))
     const deleted = await server.request('DELETE', '/v1/topics/big')
     assert.equal(deleted.status, 204, deleted.text())
-    const isFree = async () => (await send('t', 1_000)).status === 200
-    for (let left = 50; left > 0 && !(await isFree()); left--) await setTimeout(20)
-    assert.ok(await isFree())
-    await checkAll()
+    await becomesFree()
+  })
+
+  await t.test('the reserve is taken again, and serves for a topic that is to keep less', async () => {
+    for (let left = 100; left > 0 && !existsSync(join(dataDir, 'reserve')); left--) await setTimeout(20)
+    assert.ok(existsSync(join(dataDir, 'reserve')))
+    await fillTopic('kept')
+    takeAllRoom()
+    const body = { configs: { 'retention.bytes': '100000' } }
+    const altered = await server.request('PATCH', '/v1/topics/kept', { body })
+    assert.equal(altered.status, 200, altered.text())
+    await becomesFree()
   })
 
   await t.test('all of it is there after a clean stop and a start', async () => {
