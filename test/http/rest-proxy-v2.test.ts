@@ -30,6 +30,23 @@ test('the root answers GET and POST with an empty object', async (t) => {
   for (const body of ['{"a":', '[1]', 'nonsense', '1']) checkFailure(await server.post('/', body), 400)
 })
 
+test('a browser is shown a page at /; every client of the API gets the API', async (t) => {
+  const server = await startServer(t)
+  const firefox = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
+  const browsers = [firefox, `${firefox},image/avif,image/webp`]
+  for (const accept of browsers) {
+    const page = await server.get('/', { accept })
+    assert.deepEqual([page.status, page.headers['content-type']], [200, 'text/html; charset=utf-8'])
+    assert.equal(page.headers['vary'], 'Accept')
+    for (const [, path] of page.text().matchAll(/href="([^"]+)"/g)) {
+      assert.equal((await server.get(path as string, { accept: '*/*' })).status, 200, path)
+    }
+  }
+  for (const accept of ['*/*', V2, 'application/json', `${V2}, text/html`, 'text/html, */*', 'text/*']) {
+    assert.notEqual((await server.get('/', { accept })).headers['content-type'], 'text/html; charset=utf-8', accept)
+  }
+})
+
 test('brokers are a list of numbers, topics a list of names without the internal ones', async (t) => {
   const server = await startWithTopic(t)
   assert.equal((await server.get('/brokers')).text(), '{"brokers":[1]}')

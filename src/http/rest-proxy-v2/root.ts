@@ -5,14 +5,16 @@ import type { FastifyInstance } from 'fastify'
 import { JsonCursor } from '../../codec/json-cursor.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import type { HttpFloor } from '../http-floor.ts'
+import { sendWelcomePage, wantsPage } from '../welcome-page.ts'
 import { restProxyFailure } from './failure.ts'
 import { checkAcceptsEnvelope, checkEnvelopeType } from './negotiation.ts'
 import { answerOptions, sendJson } from './reply.ts'
 
 export function rootRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.get('/', (request, reply) => {
+    if (wantsPage(request.headers.accept)) return sendWelcomePage(reply)
     checkAcceptsEnvelope(request.headers.accept)
-    sendJson(reply, {})
+    return sendJson(reply, {})
   })
 
   app.post('/', async (request, reply) => {
