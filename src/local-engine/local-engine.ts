@@ -3,6 +3,7 @@
 // are changed one at a time; nothing is seen before it is durable.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type Database from 'better-sqlite3'
 import type {
   Acks,
   AppendListener,
@@ -47,6 +48,7 @@ import { AppendLines } from './append-lines.ts'
 import { DelayedFetches } from './delayed-fetch.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { InFlightProducers } from './in-flight-producers.ts'
+import type { MetaCommits } from './meta-writer.ts'
 import { PartitionFetcher } from './partition-fetcher.ts'
 import { TopicCatalog } from './topic-catalog.ts'
 import { sweepTopicFolders } from './topic-folders.ts'
@@ -74,6 +76,14 @@ export interface LocalEngineOptions {
   readonly reserveBytes?: number
   /** That may be open at once. */
   readonly segmentFilesMax?: number
+  /** meta.db and index.db, when they are not files in the data directory: what a power cut leaves of them is simulated. */
+  readonly databases?: EngineDatabases
+}
+
+export interface EngineDatabases {
+  openMeta(): Database.Database
+  readonly metaCommits: MetaCommits
+  openIndex(): Database.Database
 }
 
 /** The first check of retention comes when a start is over, as Kafka's does. */
@@ -100,9 +110,11 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Engi
 }
 
 async function openParts(options: LocalEngineOptions, reserve: DiskReserve, unlock: () => void): Promise<Engine> {
-  const { dataDir, topicDefaults: defaults, producerExpirationMs } = options
+  const { dataDir, topicDefaults: defaults, producerExpirationMs, databases } = options
   // only producers' names go by its clock
-  const catalog = new TopicCatalog({ dataDir, defaults, clock: steadyClock(options.clock), producerExpirationMs })
+  const clock = steadyClock(options.clock)
+  const meta = databases && { open: databases.openMeta, commits: databases.metaCommits }
+  const catalog = new TopicCatalog({ dataDir, defaults, clock, producerExpirationMs, meta })
   try {
     return await LocalEngine.open(options, catalog, reserve, unlock)
   } catch (error) {
@@ -177,6 +189,7 @@ class LocalEngine implements Engine {
       setCleaningGeneration: ({ topicId, partition }, generation) =>
         catalog.setCleaningGeneration(topicId, partition, generation),
       checkpointIndex: (path) => catalog.checkpoint(path),
+      ...(options.databases === undefined ? {} : { openIndex: options.databases.openIndex }),
       onSynced: (identity, highWatermark, bytes) => this.#synced(identity, highWatermark, bytes),
     })
   }

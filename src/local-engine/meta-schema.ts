@@ -94,7 +94,7 @@ export interface MetaChange {
  * Opens meta.db as its writer must: a commit is on the disk when it returns. Brings an older version up, refuses a newer one.
  * onNew is asked before tables are laid into an empty one.
  */
-export function openMetaDatabase(path: string, onNew = () => {}): Database.Database {
+export function openMetaDatabase(path: string | Buffer, onNew = () => {}): Database.Database {
   const db = new Database(path)
   try {
     db.pragma('journal_mode = WAL')

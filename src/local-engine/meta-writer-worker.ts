@@ -3,51 +3,20 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type Database from 'better-sqlite3'
 import Sqlite from 'better-sqlite3'
-import type { MetaChange } from './meta-schema.ts'
-import { META_STATEMENTS, openMetaDatabase } from './meta-schema.ts'
-import type { CheckpointRequest, MetaReply, MetaRequest } from './meta-writer.ts'
+import { openMetaDatabase } from './meta-schema.ts'
+import { MetaTransactions } from './meta-transactions.ts'
+import type { CheckpointRequest, MetaRequest } from './meta-writer.ts'
 
 const port = parentPort
 if (port === null) throw new Error('meta-writer-worker runs as a worker thread only')
 const db = openMetaDatabase((workerData as { path: string }).path)
-const prepared = new Map<string, Database.Statement<unknown[]>>()
+const transactions = new MetaTransactions(db)
 let gathered: MetaRequest[] = []
 
-function apply(change: MetaChange): void {
-  let statement = prepared.get(change.statement)
-  if (statement === undefined) {
-    statement = db.prepare<unknown[]>(META_STATEMENTS[change.statement])
-    prepared.set(change.statement, statement)
-  }
-  statement.run(...change.values)
-}
-
-/** Everything in one commit; when that fails each request stands for itself, so that one bad one harms no other. */
 function commitGathered(): void {
   const requests = gathered
   gathered = []
-  if (requests.length === 0) return
-  const commit = db.transaction((some: readonly MetaRequest[]) => {
-    for (const request of some) for (const change of request.changes) apply(change)
-  })
-  const replies: MetaReply[] = []
-  try {
-    commit(requests)
-    for (const { id } of requests) replies.push({ id })
-  } catch {
-    for (const request of requests) replies.push(commitAlone(commit, request))
-  }
-  port?.postMessage(replies)
-}
-
-function commitAlone(commit: (some: readonly MetaRequest[]) => void, request: MetaRequest): MetaReply {
-  try {
-    commit([request])
-    return { id: request.id }
-  } catch (error) {
-    const { code, message } = error as { code?: string; message: string }
-    return { id: request.id, failure: { code: code ?? '', message } }
-  }
+  if (requests.length > 0) port?.postMessage(transactions.commit(requests))
 }
 
 let checkpointed: Database.Database | undefined

@@ -24,12 +24,22 @@ export interface MetaReply {
   readonly failure?: { readonly code: string; readonly message: string }
 }
 
+/** Where changes of meta.db are committed: here a thread, in tests of power cuts what remembers the last commit only. */
+export interface MetaCommits {
+  /** Durable when it resolves. */
+  commit(changes: readonly MetaChange[]): Promise<void>
+  /** Asks for a checkpoint of another SQLite file; nobody waits for it. */
+  checkpoint(path: string): void
+  /** Waits for what is under way. */
+  close(): Promise<void>
+}
+
 interface Waiting {
   resolve(): void
   reject(error: TailraceError): void
 }
 
-export class MetaWriter {
+export class MetaWriter implements MetaCommits {
   readonly #path: string
   readonly #waiting = new Map<number, Waiting>()
   /** Made with the first change: a server whose topics stay as they are does without the thread and its memory. */
@@ -76,7 +86,6 @@ export class MetaWriter {
     })
   }
 
-  /** Asks for a checkpoint of another SQLite file; nobody waits for it. */
   checkpoint(path: string): void {
     if (this.#dead === undefined) this.#post({ checkpoint: path })
   }
@@ -85,7 +94,7 @@ export class MetaWriter {
     const waiting = this.#waiting.get(reply.id)
     this.#waiting.delete(reply.id)
     if (reply.failure === undefined) waiting?.resolve()
-    else waiting?.reject(failureOf(reply.failure))
+    else waiting?.reject(metaFailure(reply.failure))
   }
 
   #fail(cause: unknown): void {
@@ -94,7 +103,6 @@ export class MetaWriter {
     this.#waiting.clear()
   }
 
-  /** Waits for what is under way. */
   async close(): Promise<void> {
     if (this.#thread === undefined) {
       this.#fail(new Error('the writer was closed'))
@@ -106,7 +114,8 @@ export class MetaWriter {
   }
 }
 
-function failureOf(failure: { readonly code: string; readonly message: string }): TailraceError {
+/** Why a commit of meta.db failed, as its caller is told. */
+export function metaFailure(failure: { readonly code: string; readonly message: string }): TailraceError {
   if (isDiskFull(failure)) return new TailraceError('disk_full', 'no room on the disk for meta.db')
   return new TailraceError('kafka_storage_error', `meta.db could not be written: ${failure.message}`)
 }

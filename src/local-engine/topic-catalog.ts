@@ -16,6 +16,7 @@ import { TOPIC_PARTITIONS_MAX } from '../kernel/limits.ts'
 import { isDiskFull } from '../log/storage-failure.ts'
 import type { MetaChange } from './meta-schema.ts'
 import { checkMetaDatabase, openMetaDatabase } from './meta-schema.ts'
+import type { MetaCommits } from './meta-writer.ts'
 import { MetaWriter } from './meta-writer.ts'
 import { ProducerNames } from './producer-names.ts'
 
@@ -24,6 +25,8 @@ export interface TopicCatalogOptions {
   readonly clock: Clock
   readonly defaults: TopicConfigDefaults
   readonly producerExpirationMs: number
+  /** meta.db, when it is not the file in the data directory. */
+  readonly meta?: { readonly open: () => Database.Database; readonly commits: MetaCommits } | undefined
 }
 
 export interface DeletedTopic {
@@ -45,7 +48,7 @@ export class TopicCatalog {
   readonly startNumber: number
   readonly producers: ProducerNames
   readonly #defaults: TopicConfigDefaults
-  readonly #writer: MetaWriter
+  readonly #writer: MetaCommits
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #logStartOffsets = new Map<string, number>()
@@ -57,10 +60,10 @@ export class TopicCatalog {
   constructor(options: TopicCatalogOptions) {
     this.#defaults = options.defaults
     const path = join(options.dataDir, 'meta.db')
-    this.#writer = new MetaWriter(path)
+    this.#writer = options.meta?.commits ?? new MetaWriter(path)
     let db: Database.Database | undefined
     try {
-      db = openMetaDatabase(path, () => refuseOrphanedTopics(options.dataDir, path))
+      db = options.meta?.open() ?? openMetaDatabase(path, () => refuseOrphanedTopics(options.dataDir, path))
       checkMetaDatabase(db)
       const cluster = startCluster(db)
       this.clusterId = cluster.clusterId

@@ -122,6 +122,15 @@ function consistentPart(indexed: IndexedLog, bases: readonly number[]): KnownPar
   return { segments: segments.filter((segment) => files.includes(segment.baseOffset)), point }
 }
 
+interface ScannedFile {
+  readonly file: SegmentFile
+  readonly path: string
+  readonly segment: Segment
+  readonly fileBytes: number
+  /** Of the next segment that holds anything; undefined: this is the last one. */
+  readonly nextBase: number | undefined
+}
+
 class Recovery {
   readonly #options: RecoveryOptions
   readonly #logId: number
@@ -129,6 +138,7 @@ class Recovery {
   readonly #bases: readonly number[]
   readonly #known: KnownPart | undefined
   readonly #segments: Segment[] = []
+  readonly #scanned: Segment[] = []
   readonly #producers = new Map<bigint, ProducerEntry>()
   readonly #touchedProducers = new Set<bigint>()
   #bytesSinceEntry = 0
@@ -157,6 +167,8 @@ class Recovery {
       if (known !== undefined && point !== undefined && base < point.segmentBase) this.#segments.push(known)
       else await this.#scanSegment(base, known)
     }
+    // together and last: a recovery point in front of its producers would have them forgotten, should this come to no end
+    this.#noteSegments()
     this.#noteProducers()
     this.#options.index.flush()
     return { logId: this.#logId, segments: this.#segments, producers: this.#producers }
@@ -199,16 +211,12 @@ class Recovery {
         )
       }
       if (fileBytes > segment.sizeBytes) {
-        await this.#scanFile(file, path, segment, fileBytes)
+        await this.#scanFile({ file, path, segment, fileBytes, nextBase: await this.#nextBaseWithBytes(base) })
         // what was written but not synced before the crash becomes visible now: so it must be durable first
         await file.sync()
       }
       this.#segments.push(segment)
-      this.#options.index.noteSegment(this.#logId, segment, {
-        segmentBase: base,
-        position: segment.sizeBytes,
-        offset: segment.endOffset,
-      })
+      this.#scanned.push(segment)
     })
   }
 
@@ -225,14 +233,18 @@ class Recovery {
     await this.#options.disk.remove(path)
   }
 
-  async #scanFile(file: SegmentFile, path: string, segment: Segment, fileBytes: number): Promise<void> {
+  async #scanFile(scanned: ScannedFile): Promise<void> {
+    const { file, segment, fileBytes, nextBase } = scanned
     this.#bytesSinceEntry = 0
     let wanted = SCAN_BYTES
     while (segment.sizeBytes < fileBytes) {
       const bytes = await readAt(file, segment.sizeBytes, Math.min(wanted, fileBytes - segment.sizeBytes))
       const scan = scanBatches(bytes)
       const before = segment.sizeBytes
-      let bad = this.#takeBatches(scan, segment, before + bytes.length === fileBytes)
+      let bad = this.#takeBatches(scan, scanned, before + bytes.length === fileBytes)
+      const taken = bytes.subarray(0, segment.sizeBytes - before)
+      // of bytes whose sync failed before the crash a sync alone brings nothing to the disk: they are written once more
+      if (nextBase === undefined && taken.length > 0) await file.write([taken], before)
       wanted = SCAN_BYTES
       if (bad === undefined && segment.sizeBytes === before) {
         const needed = bytes.length >= BATCH_HEADER_BYTES ? batchSizeAt(bytes, 0) : BATCH_HEADER_BYTES
@@ -240,17 +252,21 @@ class Recovery {
         else if (needed <= fileBytes - segment.sizeBytes && needed > bytes.length) wanted = needed
         else bad = scan.reason
       }
-      if (bad !== undefined) return this.#endAt(file, path, segment, fileBytes, bad)
+      if (bad !== undefined) return this.#endAt(scanned, bad)
     }
   }
 
   /** Takes the good batches of a piece of the file; answers what is wrong with the one behind them, if anything is. */
-  #takeBatches({ batches, stop, reason }: BatchScan, segment: Segment, isLastPiece: boolean): string | undefined {
+  #takeBatches({ batches, stop, reason }: BatchScan, scanned: ScannedFile, isLastPiece: boolean): string | undefined {
+    const { segment, nextBase } = scanned
     for (const [at, { header }] of batches.entries()) {
       const next = batches[at + 1]?.header.baseOffset
       // what follows tells whether a hole in front of a batch is one: not before it is read
       const isOpen = next === undefined && stop !== 'corrupt' && !isLastPiece
       if (isOpen && header.baseOffset > segment.endOffset) return undefined
+      if (nextBase !== undefined && header.baseOffset >= nextBase) {
+        return `base offset ${header.baseOffset}, but the next segment begins at ${nextBase}`
+      }
       const fault = this.#faultOfOffsets(segment, header, next)
       if (fault !== undefined) return fault
       if (this.#bytesSinceEntry >= this.#options.settings.indexIntervalBytes) {
@@ -294,9 +310,10 @@ class Recovery {
   }
 
   /** The bytes from the segment's end on are no batch: a torn end is cut and kept aside, anything else is corruption. */
-  async #endAt(file: SegmentFile, path: string, segment: Segment, fileBytes: number, reason: string): Promise<void> {
+  async #endAt(scanned: ScannedFile, reason: string): Promise<void> {
+    const { file, path, segment, fileBytes } = scanned
     const position = segment.sizeBytes
-    const rest = await this.#judgeEnd(file, path, segment, fileBytes, reason)
+    const rest = await this.#judgeEnd(scanned, reason)
     const aside = join(this.#options.directory, `${basename(path)}.torn-${position}-${this.#options.nowMs}`)
     if (rest.some((byte) => byte !== 0)) await this.#options.disk.writeFileDurably(aside, rest)
     await file.truncate(position)
@@ -315,13 +332,7 @@ class Recovery {
   }
 
   /** Gives the bytes to cut off, or throws corrupt_message. */
-  async #judgeEnd(
-    file: SegmentFile,
-    path: string,
-    segment: Segment,
-    fileBytes: number,
-    reason: string,
-  ): Promise<Buffer> {
+  async #judgeEnd({ file, path, segment, fileBytes, nextBase }: ScannedFile, reason: string): Promise<Buffer> {
     const position = segment.sizeBytes
     const corrupt = (what: string) =>
       new TailraceError(
@@ -331,11 +342,14 @@ class Recovery {
           `stop the server, then look with 'tailrace dump-log --verify ${this.#options.directory}' and mend with --repair`,
         { file: path, position, offset: segment.endOffset },
       )
-    if (await this.#laterSegmentHasBytes(segment.baseOffset)) throw corrupt('later segments follow')
+    // up to the next segment all is there: what follows is of a write that was undone, and its undoing not synced
+    const isWhole = segment.endOffset === nextBase
+    if (nextBase !== undefined && !isWhole) throw corrupt('later segments follow')
     // one append alone may be larger than a group of several: all that waited for a partition, or one large batch
     const tornBytesMax = Math.max(APPEND_QUEUE_BYTES_MAX, this.#options.settings.maxMessageBytes)
     if (fileBytes - position > tornBytesMax) throw corrupt(`${fileBytes - position} bytes follow`)
     const rest = await readAt(file, position, fileBytes - position)
+    if (isWhole) return rest
     const next = findGoodBatchIn(rest, segment.endOffset)
     if (next !== undefined && !hasZeroSector(rest, position, next)) {
       throw corrupt(`a good batch follows at position ${position + next}`)
@@ -344,12 +358,19 @@ class Recovery {
     return rest
   }
 
-  async #laterSegmentHasBytes(base: number): Promise<boolean> {
+  async #nextBaseWithBytes(base: number): Promise<number | undefined> {
     for (const later of this.#bases.filter((one) => one > base)) {
       const path = segmentPath(this.#options.directory, later)
-      if ((await this.#options.files.use(path, false, (file) => file.size())) > 0) return true
+      if ((await this.#options.files.use(path, false, (file) => file.size())) > 0) return later
     }
-    return false
+    return undefined
+  }
+
+  #noteSegments(): void {
+    for (const segment of this.#scanned) {
+      const { baseOffset: segmentBase, sizeBytes: position, endOffset: offset } = segment
+      this.#options.index.noteSegment(this.#logId, segment, { segmentBase, position, offset })
+    }
   }
 
   #noteProducers(): void {
@@ -386,13 +407,13 @@ function hasChecksum(rest: Buffer): boolean {
 }
 
 /**
- * Whether the base offset is what it should be but for a front part that lies in another sector and was never written. A
- * batch that is whole otherwise was synced.
+ * Whether the base offset is what it should be but for a front part that lies in another sector and was never written; with
+ * it the length's first bytes may lie there, which are zeros anyway. A batch that is whole otherwise was synced.
  */
 function isTornOffset(rest: Buffer, position: number, due: number): boolean {
   const lost = SECTOR_BYTES - (position % SECTOR_BYTES)
-  if (lost > OFFSET_BYTES) return false
+  if (lost >= LOG_OVERHEAD_BYTES) return false
   const offset = Buffer.alloc(OFFSET_BYTES)
   offset.writeBigInt64BE(BigInt(due))
-  return offset.fill(0, 0, lost).equals(rest.subarray(0, OFFSET_BYTES))
+  return offset.fill(0, 0, Math.min(lost, OFFSET_BYTES)).equals(rest.subarray(0, OFFSET_BYTES))
 }

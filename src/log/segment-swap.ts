@@ -18,6 +18,8 @@ export interface Swap {
 }
 
 const CLEANED = '.cleaned'
+/** A small file that was not brought to its end. */
+const ASIDE = '.new'
 const SWAP = /^(\d{20})-(\d{20})\.log\.swap$/
 
 export function swapPath({ directory, base, last }: Swap): string {
@@ -75,7 +77,7 @@ export function isCleanedName(name: string): boolean {
 }
 
 function isLeftOver(name: string): boolean {
-  return isCleanedName(name) || isNumberedBefore(name, DELETED_SUFFIX)
+  return [CLEANED, DELETED_SUFFIX, ASIDE].some((ending) => isNumberedBefore(name, ending))
 }
 
 function isNumberedBefore(name: string, ending: string): boolean {

@@ -1,18 +1,17 @@
 // The long form of the crash tests, for a night: npm run test:crash [-- --rounds 200 --histories 10000 --seed 7]. Rounds of
-// kill -9 against the real server, then power cuts on the simulated disk. Prints the seed first; ends with 1 and the seed
-// of the history that broke a promise.
+// kill -9 against the real server, then histories of power cuts and faults on the simulated disk. Prints the seed first and
+// what was gone through; ends with 1 and the seed of the history that broke a promise.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { Random } from '../support/random.ts'
+import { renderStatistics, runFaultHistories } from './fault-histories.ts'
 import { KillHistory } from './kill-history.ts'
-import { PowerCutHistory } from './power-cut-history.ts'
 
 const ROUNDS_A_HISTORY = 10
-const POWER_CUT_STEPS = 25
+const HISTORIES_BETWEEN_LINES = 1_000
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +23,7 @@ const { values } = parseArgs({
 const seed = Number(values.seed)
 print(`seed ${seed}`)
 await killRounds(Number(values.rounds))
-await powerCuts(Number(values.histories))
+await faultHistories(Number(values.histories))
 
 async function killRounds(rounds: number): Promise<void> {
   const start = performance.now()
@@ -42,15 +41,15 @@ async function killRounds(rounds: number): Promise<void> {
   }
 }
 
-async function powerCuts(histories: number): Promise<void> {
+async function faultHistories(count: number): Promise<void> {
   const start = performance.now()
-  let cuts = 0
-  for (let at = 0; at < histories; at++) {
-    const history = new PowerCutHistory(new Random(seed + at), new Telemetry())
-    await held(`power cuts, history ${at} of seed ${seed}`, () => history.run(POWER_CUT_STEPS))
-    cuts += history.cuts
-    if ((at + 1) % 1_000 === 0) print(`${secondsSince(start)} s: ${at + 1} power-cut histories, ${cuts} crashes`)
+  const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-faults-'))
+  const onHistory = (done: number, statistics: ReadonlyMap<string, number>) => {
+    if (done % HISTORIES_BETWEEN_LINES !== 0) return
+    print(`${secondsSince(start)} s: ${done} fault histories of seed ${seed}: ${renderStatistics(statistics)}`)
   }
+  await runFaultHistories({ seed, count, dataDir, onHistory })
+  rmSync(dataDir, { recursive: true, force: true })
 }
 
 async function held(about: string, run: () => Promise<void>): Promise<void> {

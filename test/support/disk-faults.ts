@@ -42,15 +42,19 @@ export class DiskFaults {
   operations = 0
   /** Faults that struck, as `operation code`. */
   readonly struck = new Map<string, number>()
-  #next: { operation: DiskOperation; code: string }[] = []
+  /** What power cuts and failed syncs took. */
+  readonly losses = new Map<string, number>()
+  /** Told of every operation, for who looks into a failure. */
+  trace: ((line: string) => void) | undefined
+  #next: { operation: DiskOperation; code: string; after: number }[] = []
   #chance = 0
   #random: Random | undefined
   #only: RegExp | undefined
   #cut: { at: number; cut: () => void } | undefined
 
-  /** The next such operation fails with an error of this code. */
-  failNext(operation: DiskOperation, code: string): void {
-    this.#next.push({ operation, code })
+  /** The next such operation, or the one after so many more, fails with an error of this code. */
+  failNext(operation: DiskOperation, code: string, after = 0): void {
+    this.#next.push({ operation, code, after })
   }
 
   /** From now on each operation fails with this probability; `only` those whose name matches. 0 ends it. */
@@ -76,22 +80,35 @@ export class DiskFaults {
   }
 
   /** An operation begins. */
-  count(): void {
+  count(operation: DiskOperation, path: string): void {
     this.operations++
+    this.trace?.(`${operation} ${path}`)
     if (this.#cut === undefined || this.operations < this.#cut.at) return
     const { cut } = this.#cut
     this.#cut = undefined
     cut()
   }
 
+  countLoss(what: string): void {
+    this.losses.set(what, (this.losses.get(what) ?? 0) + 1)
+  }
+
   /** The error that an operation fails with; undefined: it does not fail. */
   take(operation: DiskOperation): (Error & { code: string }) | undefined {
-    const at = this.#next.findIndex((one) => one.operation === operation)
-    const code = at >= 0 ? this.#next.splice(at, 1)[0]?.code : this.#byChance(operation)
+    const code = this.#told(operation) ?? this.#byChance(operation)
     if (code === undefined) return undefined
     const name = `${operation} ${code}`
+    this.trace?.(`  fails: ${name}`)
     this.struck.set(name, (this.struck.get(name) ?? 0) + 1)
-    return Object.assign(new Error(`${operation} failed`), { code })
+    return Object.assign(new Error(`${code}: ${operation} failed`), { code, syscall: operation })
+  }
+
+  #told(operation: DiskOperation): string | undefined {
+    const at = this.#next.findIndex((one) => one.operation === operation)
+    const told = this.#next[at]
+    if (told === undefined || told.after-- > 0) return undefined
+    this.#next.splice(at, 1)
+    return told.code
   }
 
   #byChance(operation: DiskOperation): string | undefined {

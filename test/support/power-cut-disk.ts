@@ -3,8 +3,9 @@
 //   happened, or not, or in part: up to some byte, or some of its sectors in any order.
 // - Names are on the disk after a sync of their folder. At a power cut the changes since then have happened up to some
 //   point, in their order; each one (a rename too) whole or not at all.
-// - After a failed sync nobody writes those bytes or names again: readers see them, a later sync succeeds, and a power cut
-//   may take them all the same. Only writing (making, renaming) them anew brings them to the disk.
+// - After a failed sync of a file nobody writes those bytes again: readers see them, a later sync succeeds, and a power cut
+//   may take them all the same. Only writing them anew brings them to the disk.
+// - Names are journalled: after a failed sync of their folder some may be on the disk, and a later one brings the rest.
 // - When a process is killed nothing is lost that was written, and nothing of it is more durable than before.
 // disk-faults.ts says when an operation fails.
 
@@ -25,6 +26,12 @@ interface NameChange {
 
 type Entry = FileBody | Folder
 
+/** What a power cut, or a failed sync, does to each step that was still to be made. */
+interface Fates {
+  readonly random: Random
+  count(what: string): void
+}
+
 /** What there is now, what is on the disk, and the steps between the two that are still to be made. */
 class FileBody {
   present = new Content()
@@ -41,13 +48,13 @@ class FileBody {
     this.steps = []
   }
 
-  loseSteps(random: Random): void {
-    for (const step of this.steps) applyByChance(this.synced, step, random)
+  failSync(fates: Fates): void {
+    for (const step of this.steps) applyByChance(this.synced, step, fates)
     this.steps = []
   }
 
-  afterPowerCut(random: Random): FileBody {
-    this.loseSteps(random)
+  afterPowerCut(fates: Fates): FileBody {
+    this.failSync(fates)
     const after = new FileBody()
     after.synced = this.synced
     after.present = this.synced.copy()
@@ -70,16 +77,17 @@ class Folder {
     this.#steps = []
   }
 
-  loseSteps(random: Random): void {
-    for (const step of this.#steps.slice(0, random.below(this.#steps.length + 1))) applyChange(this.synced, step)
-    this.#steps = []
+  failSync({ random }: Fates): void {
+    const done = random.below(this.#steps.length + 1)
+    for (const step of this.#steps.splice(0, done)) applyChange(this.synced, step)
   }
 
-  afterPowerCut(random: Random): Folder {
-    this.loseSteps(random)
+  afterPowerCut(fates: Fates): Folder {
+    this.failSync(fates)
+    if (this.#steps.length > 0) fates.count('names forgotten')
     const after = new Folder()
     for (const [name, entry] of this.synced) {
-      const left = entry.afterPowerCut(random)
+      const left = entry.afterPowerCut(fates)
       after.present.set(name, left)
       after.synced.set(name, left)
     }
@@ -129,12 +137,19 @@ class Content {
   }
 }
 
-function applyByChance(content: Content, step: Write, random: Random): void {
+function applyByChance(content: Content, step: Write, { random, count }: Fates): void {
   const fate = random.below(4)
-  if (fate === 0) return
-  if ('size' in step || fate === 1) content.apply(step)
-  else if (fate === 2) applySomeSectors(content, step.position, step.bytes, random)
-  else content.apply({ ...step, bytes: step.bytes.subarray(0, random.below(step.bytes.length + 1)) })
+  if (fate === 0) {
+    count('writes forgotten')
+  } else if ('size' in step || fate === 1) {
+    content.apply(step)
+  } else if (fate === 2) {
+    count('writes torn by sectors')
+    applySomeSectors(content, step.position, step.bytes, random)
+  } else {
+    count('writes torn')
+    content.apply({ ...step, bytes: step.bytes.subarray(0, random.below(step.bytes.length + 1)) })
+  }
 }
 
 /** The file is as long as the write makes it: sectors that were not written are zeros, or what was there before. */
@@ -167,9 +182,8 @@ export class PowerCutDisk implements SegmentDisk {
     this.#isSlow = isSlow
   }
 
-  /** The next such operation fails with an error of this code. */
-  failNext(operation: DiskOperation, code: string): void {
-    this.faults.failNext(operation, code)
+  failNext(operation: DiskOperation, code: string, after = 0): void {
+    this.faults.failNext(operation, code, after)
   }
 
   get isUnplugged(): boolean {
@@ -185,14 +199,18 @@ export class PowerCutDisk implements SegmentDisk {
   cut(what: 'power' | 'process', random = this.#random, options: PowerCutDiskOptions = {}): PowerCutDisk {
     this.unplug()
     const next = new PowerCutDisk(random, { isSlow: this.#isSlow, ...options })
-    next.#root = what === 'process' ? this.#root : this.#root.afterPowerCut(random)
+    next.#root = what === 'process' ? this.#root : this.#root.afterPowerCut(this.#fates(random))
     return next
   }
 
+  #fates(random: Random): Fates {
+    return { random, count: (what) => this.faults.countLoss(what) }
+  }
+
   /** What an operation does: it may take its time, it may fail, and the power may go before or after it. */
-  async #operate<Result>(operation: DiskOperation, work: () => Result): Promise<Result> {
+  async #operate<Result>(operation: DiskOperation, path: string, work: () => Result): Promise<Result> {
     await this.#wait(operation)
-    this.faults.count()
+    this.faults.count(operation, path)
     // cut by this very operation: it may have happened, and nobody hears of it
     if (this.#isUnplugged && this.#random.chance(0.5)) work()
     this.#check()
@@ -205,7 +223,7 @@ export class PowerCutDisk implements SegmentDisk {
   }
 
   #check(): void {
-    if (this.#isUnplugged) throw Object.assign(new Error('the disk has no power'), { code: 'EIO' })
+    if (this.#isUnplugged) throw Object.assign(new Error('the disk has no power'), { code: 'EIO', syscall: 'any' })
   }
 
   async #wait(operation: DiskOperation): Promise<void> {
@@ -244,22 +262,22 @@ export class PowerCutDisk implements SegmentDisk {
 
   open(path: string, create: boolean): Promise<SegmentFile> {
     const known = this.#body(path) !== undefined
-    return this.#operate(known || !create ? 'open' : 'create', () => {
+    return this.#operate(known || !create ? 'open' : 'create', path, () => {
       let body = this.#body(path)
       if (body === undefined) {
         if (!create) throw absent(path)
         body = new FileBody()
         this.#folder(dirname(path)).change({ put: [basename(path), body] })
       }
-      return this.#file(body)
+      return this.#file(path, body)
     })
   }
 
-  #file(body: FileBody): SegmentFile {
+  #file(path: string, body: FileBody): SegmentFile {
     return {
       write: async (buffers, position) => {
         const bytes = Buffer.concat(buffers)
-        const failure = await this.#operate('write', () => {
+        const failure = await this.#operate('write', `${path} at ${position}, ${bytes.length} bytes`, () => {
           const partly = this.faults.take('write-partly')
           const end = partly === undefined ? bytes.length : this.#random.below(bytes.length)
           body.apply({ position, bytes: bytes.subarray(0, end) })
@@ -267,34 +285,34 @@ export class PowerCutDisk implements SegmentDisk {
         })
         if (failure !== undefined) throw failure
       },
-      sync: () => this.#sync('sync', body),
+      sync: () => this.#sync('sync', path, body),
       read: (buffer, position) =>
-        this.#operate('read', () => body.present.bytes.copy(buffer, 0, position, position + buffer.length)),
-      truncate: (size) => this.#operate('truncate', () => body.apply({ size })),
-      size: () => this.#operate('size', () => body.present.length),
+        this.#operate('read', path, () => body.present.bytes.copy(buffer, 0, position, position + buffer.length)),
+      truncate: (size) => this.#operate('truncate', `${path} to ${size}`, () => body.apply({ size })),
+      size: () => this.#operate('size', path, () => body.present.length),
       close: async () => undefined,
     }
   }
 
-  async #sync(operation: 'sync' | 'sync-folder', entry: Entry): Promise<void> {
+  async #sync(operation: 'sync' | 'sync-folder', path: string, entry: Entry): Promise<void> {
     try {
-      await this.#operate(operation, () => entry.sync())
+      await this.#operate(operation, path, () => entry.sync())
     } catch (error) {
       // a folder that could not be opened is as it was
-      if (!this.#isUnplugged && (error as { code: string }).code !== 'EMFILE') entry.loseSteps(this.#random)
+      if (!this.#isUnplugged && (error as { code: string }).code !== 'EMFILE') entry.failSync(this.#fates(this.#random))
       throw error
     }
   }
 
   list(directory: string): Promise<string[]> {
-    return this.#operate('list', () => {
+    return this.#operate('list', directory, () => {
       const folder = this.#find(directory)
       return folder instanceof Folder ? [...folder.present.keys()] : []
     })
   }
 
   readFile(path: string): Promise<Buffer | undefined> {
-    return this.#operate('read', () => {
+    return this.#operate('read', path, () => {
       const body = this.#body(path)
       return body && Buffer.from(body.present.bytes)
     })
@@ -311,18 +329,19 @@ export class PowerCutDisk implements SegmentDisk {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    await this.#operate('make-folder', () => {
-      if (this.#find(path) === undefined) this.#folder(dirname(path)).change({ put: [basename(path), new Folder()] })
+    await this.#operate('make-folder', path, () => {
+      if (this.#find(path) !== undefined) return
+      this.#folder(dirname(path)).change({ put: [basename(path), new Folder()] })
     })
     await this.syncDirectory(dirname(path))
   }
 
   syncDirectory(path: string): Promise<void> {
-    return this.#sync('sync-folder', this.#folder(path))
+    return this.#sync('sync-folder', path, this.#folder(path))
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#operate('rename', () => {
+    return this.#operate('rename', `${from} to ${basename(to)}`, () => {
       const entry = this.#find(from)
       if (entry === undefined) throw absent(from)
       const put = [basename(to), entry] as const
@@ -336,7 +355,7 @@ export class PowerCutDisk implements SegmentDisk {
   }
 
   remove(path: string): Promise<void> {
-    return this.#operate('remove', () => {
+    return this.#operate('remove', path, () => {
       const entry = this.#find(path)
       if (entry === undefined) return
       if (entry instanceof Folder) for (const name of [...entry.present.keys()]) entry.change({ gone: name })
@@ -368,5 +387,5 @@ export class PowerCutDisk implements SegmentDisk {
 }
 
 function absent(path: string): Error {
-  return Object.assign(new Error(`no file ${path}`), { code: 'ENOENT' })
+  return Object.assign(new Error(`no file ${path}`), { code: 'ENOENT', syscall: 'open' })
 }
