@@ -27,6 +27,11 @@ export interface DumpLogOptions {
 /** Every file is looked at; exits with 1 when any is corrupt. */
 export async function dumpLog(terminal: Terminal, paths: readonly string[], options: DumpLogOptions): Promise<void> {
   const signal = terminal.interruptSignal()
+  for (const swap of await swapFiles(paths)) {
+    terminal.note(
+      `tailrace: ${swap} is about to take the place of older segments: the next start of the server does it`,
+    )
+  }
   const files = await segmentFiles(paths)
   if (options.repair) return repairSegments(terminal, files, options.yes === true)
   let corruptCount = 0
@@ -57,6 +62,16 @@ async function segmentFiles(paths: readonly string[]): Promise<string[]> {
     files.push(...found.sort())
   }
   return files
+}
+
+/** Cleaned segments that compaction was putting in their place when the server ended. */
+async function swapFiles(paths: readonly string[]): Promise<string[]> {
+  const found: string[] = []
+  for (const path of paths) {
+    if (!(await stat(path)).isDirectory()) continue
+    for await (const name of glob('**/*.log.swap', { cwd: path })) found.push(join(path, name))
+  }
+  return found.sort()
 }
 
 /** Answers what is wrong with the file. */

@@ -48,6 +48,14 @@ test('prints batches and records in the form of Kafka’s dump-log', async (t) =
   assert.equal(end, '')
 })
 
+test('says which segments the next start will replace', async (t) => {
+  const server = await twoBatches(t)
+  const swap = join(server.dataDir, 'topics', 't-0', '00000000000000000000-00000000000000000000.log.swap')
+  copyFileSync(segmentOf(server), swap)
+  const { stderr } = await runCliOk(['dump-log', server.dataDir, '--verify'])
+  assert.ok(stderr.includes(`${swap} is about to take the place`), stderr)
+})
+
 test('prints a JSON object a line into a pipe', async (t) => {
   const server = await twoBatches(t)
   const { lines } = await runCliOk(['dump-log', segmentOf(server), '--records'])

@@ -225,6 +225,37 @@ test('a log that cannot be read is left alone and said once, others are compacte
   assert.match(said[0]?.message ?? '', /position \d+/)
 })
 
+test('with cleanup.policy=compact,delete both rules hold, and neither gets in the way of the other', async (t) => {
+  const server = await startServer(t, {
+    set: { ...QUICK, 'log.cleaner.backoff.ms': '1', 'log.retention.check.interval.ms': '5' },
+  })
+  await createTopic(server, 'both', {
+    'cleanup.policy': 'compact,delete',
+    'retention.bytes': '400000',
+    'file.delete.delay.ms': '0',
+  })
+  const sent = new Sent()
+  const described = async () => (await server.request('GET', '/v1/topics/both')).json().partitions[0]
+  for (let left = 25; left > 0; left--) {
+    // most keys come once, so that compaction alone would leave more than may stay
+    await sent.send(server, 'both', 1_000, (at) => (at % 3 === 0 ? `k${at % 100}` : `once-${left}-${at}`))
+    if (left % 5 > 0) continue
+    for (const one of await readAll(server, 'both')) assert.deepEqual(one, sent.records[one.offset])
+  }
+  const isBounded = async () => (await described()).size_bytes < 500_000
+  for (let left = 100; left > 0 && !(await isBounded()); left--) await sleep(50)
+  assert.ok(await isBounded(), `${(await described()).size_bytes} bytes`)
+  const { start_offset } = await described()
+  assert.ok(start_offset > 0)
+  await settled(server, 'both', () => {
+    return sent.compacted(activeBase(server.dataDir, 'both')).filter(({ offset }) => offset >= start_offset)
+  })
+  assert.deepEqual(
+    server.log.filter(({ level }) => level !== 'info'),
+    [],
+  )
+})
+
 test('a topic is deleted, and made again, while it is compacted', async (t) => {
   const server = await startServer(t, { set: { ...QUICK, 'log.cleaner.backoff.ms': '1' } })
   for (let round = 0; round < 3; round++) {
