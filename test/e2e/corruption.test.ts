@@ -124,13 +124,9 @@ test('a bad batch under a running server is an error of its partition alone, wit
 
 const PLACES: Record<string, Omit<Place, 'offset'>> = {
   'the base offset, upwards': { byte: 6, bit: 3 },
-  'the base offset, by one': { byte: 7, bit: 0 },
   'the length': { byte: 10, bit: 1 },
-  'the length’s sign': { byte: 8, bit: 7 },
   'the leader epoch': { byte: 14, bit: 4 },
   'the magic': { byte: 16, bit: 0 },
-  'the checksum': { byte: 18, bit: 5 },
-  'the attributes': { byte: 22, bit: 1 },
   'the last offset delta': { byte: 26, bit: 0 },
   'a record': { byte: 700, bit: 6 },
 }

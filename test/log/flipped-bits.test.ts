@@ -114,7 +114,7 @@ async function ask(log: PartitionLog, offset: number) {
   }
 }
 
-for (const indexIntervalBytes of [0, 150, 1_000_000]) {
+for (const indexIntervalBytes of [0, 150]) {
   test(`a flipped bit anywhere is told and nothing is passed over, with an index entry every ${indexIntervalBytes} bytes`, async () => {
     const { log, bytes, starts } = await openLog(indexIntervalBytes)
     const positions: number[] = []
@@ -150,13 +150,13 @@ for (const indexIntervalBytes of [0, 150, 1_000_000]) {
 
 /** The checksum covers all behind the header alike: some bits stand for all. */
 function isLikeOthers(inBatch: number, bit: number): boolean {
-  return inBatch >= BATCH_HEADER_BYTES && bit % 13 !== 0
+  return inBatch >= BATCH_HEADER_BYTES && bit % 61 !== 0
 }
 
 test('a flipped bit makes no look-up by time name a wrong offset', async () => {
   const { log, bytes } = await openLog(150)
   let told = 0
-  for (let bit = 0; bit < bytes.length * 8; bit += 3) {
+  for (let bit = 0; bit < bytes.length * 8; bit += 7) {
     const at = bit >> 3
     bytes[at] = (bytes[at] as number) ^ (1 << (bit & 7))
     for (const offset of [0, 2, 5, RECORDS - 1]) {
@@ -231,11 +231,11 @@ for (const isCleanStop of [true, false]) {
     for (const { table, name, row } of indexValues(index)) {
       // not known twice: by what time look-ups go, and whom a producer's row is about
       if (name.endsWith('_timestamp') || (table === 'producers' && name !== 'state')) continue
-      for (let time = 0; time < 6; time++) {
+      for (let time = 0; time < 4; time++) {
         const spoilt = new Database(kept)
         const old = row[name]
         const flipped =
-          typeof old === 'bigint' ? old ^ (1n << BigInt(random.below(time < 3 ? 4 : 40))) : flip(String(old), random)
+          typeof old === 'bigint' ? old ^ (1n << BigInt(random.below(time < 2 ? 4 : 40))) : flip(String(old), random)
         const where = Object.entries(row).filter(([, value]) => value !== null)
         const sql = `UPDATE OR REPLACE ${table} SET ${name} = ? WHERE ${where.map(([column]) => `${column} = ?`).join(' AND ')}`
         const changed = spoilt.prepare(sql).run(flipped, ...where.map(([, value]) => value))
