@@ -92,10 +92,10 @@ export class LogCompactor {
     return this.#underWay !== undefined || this.#stuck !== undefined
   }
 
-  /** What a pass would do now; undefined: the topic is not compacted. */
+  /** What a pass would do now; undefined: none, the topic is not compacted, or not before the next start. */
   plan(): CompactionPlan | undefined {
     const { compaction } = this.#options.settings()
-    if (compaction === undefined) return undefined
+    if (compaction === undefined || this.#stuck !== undefined || this.#state.offline !== undefined) return undefined
     return planPass({ ...this.#state, nowMs: this.#options.clock.now() }, compaction)
   }
 

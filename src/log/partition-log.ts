@@ -299,7 +299,7 @@ export class PartitionLog {
     return this.#state.firstDirtyOffset
   }
 
-  /** Of an open log: what a pass of compaction would do now; undefined: its topic is not compacted. */
+  /** Of an open log: what a pass of compaction would do now; undefined: none, as LogCompactor.plan says. */
   compactionPlan(): CompactionPlan | undefined {
     return this.#compactor.plan()
   }
