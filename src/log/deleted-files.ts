@@ -3,7 +3,7 @@
 
 import { dirname } from 'node:path'
 import type { Clock, Timer } from '../kernel/clock.ts'
-import { DELETED_FILES_WAITING_MAX } from '../kernel/limits.ts'
+import { DELETED_FILES_CLOSE_MS_MAX, DELETED_FILES_WAITING_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { SegmentDisk } from './segment-file.ts'
 
@@ -30,6 +30,7 @@ export class DeletedFiles {
   #timer: Timer | undefined
   #timerDueMs = Infinity
   #removing: Promise<void> | undefined
+  #closeByMs = Infinity
 
   constructor(options: DeletedFilesOptions) {
     this.#options = options
@@ -50,6 +51,7 @@ export class DeletedFiles {
 
   /** Nobody reads any more: what waits goes now. False: something is left, which the next start has to look for. */
   async close(): Promise<boolean> {
+    this.#closeByMs = this.#options.clock.monotonic() + DELETED_FILES_CLOSE_MS_MAX
     await this.#removing
     await this.#removeWhere(() => true)
     this.#timer?.cancel()
@@ -84,7 +86,13 @@ export class DeletedFiles {
   async #removeWhere(isDue: (file: WaitingFile) => boolean): Promise<void> {
     const due = this.#waiting.filter(isDue)
     this.#waiting = this.#waiting.filter((file) => !isDue(file))
-    for (const { path } of due) await this.#unlink(path)
+    for (const [at, { path }] of due.entries()) {
+      if (this.#options.clock.monotonic() > this.#closeByMs) {
+        this.#waiting.push(...due.slice(at))
+        return
+      }
+      await this.#unlink(path)
+    }
   }
 
   async #unlink(path: string): Promise<void> {
