@@ -16,7 +16,7 @@ export interface RetentionRules {
  * The segments that have to go, from the oldest on, of an ascending list whose last one is being written. By age, while the
  * largest timestamp is older than retention.ms; by size, while what remains is retention.bytes or more; in every policy,
  * what lies below the log start offset as a whole. The last segment is among them when it is due and not empty: it has to
- * be rolled before it can go.
+ * be rolled before it can go. One that compaction has emptied has neither age nor size: it goes with the one behind it.
  */
 export function segmentsToDelete(segments: readonly Segment[], rules: RetentionRules): readonly Segment[] {
   const { retentionMs, retentionBytes, nowMs, logStartOffset, highWatermark } = rules
@@ -24,7 +24,7 @@ export function segmentsToDelete(segments: readonly Segment[], rules: RetentionR
   let isAged = true
   let isOver = true
   let isBelowStart = true
-  let count = 0
+  let [seen, count] = [0, 0]
   for (const [at, segment] of segments.entries()) {
     const next = segments[at + 1]
     const endOffset = next?.baseOffset ?? segment.endOffset
@@ -35,7 +35,8 @@ export function segmentsToDelete(segments: readonly Segment[], rules: RetentionR
     isBelowStart &&= next !== undefined && endOffset <= logStartOffset
     const isLastAndEmpty = next === undefined && segment.sizeBytes === 0
     if (isLastAndEmpty || endOffset > highWatermark || !(isAged || isOver || isBelowStart)) break
-    count++
+    seen++
+    if (segment.sizeBytes > 0 || isBelowStart) count = seen
   }
   return segments.slice(0, count)
 }

@@ -55,8 +55,8 @@ export async function tidyFolder(disk: SegmentDisk, directory: string, names: re
   const swaps = names.flatMap((name) => parseSwapName(directory, name) ?? [])
   const rest = names.filter(isLeftOver)
   if (swaps.length === 0 && rest.length === 0) return [...names]
-  // the process may have ended before the decision was durable, and what it replaces goes now
-  if (swaps.length > 0) await disk.syncDirectory(directory)
+  // the process may have ended before a decision or a deletion was durable: what hangs on it goes now, or is told to readers
+  await disk.syncDirectory(directory)
   for (const swap of swaps) {
     for (const path of replacedPaths(swap, names)) await disk.remove(path)
     await disk.syncDirectory(directory)

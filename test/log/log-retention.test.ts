@@ -45,6 +45,19 @@ test('by age: from the oldest on while the largest timestamp is older than now m
   assert.deepEqual(due(segmentsOf(NOW + 1, at(12)), { retentionMs: 0 }), [])
 })
 
+test('a segment that compaction has emptied goes with the one behind it, or below the log start', () => {
+  const emptied = (segments: Segment[], ...places: number[]) =>
+    segments.map((segment, at) =>
+      places.includes(at) ? { ...emptySegment(segment.baseOffset), generation: 1 } : segment,
+    )
+  const young = emptied(segmentsOf(1, 1, NOW, NOW), 0, 1)
+  assert.deepEqual(due(young, { retentionMs: 10 }), [])
+  assert.deepEqual(due(emptied(segmentsOf(1, 1, 1, NOW), 0, 1), { retentionMs: 10 }), [0, 10, 20])
+  assert.deepEqual(due(young, { retentionBytes: 150 }), [])
+  assert.deepEqual(due(young, { retentionBytes: 100 }), [0, 10, 20])
+  assert.deepEqual(due(young, { logStartOffset: 10 }), [0])
+})
+
 test('the segment that is written is due too, unless it is empty', () => {
   assert.deepEqual(due(segmentsOf(1, 1), { retentionMs: 10 }), [0, 10])
   assert.deepEqual(due([...segmentsOf(1, 1), emptySegment(20)], { retentionMs: 10 }), [0, 10])
