@@ -351,10 +351,11 @@ class Recovery {
     const rest = await readAt(file, position, fileBytes - position)
     if (isWhole) return rest
     const next = findGoodBatchIn(rest, segment.endOffset)
-    if (next !== undefined && !hasZeroSector(rest, position, next)) {
+    const isTorn = isTornOffset(rest, position, segment.endOffset)
+    if (next !== undefined && !isTorn && !hasZeroSector(rest, position, next)) {
       throw corrupt(`a good batch follows at position ${position + next}`)
     }
-    if (hasChecksum(rest) && !isTornOffset(rest, position, segment.endOffset)) throw corrupt('its checksum fits')
+    if (hasChecksum(rest) && !isTorn) throw corrupt('its checksum fits')
     return rest
   }
 
@@ -383,16 +384,16 @@ class Recovery {
 }
 
 /**
- * Whether a sector of the file was never written: all zeros between a bad batch's first byte and the next good batch. Of
- * the first sector only the part that belongs to the batch counts, and only if it is long enough to show that: a batch
- * begins with an offset, which may be zeros, and a length, which may not.
+ * Whether a sector of the file was never written: all zeros from a bad batch's first byte on. Of the first sector only the
+ * part that belongs to the batch counts, and only if it is long enough to show that: a batch begins with an offset, which
+ * may be zeros, and a length, which may not. So too the last one may hold the first zeros of the next good batch.
  */
 function hasZeroSector(rest: Buffer, position: number, end: number): boolean {
   let start = 0
   while (start < end) {
     const next = start + SECTOR_BYTES - ((position + start) % SECTOR_BYTES)
-    const sector = rest.subarray(start, Math.min(next, end))
-    if (next <= end && sector.length >= LOG_OVERHEAD_BYTES && sector.every((byte) => byte === 0)) return true
+    const sector = rest.subarray(start, next)
+    if (sector.length >= LOG_OVERHEAD_BYTES && sector.every((byte) => byte === 0)) return true
     start = next
   }
   return false
@@ -407,13 +408,14 @@ function hasChecksum(rest: Buffer): boolean {
 }
 
 /**
- * Whether the base offset is what it should be but for a front part that lies in another sector and was never written; with
- * it the length's first bytes may lie there, which are zeros anyway. A batch that is whole otherwise was synced.
+ * Whether the base offset is what it should be but for a front part that lies in another sector and was never written, and
+ * with it the first zeros of the length at most. A batch that is whole otherwise was synced.
  */
 function isTornOffset(rest: Buffer, position: number, due: number): boolean {
   const lost = SECTOR_BYTES - (position % SECTOR_BYTES)
-  if (lost >= LOG_OVERHEAD_BYTES) return false
+  if (lost >= LOG_OVERHEAD_BYTES || rest.length < OFFSET_BYTES) return false
   const offset = Buffer.alloc(OFFSET_BYTES)
   offset.writeBigInt64BE(BigInt(due))
-  return offset.fill(0, 0, Math.min(lost, OFFSET_BYTES)).equals(rest.subarray(0, OFFSET_BYTES))
+  const present = rest.subarray(0, OFFSET_BYTES)
+  return !offset.equals(present) && offset.fill(0, 0, Math.min(lost, OFFSET_BYTES)).equals(present)
 }

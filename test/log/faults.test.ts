@@ -10,7 +10,7 @@ import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
-import { sealBatch } from '../../src/record/record-batch.ts'
+import { sealBatch, stampBatch } from '../../src/record/record-batch.ts'
 import { readAll, toParts } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { logSettings } from '../support/log-settings.ts'
@@ -157,6 +157,42 @@ test('a torn batch at the end is cut off and kept aside', async () => {
   const kept = await bench.disk.readFile(`/data/topics/orders-0/${aside}`)
   assert.deepEqual(kept, torn.subarray(0, torn.length - 3))
   assert.equal(await append(bench, 'b'), 1)
+})
+
+test('a group of which one sector is missing is cut off, also where the next batch begins in that sector', async () => {
+  const bench = openBench()
+  await append(bench, 'a')
+  const position = batchOf('a').bytes.length
+  for (let zeros = 0; zeros < 7; zeros++) {
+    // the second batch begins so many bytes in front of a sector's end: all of them are zeros anyway
+    const first = batchOf('x'.repeat(1024 - zeros - position - batchOf('x'.repeat(500)).bytes.length + 500))
+    const second = batchOf('b')
+    assert.equal(position + first.bytes.length, 1024 - zeros)
+    stampBatch(first, 1, 1)
+    stampBatch(second, 2, 1)
+    const group = Buffer.concat([first.bytes, second.bytes])
+    group.fill(0, 512 - position, 1024 - position)
+    await (await bench.disk.open(SEGMENT, false)).write([group], position)
+    await restart(bench)
+    assert.deepEqual(await valuesFrom(bench, 0), ['a'], `${zeros} bytes`)
+  }
+})
+
+test('a group of which the sector with its first few bytes is missing is cut off', async () => {
+  for (const lost of [8, 9, 11]) {
+    for (const followers of [0, 1]) {
+      const bench = openBench()
+      const empty = batchOf('x'.repeat(200)).bytes.length
+      await append(bench, 'x'.repeat(200 + 512 - lost - empty))
+      const group = Array.from({ length: 1 + followers }, () => batchOf('b'))
+      for (const [at, batch] of group.entries()) stampBatch(batch, 1 + at, 1)
+      const bytes = Buffer.concat(group.map((batch) => batch.bytes)).fill(0, 0, lost)
+      await (await bench.disk.open(SEGMENT, false)).write([bytes], 512 - lost)
+      await restart(bench)
+      assert.equal(bench.manager.log(IDENTITY).offline, undefined, `${lost} bytes`)
+      assert.equal(bench.manager.log(IDENTITY).bounds.highWatermark, 1)
+    }
+  }
 })
 
 test('a torn batch of the largest size that a topic takes is cut off like any other', async () => {
