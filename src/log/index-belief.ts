@@ -9,20 +9,31 @@ import type { IndexedLog, LogIndex } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
 import { parseNumberedName, segmentPath } from './log-segment.ts'
 import type { OpenFiles } from './open-files.ts'
-import type { SegmentDisk } from './segment-file.ts'
 
 export interface BeliefOptions {
   readonly name: string
   readonly directory: string
-  readonly disk: SegmentDisk
   readonly files: OpenFiles
   readonly index: LogIndex
   readonly logger: Logger
 }
 
-/** To be asked when the folder is tidy. */
-export async function isBelievable(options: BeliefOptions, indexed: IndexedLog): Promise<boolean> {
-  const doubt = contradiction(indexed) ?? (await doubtOfRest(options, indexed))
+/** Whether every segment file of a folder has its row: a roll whose segment is empty as yet has none. */
+export function knowsEveryFile({ segments }: IndexedLog, names: readonly string[]): boolean {
+  const rows = new Set(segments.map(({ baseOffset }) => baseOffset))
+  return names.every((name) => {
+    const file = parseNumberedName(name)
+    return file?.kind !== 'log' || rows.has(file.offset)
+  })
+}
+
+/** To be asked when the folder, which has these names, is tidy. */
+export async function isBelievable(
+  options: BeliefOptions,
+  indexed: IndexedLog,
+  names: readonly string[],
+): Promise<boolean> {
+  const doubt = contradiction(indexed) ?? (await doubtOfRest(options, indexed, names))
   if (doubt === undefined) return true
   const { name, logger } = options
   logger.warn({ partition: name }, `index.db is wrong about ${name} (${doubt}): its files are scanned`)
@@ -44,9 +55,10 @@ function contradiction({ segments, recoveryPoint }: IndexedLog): string | undefi
 async function doubtOfRest(
   options: BeliefOptions,
   { logId, segments, recoveryPoint }: IndexedLog,
+  names: readonly string[],
 ): Promise<string | undefined> {
   const rows = new Set(segments.map(({ baseOffset }) => baseOffset))
-  for (const name of await options.disk.list(options.directory)) {
+  for (const name of names) {
     const file = parseNumberedName(name)
     // one behind the recovery point may be newer than what was written here last
     if (file?.kind !== 'log' || file.offset > (recoveryPoint?.segmentBase ?? 0) || rows.has(file.offset)) continue

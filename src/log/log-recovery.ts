@@ -18,7 +18,7 @@ import {
   LOG_OVERHEAD_BYTES,
 } from '../record/record-batch.ts'
 import { findGoodBatchIn, readAt } from './good-batch.ts'
-import { isBelievable } from './index-belief.ts'
+import { isBelievable, knowsEveryFile } from './index-belief.ts'
 import type { IndexedLog, LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
@@ -61,13 +61,13 @@ const OFFSET_BYTES = 8
 export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog> {
   const said = options.index.findLog(options.topicId, options.partition)
   const isCurrent = said.cleaningGeneration === options.cleaningGeneration
-  if (options.cleanStop && isCurrent && said.recoveryPoint !== undefined) {
-    if (await isBelievable(options, said)) return trustIndex(options, said)
-  }
   const found = await options.disk.list(options.directory)
+  if (options.cleanStop && isCurrent && said.recoveryPoint !== undefined && knowsEveryFile(said, found)) {
+    if (await isBelievable(options, said, found)) return trustIndex(options, said)
+  }
   if (said.logId === NO_LOG && found.length > 0) await checkOwner(options)
   const names = await tidyFolder(options.disk, options.directory, found)
-  const isBelieved = isCurrent && said.recoveryPoint !== undefined && (await isBelievable(options, said))
+  const isBelieved = isCurrent && said.recoveryPoint !== undefined && (await isBelievable(options, said, names))
   const bases = names.flatMap((name) => {
     const parsed = parseNumberedName(name)
     return parsed?.kind === 'log' ? [parsed.offset] : []
