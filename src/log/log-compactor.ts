@@ -250,6 +250,12 @@ export class LogCompactor {
     const { disk, directory } = this.#options
     try {
       await disk.rename(swapPath(swap), cleanedPath)
+    } catch (error) {
+      // whatever it was that failed: the decision lies in the folder, and the next start goes by it
+      this.#getStuck(error)
+      return
+    }
+    try {
       await disk.syncDirectory(directory)
     } catch (error) {
       // names reach the disk in their order: what was merely not asked for so far comes with the next sync

@@ -389,6 +389,32 @@ test('a folder whose changes failed to reach the disk is not changed further, an
   }
 })
 
+test('a decision that could not be taken back is the last word on its segments until the next start', async () => {
+  for (const folderCode of ['EMFILE', 'EIO']) {
+    for (const code of ['ENOSPC', 'EMFILE', 'EIO']) {
+      const bench = new Bench(new Random(5))
+      await bench.fill(30)
+      const closed = bench.log.segments.slice(0, -1)
+      const group = await bench.clean(closed.slice(0, 2), (offset) => offset % 2 === 0)
+      bench.disk.failNext('sync-folder', folderCode)
+      bench.disk.failNext('rename', code, 1)
+      await assert.rejects(bench.replace(group))
+      assert.deepEqual(await bench.offsets(), range(30))
+      // the next start would put the older file in the place of this one, and what only this one holds would be gone
+      const more = await bench.clean(closed.slice(0, 4), (offset) => offset % 2 === 0)
+      await assert.rejects(bench.replace(more), `${folderCode}, then ${code}`)
+      assert.equal(bench.log.compactionPlan(), undefined)
+      await bench.fill(1)
+      await bench.restart('process')
+      const end = (closed[1] as Segment).endOffset
+      assert.deepEqual(
+        await bench.offsets(),
+        range(31).filter((offset) => offset % 2 === 0 || offset >= end),
+      )
+    }
+  }
+})
+
 test('an index.db that could not follow is not believed by the next start', async () => {
   const bench = new Bench(new Random(8))
   await bench.fill(40)
