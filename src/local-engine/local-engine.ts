@@ -150,8 +150,13 @@ class LocalEngine implements Engine {
     unlock: () => void,
   ): Promise<LocalEngine> {
     const engine = new LocalEngine(options, catalog, reserve, unlock)
-    await engine.#start()
-    return engine
+    try {
+      await engine.#start()
+      return engine
+    } catch (error) {
+      await engine.#logs.close()
+      throw error
+    }
   }
 
   private constructor(options: LocalEngineOptions, catalog: TopicCatalog, reserve: DiskReserve, unlock: () => void) {

@@ -96,6 +96,8 @@ export class LogManager {
   /** What was found of partitions that are not open, under settings by which no time changes it. */
   readonly #judged = new Map<string, { readonly settings: CompactionSettings; readonly filth: Filth }>()
   readonly #cleanStop: boolean
+  /** What a crash may have torn has been looked at. */
+  #isRecovered = false
   #flushTimer: Timer | undefined
   #entriesSinceCheckpoint = 0
   #indexIsAside = false
@@ -127,7 +129,10 @@ export class LogManager {
    * others are open, and it may be asked again.
    */
   async recover(identities: Iterable<LogIdentity>): Promise<void> {
-    if (this.#cleanStop) return
+    if (this.#cleanStop) {
+      this.#isRecovered = true
+      return
+    }
     const directories = new Set(await this.#options.disk.list(this.topicsDirectory))
     const opening: Promise<void>[] = []
     let noRoom: TailraceError | undefined
@@ -144,6 +149,7 @@ export class LogManager {
       if (opening.length >= OPENING_PARTITIONS_MAX) await Promise.all(opening.splice(0))
     }
     await Promise.all(opening)
+    this.#isRecovered = true
     if (noRoom !== undefined) throw noRoom
   }
 
@@ -380,15 +386,24 @@ export class LogManager {
 
   async close(): Promise<void> {
     const logs = [...this.#logs.values()]
-    await Promise.all(logs.map((log) => log.close()))
+    const failures = await this.#closeAll(logs)
     await this.#cleaner.close()
     const isCleared = await this.#deletedFiles.close()
     const isIndexed = this.flushIndex()
     this.#flushTimer?.cancel()
     // a partition that failed must be looked at again at the next start, and so must files that are ahead of the index
-    if (isCleared && isIndexed && logs.every((log) => !log.isDoubtful)) this.#markCleanStop()
+    const isWhole = failures === 0 && logs.every((log) => !log.isDoubtful)
+    if (this.#isRecovered && isCleared && isIndexed && isWhole) this.#markCleanStop()
     await this.#files.close()
     this.#index.close()
+  }
+
+  /** Answers how many failed: the others, and what all share, are closed all the same. */
+  async #closeAll(logs: readonly PartitionLog[]): Promise<number> {
+    const closed = await Promise.allSettled(logs.map((log) => log.close()))
+    const failed = closed.filter((one) => one.status === 'rejected')
+    for (const { reason } of failed) this.#options.logger.error({ err: reason }, 'a partition could not be closed')
+    return failed.length
   }
 
   #markCleanStop(): void {

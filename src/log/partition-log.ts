@@ -345,7 +345,8 @@ export class PartitionLog {
   async close(): Promise<void> {
     this.#state.isClosed = true
     this.#compactor.stop()
-    await this.#opening
+    // who asked for it is told if it fails
+    await this.#opening?.catch(() => undefined)
     await this.#appender.idle()
     await this.#state.maintained()
     await this.#deletion.idle()

@@ -291,6 +291,7 @@ test('a clean stop leaves nothing to scan', async () => {
   const bench = openBench()
   const index = newIndex()
   bench.manager = openManager(bench, index)
+  await bench.manager.recover([IDENTITY])
   for (let at = 0; at < 20; at++) await append(bench, `${at}-${'x'.repeat(200)}`)
   const close = index.close.bind(index)
   let copy: Buffer = Buffer.alloc(0)

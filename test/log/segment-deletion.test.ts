@@ -122,6 +122,8 @@ class Bench {
       copy = this.index.serialize()
       return close()
     }
+    // only a start that has looked at the files may say that they are whole
+    await this.manager.recover([ORDERS])
     await this.manager.close()
     await this.restart(this.disk, copy)
     assert.equal(this.manager.cleanStop, true)
