@@ -29,7 +29,7 @@ export async function sweepTopicFolders({ disk, catalog, logs, logger }: SweepOp
     const path = join(directory, name)
     const topicId = DELETED.exec(name)?.[1] ?? (await readTopicId(disk, path))
     if (topicId !== undefined && deleted.has(topicId)) {
-      await disk.remove(path)
+      await removeFolder(disk, directory, name, topicId)
     } else if (topicId !== undefined && catalog.findById(topicId) === undefined) {
       await disk.rename(path, `${path}.${topicId}.orphan`)
       setAside.push(name)
@@ -38,6 +38,21 @@ export async function sweepTopicFolders({ disk, catalog, logs, logger }: SweepOp
   if (setAside.length > 0) tellSetAside(setAside, directory, logger)
   await disk.syncDirectory(directory)
   for (const topicId of deleted) await catalog.forgetDeleted(topicId)
+}
+
+/**
+ * Under a name of its own: a start that is cut while it removes file by file must not leave a folder without its owner's
+ * name to a topic that was made again.
+ */
+async function removeFolder(disk: SegmentDisk, directory: string, name: string, topicId: string): Promise<void> {
+  const partition = name.slice(name.lastIndexOf('-') + 1)
+  const aside = DELETED.test(name) ? name : `${topicId}-${partition}.deleted`
+  if (aside !== name) {
+    await disk.remove(join(directory, aside))
+    await disk.rename(join(directory, name), join(directory, aside))
+    await disk.syncDirectory(directory)
+  }
+  await disk.remove(join(directory, aside))
 }
 
 /** A name that no topic of the catalog gives a folder: meta.db may be of another data directory. */
