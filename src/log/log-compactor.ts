@@ -64,6 +64,8 @@ interface SwapUnderWay {
   readonly segment: Segment
   /** What the new file is called by now. */
   path: string
+  /** The replaced files, as far as they have made way. */
+  readonly aside: string[]
 }
 
 export class LogCompactor {
@@ -177,7 +179,7 @@ export class LogCompactor {
     const { directory } = this.#options
     const swap = { directory, base: segment.baseOffset, last: group.replaced.at(-1) as number }
     await this.#decide(swap, group.cleanedPath)
-    this.#switch({ swap, replaced, segment, path: swapPath(swap) })
+    this.#switch({ swap, replaced, segment, path: swapPath(swap), aside: [] })
     await this.settle()
     await this.#dropEntries(replaced)
   }
@@ -285,7 +287,7 @@ export class LogCompactor {
     if (this.#stuck !== undefined) throw this.#stuck
     const underWay = this.#underWay
     if (underWay === undefined) return
-    const { disk, directory } = this.#options
+    const { disk, directory, deletedFiles, settings } = this.#options
     try {
       if (underWay.path === swapPath(underWay.swap)) await this.#takeName(underWay)
       await disk.syncDirectory(directory)
@@ -294,21 +296,21 @@ export class LogCompactor {
       if (!isPassing(error)) this.#getStuck(error)
       throw error
     }
+    for (const path of underWay.aside) await deletedFiles.remove(path, settings().fileDeleteDelayMs)
   }
 
   async #takeName(underWay: SwapUnderWay): Promise<void> {
-    const { directory, disk, files, deletedFiles, settings } = this.#options
-    const { swap, replaced } = underWay
+    const { directory, disk, files } = this.#options
+    const { swap, replaced, aside } = underWay
     // a reader that came before the switch may still be opening an old file by its name
     for (const { baseOffset } of replaced) await files.drop(segmentPath(directory, baseOffset))
-    const aside = await putReplacedAside(disk, swap)
+    await putReplacedAside(disk, swap, aside)
     await files.use(underWay.path, false, async () => {
       const path = segmentPath(directory, swap.base)
       await disk.rename(underWay.path, path)
       underWay.path = path
     })
     await files.drop(swapPath(swap))
-    for (const path of aside) await deletedFiles.remove(path, settings().fileDeleteDelayMs)
   }
 
   #getStuck(cause: unknown): void {

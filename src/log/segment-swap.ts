@@ -27,15 +27,16 @@ export function swapPath({ directory, base, last }: Swap): string {
   return join(directory, `${digits(base)}-${digits(last)}.log.swap`)
 }
 
-/** Puts the replaced files aside, the first one too, whose name the new one takes. Answers where they are. */
-export async function putReplacedAside(disk: SegmentDisk, swap: Swap): Promise<string[]> {
-  const aside: string[] = []
+/**
+ * Puts the replaced files aside, the first one too, whose name the new one takes. Notes where they are, also of those that
+ * are there when it fails; asked again it goes on.
+ */
+export async function putReplacedAside(disk: SegmentDisk, swap: Swap, aside: string[]): Promise<void> {
   for (const path of replacedPaths(swap, await disk.list(swap.directory))) {
     await disk.rename(path, path + DELETED_SUFFIX)
     aside.push(path + DELETED_SUFFIX)
   }
   await disk.syncDirectory(swap.directory)
-  return aside
 }
 
 /** Last to first. */
