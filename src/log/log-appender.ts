@@ -116,6 +116,8 @@ export class LogAppender {
   #queueBytes = 0
   #rolls: WaitingRoll[] = []
   #writing: Promise<void> | undefined
+  /** A roll has failed half way: its file may be there, and nothing goes into the segment before it any more. */
+  #isRolling = false
 
   constructor(state: PartitionState, options: LogAppenderParts) {
     this.#state = state
@@ -404,7 +406,7 @@ export class LogAppender {
   #segmentForNext(): Segment | Promise<Segment> {
     const last = this.#state.segments.at(-1)
     if (last !== undefined && last.sizeBytes > 0) {
-      return this.#mustRoll(last, this.#queue[0] as WaitingAppend) ? this.#roll() : last
+      return this.#isRolling || this.#mustRoll(last, this.#queue[0] as WaitingAppend) ? this.#roll() : last
     }
     return this.#firstSegment(last)
   }
@@ -430,8 +432,10 @@ export class LogAppender {
     const { directory, files, disk } = this.#options
     if (this.#state.logId === NO_LOG)
       this.#state.logId = this.#options.index.addLog(this.#options.topicId, this.#options.partition)
+    this.#isRolling = true
     await files.use(segmentPath(directory, segment.baseOffset), true, () => Promise.resolve())
     await disk.syncDirectory(directory)
+    this.#isRolling = false
     if (this.#state.segments.at(-1) !== segment) this.#state.segments.push(segment)
     this.#bytesSinceIndexEntry = 0
     return segment

@@ -219,11 +219,13 @@ export class FaultActions {
       producerEpoch: producer.epoch,
       baseSequence: sequence,
     })
+    // of an attempt nobody knows whether it is stored: another that is refused says nothing of it
+    const isUnknown = known !== undefined && known.batch.fate !== 'refused'
     if (known !== undefined) promises.repeated(known.batch)
     const batch = known?.batch ?? promises.sent(records, sealed.bytes.length, this.#world.clock.now())
     producer.pending = { batch, sequence }
     const wasVisible = batch.fate === 'visible'
-    const results = await this.#append(handle, topic, partition, [sealed], 'all', [batch])
+    const results = await this.#append(handle, topic, partition, [sealed], 'all', isUnknown ? [] : [batch])
     const result = results?.[0]
     if (result === undefined) return
     assert.equal(result.error, undefined, `producer ${id} at ${producer.epoch}, ${sequence}`)

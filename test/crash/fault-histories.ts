@@ -2,6 +2,9 @@
 // happened prove nothing about it.
 
 import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { runFaultHistory } from './fault-history.ts'
 
 /** In any thousand histories each of these happens. */
@@ -49,26 +52,23 @@ const HISTORIES_THAT_SHOW_ALL = 1_000
 export interface HistoriesOptions {
   readonly seed: number
   readonly count: number
-  /** Of the directory lock: all else is in memory. */
-  readonly dataDir: string
   readonly onHistory?: (done: number, statistics: ReadonlyMap<string, number>) => void
 }
 
 /** Throws with the seed of the history that broke a promise. Answers how often what happened. */
-export async function runFaultHistories({
-  seed,
-  count,
-  dataDir,
-  onHistory,
-}: HistoriesOptions): Promise<Map<string, number>> {
+export async function runFaultHistories({ seed, count, onHistory }: HistoriesOptions): Promise<Map<string, number>> {
   const statistics = new Map<string, number>()
-  for (let at = 0; at < count; at++) {
-    try {
-      await runFaultHistory(seed + at, dataDir, statistics)
-    } catch (error) {
-      throw new Error(`history ${seed + at} broke a promise: ${(error as Error).message}`, { cause: error })
+  // for the directory's lock alone, which a slow disk would make most of the time; all else is in memory
+  const dataDir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tailrace-faults-'))
+  try {
+    for (let at = 0; at < count; at++) {
+      await runFaultHistory(seed + at, dataDir, statistics).catch((error) => {
+        throw new Error(`history ${seed + at} broke a promise: ${error.message}`, { cause: error })
+      })
+      onHistory?.(at + 1, statistics)
     }
-    onHistory?.(at + 1, statistics)
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true })
   }
   if (count >= HISTORIES_THAT_SHOW_ALL) {
     const missing = EXERCISED.filter((what) => (statistics.get(what) ?? 0) === 0)

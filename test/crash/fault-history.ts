@@ -2,6 +2,8 @@
 // power goes or the process is killed at some operation; starts, which may meet the same; clean stops. Each step draws all
 // from its own seed, so that a history which breaks a promise is made shorter by leaving steps out.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Random } from '../support/random.ts'
 import { FaultActions } from './fault-actions.ts'
@@ -30,7 +32,9 @@ export async function runFaultHistory(seed: number, dataDir: string, statistics:
 
 /** To look into one that was found. */
 export async function runFaultSteps(steps: readonly number[], dataDir: string, statistics: Statistics): Promise<void> {
-  const world = new FaultWorld(dataDir)
+  // each its own: one that failed may hold its lock
+  const ownDir = mkdtempSync(join(dataDir, 'history-'))
+  const world = new FaultWorld(ownDir)
   const history = new FaultHistory(world)
   try {
     await history.run(steps)
@@ -38,6 +42,7 @@ export async function runFaultSteps(steps: readonly number[], dataDir: string, s
     const { message } = error as Error
     throw new Error(`${message}\nwhat happened last:\n${world.trace.join('\n')}`, { cause: error })
   } finally {
+    rmSync(ownDir, { recursive: true, force: true })
     world.countMaintenance()
     for (const [what, count] of world.statistics) statistics.set(what, (statistics.get(what) ?? 0) + count)
   }

@@ -50,6 +50,9 @@ export interface ReadBegun {
   readonly tick: number
 }
 
+/** Sent in one step to one partition, at most. */
+const BATCHES_OF_A_GROUP_MAX = 8
+
 interface Place {
   readonly batch: SentBatch
   readonly record: SentRecord
@@ -72,6 +75,8 @@ export class PartitionPromises {
   /** By delete-records, answered or not. */
   #startAsked = 0
   #wasCompacted = false
+  /** Since the last start. */
+  #repeatedBytes = 0
   /** Gone for the sake of a newer one of its key that nobody has seen yet: it must turn up. */
   #overtaken: { readonly key: string; readonly offset: number }[] = []
 
@@ -110,6 +115,7 @@ export class PartitionPromises {
   /** A refused batch, or one that nobody knows of, is sent once more. */
   repeated(batch: SentBatch): void {
     if (batch.fate !== 'visible') batch.fate = 'maybe'
+    this.#repeatedBytes += batch.sizeBytes
   }
 
   askedToDelete(before: number): void {
@@ -178,6 +184,7 @@ export class PartitionPromises {
   /** After a start: nothing is under way, and all of the log was read. */
   readAll(start: number, found: readonly FoundRecord[]): void {
     this.#checkOvertaken(start)
+    this.#repeatedBytes = 0
     const there = new Set(found.map(({ id }) => id))
     for (const batch of this.#batches) {
       const count = batch.records.filter(({ id }) => there.has(id)).length
@@ -251,11 +258,14 @@ export class PartitionPromises {
   #lose(offset: number, takers: Takers): void {
     const why = this.#whyItStays(offset, takers)
     assert.equal(why, undefined, `the record at ${offset} is gone: ${why}`)
+    const { key } = (this.#live.get(offset) as Place).record
+    if (key !== null) this.#overtaken.push({ key, offset })
     this.#gone(offset)
   }
 
   /** Up to where retention may have deleted: Kafka's rules, over records in place of segments, so never stricter. */
-  #startAllowed({ nowMs, configs }: Takers): number {
+  #startAllowed(takers: Takers): number {
+    const { nowMs, configs } = takers
     let allowed = this.#startAsked
     const deleting = configs.filter(({ cleanupPolicy }) => cleanupPolicy.delete)
     const oldest = nowMs - Math.min(Number.POSITIVE_INFINITY, ...deleting.map(({ retentionMs }) => retentionMs))
@@ -263,7 +273,8 @@ export class PartitionPromises {
     const offsets = [...this.#live.keys()].sort((a, b) => a - b)
     for (const offset of offsets) {
       const { record } = this.#live.get(offset) as Place
-      if (offset >= this.#startAsked && record.timestamp >= oldest) {
+      const isDue = offset < this.#startAsked || record.timestamp < oldest
+      if (!isDue && this.#whyItStays(offset, takers) !== undefined) {
         allExpired = false
         // what nobody has seen yet may lie in front of it
         if (this.#unseen().some(({ timestamp }) => timestamp < oldest)) allowed = Math.max(allowed, offset)
@@ -278,8 +289,12 @@ export class PartitionPromises {
 
   /** The last offset from which on there are still so many bytes; what was not read yet may be anywhere. */
   #startBySize(offsets: readonly number[], bytesMin: number): number {
-    let bytes = 0
-    for (const { fate, sizeBytes } of this.#batches) if (fate !== 'visible' && fate !== 'refused') bytes += sizeBytes
+    // room is made for a group before it is written, and then it may be a repeat or fail
+    let bytes = this.#repeatedBytes
+    for (const [at, { fate, sizeBytes }] of this.#batches.entries()) {
+      const mayHaveFailed = fate === 'refused' && at >= this.#batches.length - BATCHES_OF_A_GROUP_MAX
+      if (mayHaveFailed || (fate !== 'visible' && fate !== 'refused')) bytes += sizeBytes
+    }
     let last: SentBatch | undefined
     for (let at = offsets.length - 1; at >= 0 && bytes < bytesMin; at--) {
       const { batch } = this.#live.get(offsets[at] as number) as Place
@@ -303,11 +318,11 @@ export class PartitionPromises {
 
   #checkOvertaken(start: number): void {
     for (const { key, offset } of this.#overtaken) {
-      const isSeen = [...this.#offsetOf].some(
-        ([id, later]) => later > offset && this.#places.get(id)?.record.key === key,
-      )
-      // a tombstone may be gone as well
-      const isDeleted = this.#unseenOf(key).some(({ value }) => value === null)
+      const ofKey = [...this.#offsetOf].filter(([id]) => this.#places.get(id)?.record.key === key)
+      const isSeen = ofKey.some(([, later]) => later > offset)
+      // a tombstone goes by its time, and may never have been seen
+      const isTombstone = ofKey.some(([id, at]) => at === offset && this.#places.get(id)?.record.value === null)
+      const isDeleted = isTombstone || this.#unseenOf(key).some(({ value }) => value === null)
       assert.ok(isSeen || isDeleted || offset < start, `the record at ${offset}, the newest of key ${key}, was taken`)
     }
     this.#overtaken = []
@@ -320,19 +335,17 @@ export class PartitionPromises {
     if (offset >= activeBase) return `it is in the last segment (${activeBase})`
     const { record, batch } = this.#live.get(offset) as Place
     const lag = Math.min(...compacting.map(({ minCompactionLagMs }) => minCompactionLagMs))
-    if (record.timestamp > nowMs - lag) return 'it is younger than min.compaction.lag.ms'
+    const isYoung = ({ timestamp }: SentRecord) => lag > 0 && timestamp > nowMs - lag
+    if (isYoung(record)) return 'it is younger than min.compaction.lag.ms'
     if (record.key === null) return undefined
     const deleteRetentionMs = Math.min(...compacting.map((config) => config.deleteRetentionMs))
     if (record.value === null && nowMs >= batch.sentMs + deleteRetentionMs) return undefined
     for (const [later, id] of this.#idAt) {
       if (later <= offset || later >= activeBase) continue
       const newer = this.#places.get(id) as Place
-      if (newer.record.key === record.key && newer.record.timestamp <= nowMs - lag) return undefined
+      if (newer.record.key === record.key && !isYoung(newer.record)) return undefined
     }
-    if (this.#unseenOf(record.key).length > 0) {
-      this.#overtaken.push({ key: record.key, offset })
-      return undefined
-    }
+    if (this.#unseenOf(record.key).length > 0) return undefined
     return `it is the newest of key ${record.key}`
   }
 }

@@ -43,13 +43,11 @@ async function killRounds(rounds: number): Promise<void> {
 
 async function faultHistories(count: number): Promise<void> {
   const start = performance.now()
-  const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-faults-'))
   const onHistory = (done: number, statistics: ReadonlyMap<string, number>) => {
     if (done % HISTORIES_BETWEEN_LINES !== 0) return
     print(`${secondsSince(start)} s: ${done} fault histories of seed ${seed}: ${renderStatistics(statistics)}`)
   }
-  await runFaultHistories({ seed, count, dataDir, onHistory })
-  rmSync(dataDir, { recursive: true, force: true })
+  await runFaultHistories({ seed, count, onHistory })
 }
 
 async function held(about: string, run: () => Promise<void>): Promise<void> {

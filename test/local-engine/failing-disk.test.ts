@@ -172,3 +172,16 @@ test('a batch of whose front a sector was never written is cut off, wherever the
     await machine.engine.close()
   }
 })
+
+test('a roll that failed half way is brought to its end by the next append, whatever that one is', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const machine = await new Bench(dataDir, 1).start()
+  await machine.engine.createTopic({ name: 'orders', configs: { 'segment.ms': '10' } })
+  await append(machine, 'a')
+  machine.disk.failNext('sync-folder', 'EMFILE')
+  await assert.rejects(append(machine, 'b', {}, 1_000), { code: 'overloaded' })
+  assert.equal(await append(machine, 'c'), 1)
+  const rolled = machine.disk.bytesOf(`${dataDir}/topics/orders-0/00000000000000000001.log`)
+  assert.equal(rolled.length, sealed('c').bytes.length)
+  await machine.engine.close()
+})

@@ -210,6 +210,7 @@ export class PowerCutDisk implements SegmentDisk {
   /** What an operation does: it may take its time, it may fail, and the power may go before or after it. */
   async #operate<Result>(operation: DiskOperation, path: string, work: () => Result): Promise<Result> {
     await this.#wait(operation)
+    this.#check()
     this.faults.count(operation, path)
     // cut by this very operation: it may have happened, and nobody hears of it
     if (this.#isUnplugged && this.#random.chance(0.5)) work()
