@@ -88,7 +88,7 @@ export class SegmentDeletion {
   #deleteClosed(bytesToCome = 0): Promise<void> {
     return this.#work.run(async () => {
       try {
-        await this.#state.maintain(() => this.#deleteSegments(this.#due(bytesToCome)))
+        await this.#state.maintain(() => this.#deleteSegments(this.#dueClosed(bytesToCome)))
       } catch (error) {
         this.#fail(error)
       }
@@ -119,6 +119,12 @@ export class SegmentDeletion {
     })
   }
 
+  /** Not the last one: it is still written, and may hold what is not due by the time that it is closed. */
+  #dueClosed(bytesToCome: number): readonly Segment[] {
+    const last = this.#state.segments.at(-1)
+    return this.#due(bytesToCome).filter((segment) => segment !== last)
+  }
+
   #isLastDue(): boolean {
     const last = this.#state.segments.at(-1)
     return last !== undefined && this.#due().at(-1) === last
@@ -127,8 +133,8 @@ export class SegmentDeletion {
   async #deleteSegments(due: readonly Segment[]): Promise<void> {
     if (due.length > 0) await this.#options.settle()
     for (const segment of due) {
-      const { segments, isClosed, offline } = this.#state
-      if (segment === segments.at(-1) || isClosed || offline !== undefined) return
+      const { isClosed, offline } = this.#state
+      if (isClosed || offline !== undefined) return
       await this.#delete(segment)
     }
   }

@@ -206,6 +206,19 @@ test('an expired segment that is being written is rolled and goes; offsets never
   }
 })
 
+test('a segment that was due while it was written, got young records and was rolled before its turn stays', async () => {
+  for (let seed = 0; seed < 10; seed++) {
+    const bench = new Bench({ retentionMs: 60_000 }, new PowerCutDisk(new Random(seed), { isSlow: true }))
+    await bench.fill(20)
+    bench.clock.advance(60_001)
+    const deleting = bench.log.retain()
+    await bench.fill(20)
+    await deleting
+    const young = [...(await bench.read()).keys()].filter((offset) => offset >= 20)
+    assert.equal(young.length, 20, `seed ${seed}: ${young}`)
+  }
+})
+
 test('a partition that takes no records is not rolled by segment.ms, and one of a young record keeps its segment', async () => {
   const bench = new Bench({ segmentMs: 1_000, retentionMs: 30_000 })
   await bench.fill(3)
