@@ -11,8 +11,9 @@ import type { Terminal } from './terminal.ts'
 const KAFKA_VERBS = ['kafka-topics', 'kafka-console-producer', 'kafka-console-consumer'] as const
 
 const ADDRESS_HELP = `
-The server is --url or TAILRACE_URL where one is set; else what --bootstrap-server names, as an HTTP address. Port 9092,
-where Kafka would be, stands for 8082, and a line on stderr says so. Without any of them it is ${DEFAULT_URL}.
+The server is --url; else what --bootstrap-server names, as an HTTP address; else TAILRACE_URL, which goes before
+localhost:9092 too; else ${DEFAULT_URL}. Where nothing behind port 9092 answers as Tailrace, 8082 is meant, and a
+line on stderr says so.
 Exits with 1 when it fails, as Kafka's does.`
 
 /** The command that a first argument means: `bin/kafka-topics.sh` is kafka-topics. */

@@ -1,6 +1,7 @@
 // What the commands that take Kafka's lines share: how they find the server, and properties in Kafka's form.
 
 import { TailraceClient } from '../client/client.ts'
+import { TailraceClientError } from '../client/client-error.ts'
 import { CommandFailure } from './command-failure.ts'
 import { kafkaAddress } from './server-address.ts'
 import type { Terminal } from './terminal.ts'
@@ -13,17 +14,44 @@ export interface KafkaConnectOptions {
   readonly zookeeper?: string
 }
 
-export function connectAsKafka(terminal: Terminal, options: KafkaConnectOptions): TailraceClient {
+export async function connectAsKafka(terminal: Terminal, options: KafkaConnectOptions): Promise<TailraceClient> {
   if (options.zookeeper !== undefined) {
     throw new CommandFailure(
       '--zookeeper went with ZooKeeper itself (Kafka 4.0 has none either): say --bootstrap-server HOST:PORT, which here is the address of the Tailrace server',
     )
   }
   const bootstrapServer = options.bootstrapServer ?? options.brokerList
-  const { url, notice } = kafkaAddress({ url: options.url, bootstrapServer }, terminal.env)
+  const address = kafkaAddress({ url: options.url, bootstrapServer }, terminal.env)
+  const { otherwise } = address
+  const isThere =
+    otherwise === undefined || (await answersAsTailrace(address.url, { interrupt: terminal.interruptSignal() }))
+  const { url, notice } = isThere ? address : otherwise
   if (notice !== undefined) terminal.note(`tailrace: ${notice}`)
   return new TailraceClient({ url })
 }
+
+/** How long a server may take for its first answer: a broker of Kafka closes the connection at once. */
+const FIRST_ANSWER_MS_MAX = 10_000
+
+/** Silence is no no: a command that deletes must not go to another server because the one that was named is slow. */
+export async function answersAsTailrace(
+  url: string,
+  { interrupt, waitMs = FIRST_ANSWER_MS_MAX }: { readonly interrupt: AbortSignal; readonly waitMs?: number },
+): Promise<boolean> {
+  const timeout = AbortSignal.timeout(waitMs)
+  try {
+    const cluster = await new TailraceClient({ url }).getCluster({ signal: AbortSignal.any([interrupt, timeout]) })
+    return typeof cluster.cluster_id === 'string'
+  } catch (error) {
+    if (timeout.aborted) {
+      throw new CommandFailure(`no answer from ${url} in ${waitMs} ms: --url names a server`, { cause: error })
+    }
+    if (interrupt.aborted) throw error
+    return error instanceof TailraceClientError && !NO_TAILRACE.has(error.code)
+  }
+}
+
+const NO_TAILRACE: ReadonlySet<string> = new Set(['unreachable', 'broken_off', 'unexpected_reply'])
 
 /** Options that are taken because people's lines have them, and that change nothing. */
 export function noteUnread(terminal: Terminal, options: Readonly<Record<string, string | undefined>>): void {

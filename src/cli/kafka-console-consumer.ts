@@ -38,7 +38,7 @@ export async function kafkaConsoleConsumer(terminal: Terminal, options: KafkaCon
   const topic = topicOf(options)
   const format = openMessageFormatter(formatterProperties(options))
   const from = positionOf(options)
-  const client = connectAsKafka(terminal, options)
+  const client = await connectAsKafka(terminal, options)
   noteUnread(terminal, {
     '--command-config': options.commandConfig,
     '--consumer.config': options['consumer.config'],

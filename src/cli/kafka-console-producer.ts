@@ -36,7 +36,7 @@ export async function kafkaConsoleProducer(terminal: Terminal, options: KafkaCon
       `--line-reader ${options.lineReader}: there is no other reader than LineMessageReader here`,
     )
   }
-  const client = connectAsKafka(terminal, options)
+  const client = await connectAsKafka(terminal, options)
   noteUnread(terminal, {
     '--reader-config': options.readerConfig,
     '--command-config': options.commandConfig,

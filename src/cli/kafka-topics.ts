@@ -45,7 +45,7 @@ export async function kafkaTopics(terminal: Terminal, options: KafkaTopicsOption
   if (options.replicaAssignment !== undefined) {
     throw new CommandFailure('--replica-assignment means nothing to one server: leave it out')
   }
-  const client = connectAsKafka(terminal, options)
+  const client = await connectAsKafka(terminal, options)
   noteUnread(terminal, { '--command-config': options.commandConfig })
   try {
     if (options.list) await list(terminal, client, options)

@@ -1,8 +1,8 @@
 // One process at a time in a data directory. Node has no flock, SQLite has: an exclusive transaction on the file `lock`
 // is an operating system's lock, which ends with the process, however that ends.
 
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { TailraceError } from '../kernel/errors.ts'
 
@@ -32,13 +32,20 @@ const FILES_OPENED = ['lock', 'meta.db', 'index.db']
 function makeWritable(dataDir: string): void {
   const { R_OK, W_OK, X_OK } = constants
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o750 })
+    makeFolders(dataDir)
     accessSync(dataDir, R_OK | W_OK | X_OK)
     const paths = FILES_OPENED.map((name) => join(dataDir, name))
     for (const path of paths.filter((each) => existsSync(each))) accessSync(path, R_OK | W_OK)
   } catch (error) {
     throw notUsable(dataDir, error as Error)
   }
+}
+
+/** Level by level: Node's own recursion never ends where a folder that is there takes none (/proc). */
+function makeFolders(path: string): void {
+  if (existsSync(path) && statSync(path).isDirectory()) return
+  if (!existsSync(dirname(path))) makeFolders(dirname(path))
+  mkdirSync(path, { mode: 0o750 })
 }
 
 function notUsable(dataDir: string, cause: Error): TailraceError {

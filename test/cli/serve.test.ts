@@ -149,6 +149,8 @@ test('a start that fails says why in one line and ends with 1', async (t) => {
     [['--port', String(port), '--data-dir', join(dir, 'fresh')], /EADDRINUSE.*--port/],
     [['--port', '0', '--data-dir', held], /held/],
     [['--port', '0', '--data-dir', notDirectory], /the data directory .*file cannot be used \(EEXIST/],
+    // a folder that is there and takes none
+    [['--port', '0', '--data-dir', '/proc/nope/data'], /the data directory \/proc\/nope\/data cannot be used \(ENOENT/],
     [['--port', '70000'], /port cannot be '70000'/],
     [['--set', 'log.retention.huors=1'], /did you mean 'log\.retention\.hours'/],
     [['--config', join(dir, 'none')], /cannot be read/],
