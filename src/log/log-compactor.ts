@@ -178,7 +178,10 @@ export class LogCompactor {
     await this.#putEntries(segment, group.entries)
     const { directory } = this.#options
     const swap = { directory, base: segment.baseOffset, last: group.replaced.at(-1) as number }
-    await this.#decide(swap, group.cleanedPath)
+    await this.#decide(swap, group.cleanedPath, generation).catch(async (error) => {
+      await this.#dropEntries([segment])
+      throw error
+    })
     this.#switch({ swap, replaced, segment, path: swapPath(swap), aside: [] })
     await this.settle()
     await this.#dropEntries(replaced)
@@ -235,33 +238,50 @@ export class LogCompactor {
     }
   }
 
-  /** Behind it a start brings the swap to its end. */
-  async #decide(swap: Swap, cleanedPath: string): Promise<void> {
+  /** Behind it a start brings the swap to its end. Rejects when the segments stand as before, or nobody knows. */
+  async #decide(swap: Swap, cleanedPath: string, generation: number): Promise<void> {
     const { disk, directory } = this.#options
-    await disk.rename(cleanedPath, swapPath(swap))
+    try {
+      await disk.rename(cleanedPath, swapPath(swap))
+    } catch (error) {
+      if (isPassing(error)) this.#noteUnused(generation)
+      // it may have happened all the same
+      else this.#getStuck(error)
+      throw error
+    }
     try {
       await disk.syncDirectory(directory)
     } catch (error) {
-      await this.#undoDecision(swap, cleanedPath)
+      if (await this.#undoDecision(swap, cleanedPath)) this.#noteUnused(generation)
       throw error
     }
   }
 
-  /** Else a decision of which nobody knows could be found much later, beside newer segments. */
-  async #undoDecision(swap: Swap, cleanedPath: string): Promise<void> {
+  /** Else a decision of which nobody knows could be found much later, beside newer segments. False: a start may still find it. */
+  async #undoDecision(swap: Swap, cleanedPath: string): Promise<boolean> {
     const { disk, directory } = this.#options
     try {
       await disk.rename(swapPath(swap), cleanedPath)
     } catch (error) {
       // whatever it was that failed: the decision lies in the folder, and the next start goes by it
       this.#getStuck(error)
-      return
+      return false
     }
     try {
       await disk.syncDirectory(directory)
+      return true
     } catch (error) {
       // names reach the disk in their order: what was merely not asked for so far comes with the next sync
       if (!isPassing(error)) this.#getStuck(error)
+      return false
+    }
+  }
+
+  #noteUnused(generation: number): void {
+    try {
+      this.#options.index.passOver(this.#state.logId, generation)
+    } catch (error) {
+      this.#warn(error, 'index.db could not note that nothing was replaced: the next start scans the partition')
     }
   }
 

@@ -282,6 +282,11 @@ export class LogIndex {
     if (!wasBehind) this.#behind.delete(logId)
   }
 
+  /** A cleaning generation in which nothing was replaced: what holds under the one before it holds on. */
+  passOver(logId: number, generation: number): void {
+    this.#statements.passOver.run(generation, logId, generation - 1)
+  }
+
   setFirstDirtyOffset(logId: number, offset: number): void {
     this.#statements.setFirstDirty.run(offset, logId)
   }
@@ -487,6 +492,7 @@ function prepare(db: Database.Database) {
       'UPDATE logs SET recovery_segment = ?, recovery_position = ?, recovery_offset = ? WHERE log_id = ?',
     ),
     setGeneration: db.prepare('UPDATE logs SET cleaning_generation = ? WHERE log_id = ?'),
+    passOver: db.prepare('UPDATE logs SET cleaning_generation = ? WHERE log_id = ? AND cleaning_generation = ?'),
     setFirstDirty: db.prepare('UPDATE logs SET first_dirty_offset = ? WHERE log_id = ?'),
     segments: db.prepare('SELECT * FROM segments WHERE log_id = ? ORDER BY base_offset'),
     putSegment: db.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)'),

@@ -102,6 +102,18 @@ class Bench {
     assert.equal(this.log.offline, undefined, 'the partition opens')
   }
 
+  /** Answers index.db as the stop leaves it. */
+  async stop(): Promise<Database.Database> {
+    let copy: Buffer | undefined
+    const close = this.index.close.bind(this.index)
+    this.index.close = () => {
+      copy = this.index.serialize()
+      return close()
+    }
+    await this.manager.close()
+    return new Database(copy as Buffer | undefined)
+  }
+
   /** One record a batch: about five of them fill a segment. */
   async fill(count: number, producer?: { readonly producerId: bigint }): Promise<void> {
     for (let at = 0; at < count; at++) {
@@ -368,13 +380,14 @@ test('a lack of descriptors or of room at any operation is made good later; read
 })
 
 test('a folder whose changes failed to reach the disk is not changed further, and serves on', async () => {
-  for (let skipped = 0; skipped < 3; skipped++) {
-    const bench = new Bench(new Random(skipped))
+  for (let skipped = -1; skipped < 3; skipped++) {
+    const bench = new Bench(new Random(1 + skipped))
     await bench.fill(30)
     const closed = bench.log.segments.slice(0, -1)
     const group = await bench.clean(closed.slice(0, 3), (offset) => offset % 2 === 0)
-    // the first one of the decision, then that of its undoing; or one behind the decision
-    bench.disk.failNext('sync-folder', 'EIO', skipped)
+    // the decision itself; its sync, then that of its undoing; or one behind it
+    if (skipped < 0) bench.disk.failNext('rename', 'EIO')
+    else bench.disk.failNext('sync-folder', 'EIO', skipped)
     if (skipped === 0) bench.disk.failNext('sync-folder', 'EIO')
     await assert.rejects(bench.replace(group))
     assert.equal(bench.log.compactionPlan(), undefined, 'it is not tried again')
@@ -415,6 +428,50 @@ test('a decision that could not be taken back is the last word on its segments u
   }
 })
 
+test('a replacement that was given up costs the next start no scan', async () => {
+  for (const [operation, code] of [
+    ['rename', 'ENOSPC'],
+    ['sync-folder', 'EMFILE'],
+  ] as const) {
+    const bench = new Bench(new Random(5))
+    await bench.fill(30)
+    const group = await bench.clean(bench.log.segments.slice(0, 3), (offset) => offset % 2 === 0)
+    bench.disk.failNext(operation, code)
+    await assert.rejects(bench.replace(group))
+    assert.equal(bench.generation, 1)
+    const entries = bench.index.prepare('SELECT count(*) FROM entries WHERE generation > 0').pluck()
+    assert.equal(entries.get(), 0)
+    await bench.restart('process', await bench.stop())
+    assert.ok(bench.disk.faults.operations < 5, `${bench.disk.faults.operations} operations to open it`)
+    assert.deepEqual(await bench.offsets(), range(30))
+  }
+})
+
+test('it does, should its undoing not be on the disk yet, and where index.db had missed an earlier one', async () => {
+  for (const hasMissedOne of [false, true]) {
+    for (let seed = 0; seed < 8; seed++) {
+      const bench = new Bench(new Random(seed))
+      await bench.fill(30)
+      if (hasMissedOne) {
+        bench.index.pragma('query_only = 1')
+        await bench.replace(await bench.clean(bench.log.segments.slice(1, 3), (offset) => offset % 3 === 0))
+        bench.index.pragma('query_only = 0')
+      }
+      const before = await bench.offsets()
+      const [first] = bench.log.segments as [Segment]
+      const group = await bench.clean([first], (offset) => offset % 2 === 0)
+      bench.disk.failNext('sync-folder', hasMissedOne ? 'EMFILE' : 'EIO')
+      if (!hasMissedOne) bench.disk.failNext('sync-folder', 'EMFILE')
+      await assert.rejects(bench.replace(group))
+      await bench.restart('power', await bench.stop())
+      assert.ok(bench.disk.faults.operations > 10, 'it is scanned')
+      const found = await bench.offsets()
+      const after = before.filter((offset) => offset % 2 === 0 || offset >= first.endOffset)
+      assert.deepEqual(found, hasMissedOne || found.length === before.length ? before : after)
+    }
+  }
+})
+
 test('an index.db that could not follow is not believed by the next start', async () => {
   const bench = new Bench(new Random(8))
   await bench.fill(40)
@@ -427,14 +484,7 @@ test('an index.db that could not follow is not believed by the next start', asyn
   await bench.replace(await bench.clean(closed.slice(4, 6), (offset) => offset % 2 === 0))
   const expected = await bench.offsets()
   assert.ok(expected.length < 40)
-  let copy: Buffer | undefined
-  const close = bench.index.close.bind(bench.index)
-  bench.index.close = () => {
-    copy = bench.index.serialize()
-    return close()
-  }
-  await bench.manager.close()
-  await bench.restart('process', new Database(copy as Buffer))
+  await bench.restart('process', await bench.stop())
   assert.deepEqual(await bench.offsets(), expected)
 })
 
