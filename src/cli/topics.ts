@@ -147,6 +147,11 @@ const SOURCES: Readonly<Record<string, string>> = {
   DEFAULT_CONFIG: 'default',
 }
 
+function stateOf({ offline, corrupt }: TopicPartition): string {
+  if (offline !== undefined) return `offline: ${offline}`
+  return corrupt === undefined ? 'online' : `online, but: ${corrupt}`
+}
+
 const PARTITION_COLUMNS: readonly Column<TopicPartition>[] = [
   { name: 'PARTITION', text: ({ partition }) => String(partition) },
   { name: 'START', text: ({ start_offset }) => String(start_offset) },
@@ -155,5 +160,5 @@ const PARTITION_COLUMNS: readonly Column<TopicPartition>[] = [
   { name: 'LEADER', text: ({ leader }) => String(leader) },
   { name: 'REPLICAS', text: ({ replicas }) => replicas.join(',') },
   { name: 'ISR', text: ({ isr }) => isr.join(',') },
-  { name: 'STATE', text: ({ offline }) => (offline === undefined ? 'online' : `offline: ${offline}`) },
+  { name: 'STATE', text: stateOf },
 ]

@@ -45,6 +45,8 @@ export interface TopicPartition {
   readonly isr: readonly number[]
   /** Why the partition takes nothing at present. */
   readonly offline?: string
+  /** A bad batch that was met, and what to do. */
+  readonly corrupt?: string
 }
 
 export interface TopicConfigEntry {

@@ -59,6 +59,8 @@ export interface PartitionDescription {
   readonly isr: readonly number[]
   /** Why the partition takes nothing at present; undefined when it is well. */
   readonly offline?: TailraceError | undefined
+  /** A bad batch that was met in it, of those whose records are not deleted; undefined when none was. */
+  readonly corrupt?: TailraceError | undefined
 }
 
 export interface BatchAppended {

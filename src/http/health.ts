@@ -48,10 +48,17 @@ function partitionsCheck({ services, telemetry }: HttpFloor): HealthCheck {
     name: 'partitions',
     async check() {
       // Looking at ten thousand partitions for every probe would be a load of its own.
-      if (telemetry.partitionsFailed === 0) return { status: 'pass' }
+      if (telemetry.partitionsFailed + telemetry.badBatches === 0) return { status: 'pass' }
       const described = await describePartitionsOf(services.engine, services.engine.listTopics())
       const offline = described.filter(({ partition }) => partition.offline !== undefined).length
-      return offline === 0 ? { status: 'pass' } : { status: 'warn', detail: `${offline} partitions are offline` }
+      const corrupt = described.filter(({ partition }) => partition.corrupt !== undefined).length
+      const parts = offline === 0 ? [] : [`${partitions(offline)} ${offline === 1 ? 'is' : 'are'} offline`]
+      if (corrupt > 0) parts.push(`bad batches were met in ${partitions(corrupt)}`)
+      return parts.length === 0 ? { status: 'pass' } : { status: 'warn', detail: parts.join('; ') }
     },
   }
+}
+
+function partitions(count: number): string {
+  return `${count} ${count === 1 ? 'partition' : 'partitions'}`
 }

@@ -182,6 +182,7 @@ function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): 
   )
   byPartition('tailrace_log_size_bytes', 'Bytes on disk', ({ sizeBytes }) => sizeBytes)
   byPartition('tailrace_partition_offline', '1 if the partition takes nothing', ({ offline }) => (offline ? 1 : 0))
+  byPartition('tailrace_partition_corrupt', '1 if a bad batch was met in it', ({ corrupt }) => (corrupt ? 1 : 0))
 }
 
 /** Whole topics, as many as are shown. */

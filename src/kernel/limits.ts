@@ -166,6 +166,9 @@ export const DISK_RESERVE_RETRY_MS = 30_000
 /** How far behind a bad batch a reader looks for the next good one to name: larger than what one write can have torn. */
 export const CORRUPT_SEARCH_BYTES_MAX = 128 * 1024 * 1024
 
+/** Bad batches of one partition that each get a line in the log: beyond them the disk is what is bad. */
+export const BAD_BATCHES_TOLD_MAX = 16
+
 /** Index entries held back in memory before they are written to index.db in one transaction. */
 export const INDEX_PENDING_ENTRIES_MAX = 20_000
 

@@ -59,6 +59,8 @@ export class Telemetry {
   readonly syncSeconds = new Distribution(SYNC_SECONDS)
   /** Partitions taken offline by a failed write or sync, or by corruption, since the start. */
   partitionsFailed = 0
+  /** Met by readers and by compaction, each counted once. */
+  badBatches = 0
   /** By retention, and below the log start offset. */
   segmentsDeleted = 0
   segmentBytesDeleted = 0

@@ -441,6 +441,7 @@ class LocalEngine implements Engine {
         replicas: nodes,
         isr: log.offline === undefined ? nodes : [],
         offline: log.offline,
+        corrupt: log.corrupt,
       }
     })
   }

@@ -17,6 +17,7 @@ import {
   computeBatchCrc,
   LOG_OVERHEAD_BYTES,
 } from '../record/record-batch.ts'
+import { repairAdvice } from './bad-batches.ts'
 import { findGoodBatchIn, readAt } from './good-batch.ts'
 import { isBelievable, knowsEveryFile } from './index-belief.ts'
 import type { IndexedLog, LogIndex } from './log-index.ts'
@@ -339,7 +340,7 @@ class Recovery {
         'corrupt_message',
         `bad batch in ${path} at position ${position}, offset ${segment.endOffset} (${reason}), and ${what}: ` +
           'it is no torn end of the log and is not cut; ' +
-          `stop the server, then look with 'tailrace dump-log --verify ${this.#options.directory}' and mend with --repair`,
+          repairAdvice(this.#options.directory),
         { file: path, position, offset: segment.endOffset },
       )
     // up to the next segment all is there: what follows is of a write that was undone, and its undoing not synced

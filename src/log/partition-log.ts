@@ -5,6 +5,7 @@
 import { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
+import { BadBatches } from './bad-batches.ts'
 import type { BatchRange, TimestampedOffset } from './batch-range.ts'
 import { cutBatches, findByTimestamp, findMaxTimestamp } from './batch-range.ts'
 import type { DeletedFiles } from './deleted-files.ts'
@@ -47,6 +48,8 @@ export class PartitionLog {
   readonly #appender: LogAppender
   readonly #compactor: LogCompactor
   readonly #deletion: SegmentDeletion
+  /** Made when the first is met. */
+  #badBatches: BadBatches | undefined
   #opening: Promise<void> | undefined
   /** It was to be opened, and could not be for a while. */
   #isUnread = false
@@ -84,6 +87,11 @@ export class PartitionLog {
 
   get offline(): TailraceError | undefined {
     return this.#state.offline
+  }
+
+  /** The first bad batch that was met and is not deleted: all others can be read, and appends go on. */
+  get corrupt(): TailraceError | undefined {
+    return this.#badBatches?.firstFrom(this.#state.logStartOffset)
   }
 
   /** Of an open log. */
@@ -190,9 +198,10 @@ export class PartitionLog {
       return await read(place)
     } catch (error) {
       const isKnown = this.#state.segments.includes(segment)
-      if (!isCorrupt(error) || !isKnown || isBeginning(place)) throw this.#readFailure(error)
+      if (!isCorrupt(error) || !isKnown) throw this.#readFailure(error)
+      if (isBeginning(place)) throw this.#noteCorrupt(error)
       return await this.#fromBefore(segment, place, read).catch((again) => {
-        throw this.#readFailure(again)
+        throw this.#readFailure(this.#state.segments.includes(segment) ? this.#noteCorrupt(again) : again)
       })
     }
   }
@@ -203,6 +212,12 @@ export class PartitionLog {
     const result = await read(this.#floorOf(segment, place.offset - 1))
     this.#options.index.distrust(`${this.#options.name} has no batch ${place.offset} at ${place.position}`)
     return result
+  }
+
+  #noteCorrupt(error: unknown): unknown {
+    if (!isCorrupt(error) || this.#state.isClosed) return error
+    this.#badBatches ??= new BadBatches(this.#options)
+    return this.#badBatches.note(error)
   }
 
   /** A disk that fails, or a file that somebody took away. */
@@ -305,8 +320,12 @@ export class PartitionLog {
   }
 
   /** One pass, while writers and readers go on. undefined: there is nothing to clean, or retention is at it. */
-  compact(pass: PassOptions): Promise<CleanResult | undefined> {
-    return this.#compactor.compact(pass)
+  async compact(pass: PassOptions): Promise<CleanResult | undefined> {
+    try {
+      return await this.#compactor.compact(pass)
+    } catch (error) {
+      throw this.#noteCorrupt(error)
+    }
   }
 
   /** Takes hold at once; the caller has made it durable. Never goes back. Segments that lie below it as a whole are deleted. */
@@ -377,6 +396,6 @@ function rangeOf(path: string, { sizeBytes, endOffset }: Segment, place: Place):
   return { path, position, due, isDueExact, end: sizeBytes, endOffset }
 }
 
-function isCorrupt(error: unknown): boolean {
+function isCorrupt(error: unknown): error is TailraceError {
   return error instanceof TailraceError && error.code === 'corrupt_message'
 }

@@ -122,6 +122,36 @@ test('a bad batch under a running server is an error of its partition alone, wit
   assert.deepEqual(await readEach(server, 0), without(3))
 })
 
+test('a bad batch that a reader met is told to who runs the server, once, with what to do', async (t) => {
+  const { server, dataDir } = await fillTopic(t)
+  const checkOf = async () =>
+    (await server.get('/readyz')).json().checks.find(({ name }: { name: string }) => name === 'partitions')
+  assert.deepEqual(await checkOf(), { name: 'partitions', status: 'pass' })
+  const { file, position } = flip(dataDir, { offset: 3, byte: 500, bit: 2 })
+  for (let times = 0; times < 3; times++) await server.get('/v1/topics/t/records?partition=0&from=3')
+
+  const line = `bad batch in ${file} at position ${position}, where offset 3 is due`
+  const advice = `stop the server, then mend with 'tailrace dump-log ${dataDir} --repair --yes'`
+  const lines = server.log.filter(({ message }) => message.includes('bad batch'))
+  assert.deepEqual(
+    lines.map(({ level, message }) => [level, message.startsWith(line), message.endsWith(advice)]),
+    [['error', true, true]],
+  )
+  const [bad, well] = (await server.get('/v1/topics/t')).json().partitions
+  assert.deepEqual([bad.leader, bad.offline, bad.corrupt, well.corrupt], [1, undefined, lines[0]?.message, undefined])
+  const detail = 'bad batches were met in 1 partition'
+  assert.deepEqual(await checkOf(), { name: 'partitions', status: 'warn', detail })
+  assert.equal((await server.get('/readyz')).status, 200)
+  const metrics = (await server.get('/metrics')).text()
+  for (const partition of [0, 1]) {
+    assert.ok(metrics.includes(`tailrace_partition_corrupt{topic="t",partition="${partition}"} ${1 - partition}\n`))
+  }
+
+  // what nobody can read any more is nobody's trouble
+  await server.request('DELETE', '/v1/topics/t/partitions/0/records?before=4')
+  assert.equal((await server.get('/v1/topics/t')).json().partitions[0].corrupt, undefined)
+})
+
 const PLACES: Record<string, Omit<Place, 'offset'>> = {
   'the base offset, upwards': { byte: 6, bit: 3 },
   'the length': { byte: 10, bit: 1 },

@@ -108,6 +108,7 @@ function renderPartition(partition: PartitionDescription) {
     replicas: partition.replicas,
     isr: partition.isr,
     ...(partition.offline === undefined ? {} : { offline: partition.offline.message }),
+    ...(partition.corrupt === undefined ? {} : { corrupt: partition.corrupt.message }),
   }
 }
 
