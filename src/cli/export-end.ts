@@ -23,12 +23,21 @@ export class ExportEnd {
 
   /** What the last line says; a failure when it is another, or none. */
   summary(): { readonly records: number; readonly gaps: readonly RecordGap[] } {
-    const line = parse(this.#pieces.length === 0 ? this.#lastLine : Buffer.alloc(0))
-    const end = line?.['$end'] as { records?: number; gaps?: RecordGap[] } | undefined
+    this.checkReason()
+    const end = this.#line()?.['$end'] as { records?: number; gaps?: RecordGap[] } | undefined
     if (end !== undefined) return { records: end.records ?? 0, gaps: end.gaps ?? [] }
-    const error = line?.['$error'] as { message?: string; code?: string } | undefined
-    const reason = error === undefined ? 'its last line is missing' : `${error.message} (${error.code})`
-    throw new CommandFailure(`the export is not whole: ${reason}`)
+    throw new CommandFailure('the export is not whole: its last line is missing')
+  }
+
+  /** Throws what the server says of why it could not go on, if that is the last line: the answer is cut behind it. */
+  checkReason(): void {
+    const error = this.#line()?.['$error'] as { message?: string; code?: string } | undefined
+    if (error === undefined) return
+    throw new CommandFailure(`the export is not whole: ${error.message} (${error.code})`)
+  }
+
+  #line(): Record<string, unknown> | undefined {
+    return parse(this.#pieces.length === 0 ? this.#lastLine : Buffer.alloc(0))
   }
 }
 

@@ -48,10 +48,15 @@ async function* watched(
   end: ExportEnd,
   progress: TransferProgress,
 ): AsyncGenerator<Buffer> {
-  for await (const chunk of chunks) {
-    end.push(chunk)
-    progress.add(chunk.length)
-    yield chunk
+  try {
+    for await (const chunk of chunks) {
+      end.push(chunk)
+      progress.add(chunk.length)
+      yield chunk
+    }
+  } catch (error) {
+    end.checkReason()
+    throw error
   }
 }
 

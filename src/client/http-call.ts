@@ -2,6 +2,7 @@
 // become a TailraceClientError; an abort stays what it is.
 
 import { brokenOff, errorOfReply, unreachable } from './client-error.ts'
+import { readAhead } from './read-ahead.ts'
 
 export type Fetch = typeof fetch
 
@@ -27,12 +28,12 @@ export async function callForBody(fetch: Fetch, baseUrl: string, call: Call): Pr
   }
 }
 
-/** The body of a success as it arrives; no more of it is fetched than is taken. */
+/** The body of a success as it arrives; little more of it is fetched than is taken. */
 export async function* callForChunks(fetch: Fetch, baseUrl: string, call: Call): AsyncGenerator<Buffer> {
   const link = linkedAbort(call.signal)
   try {
     const response = await open(fetch, baseUrl, call, link.signal)
-    for await (const chunk of response.body ?? []) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    if (response.body !== null) yield* readAhead(response.body)
   } catch (error) {
     throw foreign(error) && !link.signal.aborted ? brokenOff(baseUrl, error) : error
   } finally {

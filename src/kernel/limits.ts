@@ -113,6 +113,9 @@ export const REPLY_BUFFER_BYTES_KEPT_MAX = 1024 * 1024
 /** Replies that clients have not taken yet, over all connections; one larger reply alone is still given. */
 export const REPLIES_HELD_BYTES_MAX = 256 * 1024 * 1024
 
+/** What a client takes in ahead of its reader: more than lies in the buffers of a connection, so that the end is among it. */
+export const CLIENT_READ_AHEAD_BYTES_MAX = 8 * 1024 * 1024
+
 /** Bytes of batches that an export or a walk over a log's end fetches at a time: its memory, whatever the topic's size. */
 export const EXPORT_FETCH_BYTES = 1024 * 1024
 

@@ -114,3 +114,25 @@ test('what the server refuses before it has read all is told', async (t) => {
   assert.equal(code, 1)
   assert.match(stderr, /^tailrace: .*no name/)
 })
+
+test('an export that the server cannot go on with says why, into a file and into a pipe', async (t) => {
+  const server = await startServer(t)
+  const { url } = server
+  await server.post('/v1/topics', { name: 't', partitions: 1 })
+  for (let at = 0; at < 30; at++) {
+    await server.post('/v1/topics/t/records', { records: [{ value: `${at} ${'x'.repeat(100_000)}` }] })
+  }
+  const folder = join(server.dataDir, 'topics/t-0')
+  const segment = join(folder, readdirSync(folder).find((name) => name.endsWith('.log')) ?? '')
+  const bytes = readFileSync(segment)
+  const middle = bytes.length >> 1
+  bytes[middle] = (bytes[middle] as number) ^ 1
+  writeFileSync(segment, bytes)
+  const file = join(freshDir(t), 't.ndjson')
+  for (const target of [[], [file]]) {
+    const { code, stderr } = await runCli(['export', 't', ...target], { url })
+    assert.equal(code, 1)
+    assert.match(stderr, /^tailrace: the export is not whole: .*\(corrupt_message\)$/m)
+  }
+  assert.ok(!existsSync(file) && !existsSync(`${file}.part`))
+})

@@ -1,5 +1,6 @@
 // GET /v1/topics/{topic}/export: a topic as newline-delimited JSON, as fast as the client takes it and no faster.
 
+import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { parsePosition } from '../../service/positions.ts'
@@ -24,6 +25,16 @@ export function exportRoutes(app: FastifyInstance, { services }: HttpFloor): voi
       from: readFrom(query),
       until: until === undefined ? undefined : parsePosition(until),
     })
-    return reply.type(NDJSON_MEDIA_TYPE).send(Readable.from(chunks, { highWaterMark: 1 }))
+    return reply.type(NDJSON_MEDIA_TYPE).send(Readable.from(untilFlushed(chunks, reply.raw), { highWaterMark: 1 }))
   })
+}
+
+/** The last line says why an export is cut: it leaves before the connection is closed on what was not yet sent. */
+async function* untilFlushed(chunks: AsyncGenerator<Buffer>, response: ServerResponse): AsyncGenerator<Buffer> {
+  try {
+    yield* chunks
+  } catch (error) {
+    if (!response.destroyed) await new Promise((resolve) => response.write('', resolve))
+    throw error
+  }
 }
