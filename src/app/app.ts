@@ -2,7 +2,6 @@
 // opened here is closed here, in the reverse order, by one close() that may be called twice.
 
 import type { AddressInfo, Server } from 'node:net'
-import { pino } from 'pino'
 import type { Engine } from '../engine/engine.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { topicConfigDefaults } from '../engine/topic-config.ts'
@@ -21,6 +20,7 @@ import { createTopicService } from '../service/topics.ts'
 import type { ServerConfig } from './config.ts'
 import { processDescriptorLimit, shareDescriptors } from './descriptors.ts'
 import { diskCheck } from './disk-check.ts'
+import { openLogger } from './log-lines.ts'
 
 export interface App {
   /** Where it listens, as a client on this machine reaches it. */
@@ -40,7 +40,7 @@ const NODE_ID = 1
 
 export async function openApp(config: ServerConfig, parts: AppParts = {}): Promise<App> {
   const clock = parts.clock ?? systemClock
-  const logger = parts.logger ?? openLogger(config)
+  const logger = parts.logger ?? openLogger(config.logLevel)
   const telemetry = new Telemetry()
   const topicDefaults = topicConfigDefaults(config.broker)
   // Its port is known when it listens, if the configuration leaves that to the system.
@@ -85,20 +85,17 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     })
     boundConnections(server.server, descriptors.connections, logger)
     await listen(server, config)
-    const { port } = server.server.address() as AddressInfo
+    const { port, address } = server.server.address() as AddressInfo
     if (config.advertised === undefined) node.port = port
-    const url = `http://${hostInUrl(config.host)}:${port}`
-    logger.info({ url, dataDir: config.dataDir }, `Tailrace listens on ${url}`)
-    return { url, close: closeOnce([server, produce, engine], logger) }
+    tellWhere(`http://${hostInUrl(config.host)}:${port}`, address, config, logger)
+    return {
+      url: `http://${hostInUrl(ownHost(config.host))}:${port}`,
+      close: closeOnce([server, produce, engine], logger),
+    }
   } catch (error) {
     await engine.close()
     throw error
   }
-}
-
-function openLogger({ logLevel }: ServerConfig): Logger {
-  // To stderr: stdout is for what a command was asked for. In one go: a line before a crash must not be lost.
-  return pino({ level: logLevel }, pino.destination({ dest: 2, sync: true }))
 }
 
 function topicOptions(config: ServerConfig, defaults: TopicConfigDefaults) {
@@ -137,8 +134,19 @@ function cannotListen(host: string, port: number, cause: unknown): TailraceError
   return new TailraceError('invalid_config', detail, { host, port }, { cause })
 }
 
+function tellWhere(url: string, address: string, { dataDir }: ServerConfig, logger: Logger): void {
+  logger.info({ url, dataDir }, `Tailrace listens on ${url}`)
+  if (/^(127\.|::1$)/.test(address)) return
+  const message = 'there is no authentication: whoever reaches this address may read, write and delete everything'
+  logger.warn({ url }, message)
+}
+
+/** How this machine reaches what listens on all of its addresses. */
+function ownHost(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+}
+
 function hostInUrl(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
   return host.includes(':') ? `[${host}]` : host
 }
 

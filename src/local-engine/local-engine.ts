@@ -323,7 +323,11 @@ class LocalEngine implements Engine {
       if (this.#catalog.find(spec.name) !== undefined) {
         throw new TailraceError('topic_already_exists', `Topic '${spec.name}' already exists.`, { topic: spec.name })
       }
-      return this.#catalog.create(spec.name, partitionCount, spec.configs ?? {}, this.#options.clock.now())
+      const { name, configs = {} } = spec
+      const topic = await this.#catalog.create(name, partitionCount, configs, this.#options.clock.now())
+      const partitions = partitionCount === 1 ? '1 partition' : `${partitionCount} partitions`
+      this.#tell(topic, `was created: ${[partitions, ...settingsOf(configs)].join(', ')}`)
+      return topic
     })
   }
 
@@ -365,19 +369,30 @@ class LocalEngine implements Engine {
             }
           }
         }
-        return this.#catalog.grow(topic, partitionCount, last)
+        const grown = await this.#catalog.grow(topic, partitionCount, last)
+        this.#tell(topic, `was altered: ${partitionCount} partitions, ${topic.partitionCount} before`)
+        return grown
       })
     })
   }
 
   alterTopicConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<Topic> {
-    return this.#topicChanges.run(() => this.#reserve.withRoom(() => this.#catalog.alter(this.#get(name), changes)))
+    return this.#topicChanges.run(async () => {
+      const topic = await this.#reserve.withRoom(() => this.#catalog.alter(this.#get(name), changes))
+      this.#tell(topic, `was altered: ${settingsOf(changes).join(', ')}`)
+      return topic
+    })
+  }
+
+  #tell({ name, id }: Topic, what: string): void {
+    this.#options.logger.info({ topic: name, id }, `topic ${name} ${what}`)
   }
 
   deleteTopic(name: string): Promise<void> {
     return this.#topicChanges.run(async () => {
       const topic = this.#get(name)
       await this.#reserve.withRoom(() => this.#catalog.delete(topic))
+      this.#tell(topic, 'was deleted')
       const folders = await this.#retire(topic)
       if (folders === undefined) return
       const sweep: Promise<void> = this.#sweep(topic.id, folders).finally(() => this.#sweeping.delete(sweep))
@@ -635,6 +650,12 @@ interface Place {
   readonly topic: Topic
   readonly partition: number
   readonly log: PartitionLog
+}
+
+function settingsOf(changes: Readonly<Record<string, string | null>>): string[] {
+  return Object.entries(changes).map(([name, value]) =>
+    value === null ? `${name} back to its default` : `${name}=${value}`,
+  )
 }
 
 function identify(topic: Topic, partition: number): LogIdentity {

@@ -134,6 +134,9 @@ export class LogManager {
       return
     }
     const directories = new Set(await this.#options.disk.list(this.topicsDirectory))
+    const { clock, logger, leaderEpoch } = this.#options
+    const begunMs = clock.monotonic()
+    let openedCount = 0
     const opening: Promise<void>[] = []
     let noRoom: TailraceError | undefined
     for (const identity of identities) {
@@ -142,6 +145,9 @@ export class LogManager {
       opening.push(
         this.log(identity)
           .open()
+          .then(() => {
+            openedCount++
+          })
           .catch((error) => {
             if (error instanceof TailraceError && error.code === 'disk_full') noRoom = error
           }),
@@ -150,6 +156,10 @@ export class LogManager {
     }
     await Promise.all(opening)
     this.#isRecovered = true
+    const tookMs = Math.round(clock.monotonic() - begunMs)
+    const facts = { partitions: openedCount, tookMs }
+    const message = `it was not stopped cleanly: ${openedCount} ${openedCount === 1 ? 'partition' : 'partitions'} recovered in ${tookMs} ms`
+    if (leaderEpoch > 1) logger.info(facts, message)
     if (noRoom !== undefined) throw noRoom
   }
 

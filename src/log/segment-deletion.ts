@@ -56,7 +56,7 @@ export class SegmentDeletion {
   /** By the clock: all that is due, the segment that is written too, once it is rolled. Never rejects. */
   async check(): Promise<void> {
     this.#hasFailed = false
-    await this.#deleteClosed()
+    await this.#deleteClosed({ isTold: false })
     if (!this.#isLastDue()) return
     try {
       await this.#options.roll()
@@ -64,7 +64,7 @@ export class SegmentDeletion {
       this.#fail(error)
       return
     }
-    await this.#deleteClosed()
+    await this.#deleteClosed({ isTold: false })
   }
 
   /** At a roll, or a raised log start: what is due by now, while the log goes on being written. */
@@ -75,7 +75,7 @@ export class SegmentDeletion {
 
   /** Before bytes are written that would take the log beyond retention.bytes and one segment. Never rejects. */
   async makeRoom(bytes: number): Promise<void> {
-    if (!this.#hasFailed) await this.#deleteClosed(bytes)
+    if (!this.#hasFailed) await this.#deleteClosed({ bytesToCome: bytes })
   }
 
   /** What is under way has come to its end. */
@@ -84,15 +84,29 @@ export class SegmentDeletion {
     await this.#clearing
   }
 
-  /** Not while something else maintains the log: the next check comes. */
-  #deleteClosed(bytesToCome = 0): Promise<void> {
+  /** Not while something else maintains the log: the next check comes. What a check takes of all partitions is told as one. */
+  #deleteClosed({ bytesToCome = 0, isTold = true } = {}): Promise<void> {
     return this.#work.run(async () => {
+      let due: readonly Segment[] = []
       try {
-        await this.#state.maintain(() => this.#deleteSegments(this.#dueClosed(bytesToCome)))
+        await this.#state.maintain(() => {
+          due = this.#dueClosed(bytesToCome)
+          return this.#deleteSegments(due)
+        })
       } catch (error) {
         this.#fail(error)
       }
+      if (isTold) this.#tell(due.filter((segment) => !this.#state.segments.includes(segment)))
     })
+  }
+
+  #tell(gone: readonly Segment[]): void {
+    if (gone.length === 0) return
+    const { name, logStartOffset: startOffset } = this.#state
+    const bytes = gone.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    const what = `${gone.length} ${gone.length === 1 ? 'segment' : 'segments'} (${bytes} bytes)`
+    const facts = { partition: name, segments: gone.length, bytes, startOffset }
+    this.#options.logger.info(facts, `${what} deleted from the front of ${name}, which begins at offset ${startOffset}`)
   }
 
   #fail(error: unknown): void {

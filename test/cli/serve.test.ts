@@ -77,12 +77,26 @@ test('a reader that follows goes on where it was when a killed server is back', 
   first.cli.signal('SIGKILL')
   await first.cli.finished()
   await reader.until((_, stderr) => stderr.includes('waiting for the server'))
-  await serve(t, ['--port', new URL(url).port, '--data-dir', dataDir])
+  const second = await serve(t, ['--port', new URL(url).port, '--data-dir', dataDir])
+  assert.match(second.cli.stderr, /it was not stopped cleanly: 1 partitions? recovered in \d+ ms/)
   await runCliOk(['produce', 'orders'], { url, input: '3\n' })
   await reader.until((stdout) => stdout.includes('"value":3'))
   reader.signal('SIGINT')
   const { code, lines } = await reader.finished()
   assert.deepEqual({ code, values: lines.map(({ value }) => value) }, { code: 130, values: [1, 2, 3] })
+})
+
+test('says where it really listens, and warns where others may reach it', async (t) => {
+  for (const [args, isWarned] of [
+    [['--host', '0.0.0.0', '--port', '0', '--data-dir', freshDir(t)], true],
+    [['--port', '0', '--data-dir', freshDir(t)], false],
+  ] as const) {
+    const { cli } = await serve(t, args)
+    cli.signal('SIGTERM')
+    const { stderr } = await cli.finished()
+    assert.match(stderr, isWarned ? /listens on http:\/\/0\.0\.0\.0:[1-9]/ : /listens on http:\/\/127\.0\.0\.1:[1-9]/)
+    assert.equal(stderr.includes('there is no authentication'), isWarned)
+  }
 })
 
 test('a second signal ends it at once, whatever is under way', async (t) => {
