@@ -237,11 +237,15 @@ class LocalEngine implements Engine {
     })
     const { isEnabled, backoffMs, dedupeBufferBytes } = this.#options.cleaner
     if (!isEnabled) return
+    const compacted = {
+      list: () => this.#identities(),
+      isCompacted: ({ topicId }: LogIdentity) => this.#catalog.findById(topicId)?.config.cleanupPolicy.compact === true,
+    }
     this.#maintenance.add({
       name: 'compaction',
       firstMs: backoffMs,
       everyMs: Math.max(backoffMs, COMPACTION_PAUSE_MS_MIN),
-      run: (signal) => this.#logs.compact(() => this.#compacted(), dedupeBufferBytes, signal),
+      run: (signal) => this.#logs.compact(compacted, dedupeBufferBytes, signal),
     })
   }
 
@@ -260,13 +264,6 @@ class LocalEngine implements Engine {
       for (let partition = 0; partition < topic.partitionCount; partition++) {
         if (this.#catalog.findById(topic.id) !== undefined) yield identify(topic, partition)
       }
-    }
-  }
-
-  /** As #identities, of the topics that are compacted at this moment. */
-  *#compacted(): Generator<LogIdentity> {
-    for (const identity of this.#identities()) {
-      if (this.#catalog.findById(identity.topicId)?.config.cleanupPolicy.compact) yield identity
     }
   }
 

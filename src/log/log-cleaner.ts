@@ -23,7 +23,8 @@ export interface CompactedLog {
   readonly key: string
   /** undefined: not to be known now, or its topic is not compacted any more. */
   filth(): Filth | undefined
-  log(): PartitionLog
+  /** undefined: its topic was deleted, or is not compacted any more. */
+  log(): PartitionLog | undefined
 }
 
 export interface LogCleanerOptions {
@@ -38,7 +39,7 @@ const LOOKED_AT_PER_TURN = 128
 
 export class LogCleaner {
   readonly #options: LogCleanerOptions
-  readonly #uncleanable = new Set<string>()
+  #uncleanable = new Set<string>()
 
   constructor(options: LogCleanerOptions) {
     this.#options = options
@@ -65,14 +66,16 @@ export class LogCleaner {
   ): Promise<CompactedLog | undefined> {
     const { telemetry } = this.#options
     let best: { readonly log: CompactedLog; readonly filth: Filth } | undefined
-    let [looked, uncleanable, maxDirtyRatio, maxOverdueMs] = [0, 0, 0, 0]
+    /** Of those that are there still. */
+    const uncleanable = new Set<string>()
+    let [looked, maxDirtyRatio, maxOverdueMs] = [0, 0, 0]
     for (const log of logs) {
       if (++looked % LOOKED_AT_PER_TURN === 0) {
         await nextTurn()
         if (signal.aborted) return undefined
       }
       if (this.#uncleanable.has(log.key)) {
-        uncleanable++
+        uncleanable.add(log.key)
         continue
       }
       const filth = log.filth()
@@ -82,7 +85,8 @@ export class LogCleaner {
       if (!filth.isDue || tried.has(log.key)) continue
       if (best === undefined || isFilthier(filth, best.filth)) best = { log, filth }
     }
-    telemetry.compaction.uncleanablePartitions = uncleanable
+    this.#uncleanable = uncleanable
+    telemetry.compaction.uncleanablePartitions = uncleanable.size
     telemetry.compaction.maxDirtyRatio = maxDirtyRatio
     telemetry.compaction.maxOverdueMs = maxOverdueMs
     return best?.log
@@ -94,6 +98,7 @@ export class LogCleaner {
     const started = clock.monotonic()
     try {
       const log = filthy.log()
+      if (log === undefined) return false
       await log.open()
       const before = log.firstDirtyOffset
       const result = await log.compact({ cleaner, mapBytesMax, signal })

@@ -46,6 +46,13 @@ export interface LogIdentity {
   readonly partition: number
 }
 
+/** Whose partitions compaction looks at. */
+export interface CompactedPartitions {
+  readonly list: () => Iterable<LogIdentity>
+  /** Its topic is there, and compacted, at this moment. */
+  readonly isCompacted: (identity: LogIdentity) => boolean
+}
+
 export interface LogManagerOptions {
   readonly dataDir: string
   readonly disk: SegmentDisk
@@ -286,18 +293,20 @@ export class LogManager {
     return due.length > 0
   }
 
-  /** Compacts what is filthy of the partitions of compacted topics, one after the other; they are listed for each anew. */
-  compact(identities: () => Iterable<LogIdentity>, mapBytesMax: number, signal: AbortSignal): Promise<void> {
-    return this.#logCleaner.run(() => this.#compacted(identities()), mapBytesMax, signal)
+  /** Compacts what is filthy, one partition after the other; they are listed for each anew. */
+  compact(partitions: CompactedPartitions, mapBytesMax: number, signal: AbortSignal): Promise<void> {
+    return this.#logCleaner.run(() => this.#compacted(partitions), mapBytesMax, signal)
   }
 
-  *#compacted(identities: Iterable<LogIdentity>): Generator<CompactedLog> {
-    for (const identity of identities) {
+  *#compacted({ list, isCompacted }: CompactedPartitions): Generator<CompactedLog> {
+    for (const identity of list()) {
+      if (!isCompacted(identity)) continue
       yield {
         name: partitionDirectory(identity),
         key: logKey(identity),
-        filth: () => this.#filthOf(identity),
-        log: () => this.log(identity),
+        // asked behind pauses, in which its topic may have been deleted: nothing is made of it again
+        filth: () => (isCompacted(identity) ? this.#filthOf(identity) : undefined),
+        log: () => (isCompacted(identity) ? this.log(identity) : undefined),
       }
     }
   }

@@ -3,12 +3,14 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { Logger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { Cleaner } from '../../src/log/cleaner.ts'
 import type { IndexEntry } from '../../src/log/log-index.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
+import type { LogIdentity } from '../../src/log/log-manager.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import type { Segment } from '../../src/log/log-segment.ts'
 import { cleanedPath, emptySegment, segmentPath } from '../../src/log/log-segment.ts'
@@ -469,6 +471,28 @@ test('it does, should its undoing not be on the disk yet, and where index.db had
       const after = before.filter((offset) => offset % 2 === 0 || offset >= first.endOffset)
       assert.deepEqual(found, hasMissedOne || found.length === before.length ? before : after)
     }
+  }
+})
+
+test('a topic that is deleted while the cleaner looks around is not opened again', async () => {
+  for (let turns = 0; turns < 4; turns++) {
+    const bench = new Bench(new Random(5))
+    await bench.fill(30)
+    const { manager } = bench
+    let isThere = true
+    const others = { ...IDENTITY, topicId: '0191d5a0-0000-7000-8000-000000000002', topicName: 'others' }
+    const partitions = {
+      // so many that it pauses
+      list: () => [IDENTITY, ...range(400).map((partition) => ({ ...others, partition }))],
+      isCompacted: ({ topicId }: LogIdentity) => isThere || topicId !== IDENTITY.topicId,
+    }
+    const cleaning = manager.compact(partitions, 10_000, new AbortController().signal)
+    for (let turn = 0; turn < turns; turn++) await nextTurn()
+    isThere = false
+    await manager.retire(IDENTITY)
+    await cleaning
+    assert.equal(manager.find(IDENTITY), undefined, `${turns} turns`)
+    assert.deepEqual(bench.warnings, [])
   }
 })
 
