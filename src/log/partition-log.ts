@@ -62,7 +62,7 @@ export class PartitionLog {
     this.#appender = new LogAppender(this.#state, {
       ...options,
       open: () => this.open(),
-      rolled: () => this.#deletion.checkClosed(),
+      rolled: () => this.#deletion.rolled(),
       makeRoom: (bytes) => this.#deletion.makeRoom(bytes),
     })
     const roll = () => this.#appender.roll()

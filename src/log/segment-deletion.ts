@@ -38,6 +38,9 @@ export interface SegmentDeletionOptions {
   readonly flushSoon: () => void
 }
 
+/** One that cannot be read has others before it. */
+const SNAPSHOTS_KEPT = 3
+
 export class SegmentDeletion {
   readonly #options: SegmentDeletionOptions
   readonly #state: PartitionState
@@ -65,6 +68,12 @@ export class SegmentDeletion {
       return
     }
     await this.#deleteClosed({ isTold: false })
+  }
+
+  /** A segment was closed, and a snapshot of producers may have been written. */
+  rolled(): void {
+    this.checkClosed()
+    void this.#work.run(() => this.#dropSnapshots())
   }
 
   /** At a roll, or a raised log start: what is due by now, while the log goes on being written. */
@@ -206,32 +215,39 @@ export class SegmentDeletion {
     })
   }
 
-  /** What only the deleted segments needed: all snapshots older than the one that a scan begins with, entries of index.db. */
+  /** All but the newest that a scan may begin with: the first that can be read, at or below the last segment's base. Never rejects. */
+  async #dropSnapshots(): Promise<void> {
+    const { directory, disk, logger } = this.#options
+    const { name, segments, isClosed } = this.#state
+    if (isClosed) return
+    const base = segments.at(-1)?.baseOffset ?? 0
+    try {
+      const offsets = (await disk.list(directory)).flatMap((file) => {
+        const parsed = parseNumberedName(file)
+        return parsed?.kind === 'snapshot' && parsed.offset <= base ? [parsed.offset] : []
+      })
+      offsets.sort((a, b) => a - b)
+      for (const offset of offsets.slice(0, -SNAPSHOTS_KEPT)) await disk.remove(snapshotPath(directory, offset))
+    } catch (error) {
+      logger.warn({ err: error, partition: name }, `old snapshots of ${name} are left: they go after the next roll`)
+    }
+  }
+
+  /** Entries of index.db that lead into deleted segments. */
   async #clearUp(): Promise<void> {
     const { name } = this.#state
     try {
       for (let done = -1; done < this.#firstOffset; ) {
         done = this.#firstOffset
-        await this.#clearUpTo(done)
+        while (!this.#state.isClosed && this.#options.index.sweepEntries(this.#state.logId, done)) await nextTurn()
       }
     } catch (error) {
-      const message = `what deleted segments of ${name} needed is left: it goes with the next ones`
+      const message = `entries of deleted segments of ${name} are left in index.db: they go with the next ones`
       this.#options.logger.warn({ err: error, partition: name }, message)
     }
   }
 
   get #firstOffset(): number {
     return this.#state.segments[0]?.baseOffset ?? 0
-  }
-
-  async #clearUpTo(firstOffset: number): Promise<void> {
-    const { directory, disk, index } = this.#options
-    const offsets = (await disk.list(directory)).flatMap((name) => {
-      const parsed = parseNumberedName(name)
-      return parsed?.kind === 'snapshot' && parsed.offset <= firstOffset ? [parsed.offset] : []
-    })
-    offsets.sort((a, b) => a - b)
-    for (const offset of offsets.slice(0, -1)) await disk.remove(snapshotPath(directory, offset))
-    while (!this.#state.isClosed && index.sweepEntries(this.#state.logId, firstOffset)) await nextTurn()
   }
 }

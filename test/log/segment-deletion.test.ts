@@ -320,7 +320,7 @@ test('readers of all kinds see the records that are there, or are told that they
   assert.ok(reads > 100 && bench.telemetry.segmentsDeleted > 20, `${reads} reads, ${bench.telemetry.segmentsDeleted}`)
 })
 
-test('producers outlive their segments: by index.db, by the snapshot that stays, and older snapshots go', async () => {
+test('producers outlive their segments: by index.db, by the snapshots of the last rolls; older ones go', async () => {
   for (const withIndex of [true, false]) {
     const bench = new Bench({ retentionBytes: 4_000, fileDeleteDelayMs: 0 })
     await bench.append('named', 0)
@@ -331,7 +331,7 @@ test('producers outlive their segments: by index.db, by the snapshot that stays,
     assert.ok(start > 20)
     assert.deepEqual([await bench.append('named', 0)].map(pickDuplicate), [[true, 0]])
     const snapshots = bench.names.filter((name) => name.endsWith('.snapshot')).map((name) => Number.parseInt(name, 10))
-    assert.deepEqual(snapshots, bench.bases, 'one a segment, and none of those that are gone')
+    assert.deepEqual(snapshots, bench.bases.slice(-3))
     bench.manager.flushIndex()
     const index = withIndex ? bench.index.serialize() : undefined
     await bench.restart(bench.disk.cut('process'), index)

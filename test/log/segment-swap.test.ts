@@ -280,6 +280,26 @@ test('what a producer sent is known again after its batches have gone, also with
   assert.equal(remembered?.length, 5)
 })
 
+test('the newest snapshots of producers stay, and the first of them that can be read is enough', async () => {
+  const bench = new Bench(new Random(6))
+  const producerId = (1n << 62n) + 5n
+  const snapshots = () => bench.disk.namesIn(DIRECTORY).filter((name) => name.endsWith('.snapshot'))
+  for (let round = 0; round < 5; round++) {
+    await bench.fill(20, { producerId })
+    if (round === 2) bench.disk.failNext('remove', 'EIO')
+    await bench.replace(await bench.clean(bench.log.segments.slice(0, -1), (offset) => offset % 97 === 0))
+  }
+  await bench.fill(20, { producerId })
+  while (snapshots().length > 3) await nextTurn()
+  const remembered = bench.log.producer(producerId)?.batches
+  for (let bad = 0; bad < 3; bad++) {
+    const last = snapshots().sort().at(-bad)
+    if (bad > 0) bench.disk.flipBit(`${DIRECTORY}/${last}`, 30, 1)
+    await bench.restart('process')
+    assert.deepEqual(bench.log.producer(producerId)?.batches, remembered, `${bad} are bad`)
+  }
+})
+
 test('the active segment, a gap and a stranger are not replaced', async () => {
   const bench = new Bench(new Random(3))
   await bench.fill(30)
