@@ -22,6 +22,21 @@ test('the cluster tells who serves and what it can do', async (t) => {
   assert.deepEqual(capabilities, { replication_factor_max: 1, named_producers: true })
 })
 
+test('the first scrape counts the processor’s time from the start of the process, and shows no lag that was not measured', async (t) => {
+  const server = await startServer(t)
+  const { user, system } = process.cpuUsage()
+  for (let scrape = 0; scrape < 2; scrape++) {
+    const lines = (await server.get('/metrics')).text().split('\n')
+    const value = (series: string) => Number(lines.find((line) => line.startsWith(`${series} `))?.split(' ')[1])
+    assert.ok(value('process_cpu_user_seconds_total') >= user / 1e6)
+    assert.ok(value('process_cpu_system_seconds_total') >= system / 1e6)
+    assert.ok(value('process_cpu_seconds_total') >= (user + system) / 1e6)
+    const lags = lines.filter((line) => line.startsWith('nodejs_eventloop_lag'))
+    assert.ok(lags.length > 0)
+    for (const line of lags) assert.ok(Number(line.split(' ')[1]) < 3_600, line)
+  }
+})
+
 test('metrics count requests and records, and name topics as kafka_exporter does', async (t) => {
   const server = await startServer(t)
   await server.post('/v1/topics', { name: 'orders', partitions: 2 })
