@@ -332,10 +332,7 @@ function isForAll({ code }: TailraceError): boolean {
 /** With the bounds, so that the reader can choose where to go on. */
 export function outOfRange(topic: Topic, states: readonly PartitionBounds[]): TailraceError {
   const [first] = states
-  const where =
-    first === undefined
-      ? ''
-      : `: partition ${first.partition} has the offsets ${first.startOffset} to ${first.endOffset - 1}, ${first.nextOffset} was asked for`
+  const where = first === undefined ? '' : `: ${heldOffsets(first)}, ${first.nextOffset} was asked for`
   return new TailraceError('offset_out_of_range', `the position is outside topic ${topic.name}${where}`, {
     topic: topic.name,
     partitions: states.map(({ partition, nextOffset, startOffset, endOffset }) => ({
@@ -345,4 +342,9 @@ export function outOfRange(topic: Topic, states: readonly PartitionBounds[]): Ta
       end_offset: endOffset,
     })),
   })
+}
+
+function heldOffsets({ partition, startOffset, endOffset }: PartitionBounds): string {
+  if (startOffset === endOffset) return `partition ${partition} is empty, its next offset is ${endOffset}`
+  return `partition ${partition} has the offsets ${startOffset} to ${endOffset - 1}`
 }

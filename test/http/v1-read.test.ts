@@ -232,6 +232,8 @@ test('records are deleted up to the end, and no further', async (t) => {
   assert.equal((await server.request('DELETE', '/v1/topics/orders/partitions/7/records?before=0')).status, 404)
   assert.equal((await server.request('DELETE', '/v1/topics/none/partitions/0/records?before=0')).status, 404)
   assert.equal((await server.request('DELETE', `${path}?before=latest`)).json().start_offset, 2)
+  const { detail } = (await server.get('/v1/topics/orders/records?partition=0&from=1')).json()
+  assert.match(detail, /partition 0 is empty, its next offset is 2, 1 was asked for/)
   await produce(server, 'orders', [{ value: 2 }])
   assert.equal((await server.request('DELETE', `${path}?before=-1`)).json().start_offset, 3)
   assert.deepEqual((await server.get('/v1/topics/orders/records')).json().records, [])
