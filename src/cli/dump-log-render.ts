@@ -99,3 +99,12 @@ function member(name: 'key' | 'value', bytes: Buffer | null): Record<string, str
   if (bytes === null) return { [name]: null }
   return isUtf8(bytes) ? { [name]: bytes.toString() } : { [`${name}_base64`]: bytes.toString('base64') }
 }
+
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
+
+/** Both belong to it. */
+export function offsetsText(first: number, last: number): string {
+  return first === last ? `offset ${first}` : `offsets ${first} to ${last}`
+}

@@ -22,6 +22,7 @@ import {
   MAGIC,
 } from '../record/record-batch.ts'
 import { CommandFailure } from './command-failure.ts'
+import { counted, offsetsText } from './dump-log-render.ts'
 import type { SegmentFault } from './dump-log-segment.ts'
 import { faultLine, SegmentBatches } from './dump-log-segment.ts'
 import type { Terminal } from './terminal.ts'
@@ -53,7 +54,7 @@ export async function repairSegments(terminal: Terminal, files: readonly string[
       faultCount += finding.faults.length
       await mendFile(terminal, finding, isMeant)
     }
-    await terminal.write(`${files.length} files looked at, ${faultCount} bad places\n`)
+    await terminal.write(`${counted(files.length, 'file')} looked at, ${counted(faultCount, 'bad place')}\n`)
     if (faultCount > 0 && !isMeant) throw new CommandFailure('nothing was changed: say --repair --yes to do it')
   } finally {
     for (const unlock of unlocks) unlock()
@@ -99,10 +100,11 @@ async function mendFile(terminal: Terminal, finding: Finding, isMeant: boolean):
 }
 
 function whatIsDone({ fault, isCut, bytes }: Mend, aside: string, isMeant: boolean): string {
-  const is = isMeant ? 'is' : 'would be'
-  if (!isCut) return `its base offset ${is} put right; nothing is lost`
-  const lost = bytes.length === 0 ? '' : `; offsets ${fault.offset} to ${lastOffsetOf(bytes)} stay empty`
-  return `bytes ${fault.position} to ${fault.end} ${is} taken out to ${aside}${lost}`
+  if (!isCut) return `its base offset ${isMeant ? 'is' : 'would be'} put right; nothing is lost`
+  const moved = `bytes ${fault.position} to ${fault.end} ${isMeant ? 'are' : 'would be'} taken out to ${aside}`
+  if (bytes.length === 0) return moved
+  const last = lastOffsetOf(bytes)
+  return `${moved}; ${offsetsText(fault.offset, last)} ${last === fault.offset ? 'stays' : 'stay'} empty`
 }
 
 function lastOffsetOf(batch: Buffer): number {
@@ -150,7 +152,7 @@ function lostEnd(head: Buffer, offset: number, indexedEndOffset = offset): numbe
 }
 
 async function copyOut(file: string, position: number, end: number, aside: string): Promise<void> {
-  await pipeline(createReadStream(file, { start: position, end: end - 1 }), createWriteStream(aside))
+  await pipeline(createReadStream(file, { start: position, end: end - 1 }), createWriteStream(aside, { mode: 0o640 }))
   await syncFile(aside)
 }
 

@@ -6,9 +6,10 @@ import { glob, open, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { parseNumberedName } from '../log/log-segment.ts'
 import { RecordReader } from '../record/batch-reader.ts'
+import { BATCH_HEADER_BYTES, batchMagicAt, MAGIC } from '../record/record-batch.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import type { BatchView } from './dump-log-render.ts'
-import { renderBatch, renderRecord } from './dump-log-render.ts'
+import { counted, offsetsText, renderBatch, renderRecord } from './dump-log-render.ts'
 import { repairSegments } from './dump-log-repair.ts'
 import type { SegmentFault } from './dump-log-segment.ts'
 import { faultLine, SegmentBatches } from './dump-log-segment.ts'
@@ -33,6 +34,7 @@ export async function dumpLog(terminal: Terminal, paths: readonly string[], opti
     )
   }
   const files = await segmentFiles(paths)
+  for (const file of files) await checkSegmentFile(file)
   if (options.repair) return repairSegments(terminal, files, options.yes === true)
   let corruptCount = 0
   for (const file of files) {
@@ -42,7 +44,10 @@ export async function dumpLog(terminal: Terminal, paths: readonly string[], opti
     corruptCount++
     for (const fault of faults) terminal.note(`tailrace: ${faultLine(fault)}`)
   }
-  if (corruptCount > 0) throw new CommandFailure(`${corruptCount} of ${files.length} files are corrupt`)
+  if (corruptCount > 0)
+    throw new CommandFailure(
+      `${corruptCount} of ${counted(files.length, 'file')} ${corruptCount === 1 ? 'is' : 'are'} corrupt`,
+    )
 }
 
 /** Files as they are named; of a folder all segments below it. */
@@ -62,6 +67,22 @@ async function segmentFiles(paths: readonly string[]): Promise<string[]> {
     files.push(...found.sort())
   }
   return files
+}
+
+/** By its name, as also what was set aside has it, or by its first bytes. */
+async function checkSegmentFile(file: string): Promise<void> {
+  if (/^\d{20}\.log/.test(basename(file))) return
+  const handle = await open(file, 'r')
+  try {
+    const head = Buffer.alloc(BATCH_HEADER_BYTES)
+    const { bytesRead } = await handle.read(head, 0, head.length, 0)
+    if (bytesRead === head.length && batchMagicAt(head, 0) === MAGIC) return
+  } finally {
+    await handle.close()
+  }
+  throw new CommandFailure(`${file} is no segment file: dump-log takes NNN.log files, or a folder that has some`, {
+    exitCode: EXIT.usage,
+  })
 }
 
 /** Cleaned segments that compaction was putting in their place when the server ended. */
@@ -107,13 +128,14 @@ class DumpPrinter {
   #batchCount = 0
   #recordCount = 0
   #firstOffset: number | undefined
-  #endOffset = 0
+  #endOffset: number
 
   constructor(terminal: Terminal, file: string, output: Output, options: DumpLogOptions) {
     this.#terminal = terminal
     this.#file = file
     this.#isText = output === 'table'
     this.#options = options
+    this.#endOffset = parseNumberedName(basename(file))?.offset ?? 0
   }
 
   async begin(): Promise<void> {
@@ -147,10 +169,10 @@ class DumpPrinter {
       await this.#terminal.write(`${JSON.stringify(line)}\n`)
       return
     }
-    const range = this.#firstOffset === undefined ? 'empty' : `offsets ${this.#firstOffset} to ${this.#endOffset - 1}`
+    const range = this.#firstOffset === undefined ? 'empty' : offsetsText(this.#firstOffset, this.#endOffset - 1)
     const verdict = faults.length === 0 ? 'ok' : 'CORRUPT'
     await this.#terminal.write(
-      `${this.#file}: ${verdict}, ${counts.batches} batches, ${counts.records} records, ${range}\n`,
+      `${this.#file}: ${verdict}, ${counted(counts.batches, 'batch', 'batches')}, ${counted(counts.records, 'record')}, ${range}\n`,
     )
   }
 }

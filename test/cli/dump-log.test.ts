@@ -86,6 +86,22 @@ test('verifies every segment below a folder', async (t) => {
   ])
 })
 
+test('an empty segment ends where it begins; what is no segment is refused', async (t) => {
+  const server = await twoBatches(t)
+  const empty = join(server.dataDir, 'topics', 't-0', '00000000000000000030.log')
+  writeFileSync(empty, '')
+  const { lines } = await runCliOk(['dump-log', empty, '--verify'])
+  assert.deepEqual([lines[0].first_offset, lines[0].end_offset, lines[0].batches], [null, 30, 0])
+  for (const name of ['meta.db', 'reserve']) {
+    const { code, stdout, stderr } = await runCli(['dump-log', segmentOf(server), join(server.dataDir, name)])
+    assert.deepEqual([code, stdout], [2, ''])
+    assert.match(stderr, new RegExp(`${name} is no segment file: `))
+  }
+  const copy = join(server.dataDir, 'a-copy')
+  copyFileSync(segmentOf(server), copy)
+  await runCliOk(['dump-log', copy])
+})
+
 test('names file, position and offset of what is corrupt, and ends with 1', async (t) => {
   const server = await twoBatches(t)
   const dir = mkdtempSync(join(tmpdir(), 'tailrace-cli-'))

@@ -2,7 +2,7 @@
 // say, what goes on undisturbed, what a start makes of it, and how dump-log finds and mends it.
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -204,10 +204,12 @@ for (const [where, offset, whats] of [
         assert.ok(stdout.startsWith(line), stdout)
         assert.match(
           stdout,
-          isOffset ? /base offset is put right; nothing is lost/ : /is taken out to .*; offsets? .* empty/,
+          isOffset ? /base offset is put right; nothing is lost/ : /are taken out to .*; offset \d+ stays empty/,
         )
         const cut = readdirSync(join(dataDir, 'topics/t-0')).filter((name) => name.includes('.cut-'))
         assert.equal(cut.length, isOffset ? 0 : 1)
+        for (const name of cut) assert.equal(statSync(join(dataDir, 'topics/t-0', name)).mode & 0o777, 0o640)
+        assert.match(stdout, /\n4 files looked at, 1 bad place\n$/)
 
         const mended = await startServer(t, { dataDir })
         const left = isOffset ? all : without(offset)
