@@ -27,6 +27,9 @@ export interface DumpLogOptions {
 
 /** Every file is looked at; exits with 1 when any is corrupt. */
 export async function dumpLog(terminal: Terminal, paths: readonly string[], options: DumpLogOptions): Promise<void> {
+  if (options.yes && !options.repair) {
+    throw new CommandFailure('--yes says that --repair shall be done: it means nothing alone', { exitCode: EXIT.usage })
+  }
   const signal = terminal.interruptSignal()
   for (const swap of await swapFiles(paths)) {
     terminal.note(

@@ -186,7 +186,7 @@ export interface Engine {
   /** Returns the function that ends it. */
   onAppend(listener: AppendListener): () => void
   listOffsets(queries: readonly OffsetQuery[]): Promise<readonly OffsetFound[]>
-  /** Raises the log start offset, durably. beforeOffset -1: up to the high watermark. offset_out_of_range: nothing is changed. */
+  /** Raises the log start offset, durably. beforeOffset -1: up to the high watermark. offset_out_of_range, policy_violation (a topic that is only compacted): nothing is changed. */
   deleteRecords(topic: Topic, partition: number, beforeOffset: number): Promise<{ readonly logStartOffset: number }>
 
   /**

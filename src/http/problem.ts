@@ -21,6 +21,7 @@ export const STATUS_OF_CODE = {
   topic_recreated: 410,
   topic_authorization_failed: 403,
   topic_deletion_disabled: 403,
+  policy_violation: 403,
   invalid_partitions: 400,
   invalid_replication_factor: 400,
   invalid_config: 400,

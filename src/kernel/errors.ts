@@ -29,6 +29,7 @@ export const ERROR_KINDS = {
   topic_recreated: FINAL,
   topic_authorization_failed: FINAL,
   topic_deletion_disabled: FINAL,
+  policy_violation: FINAL,
   invalid_partitions: FINAL,
   invalid_replication_factor: FINAL,
   invalid_config: FINAL,
@@ -40,7 +41,8 @@ export const ERROR_KINDS = {
   corrupt_message: FINAL,
   offset_out_of_range: FINAL,
   record_not_found: FINAL,
-  not_enough_replicas: RETRIABLE,
+  // here it says what a topic asks for, not who is away: only acks or the config can change it
+  not_enough_replicas: FINAL,
   // producers that name themselves
   out_of_order_sequence_number: FINAL,
   invalid_producer_epoch: FINAL,

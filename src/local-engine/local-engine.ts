@@ -546,6 +546,7 @@ class LocalEngine implements Engine {
   deleteRecords(topic: Topic, partition: number, beforeOffset: number): Promise<{ readonly logStartOffset: number }> {
     return this.#topicChanges.run(async () => {
       this.#checkPartition(topic, partition)
+      checkDeletable(this.#catalog.findById(topic.id) ?? topic)
       const log = this.#log(topic, partition)
       await log.open()
       if (log.offline !== undefined) throw log.offline
@@ -708,5 +709,15 @@ function badGrowth(topic: Topic, partitionCount: number): TailraceError {
       ? `Topic already has ${partitionCount} partition(s).`
       : `The topic ${topic.name} currently has ${topic.partitionCount} partition(s); ${partitionCount} would not be an increase.`,
     { partitions: partitionCount, current: topic.partitionCount },
+  )
+}
+
+/** As Kafka does: of a topic that is only compacted every key keeps its newest record. */
+function checkDeletable({ name, config: { cleanupPolicy } }: Topic): void {
+  if (cleanupPolicy.delete || !cleanupPolicy.compact) return
+  throw new TailraceError(
+    'policy_violation',
+    `records of topic ${name} cannot be deleted: its cleanup.policy is compact (compact,delete allows it; a record without a value deletes its key)`,
+    { topic: name, cleanup_policy: 'compact' },
   )
 }

@@ -1,7 +1,8 @@
 // The position grammar, one for HTTP, SSE, WebSocket and the command line: where in a topic a read begins.
 // parsePosition turns text into data; resolvePosition asks the engine what that means for each partition now.
 //
-//   earliest | latest | committed | -N | OFFSET | TIME | DURATION | cursor:TEXT
+//   earliest | latest | -N | OFFSET | TIME | DURATION | cursor:TEXT
+//     committed is known and refused: there are no groups yet to stand anywhere
 //     -N        the last N existing records in all: walked back from the ends, always the partition whose next record has
 //               the latest timestamp
 //     OFFSET    decimal digits; one partition only
@@ -39,7 +40,7 @@ const WORDS: Readonly<Record<string, Position>> = {
 const CURSOR_PREFIX = 'cursor:'
 
 const POSITIONS_ALLOWED =
-  'earliest, latest, -N (the last N records), an offset, a time such as 2026-11-21T02:00:00Z, a duration ago such as 30m, 1h or 7d, committed, or cursor:…'
+  'earliest, latest, -N (the last N records), an offset, a time such as 2026-11-21T02:00:00Z, a duration ago such as 30m, 1h or 7d, or cursor:…'
 
 /** invalid_position, naming what is allowed. */
 export function parsePosition(text: string): Position {
@@ -82,7 +83,10 @@ export async function resolvePosition(
     case 'offset':
       return [{ partition: onlyPartition(topic, partitions), offset: position.offset, timestamp: -1 }]
     case 'committed':
-      throw new TailraceError('invalid_position', 'the position committed needs a consumer group, and none is named')
+      throw new TailraceError(
+        'invalid_position',
+        'the position committed needs a consumer group, and there are none yet',
+      )
     case 'cursor':
       throw new TailraceError('invalid_position', 'a cursor is not allowed here')
   }
@@ -118,7 +122,7 @@ function onlyPartition(topic: Topic, partitions: readonly number[]): number {
   if (partition !== undefined && partitions.length === 1) return partition
   throw new TailraceError(
     'invalid_position',
-    `an offset is a place in one partition, and ${partitions.length} of topic ${topic.name} are asked for: name one`,
+    `an offset is a place in one partition, and ${partitions.length} of topic ${topic.name} are asked for: name one with partition=N`,
     { partition_count: partitions.length },
   )
 }

@@ -176,7 +176,7 @@ class Producing implements ProduceService {
     if (acks !== 'all' || minInsyncReplicas <= replicationFactorMax) return
     throw new TailraceError(
       'not_enough_replicas',
-      `topic '${topic.name}' has min.insync.replicas ${minInsyncReplicas} and at most ${replicationFactorMax} in sync: acks=all cannot be kept, acks=1 can`,
+      `topic '${topic.name}' has min.insync.replicas ${minInsyncReplicas} and at most ${replicationFactorMax} in sync: acks=all (the default) can never be kept; produce with acks=1, or set min.insync.replicas to ${replicationFactorMax}`,
       { topic: topic.name, min_insync_replicas: minInsyncReplicas, in_sync_replicas: replicationFactorMax },
     )
   }

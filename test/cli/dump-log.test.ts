@@ -142,3 +142,9 @@ test('reads segments larger than a piece, and batches that a piece cuts', async 
     [0, 2, 4, 6],
   )
 })
+
+test('--yes alone is a misunderstanding', async () => {
+  const { code, stdout, stderr } = await runCli(['dump-log', 'any', '--yes'])
+  assert.deepEqual({ code, stdout }, { code: 2, stdout: '' })
+  assert.match(stderr, /--yes .* --repair/)
+})

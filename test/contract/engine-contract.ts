@@ -224,6 +224,13 @@ export function engineContract({ name, open }: EngineUnderTest): void {
     assert.deepEqual(await engine.deleteRecords(topic, 0, 0), { logStartOffset: 2 }, 'never goes back')
   })
 
+  describe('deletes no records of a topic that is only compacted, by its policy at the time', async (engine) => {
+    const topic = await engine.createTopic({ name: 'orders', configs: { 'cleanup.policy': 'compact' } })
+    await assert.rejects(engine.deleteRecords(topic, 0, 0), { code: 'policy_violation' })
+    await engine.alterTopicConfigs('orders', { 'cleanup.policy': 'compact,delete' })
+    assert.deepEqual(await engine.deleteRecords(topic, 0, -1), { logStartOffset: 0 })
+  })
+
   describe('stamps the time of the append where the topic asks for it', async (engine) => {
     const topic = await engine.createTopic({ name: 'orders', configs: { 'message.timestamp.type': 'LogAppendTime' } })
     const before = Date.now()

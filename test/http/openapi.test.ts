@@ -46,8 +46,8 @@ test('every error code has a status, and a code that is worth repeating never ha
   assert.deepEqual(Object.keys(STATUS_OF_CODE).sort(), Object.keys(ERROR_KINDS).sort())
   for (const [code, { retriable }] of Object.entries(ERROR_KINDS)) {
     const status = STATUS_OF_CODE[code as keyof typeof STATUS_OF_CODE]
-    // what is damaged here is no fault of the request's, and stays damaged
-    const isForGood = code === 'corrupt_message'
+    // what is damaged or missing here is no fault of the request's, and stays so
+    const isForGood = code === 'corrupt_message' || code === 'not_enough_replicas'
     assert.equal(retriable, (status === 503 || status === 408) && !isForGood, code)
   }
 })

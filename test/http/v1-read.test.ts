@@ -170,8 +170,8 @@ test('what is wrong with a read is said, with what is allowed', async (t) => {
   await produce(server, 'orders', [{ partition: 0, value: 1 }])
   const cases: [query: string, status: number, code: string, detail: RegExp][] = [
     ['form=earliest', 400, 'invalid_request', /did you mean from\?/],
-    ['from=first', 400, 'invalid_position', /earliest, latest, -N/],
-    ['from=0', 400, 'invalid_position', /name one/],
+    ['from=first', 400, 'invalid_position', /earliest, latest, -N (?!.*committed)/],
+    ['from=0', 400, 'invalid_position', /name one with partition=N/],
     ['from=1.5', 400, 'invalid_position', /offset/],
     ['from=9007199254740992', 400, 'invalid_position', /9007199254740991/],
     ['from=committed', 400, 'invalid_position', /group/],

@@ -268,6 +268,7 @@ test('keeps internal topics closed unless the operator opened them', async () =>
 test('takes acks leader but not all where more replicas must be in sync than there can be', async () => {
   const { produce } = await open(1, { 'min.insync.replicas': '2' })
   await assert.rejects(produce('t', [{}]), refusal('not_enough_replicas', { min_insync_replicas: 2 }))
+  await assert.rejects(produce('t', [{}]), { retriable: false, message: /acks=1, or set min\.insync\.replicas to 1$/ })
   await produce('t', [{}], { acks: 'leader' })
   await produce('t', [{}], { acks: 'none' })
 })

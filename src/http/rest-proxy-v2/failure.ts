@@ -24,6 +24,7 @@ const ERROR_CODE_OF = {
   topic_recreated: 40403,
   topic_authorization_failed: 40301,
   topic_deletion_disabled: 40002,
+  policy_violation: 40002,
   invalid_partitions: 40002,
   invalid_replication_factor: 40002,
   invalid_config: 40002,
