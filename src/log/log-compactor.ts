@@ -11,6 +11,7 @@ import { TailraceError } from '../kernel/errors.ts'
 import { INDEX_ROWS_PER_TURN_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Cleaner, ReplacingGroup } from './cleaner.ts'
+import { stopped } from './cleaner.ts'
 import type { DeletedFiles } from './deleted-files.ts'
 import type { LogSettings } from './log-appender.ts'
 import type { CompactionPlan, CompactionSettings, CompactionState } from './log-compaction.ts'
@@ -75,7 +76,8 @@ export class LogCompactor {
   #underWay: SwapUnderWay | undefined
   /** Nobody knows which names are on the disk: the next start looks. */
   #stuck: TailraceError | undefined
-  readonly #stop = new AbortController()
+  /** Of the pass that is under way. */
+  #stop = new AbortController()
 
   constructor(state: PartitionState, options: LogCompactorParts) {
     this.#state = state
@@ -101,9 +103,12 @@ export class LogCompactor {
     return planPass({ ...this.#state, nowMs: this.#options.clock.now() }, compaction)
   }
 
-  /** One pass. undefined: there is nothing to clean, or retention is at it. */
+  /** One pass. undefined: there is nothing to clean, or retention is at it. Rejects with shutting_down when it is given up. */
   async compact(pass: PassOptions): Promise<CleanResult | undefined> {
-    return this.#state.maintain(() => this.#pass(pass))
+    return this.#state.maintain(() => {
+      this.#stop = new AbortController()
+      return this.#pass({ ...pass, signal: AbortSignal.any([pass.signal, this.#stop.signal]) })
+    })
   }
 
   async #pass({ cleaner, mapBytesMax, signal }: PassOptions): Promise<CleanResult | undefined> {
@@ -113,6 +118,8 @@ export class LogCompactor {
     this.#checkWritable()
     const { compaction, segmentBytes, indexIntervalBytes } = settings()
     if (compaction === undefined) return undefined
+    // who has it given up may be the one who would roll, and wait for its end
+    if (signal.aborted) throw stopped()
     if (mustRoll({ ...this.#state, nowMs: clock.now() }, compaction)) await roll()
     const plan = this.plan()
     if (plan === undefined || plan.dirtyBytes === 0) return undefined
@@ -131,13 +138,12 @@ export class LogCompactor {
       producerLastOffsets: [...producers.values()].flatMap(lastOffsetsOf),
       mapBytesMax,
     }
-    const stop = AbortSignal.any([signal, this.#stop.signal])
     let replacing: Promise<void> | undefined
     const replace = (group: ReplacingGroup) => {
       replacing = this.#replace(group)
       return replacing
     }
-    const result = await cleaner.clean(request, replace, stop).catch(async (error) => {
+    const result = await cleaner.clean(request, replace, signal).catch(async (error) => {
       // a pass that is given up does not wait for what it has handed over
       await replacing?.catch(() => undefined)
       await this.#removeCleaned()

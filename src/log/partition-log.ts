@@ -67,7 +67,8 @@ export class PartitionLog {
     })
     const roll = () => this.#appender.roll()
     const settle = () => this.#compactor.settle()
-    this.#deletion = new SegmentDeletion(this.#state, { ...options, roll, settle })
+    const stopPass = () => this.#compactor.stop()
+    this.#deletion = new SegmentDeletion(this.#state, { ...options, roll, settle, stopPass })
     this.#compactor = new LogCompactor(this.#state, {
       ...options,
       roll,

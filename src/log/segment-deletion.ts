@@ -34,6 +34,8 @@ export interface SegmentDeletionOptions {
   readonly roll: () => Promise<void>
   /** Brings a replacement of segments to its end that was interrupted. */
   readonly settle: () => Promise<void>
+  /** Has a pass of compaction given up. */
+  readonly stopPass: () => void
   /** index.db has something to write. */
   readonly flushSoon: () => void
 }
@@ -84,7 +86,13 @@ export class SegmentDeletion {
 
   /** Before bytes are written that would take the log beyond retention.bytes and one segment. Never rejects. */
   async makeRoom(bytes: number): Promise<void> {
-    if (!this.#hasFailed) await this.#deleteClosed({ bytesToCome: bytes })
+    if (this.#hasFailed) return
+    if (this.#dueClosed(bytes).length > 0) {
+      // else the log would grow for as long as a pass of compaction takes
+      this.#options.stopPass()
+      await this.#state.maintained()
+    }
+    await this.#deleteClosed({ bytesToCome: bytes })
   }
 
   /** What is under way has come to its end. */

@@ -6,6 +6,8 @@ import { test } from 'node:test'
 import Database from 'better-sqlite3'
 import type { Logger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
+import type { Cleaner } from '../../src/log/cleaner.ts'
+import { stopped } from '../../src/log/cleaner.ts'
 import type { LogSettings } from '../../src/log/log-appender.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
 import type { LogIdentity } from '../../src/log/log-manager.ts'
@@ -343,6 +345,45 @@ test('producers outlive their segments: by index.db, by the snapshots of the las
 function pickDuplicate({ duplicate, baseOffset }: { duplicate: boolean; baseOffset: number }): [boolean, number] {
   return [duplicate, baseOffset]
 }
+
+test('a pass of compaction gives way to what is written beyond the bound, and begins again at a later check', async () => {
+  const compaction = {
+    minCleanableDirtyRatio: 0,
+    minCompactionLagMs: 0,
+    maxCompactionLagMs: 1_000,
+    deleteRetentionMs: 0,
+  }
+  const bench = new Bench({ retentionBytes: 4_000, fileDeleteDelayMs: 0, compaction })
+  let passes = 0
+  // as long as a large log would take it
+  const cleaner: Cleaner = {
+    clean: (_request, _onGroup, signal) =>
+      new Promise((_, reject) => {
+        passes++
+        if (signal.aborted) reject(stopped())
+        signal.addEventListener('abort', () => reject(stopped()), { once: true })
+      }),
+    close: async () => undefined,
+  }
+  await bench.fill(10)
+  const recordBytes = bench.log.sizeBytes / 10
+  for (let round = 1; round <= 3; round++) {
+    const pass = bench.log.compact({ cleaner, mapBytesMax: 1_000, signal: RUNNING })
+    const givenUp = assert.rejects(pass, { code: 'shutting_down' })
+    for (let at = 0; at < 40; at++) {
+      await bench.fill(1)
+      assert.ok(bench.log.sizeBytes <= 6_000, `${bench.log.sizeBytes} bytes`)
+    }
+    await givenUp
+    assert.equal(passes, round)
+  }
+  // one that has come to where it closes the segment that is written does not wait for who waits for it
+  while (bench.log.sizeBytes + recordBytes <= 6_000) await bench.fill(1)
+  await bench.settle()
+  bench.clock.advance(5_000)
+  const pass = bench.log.compact({ cleaner, mapBytesMax: 1_000, signal: RUNNING })
+  await Promise.all([assert.rejects(pass, { code: 'shutting_down' }), bench.fill(1)])
+})
 
 test('index.db forgets what is gone: its rows at the next flush, its entries soon', async () => {
   const bench = new Bench({ indexIntervalBytes: 0 })
