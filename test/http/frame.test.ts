@@ -1,6 +1,7 @@
 // What holds for every request, whatever its route: ids, methods, media types, the parser's refusals, the drain.
 
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { startServer } from '../support/http.ts'
@@ -179,4 +180,25 @@ test('close finishes what is under way, then lets go of the data directory', asy
   const again = await startServer(t, { dataDir: server.dataDir })
   const kept = (await again.get('/v1/topics/a/records?limit=100')).json().records.length
   assert.ok(kept >= answered.length)
+})
+
+test('a produce that is under way when the server stops lets its connection go', async (t) => {
+  for (const [path, type] of [
+    ['/v1/topics/a/records', 'application/json'],
+    ['/topics/a', 'application/vnd.kafka.json.v2+json'],
+  ] as const) {
+    const server = await startServer(t)
+    await server.post('/v1/topics', { name: 'a' })
+    const body = '{"records":[{"value":1}]}'
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`)
+    await server.get('/livez')
+    const closed = server.close()
+    socket.write(body)
+    let reply = ''
+    for await (const chunk of socket) reply += chunk
+    assert.match(reply, /^HTTP\/1.1 200 /, path)
+    assert.match(reply, /\r\nconnection: close\r\n/i, path)
+    await closed
+  }
 })

@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
 import { asTailraceError, invariant } from '../../kernel/errors.ts'
 import type { HttpFloor } from '../http-floor.ts'
-import { countReply } from '../http-traffic.ts'
+import { sendRaw } from '../raw-reply.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText } from '../request-query.ts'
 import { restProxyFailure } from './failure.ts'
@@ -30,10 +30,7 @@ function addProduceRoute(app: FastifyInstance, floor: HttpFloor, url: string): v
   const traffic = floor.traffic.of('POST', url)
 
   const answer = ({ status, body }: ProduceReply, request: FastifyRequest, reply: FastifyReply): void => {
-    const head = ['content-type', REST_PROXY_JSON, 'content-length', String(Buffer.byteLength(body)), 'x-request-id']
-    reply.raw.writeHead(status, [...head, request.id])
-    reply.raw.end(body)
-    countReply(traffic, status)
+    sendRaw(floor, traffic, request, reply, { status, mediaType: REST_PROXY_JSON, body, encoding: 'utf8' })
   }
 
   const store = (records: readonly ProduceRecord[], request: FastifyRequest, reply: FastifyReply): void => {

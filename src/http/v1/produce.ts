@@ -9,9 +9,9 @@ import { invariant, TailraceError } from '../../kernel/errors.ts'
 import type { ProducerRequest } from '../../service/named-producer.ts'
 import type { ProduceResult } from '../../service/produce-result.ts'
 import type { HttpFloor } from '../http-floor.ts'
-import { countReply } from '../http-traffic.ts'
 import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { renderProduced, TimestampText, withResults } from '../produced-json.ts'
+import { sendRaw } from '../raw-reply.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText, RequestQuery } from '../request-query.ts'
 
@@ -29,16 +29,7 @@ export function produceRoutes(app: FastifyInstance, floor: HttpFloor): void {
       return
     }
     const body = renderProduced(result, timestamps)
-    reply.raw.writeHead(200, [
-      'content-type',
-      JSON_MEDIA_TYPE,
-      'content-length',
-      String(body.length),
-      'x-request-id',
-      request.id,
-    ])
-    reply.raw.end(body, 'latin1')
-    countReply(traffic, 200)
+    sendRaw(floor, traffic, request, reply, { status: 200, mediaType: JSON_MEDIA_TYPE, body, encoding: 'latin1' })
   }
 
   const take = (request: FastifyRequest, reply: FastifyReply): void => {
