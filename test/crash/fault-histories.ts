@@ -54,17 +54,24 @@ const HISTORIES_THAT_SHOW_ALL = 1_000
 export interface HistoriesOptions {
   readonly seed: number
   readonly count: number
+  /** Of each: what is rare comes to pass in long ones. */
+  readonly steps: number
   readonly onHistory?: (done: number, statistics: ReadonlyMap<string, number>) => void
 }
 
 /** Throws with the seed of the history that broke a promise. Answers how often what happened. */
-export async function runFaultHistories({ seed, count, onHistory }: HistoriesOptions): Promise<Map<string, number>> {
+export async function runFaultHistories({
+  seed,
+  count,
+  steps,
+  onHistory,
+}: HistoriesOptions): Promise<Map<string, number>> {
   const statistics = new Map<string, number>()
   // for the directory's lock alone, which a slow disk would make most of the time; all else is in memory
   const dataDir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tailrace-faults-'))
   try {
     for (let at = 0; at < count; at++) {
-      await runFaultHistory(seed + at, dataDir, statistics).catch((error) => {
+      await runFaultHistory(seed + at, steps, dataDir, statistics).catch((error) => {
         throw new Error(`history ${seed + at} broke a promise: ${error.message}`, { cause: error })
       })
       onHistory?.(at + 1, statistics)

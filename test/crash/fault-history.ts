@@ -9,20 +9,24 @@ import { Random } from '../support/random.ts'
 import { FaultActions } from './fault-actions.ts'
 import { FaultWorld, within } from './fault-world.ts'
 
-const STEPS = 25
 const SHRINKING_RUNS_MAX = 300
 
 export type Statistics = Map<string, number>
 
 /** The seeds of a history's steps. */
-function stepsOf(seed: number): number[] {
+function stepsOf(seed: number, count: number): number[] {
   const random = new Random(seed)
-  return Array.from({ length: STEPS }, () => random.below(0x1_0000_0000))
+  return Array.from({ length: count }, () => random.below(0x1_0000_0000))
 }
 
 /** Runs the history of a seed; throws with the fewest steps that break a promise, as found by leaving some out. */
-export async function runFaultHistory(seed: number, dataDir: string, statistics: Statistics): Promise<void> {
-  const steps = stepsOf(seed)
+export async function runFaultHistory(
+  seed: number,
+  stepCount: number,
+  dataDir: string,
+  statistics: Statistics,
+): Promise<void> {
+  const steps = stepsOf(seed, stepCount)
   const failure = await failureOf(steps, dataDir, statistics)
   if (failure === undefined) return
   const shortest = await shrink(steps, dataDir)

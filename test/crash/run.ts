@@ -11,6 +11,7 @@ import { renderStatistics, runFaultHistories } from './fault-histories.ts'
 import { KillHistory } from './kill-history.ts'
 
 const ROUNDS_A_HISTORY = 10
+const STEPS_A_FAULT_HISTORY = 25
 const HISTORIES_BETWEEN_LINES = 1_000
 
 const { values } = parseArgs({
@@ -47,7 +48,7 @@ async function faultHistories(count: number): Promise<void> {
     if (done % HISTORIES_BETWEEN_LINES !== 0) return
     print(`${secondsSince(start)} s: ${done} fault histories of seed ${seed}: ${renderStatistics(statistics)}`)
   }
-  await runFaultHistories({ seed, count, onHistory })
+  await runFaultHistories({ seed, count, steps: STEPS_A_FAULT_HISTORY, onHistory })
 }
 
 async function held(about: string, run: () => Promise<void>): Promise<void> {
