@@ -64,7 +64,7 @@ export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog>
   const isCurrent = said.cleaningGeneration === options.cleaningGeneration
   const found = await options.disk.list(options.directory)
   if (options.cleanStop && isCurrent && said.recoveryPoint !== undefined && knowsEveryFile(said, found)) {
-    if (await isBelievable(options, said, found)) return trustIndex(options, said)
+    if ((await isBelievable(options, said, found)) && (await endsAtRow(options, said))) return trustIndex(options, said)
   }
   if (said.logId === NO_LOG && found.length > 0) await checkOwner(options)
   const names = await tidyFolder(options.disk, options.directory, found)
@@ -86,6 +86,22 @@ export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog>
   const opened = await new Recovery(options, logId, names, bases, known).run()
   if (known === undefined) options.index.noteScanned(logId, options.cleaningGeneration)
   return { ...opened, firstDirtyOffset: known === undefined ? 0 : said.firstDirtyOffset }
+}
+
+/**
+ * What somebody has put behind the end since a clean stop would be in the way of the next append. A file that is gone is
+ * told to who asks for it.
+ */
+async function endsAtRow({ directory, files }: RecoveryOptions, { segments }: IndexedLog): Promise<boolean> {
+  const last = segments.at(-1)
+  if (last === undefined) return true
+  try {
+    const path = segmentPath(directory, last.baseOffset)
+    return (await files.use(path, false, (file) => file.size())) === last.sizeBytes
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true
+    throw error
+  }
 }
 
 /** A folder that a deleted topic of the same name has left behind is nobody's to read, to mend or to write. */

@@ -233,6 +233,32 @@ test('a partition that could not be opened for want of descriptors is opened whe
   assert.deepEqual([found?.offline, found?.endOffset], [undefined, 4])
 })
 
+test('bytes behind the end after a clean stop are cut and kept aside; a log that got shorter is offline', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  await fill(first, await first.createTopic({ name: 'orders' }), 0, 3)
+  await first.close()
+  const folder = join(dataDir, 'topics/orders-0')
+  const segment = join(folder, '00000000000000000000.log')
+  const whole = readFileSync(segment)
+  writeFileSync(segment, Buffer.concat([whole, Buffer.from('somebody was here, with more than an append overwrites')]))
+  const second = await openLocalEngine(engineOptions(dataDir))
+  await fill(second, second.findTopic('orders') as Topic, 0, 1)
+  const [found] = await second.describePartitions(second.findTopic('orders') as Topic)
+  assert.deepEqual([found?.offline, found?.endOffset, readFileSync(segment).length], [undefined, 4, found?.sizeBytes])
+  const aside = readdirSync(folder).filter((name) => name.includes('.torn-'))
+  assert.deepEqual(
+    aside.map((name) => readFileSync(join(folder, name), 'utf8').slice(0, 8)),
+    ['somebody'],
+  )
+  await second.close()
+  writeFileSync(segment, whole)
+  const third = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => third.close())
+  const [shorter] = await third.describePartitions(third.findTopic('orders') as Topic)
+  assert.match(shorter?.offline?.message ?? '', /cut from outside/)
+})
+
 test('a topic is deleted though a folder cannot be moved; the next start clears up', async (t) => {
   const dataDir = temporaryDirectory(t)
   const stuck: SegmentDisk = {
