@@ -96,8 +96,6 @@ export class FaultActions {
   async #produce(topic: TopicPromises, random: Random): Promise<void> {
     const handle = this.#handle(topic)
     if (handle === undefined) return
-    const { cleanupPolicy } = handle.config
-    if (cleanupPolicy.compact && !cleanupPolicy.delete) return
     const partition = random.below(handle.partitionCount)
     const promises = topic.partitions[partition]
     assert.ok(promises !== undefined)
@@ -281,6 +279,8 @@ export class FaultActions {
     const { life } = this.#world
     const handle = this.#handle(topic)
     if (handle === undefined) return
+    const { cleanupPolicy } = handle.config
+    if (cleanupPolicy.compact && !cleanupPolicy.delete) return
     const partition = random.below(handle.partitionCount)
     const promises = topic.partitions[partition]
     assert.ok(promises !== undefined)
