@@ -12,6 +12,7 @@ import { pipeline } from 'node:stream/promises'
 import { lockDirectory } from '../log/directory-lock.ts'
 import { readAt } from '../log/good-batch.ts'
 import { forgetIndexedLog } from '../log/index-forget.ts'
+import { RELATIVE_OFFSET_MAX } from '../log/log-segment.ts'
 import { readTopicId } from '../log/partition-metadata.ts'
 import { realDisk } from '../log/segment-file.ts'
 import {
@@ -22,6 +23,7 @@ import {
   MAGIC,
 } from '../record/record-batch.ts'
 import { CommandFailure } from './command-failure.ts'
+import { findLostEnd } from './dump-log-lost-end.ts'
 import { counted, offsetsText } from './dump-log-render.ts'
 import type { SegmentFault } from './dump-log-segment.ts'
 import { faultLine, SegmentBatches } from './dump-log-segment.ts'
@@ -41,6 +43,8 @@ interface Mend {
   readonly bytes: Buffer
   /** The bad bytes are kept beside the file; not where only the base offset is put right. */
   readonly isCut: boolean
+  /** Where the log ended is not certain. */
+  readonly isGuess: boolean
 }
 
 /** Exits with 1 where there is something to be mended and `isMeant` is not set. */
@@ -90,7 +94,7 @@ async function mendFile(terminal: Terminal, finding: Finding, isMeant: boolean):
     for (const mend of mends) {
       const { position, end } = mend.fault
       const aside = `${file}.cut-${position}-${end}`
-      await terminal.write(`${faultLine(mend.fault)}\n  ${whatIsDone(mend, aside, isMeant)}\n`)
+      await terminal.write(`${faultLine(mend.fault)}\n  ${whatIsDone(mend, aside, isMeant)}\n${guessLine(mend)}`)
       if (isMeant && mend.isCut) await copyOut(file, position, end, aside)
     }
     if (isMeant) await rewrite(file, mends)
@@ -105,6 +109,12 @@ function whatIsDone({ fault, isCut, bytes }: Mend, aside: string, isMeant: boole
   if (bytes.length === 0) return moved
   const last = lastOffsetOf(bytes)
   return `${moved}; ${offsetsText(fault.offset, last)} ${last === fault.offset ? 'stays' : 'stay'} empty`
+}
+
+function guessLine({ fault, isGuess, bytes }: Mend): string {
+  if (!isGuess) return ''
+  const endOffset = bytes.length === 0 ? fault.offset : lastOffsetOf(bytes) + 1
+  return `  warning: that offsets ended there is a guess: if there were records from ${endOffset} on, others will get their offsets\n`
 }
 
 function lastOffsetOf(batch: Buffer): number {
@@ -124,15 +134,15 @@ async function planMend(
   if (trueOffset !== undefined) {
     const bytes = await readAt(source, position, end - position)
     bytes.writeBigInt64BE(BigInt(trueOffset), 0)
-    return { fault, bytes, isCut: false }
+    return { fault, bytes, isCut: false, isGuess: false }
   }
-  const head = await readAt(source, position, Math.min(BATCH_HEADER_BYTES, end - position))
-  const endOffset =
-    nextOffset ?? (Number.isFinite(fileEndOffset) ? fileEndOffset : lostEnd(head, offset, indexedEndOffset))
-  return { fault, bytes: stopgap(offset, endOffset), isCut: true }
+  const knownEnd = nextOffset ?? (Number.isFinite(fileEndOffset) ? fileEndOffset : undefined)
+  const { endOffset, isGuess } =
+    knownEnd === undefined
+      ? await findLostEnd(source, { position, end, offset }, indexedEndOffset)
+      : { endOffset: knownEnd, isGuess: false }
+  return { fault, bytes: stopgap(offset, endOffset), isCut: true, isGuess }
 }
-
-const RELATIVE_OFFSET_MAX = 0x7fff_ffff
 
 /** A batch without records over offsets [from, to); nothing where there are none, or more than a batch can have. */
 function stopgap(from: number, to: number): Buffer {
@@ -141,14 +151,6 @@ function stopgap(from: number, to: number): Buffer {
   const none = { partitionLeaderEpoch: -1, baseTimestamp: -1, maxTimestamp: -1, producerId: -1n, producerEpoch: -1 }
   const place = { baseOffset: from, lastOffsetDelta, sizeBytes: BATCH_HEADER_BYTES, magic: MAGIC }
   return emptyBatch({ ...place, ...none, baseSequence: -1, recordCount: 0, attributes: 0, crc: 0 })
-}
-
-/** Behind the last records of a log: as far as index.db knew it, or the bad batch itself says. */
-function lostEnd(head: Buffer, offset: number, indexedEndOffset = offset): number {
-  const isHeader = head.length === BATCH_HEADER_BYTES && batchBaseOffsetAt(head, 0) === offset
-  const delta = isHeader ? batchLastOffsetDeltaAt(head, 0) : -1
-  const claimed = delta >= 0 && delta < 1_000_000 ? offset + delta + 1 : offset
-  return indexedEndOffset - offset > RELATIVE_OFFSET_MAX ? claimed : Math.max(claimed, indexedEndOffset)
 }
 
 async function copyOut(file: string, position: number, end: number, aside: string): Promise<void> {

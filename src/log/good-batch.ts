@@ -33,16 +33,30 @@ export interface ByteSource {
 const PIECE_BYTES = 256 * 1024
 const MAGIC_AT = 16
 
+export interface FoundBatch {
+  readonly position: number
+  readonly baseOffset: number
+}
+
+/** Its base offset, if one stands at the position. */
+type BatchAt = (file: ByteSource, position: number, search: Search) => Promise<number | undefined>
+
 /** undefined: none within the bounds. */
-export async function findGoodBatch(
-  file: ByteSource,
-  search: Search,
-): Promise<{ readonly position: number; readonly baseOffset: number } | undefined> {
+export function findGoodBatch(file: ByteSource, search: Search): Promise<FoundBatch | undefined> {
+  return findBatch(file, search, goodBatchAt)
+}
+
+/** The same of a batch that may be bad itself, but whose header could stand there. */
+export function findHeader(file: ByteSource, search: Search): Promise<FoundBatch | undefined> {
+  return findBatch(file, search, headerAt)
+}
+
+async function findBatch(file: ByteSource, search: Search, batchAt: BatchAt): Promise<FoundBatch | undefined> {
   // Its length may be right: then nothing inside it is taken for a batch, such as a batch that somebody stored as a value.
   const head = await readAt(file, search.position, Math.min(BATCH_HEADER_BYTES, search.end - search.position))
   if (head.length === BATCH_HEADER_BYTES) {
     const position = search.position + batchSizeAt(head, 0)
-    const found = position > search.position ? await goodBatchAt(file, position, search) : undefined
+    const found = position > search.position ? await batchAt(file, position, search) : undefined
     if (found !== undefined) return { position, baseOffset: found }
   }
   const end = Math.min(search.end, search.position + search.bytesMax)
@@ -50,7 +64,7 @@ export async function findGoodBatch(
     const bytes = await readAt(file, start, Math.min(PIECE_BYTES, end - start))
     for (let at = nextMagic(bytes, 0); at >= 0; at = nextMagic(bytes, at + 1)) {
       if (!isPlausible(bytes, at, start + at, search)) continue
-      const found = await goodBatchAt(file, start + at, search)
+      const found = await batchAt(file, start + at, search)
       if (found !== undefined) return { position: start + at, baseOffset: found }
     }
     if (bytes.length < BATCH_HEADER_BYTES) return undefined
@@ -60,11 +74,15 @@ export async function findGoodBatch(
   return undefined
 }
 
-/** Its base offset. */
-async function goodBatchAt(file: ByteSource, position: number, search: Search): Promise<number | undefined> {
+async function headerAt(file: ByteSource, position: number, search: Search): Promise<number | undefined> {
   if (position + BATCH_HEADER_BYTES > search.end) return undefined
   const head = await readAt(file, position, BATCH_HEADER_BYTES)
-  if (!isPlausible(head, 0, position, search)) return undefined
+  return isPlausible(head, 0, position, search) ? batchBaseOffsetAt(head, 0) : undefined
+}
+
+async function goodBatchAt(file: ByteSource, position: number, search: Search): Promise<number | undefined> {
+  if ((await headerAt(file, position, search)) === undefined) return undefined
+  const head = await readAt(file, position, BATCH_HEADER_BYTES)
   const bytes = await readAt(file, position, batchSizeAt(head, 0))
   return scanBatches(bytes).stop === 'end' ? batchBaseOffsetAt(bytes, 0) : undefined
 }

@@ -1,9 +1,11 @@
 // What a repair of segment files does to index.db, offline: the partition's recovery point goes, so that the next start
-// believes nothing of it and scans its files. An index.db that cannot be read is put aside whole; it is made anew.
+// believes nothing of it and scans its files. An index.db that is damaged is put aside whole; it is made anew.
 
 import fs from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
+import { TailraceError } from '../kernel/errors.ts'
+import { isDamage } from './storage-failure.ts'
 
 /** Answers the end offset that was known; undefined: none. The caller holds the directory's lock. */
 export function forgetIndexedLog(dataDir: string, topicId: string, partition: number): number | undefined {
@@ -11,10 +13,19 @@ export function forgetIndexedLog(dataDir: string, topicId: string, partition: nu
   if (!fs.existsSync(path)) return undefined
   try {
     return forgetRows(path, topicId, partition)
-  } catch {
+  } catch (error) {
+    // without these tables it is no index.db
+    const isDifferent = (error as { code?: unknown }).code === 'SQLITE_ERROR'
+    if (!isDamage(error) && !isDifferent) throw unusable(path, error)
     putIndexAside(path)
     return undefined
   }
+}
+
+/** It says where the log ended, so that it is not put aside for want of a permission, or of room. */
+function unusable(path: string, cause: unknown): TailraceError {
+  const message = `${path} cannot be opened or written (${(cause as Error).message}): nothing was changed`
+  return new TailraceError('kafka_storage_error', message, {}, { cause })
 }
 
 function forgetRows(path: string, topicId: string, partition: number): number | undefined {

@@ -37,7 +37,7 @@ import { PartitionLog } from './partition-log.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import type { SegmentDisk } from './segment-file.ts'
 import { realDisk } from './segment-file.ts'
-import { isDiskFull } from './storage-failure.ts'
+import { isDamage, isDiskFull } from './storage-failure.ts'
 
 /** A partition as the catalog knows it. */
 export interface LogIdentity {
@@ -457,11 +457,6 @@ function openIndex(dataDir: string, logger: Logger, onFailedRead: (error: unknow
     logger.warn({ err: error, aside }, 'index.db is damaged: it was put aside and is made anew from the segment files')
     return openIndexFile(path, onFailedRead)
   }
-}
-
-function isDamage(error: unknown): boolean {
-  const { code } = error as { code?: unknown }
-  return typeof code === 'string' && (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
 }
 
 function openIndexFile(path: string, onFailedRead: (error: unknown) => void): LogIndex {

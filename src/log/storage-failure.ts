@@ -19,6 +19,12 @@ export function isDiskFull(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE'
 }
 
+/** What a database holds cannot be right. */
+export function isDamage(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' && (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
+}
+
 /** The error to answer: disk_full, overloaded or kafka_storage_error, unless the cause says it already. `partition` is `orders-3`. */
 export function storageFailure(partition: string, cause: unknown, what: string): TailraceError {
   if (cause instanceof TailraceError) return cause
