@@ -181,7 +181,7 @@ export const DELETED_FILES_WAITING_MAX = 10_000
 /** How long a stop removes those that wait, of the seconds that a container runtime gives: the next start removes the rest. */
 export const DELETED_FILES_CLOSE_MS_MAX = 2_000
 
-/** Rows of index.db that go in or out in one go when a segment is replaced: some milliseconds, then others have their turn. */
+/** Rows of index.db that go in or out in one go when a segment is replaced, or a topic deleted: some milliseconds, then others have their turn. */
 export const INDEX_ROWS_PER_TURN_MAX = 1_000
 
 /**

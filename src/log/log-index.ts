@@ -52,6 +52,9 @@ export const NO_LOG = -1
 /** A cleaning generation that no log has. */
 const NOT_SCANNED = -1
 
+/** Names in the table `state`: a log that is gone, of which rows may be left. */
+const DROPPED = 'dropped_log_'
+
 /** Changes of one partition that wait for the next transaction. */
 interface Pending {
   readonly logId: number
@@ -106,6 +109,10 @@ CREATE TABLE producers (
 CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 `
 
+/** What names a row among those of its log. */
+const ROW_KEYS = { entries: 'segment_base, generation, offset', segments: 'base_offset', producers: 'producer_id' }
+const TABLES = ['logs', ...Object.keys(ROW_KEYS)]
+
 /** Lays the tables into an empty database. */
 export function createIndexSchema(db: Database.Database): void {
   db.exec(SCHEMA)
@@ -128,6 +135,7 @@ export class LogIndex {
   readonly #behind = new Set<number>()
   #pendingEntries = 0
   #rowsBetweenFlushes = 0
+  #lastLogId: number | undefined
   /** The last flush failed. */
   #isFailing = false
 
@@ -169,31 +177,56 @@ export class LogIndex {
   }
 
   addLog(topicId: string, partition: number): number {
-    return Number(this.#statements.addLog.run(topicId, partition).lastInsertRowid)
+    const logId = this.#nextLogId()
+    this.#statements.addLog.run(logId, topicId, partition)
+    return logId
   }
 
+  /** Never one that any row has, of a log that was dropped either. */
+  #nextLogId(): number {
+    this.#lastLogId ??= this.#statements.lastLogId.get() as number
+    this.#lastLogId++
+    return this.#lastLogId
+  }
+
+  /** The log is unknown from now on; its rows, which may be a million, go by sweepDropped. */
   dropLog(topicId: string, partition: number): void {
     const known = this.#statements.findLog.get(topicId, partition) as LogRow | undefined
     if (known === undefined) return
     this.#forgetPending(known.log_id)
-    this.#db.transaction(() => {
-      for (const table of ['entries', 'segments', 'producers', 'logs']) {
-        this.#db.prepare(`DELETE FROM ${table} WHERE log_id = ?`).run(known.log_id)
-      }
-    })()
+    this.#statements.writeAll(() => this.#dropRow(known.log_id))
   }
 
-  /** Forgets everything about a partition but its id: before its files are scanned from the beginning. */
-  resetLog(logId: number): void {
-    this.#forgetPending(logId)
-    this.#db.transaction(() => {
-      for (const table of ['entries', 'segments', 'producers']) {
-        this.#db.prepare(`DELETE FROM ${table} WHERE log_id = ?`).run(logId)
-      }
-      this.#statements.setRecoveryPoint.run(null, null, null, logId)
+  /** Forgets what is known of a partition, before its files are scanned from the beginning; answers its new id. */
+  resetLog(topicId: string, partition: number): number {
+    const known = this.#statements.findLog.get(topicId, partition) as LogRow | undefined
+    if (known !== undefined) this.#forgetPending(known.log_id)
+    const logId = this.#nextLogId()
+    this.#statements.writeAll(() => {
+      if (known !== undefined) this.#dropRow(known.log_id)
+      this.#statements.addLog.run(logId, topicId, partition)
       this.#statements.setGeneration.run(NOT_SCANNED, logId)
-      this.#statements.setFirstDirty.run(0, logId)
-    })()
+    })
+    return logId
+  }
+
+  #dropRow(logId: number): void {
+    this.#statements.dropLog.run(logId)
+    this.#statements.noteDropped.run(`${DROPPED}${logId}`, String(logId))
+  }
+
+  /** Deletes rows of logs that were dropped, by this start or an earlier one, a bounded number; true: there are more. */
+  sweepDropped(): boolean {
+    const dropped = this.#statements.findDropped.get(`${DROPPED}*`) as { name: string; value: string } | undefined
+    if (dropped === undefined) return false
+    const logId = Number(dropped.value)
+    let left = INDEX_ROWS_PER_TURN_MAX
+    this.#statements.writeAll(() => {
+      for (const sweep of this.#statements.sweepLog) left -= sweep.run({ logId, left }).changes
+      if (left > 0) this.#statements.forgetDropped.run(dropped.name)
+    })
+    this.#rowsBetweenFlushes += INDEX_ROWS_PER_TURN_MAX - left
+    return left === 0 || this.#statements.findDropped.get(`${DROPPED}*`) !== undefined
   }
 
   /** A log that was reset has been scanned to its end: what is known of it holds from now on. */
@@ -487,7 +520,21 @@ function prepare(db: Database.Database) {
   return {
     writeAll: (work: () => void) => transaction(work),
     findLog: db.prepare('SELECT * FROM logs WHERE topic_id = ? AND partition = ?'),
-    addLog: db.prepare('INSERT INTO logs (topic_id, partition) VALUES (?, ?)'),
+    addLog: db.prepare('INSERT INTO logs (log_id, topic_id, partition) VALUES (?, ?, ?)'),
+    dropLog: db.prepare('DELETE FROM logs WHERE log_id = ?'),
+    // the first column of each table's key: four look-ups
+    lastLogId: db
+      .prepare(`SELECT max(${TABLES.map((table) => `ifnull((SELECT max(log_id) FROM ${table}), 0)`).join(', ')})`)
+      .pluck(),
+    noteDropped: db.prepare('INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)'),
+    findDropped: db.prepare('SELECT name, value FROM state WHERE name GLOB ? LIMIT 1'),
+    forgetDropped: db.prepare('DELETE FROM state WHERE name = ?'),
+    sweepLog: Object.entries(ROW_KEYS).map(([table, key]) =>
+      db.prepare(
+        `DELETE FROM ${table} WHERE log_id = $logId AND (${key}) IN` +
+          ` (SELECT ${key} FROM ${table} WHERE log_id = $logId LIMIT $left)`,
+      ),
+    ),
     setRecoveryPoint: db.prepare(
       'UPDATE logs SET recovery_segment = ?, recovery_position = ?, recovery_offset = ? WHERE log_id = ?',
     ),

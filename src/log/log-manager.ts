@@ -105,6 +105,8 @@ export class LogManager {
   readonly #cleanStop: boolean
   /** What a crash may have torn has been looked at. */
   #isRecovered = false
+  #isClosing = false
+  #sweeping: Promise<void> | undefined
   #flushTimer: Timer | undefined
   #entriesSinceCheckpoint = 0
   #indexIsAside = false
@@ -136,6 +138,7 @@ export class LogManager {
    * others are open, and it may be asked again.
    */
   async recover(identities: Iterable<LogIdentity>): Promise<void> {
+    this.#sweepIndex()
     if (this.#cleanStop) {
       this.#isRecovered = true
       return
@@ -167,6 +170,7 @@ export class LogManager {
     const facts = { partitions: openedCount, tookMs }
     const message = `it was not stopped cleanly: ${openedCount} ${openedCount === 1 ? 'partition' : 'partitions'} recovered in ${tookMs} ms`
     if (leaderEpoch > 1) logger.info(facts, message)
+    this.#sweepIndex()
     if (noRoom !== undefined) throw noRoom
   }
 
@@ -386,9 +390,29 @@ export class LogManager {
   #forgetIndex({ topicId, partition }: LogIdentity): void {
     try {
       this.#index.dropLog(topicId, partition)
+      this.#sweepIndex()
     } catch (error) {
       // rows of an id that never comes again: they take room, nothing else
       this.#options.logger.warn({ err: error, topicId, partition }, 'rows of a deleted topic are left in index.db')
+    }
+  }
+
+  /** Removes rows of logs that are gone, by this start or an earlier one, in turns. */
+  #sweepIndex(): void {
+    this.#sweeping ??= this.#sweepInTurns().finally(() => {
+      this.#sweeping = undefined
+    })
+  }
+
+  async #sweepInTurns(): Promise<void> {
+    try {
+      while (!this.#isClosing && this.#index.sweepDropped()) {
+        this.#flushSoon()
+        await nextTurn()
+      }
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'rows of deleted topics are left in index.db until later')
+      this.#noteIndexFailure(error)
     }
   }
 
@@ -404,9 +428,11 @@ export class LogManager {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true
     const logs = [...this.#logs.values()]
     const failures = await this.#closeAll(logs)
     await this.#cleaner.close()
+    await this.#sweeping
     const isCleared = await this.#deletedFiles.close()
     const isIndexed = this.flushIndex()
     this.#flushTimer?.cancel()

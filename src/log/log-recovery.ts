@@ -77,10 +77,9 @@ export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog>
   if (bases.length === 0 && said.logId === NO_LOG) {
     return { logId: NO_LOG, segments: [], producers: new Map(), firstDirtyOffset: 0 }
   }
-  const logId = said.logId === NO_LOG ? options.index.addLog(options.topicId, options.partition) : said.logId
   const known = isBelieved ? consistentPart(said, bases) : undefined
-  if (known === undefined) options.index.resetLog(logId)
-  else options.index.truncateLog(logId, known.point.segmentBase, known.point.offset)
+  const logId = known === undefined ? options.index.resetLog(options.topicId, options.partition) : said.logId
+  if (known !== undefined) options.index.truncateLog(logId, known.point.segmentBase, known.point.offset)
   // rows of segments that retention took would be believed after the next clean stop
   if (known !== undefined) options.index.dropSegments(logId, bases[0] as number)
   const opened = await new Recovery(options, logId, names, bases, known).run()

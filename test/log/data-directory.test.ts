@@ -199,6 +199,33 @@ test('deleting a topic removes its files', async (t) => {
   assert.deepEqual(readdirSync(join(dataDir, 'topics')), [])
 })
 
+test('what index.db has of a deleted topic goes in turns, at the next start too', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await openLocalEngine(engineOptions(dataDir))
+  const configs = { 'index.interval.bytes': '0' }
+  const topic = await first.createTopic({ name: 'orders', partitionCount: 2, configs })
+  for (let partition = 0; partition < 2; partition++) await fill(first, topic, partition, 50)
+  await first.close()
+  const db = new Database(join(dataDir, 'index.db'))
+  t.after(() => db.close())
+  const rows = () => db.prepare('SELECT (SELECT count(*) FROM entries) + (SELECT count(*) FROM segments)').pluck().get()
+  const settle = async () => {
+    for (let turn = 0; turn < 1_000 && rows() !== 0; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.notEqual(rows(), 0)
+  const second = await openLocalEngine(engineOptions(dataDir))
+  await second.deleteTopic('orders')
+  await settle()
+  assert.equal(rows(), 0)
+  await second.close()
+  // as a stop, or a crash, in the midst of it leaves them
+  db.exec("INSERT INTO entries VALUES (77, 0, 0, 1, 100, 1); INSERT INTO state VALUES ('dropped_log_77', '77')")
+  const third = await openLocalEngine(engineOptions(dataDir))
+  await settle()
+  await third.close()
+  assert.equal(rows(), 0)
+})
+
 test('a partition that could not be opened for want of descriptors is opened when there are some, and lost nothing', async (t) => {
   const dataDir = temporaryDirectory(t)
   const first = await openLocalEngine(engineOptions(dataDir))
