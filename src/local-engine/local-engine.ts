@@ -111,16 +111,23 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Engi
 
 async function openParts(options: LocalEngineOptions, reserve: DiskReserve, unlock: () => void): Promise<Engine> {
   const { dataDir, topicDefaults: defaults, producerExpirationMs, databases } = options
-  // only producers' names go by its clock
-  const clock = steadyClock(options.clock)
+  // what is remembered of producers goes by it, here and in the logs
+  const steady = steadyClock(options.clock)
   const meta = databases && { open: databases.openMeta, commits: databases.metaCommits }
-  const catalog = new TopicCatalog({ dataDir, defaults, clock, producerExpirationMs, meta })
+  const catalog = new TopicCatalog({ dataDir, defaults, clock: steady, producerExpirationMs, meta })
   try {
-    return await LocalEngine.open(options, catalog, reserve, unlock)
+    return await LocalEngine.open(options, { catalog, reserve, unlock, steady })
   } catch (error) {
     await catalog.close()
     throw error
   }
+}
+
+interface EngineParts {
+  readonly catalog: TopicCatalog
+  readonly reserve: DiskReserve
+  readonly unlock: () => void
+  readonly steady: Clock
 }
 
 class LocalEngine implements Engine {
@@ -130,6 +137,7 @@ class LocalEngine implements Engine {
   readonly #catalog: TopicCatalog
   readonly #reserve: DiskReserve
   readonly #unlock: () => void
+  readonly #steady: Clock
   readonly #logs: LogManager
   readonly #lines = new AppendLines()
   /** Found without a look-up by name: a fetch may be for thousands of a topic's partitions. */
@@ -143,13 +151,8 @@ class LocalEngine implements Engine {
   readonly #sweeping = new Set<Promise<void>>()
   #closing: Promise<void> | undefined
 
-  static async open(
-    options: LocalEngineOptions,
-    catalog: TopicCatalog,
-    reserve: DiskReserve,
-    unlock: () => void,
-  ): Promise<LocalEngine> {
-    const engine = new LocalEngine(options, catalog, reserve, unlock)
+  static async open(options: LocalEngineOptions, parts: EngineParts): Promise<LocalEngine> {
+    const engine = new LocalEngine(options, parts)
     try {
       await engine.#start()
       return engine
@@ -159,8 +162,9 @@ class LocalEngine implements Engine {
     }
   }
 
-  private constructor(options: LocalEngineOptions, catalog: TopicCatalog, reserve: DiskReserve, unlock: () => void) {
+  private constructor(options: LocalEngineOptions, { catalog, reserve, unlock, steady }: EngineParts) {
     const { clock, telemetry, logger } = options
+    this.#steady = steady
     this.#options = options
     this.#catalog = catalog
     this.#reserve = reserve
@@ -183,6 +187,7 @@ class LocalEngine implements Engine {
       dataDir: options.dataDir,
       disk: options.disk ?? realDisk,
       clock,
+      steady,
       logger,
       telemetry,
       segmentFilesMax: options.segmentFilesMax,
@@ -213,7 +218,7 @@ class LocalEngine implements Engine {
   /** While its name is known a partition forgets no producer: some partitions would take a repeat for new, others not. */
   #isForgotten({ producerId, lastSeenMs }: ProducerEntry): boolean {
     const { producerExpirationMs } = this.#options
-    return lastSeenMs < this.#logs.steadyNow() - producerExpirationMs && !this.#catalog.producers.has(producerId)
+    return lastSeenMs < this.#steady.now() - producerExpirationMs && !this.#catalog.producers.has(producerId)
   }
 
   #maintain(): void {

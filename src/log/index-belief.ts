@@ -9,6 +9,7 @@ import type { IndexedLog, LogIndex } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
 import { parseNumberedName, segmentPath } from './log-segment.ts'
 import type { OpenFiles } from './open-files.ts'
+import type { ProducerEntry } from './producer-state.ts'
 
 export interface BeliefOptions {
   readonly name: string
@@ -27,17 +28,21 @@ export function knowsEveryFile({ segments }: IndexedLog, names: readonly string[
   })
 }
 
-/** To be asked when the folder, which has these names, is tidy. */
-export async function isBelievable(
+/** To be asked when the folder, which has these names, is tidy. Answers the producers; undefined: nothing may be believed. */
+export async function believedProducers(
   options: BeliefOptions,
   indexed: IndexedLog,
   names: readonly string[],
-): Promise<boolean> {
-  const doubt = contradiction(indexed) ?? (await doubtOfRest(options, indexed, names))
-  if (doubt === undefined) return true
-  const { name, logger } = options
+): Promise<ProducerEntry[] | undefined> {
+  const { name, logger, index } = options
+  let doubt = contradiction(indexed) ?? (await doubtOfSegments(options, indexed, names))
+  try {
+    if (doubt === undefined) return index.producers(indexed.logId)
+  } catch (error) {
+    doubt = (error as Error).message
+  }
   logger.warn({ partition: name }, `index.db is wrong about ${name} (${doubt}): its files are scanned`)
-  return false
+  return undefined
 }
 
 function contradiction({ segments, recoveryPoint }: IndexedLog): string | undefined {
@@ -52,7 +57,7 @@ function contradiction({ segments, recoveryPoint }: IndexedLog): string | undefi
   return bad && `segment ${bad.baseOffset} ends at ${bad.endOffset}`
 }
 
-async function doubtOfRest(
+async function doubtOfSegments(
   options: BeliefOptions,
   { logId, segments, recoveryPoint }: IndexedLog,
   names: readonly string[],
@@ -63,11 +68,6 @@ async function doubtOfRest(
     // one behind the recovery point may be newer than what was written here last
     if (file?.kind !== 'log' || file.offset > (recoveryPoint?.segmentBase ?? 0) || rows.has(file.offset)) continue
     return `it knows no segment ${file.offset}`
-  }
-  try {
-    options.index.producers(logId)
-  } catch (error) {
-    return (error as Error).message
   }
   for (const [at, segment] of segments.entries()) {
     const next = segments[at + 1]

@@ -57,6 +57,8 @@ export interface LogManagerOptions {
   readonly dataDir: string
   readonly disk: SegmentDisk
   readonly clock: Clock
+  /** By which it is remembered when producers were seen: the steadyClock of who has such times too. */
+  readonly steady?: Clock
   readonly logger: Logger
   readonly telemetry: Telemetry
   /** A producer that a partition may forget. */
@@ -122,7 +124,7 @@ export class LogManager {
         options.logger.warn({ err: error }, 'the process is short of file descriptors: raise its limit (ulimit -n)'),
     })
     this.#deletedFiles = new DeletedFiles(options)
-    this.#steady = steadyClock(options.clock)
+    this.#steady = options.steady ?? steadyClock(options.clock)
     this.#cleaner = options.disk === realDisk ? new CleanerThread(options.clock) : inThisThread(options.disk)
     this.#logCleaner = new LogCleaner({ ...options, cleaner: this.#cleaner })
     const onFailedRead = (error: unknown) => this.#noteIndexFailure(error)
@@ -180,11 +182,6 @@ export class LogManager {
 
   get cleanStop(): boolean {
     return this.#cleanStop
-  }
-
-  /** The time by which partitions remember when they saw a producer. */
-  steadyNow(): number {
-    return this.#steady.now()
   }
 
   log(identity: LogIdentity): PartitionLog {

@@ -19,7 +19,7 @@ import {
 } from '../record/record-batch.ts'
 import { repairAdvice } from './bad-batches.ts'
 import { findGoodBatchIn, readAt } from './good-batch.ts'
-import { isBelievable, knowsEveryFile } from './index-belief.ts'
+import { believedProducers, knowsEveryFile } from './index-belief.ts'
 import type { IndexedLog, LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
@@ -63,12 +63,14 @@ export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog>
   const said = options.index.findLog(options.topicId, options.partition)
   const isCurrent = said.cleaningGeneration === options.cleaningGeneration
   const found = await options.disk.list(options.directory)
-  if (options.cleanStop && isCurrent && said.recoveryPoint !== undefined && knowsEveryFile(said, found)) {
-    if ((await isBelievable(options, said, found)) && (await endsAtRow(options, said))) return trustIndex(options, said)
-  }
+  const isAsked = isCurrent && said.recoveryPoint !== undefined
+  const isClean = isAsked && options.cleanStop && knowsEveryFile(said, found)
+  const believed = isClean ? await believedProducers(options, said, found) : undefined
+  if (believed !== undefined && (await endsAtRow(options, said))) return trustIndex(said, believed)
   if (said.logId === NO_LOG && found.length > 0) await checkOwner(options)
   const names = await tidyFolder(options.disk, options.directory, found)
-  const isBelieved = isCurrent && said.recoveryPoint !== undefined && (await isBelievable(options, said, names))
+  // asked once: what was wrong before the folder was tidied is told already
+  const producers = isAsked && !isClean ? await believedProducers(options, said, names) : believed
   const bases = names.flatMap((name) => {
     const parsed = parseNumberedName(name)
     return parsed?.kind === 'log' ? [parsed.offset] : []
@@ -77,7 +79,7 @@ export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog>
   if (bases.length === 0 && said.logId === NO_LOG) {
     return { logId: NO_LOG, segments: [], producers: new Map(), firstDirtyOffset: 0 }
   }
-  const known = isBelieved ? consistentPart(said, bases) : undefined
+  const known = producers && consistentPart(said, bases, producers)
   const logId = known === undefined ? options.index.resetLog(options.topicId, options.partition) : said.logId
   if (known !== undefined) options.index.truncateLog(logId, known.point.segmentBase, known.point.offset)
   // rows of segments that retention took would be believed after the next clean stop
@@ -114,20 +116,23 @@ async function checkOwner({ name, directory, disk, topicId }: RecoveryOptions): 
   )
 }
 
-function trustIndex(options: RecoveryOptions, indexed: IndexedLog): OpenedLog {
-  const producers = new Map<bigint, ProducerEntry>()
-  for (const entry of options.index.producers(indexed.logId)) producers.set(entry.producerId, entry)
-  const { logId, segments, firstDirtyOffset } = indexed
-  return { logId, segments, producers, firstDirtyOffset }
+function trustIndex({ logId, segments, firstDirtyOffset }: IndexedLog, producers: readonly ProducerEntry[]): OpenedLog {
+  const byId = new Map(producers.map((entry) => [entry.producerId, entry]))
+  return { logId, segments, producers: byId, firstDirtyOffset }
 }
 
 interface KnownPart {
   readonly segments: Segment[]
   readonly point: { readonly segmentBase: number; readonly position: number; readonly offset: number }
+  readonly producers: readonly ProducerEntry[]
 }
 
 /** What of index.db may be believed beside these files; undefined: nothing, scan from the first byte. */
-function consistentPart(indexed: IndexedLog, bases: readonly number[]): KnownPart | undefined {
+function consistentPart(
+  indexed: IndexedLog,
+  bases: readonly number[],
+  producers: readonly ProducerEntry[],
+): KnownPart | undefined {
   const point = indexed.recoveryPoint
   if (point === undefined || !bases.includes(point.segmentBase)) return undefined
   const segments = indexed.segments.filter((segment) => segment.baseOffset <= point.segmentBase)
@@ -135,7 +140,7 @@ function consistentPart(indexed: IndexedLog, bases: readonly number[]): KnownPar
   const files = bases.filter((base) => base <= point.segmentBase)
   if (!files.every((base) => rows.has(base))) return undefined
   // a segment whose file is gone left by retention: its row had not followed yet
-  return { segments: segments.filter((segment) => files.includes(segment.baseOffset)), point }
+  return { segments: segments.filter((segment) => files.includes(segment.baseOffset)), point, producers }
 }
 
 interface ScannedFile {
@@ -192,7 +197,7 @@ class Recovery {
 
   /** From index.db as of the recovery point; without it from the newest snapshot that is not newer than the last segment. */
   async #loadProducers(): Promise<void> {
-    const entries = this.#known === undefined ? await this.#snapshot() : this.#options.index.producers(this.#logId)
+    const entries = this.#known?.producers ?? (await this.#snapshot())
     for (const entry of entries) this.#producers.set(entry.producerId, entry)
   }
 

@@ -48,6 +48,8 @@ export class SegmentDeletion {
   readonly #state: PartitionState
   readonly #work = new SerialQueue()
   #clearing: Promise<void> | undefined
+  /** An append waits for so much room: it goes on when enough segments are gone, though more are due. */
+  #wanted: { readonly bytes: number; readonly resolve: () => void } | undefined
   /** The last attempt failed: not again before the next check. */
   #hasFailed = false
   /** A folder's sync failed: nobody knows which names the disk holds, so no further one is taken until the next start. */
@@ -87,6 +89,14 @@ export class SegmentDeletion {
   /** Before bytes are written that would take the log beyond retention.bytes and one segment. Never rejects. */
   async makeRoom(bytes: number): Promise<void> {
     if (this.#hasFailed) return
+    const room = new Promise<void>((resolve) => {
+      this.#wanted = { bytes, resolve }
+    })
+    await Promise.race([room, this.#deleteFor(bytes)])
+    this.#wanted = undefined
+  }
+
+  async #deleteFor(bytes: number): Promise<void> {
     if (this.#dueClosed(bytes).length > 0) {
       // else the log would grow for as long as a pass of compaction takes
       this.#options.stopPass()
@@ -167,7 +177,14 @@ export class SegmentDeletion {
       const { isClosed, offline } = this.#state
       if (isClosed || offline !== undefined) return
       await this.#delete(segment)
+      this.#tellRoom()
     }
+  }
+
+  #tellRoom(): void {
+    const { retentionBytes, segmentBytes } = this.#options.settings()
+    const bytes = this.#wanted?.bytes ?? Infinity
+    if (this.#state.sizeBytes + bytes <= retentionBytes + segmentBytes) this.#wanted?.resolve()
   }
 
   async #delete(segment: Segment): Promise<void> {

@@ -20,6 +20,8 @@ export interface Swap {
 const CLEANED = '.cleaned'
 /** A small file that was not brought to its end. */
 const ASIDE = '.new'
+/** What `dump-log --repair` was writing anew when it ended. */
+const REPAIR = '.repair'
 const SWAP = /^(\d{20})-(\d{20})\.log\.swap$/
 
 export function swapPath({ directory, base, last }: Swap): string {
@@ -78,7 +80,7 @@ export function isCleanedName(name: string): boolean {
 }
 
 function isLeftOver(name: string): boolean {
-  return [CLEANED, DELETED_SUFFIX, ASIDE].some((ending) => isNumberedBefore(name, ending))
+  return [CLEANED, DELETED_SUFFIX, ASIDE, REPAIR].some((ending) => isNumberedBefore(name, ending))
 }
 
 function isNumberedBefore(name: string, ending: string): boolean {

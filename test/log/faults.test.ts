@@ -315,6 +315,30 @@ test('a clean stop leaves nothing to scan', async () => {
   assert.equal(bench.manager.cleanStop, false)
 })
 
+test('an index.db that is wrong after a clean stop is told once, and what a repair left half written goes', async () => {
+  const bench = openBench()
+  const index = newIndex()
+  bench.manager = openManager(bench, index)
+  await bench.manager.recover([IDENTITY])
+  await append(bench, 'a')
+  let copy: Buffer = Buffer.alloc(0)
+  index.close = () => {
+    copy = index.serialize()
+    return index
+  }
+  await bench.manager.close()
+  await bench.disk.writeFileDurably(`${SEGMENT}.repair`, Buffer.from('half'))
+  const wrong = new Database(copy)
+  wrong.exec('UPDATE segments SET end_offset = end_offset + 1')
+  bench.warnings.length = 0
+  bench.manager = openManager(bench, wrong)
+  assert.equal(bench.manager.cleanStop, true)
+  assert.deepEqual(await valuesFrom(bench, 0), ['a'])
+  const told = bench.warnings.filter((warning) => warning.includes('is wrong about'))
+  assert.equal(told.length, 1, bench.warnings.join('; '))
+  assert.ok(!bench.disk.namesIn('/data/topics/orders-0').some((name) => name.endsWith('.repair')))
+})
+
 test('refuses what would wait beyond its bound', async () => {
   const bench = openBench()
   const log = bench.manager.log(IDENTITY)

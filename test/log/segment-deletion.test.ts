@@ -267,6 +267,24 @@ test('a log that is written without a pause never grows beyond retention.bytes a
   assert.ok(bench.log.sizeBytes >= 8_000 - 600, 'no more goes than has to')
 })
 
+test('an append waits for the room that it needs, not for all that has aged meanwhile', async () => {
+  const bench = new Bench({ fileDeleteDelayMs: 0 }, new PowerCutDisk(new Random(5), { isSlow: true }))
+  await bench.fill(240)
+  const { sizeBytes, segments } = bench.log
+  bench.clock.advance(100_000)
+  // one segment too many, and all closed ones expired
+  bench.settings = {
+    ...bench.settings,
+    retentionMs: 50_000,
+    retentionBytes: sizeBytes - bench.settings.segmentBytes + 1,
+  }
+  await bench.append('next')
+  const left = bench.log.segments.length
+  assert.ok(left > segments.length / 2, `${left} of ${segments.length} segments are there yet`)
+  await bench.log.retain()
+  assert.equal(bench.log.segments.length, 1, 'they go all the same')
+})
+
 test('a retention.bytes that was lowered does not keep appends waiting, and holds from the next check', async () => {
   const bench = new Bench()
   await bench.fill(80)
