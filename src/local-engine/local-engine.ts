@@ -169,7 +169,6 @@ class LocalEngine implements Engine {
     this.#catalog = catalog
     this.#reserve = reserve
     this.#unlock = unlock
-    this.#maintenance = new MaintenanceScheduler({ clock, logger })
     this.#waiting = new DelayedFetches({ clock, telemetry })
     this.#fetcher = new PartitionFetcher({
       clock,
@@ -254,7 +253,6 @@ class LocalEngine implements Engine {
     })
   }
 
-  /** Whoever takes them one by one, with pauses, gets none of a topic that was deleted meanwhile. */
   async #recover(): Promise<void> {
     try {
       await this.#reserve.withRoom(() => this.#logs.recover(this.#identities()))
@@ -264,6 +262,7 @@ class LocalEngine implements Engine {
     }
   }
 
+  /** Whoever takes them one by one, with pauses, gets none of a topic that was deleted meanwhile. */
   *#identities(): Generator<LogIdentity> {
     for (const topic of this.#catalog.list()) {
       for (let partition = 0; partition < topic.partitionCount; partition++) {

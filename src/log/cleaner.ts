@@ -1,6 +1,6 @@
 // Where a pass of compaction runs: the port, and the way of the disk doubles of tests, in this thread. cleaner-thread.ts is
-// the way of a real disk. A pass may be given up at any point: what it has written under names of its own goes with the
-// next start.
+// the way of a real disk. A pass may be given up at any point: what it has written under names of its own the caller takes
+// away (log-compactor.ts), or the next start.
 
 import { TailraceError } from '../kernel/errors.ts'
 import type { IndexEntry } from './log-index.ts'

@@ -1,5 +1,5 @@
 // A7: what is known of one segment file, and the pure decisions about it. A segment begins at its base offset and holds
-// whole batches; only the last segment of a partition is written. State lives in partition-log.ts, which does the I/O.
+// whole batches; only the last segment of a partition is written. State lives in partition-state.ts; log-appender.ts does the I/O.
 
 import { join } from 'node:path'
 import { crc32c } from '../kernel/crc32c.ts'

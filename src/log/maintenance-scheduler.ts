@@ -1,11 +1,6 @@
 // When a data directory's logs are maintained: each job by a timer of its own, whatever the number of partitions, which it
 // looks through itself. A job never overlaps itself: its next run is due a while after the last one's end. Jobs of
 // different names do overlap; what must not happen to one log at once is kept apart there (PartitionState.maintain).
-//
-//   retention   LogManager.retain, every log.retention.check.interval.ms
-//   clock       ClockWatch.look
-//   compaction  LogManager.compact, every log.cleaner.backoff.ms
-//   producers   ProducerNames.forgetSilent and LogManager.forgetProducers, every producer.id.expiration.check.interval.ms
 
 import type { Clock, Timer } from '../kernel/clock.ts'
 import type { Logger } from '../kernel/logger.ts'

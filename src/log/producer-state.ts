@@ -1,7 +1,8 @@
 // What one partition remembers of idempotent producers: the epoch and the last batches of each, so that a repeated batch
 // is known again. Two kinds of ids (DESIGN 4.3): with bit 62 set the batch's baseSequence is the number of a request, of
 // which not every one touches this partition, so numbers may leap; without it Kafka's rule holds: baseSequence counts
-// records of this partition and must follow on. Pure state; partition-log.ts feeds it in offset order.
+// records of this partition and must follow on. Pure state, fed in offset order by
+// log-appender.ts and log-recovery.ts.
 
 import { crc32c } from '../kernel/crc32c.ts'
 import { TailraceError } from '../kernel/errors.ts'
