@@ -1,4 +1,5 @@
-// Work of which only so many pieces are under way at once. The others wait, in the order in which they came.
+// Work of which only so many pieces are under way at once. The others wait, in the order in which they came;
+// whoever asks bounds how many.
 
 export class Slots {
   #free: number

@@ -12,6 +12,7 @@ import {
   batchSizeAt,
   MAGIC,
 } from '../record/record-batch.ts'
+import { RELATIVE_OFFSET_MAX } from './log-segment.ts'
 
 export interface Search {
   /** Of the bad batch. */
@@ -89,7 +90,7 @@ async function goodBatchAt(file: ByteSource, position: number, search: Search): 
 
 /** Where in some bytes the first good batch with a fitting offset begins, past the first byte. */
 export function findGoodBatchIn(bytes: Buffer, minOffset: number): number | undefined {
-  const search = { end: bytes.length, minOffset, endOffset: minOffset + 0x7fff_ffff, bytesMax: bytes.length }
+  const search = { end: bytes.length, minOffset, endOffset: minOffset + RELATIVE_OFFSET_MAX, bytesMax: bytes.length }
   for (let at = nextMagic(bytes, 1); at >= 0; at = nextMagic(bytes, at + 1)) {
     if (!isPlausible(bytes, at, at, search)) continue
     if (scanBatches(bytes, at, at + batchSizeAt(bytes, at)).stop === 'end') return at

@@ -5,7 +5,7 @@
 import fs from 'node:fs'
 import { dirname } from 'node:path'
 import { FOLDER_CALLS_AT_ONCE_MAX } from '../kernel/limits.ts'
-import { Turns } from '../kernel/turns.ts'
+import { Slots } from '../kernel/slots.ts'
 
 export interface SegmentFile {
   /** Writes all bytes at a position, or fails; a failed write may have written a part. */
@@ -202,9 +202,9 @@ async function writeFileDurably(path: string, bytes: Buffer): Promise<void> {
 
 /**
  * Calls that open a descriptor of their own for a moment. More at once than Node has threads for them bring nothing, and
- * ten thousand partitions that are made at once would leave none to others.
+ * ten thousand partitions that are made at once would leave none to others. The threads are the process's, and so is this.
  */
-const folderCalls = new Turns(FOLDER_CALLS_AT_ONCE_MAX)
+const folderCalls = new Slots(FOLDER_CALLS_AT_ONCE_MAX)
 
 export const realDisk: SegmentDisk = {
   async open(path, create) {
