@@ -1,5 +1,6 @@
 // Segment files that were renamed to `.deleted` and are unlinked after file.delete.delay.ms, over all partitions of a data
-// directory: one timer. What a crash leaves of them the next opening of the partition removes (log-recovery.ts).
+// directory: one timer. What a crash leaves of them the next opening of the partition removes (log-recovery.ts); what a
+// stop leaves is noted.
 
 import { dirname } from 'node:path'
 import type { Clock, Timer } from '../kernel/clock.ts'
@@ -49,13 +50,13 @@ export class DeletedFiles {
     this.#waiting = this.#waiting.filter(({ path }) => dirname(path) !== directory)
   }
 
-  /** Nobody reads any more: what waits goes now. False: something is left, which the next start has to look for. */
-  async close(): Promise<boolean> {
+  /** Nobody reads any more: what waits goes now. Answers what is left, which the next start has to remove. */
+  async close(): Promise<readonly string[]> {
     this.#closeByMs = this.#options.clock.monotonic() + DELETED_FILES_CLOSE_MS_MAX
     await this.#removing
     await this.#removeWhere(() => true)
     this.#timer?.cancel()
-    return this.#waiting.length === 0
+    return this.#waiting.map(({ path }) => path)
   }
 
   #wait(path: string, delayMs: number): void {

@@ -113,6 +113,8 @@ CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 const ROW_KEYS = { entries: 'segment_base, generation, offset', segments: 'base_offset', producers: 'producer_id' }
 const TABLES = ['logs', ...Object.keys(ROW_KEYS)]
 
+const LEFT_FILE = /^[^/]+\/\d{20}\.log\.deleted$/
+
 /** Lays the tables into an empty database. */
 export function createIndexSchema(db: Database.Database): void {
   db.exec(SCHEMA)
@@ -156,8 +158,20 @@ export class LogIndex {
     return row && Number(row.value)
   }
 
-  markCleanStop(startNumber: number): void {
-    this.#db.prepare("INSERT OR REPLACE INTO state (name, value) VALUES ('clean_stop', ?)").run(String(startNumber))
+  /** Notes the files too that are nobody's any more and could not be removed so far. */
+  markCleanStop(startNumber: number, leftFiles: readonly string[]): void {
+    const put = this.#db.prepare('INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)')
+    this.#statements.writeAll(() => {
+      put.run('left_files', leftFiles.join('\n'))
+      put.run('clean_stop', String(startNumber))
+    })
+  }
+
+  /** Of the last clean stop. They are to be removed: what a flipped bit has made of a name is none. */
+  leftFiles(): readonly string[] {
+    const value = this.#db.prepare("SELECT value FROM state WHERE name = 'left_files'").pluck().get()
+    const names = typeof value === 'string' ? value.split('\n') : []
+    return names.filter((name) => LEFT_FILE.test(name))
   }
 
   /** What is known of a partition. */

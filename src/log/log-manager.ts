@@ -3,7 +3,7 @@
 // that ten thousand of them cost nothing; after a crash all that have files are opened, and mended, before the start is
 // done.
 
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { Clock, Timer } from '../kernel/clock.ts'
@@ -143,7 +143,7 @@ export class LogManager {
     this.#sweepIndex()
     if (this.#cleanStop) {
       this.#isRecovered = true
-      return
+      return this.#removeLeftFiles()
     }
     const directories = new Set(await this.#options.disk.list(this.topicsDirectory))
     const { clock, logger, leaderEpoch } = this.#options
@@ -174,6 +174,16 @@ export class LogManager {
     if (leaderEpoch > 1) logger.info(facts, message)
     this.#sweepIndex()
     if (noRoom !== undefined) throw noRoom
+  }
+
+  /** What the last stop had no time for, or could not remove. */
+  async #removeLeftFiles(): Promise<void> {
+    try {
+      for (const name of this.#index.leftFiles()) await this.#deletedFiles.remove(join(this.topicsDirectory, name), 1)
+    } catch (error) {
+      // they take room, nothing else
+      this.#noteIndexFailure(error)
+    }
   }
 
   get topicsDirectory(): string {
@@ -430,12 +440,12 @@ export class LogManager {
     const failures = await this.#closeAll(logs)
     await this.#cleaner.close()
     await this.#sweeping
-    const isCleared = await this.#deletedFiles.close()
+    const leftFiles = await this.#deletedFiles.close()
     const isIndexed = this.flushIndex()
     this.#flushTimer?.cancel()
     // a partition that failed must be looked at again at the next start, and so must files that are ahead of the index
     const isWhole = failures === 0 && logs.every((log) => !log.isDoubtful)
-    if (this.#isRecovered && isCleared && isIndexed && isWhole) this.#markCleanStop()
+    if (this.#isRecovered && isIndexed && isWhole) this.#markCleanStop(leftFiles)
     await this.#files.close()
     this.#index.close()
   }
@@ -448,9 +458,10 @@ export class LogManager {
     return failed.length
   }
 
-  #markCleanStop(): void {
+  #markCleanStop(leftFiles: readonly string[]): void {
+    const names = leftFiles.map((path) => relative(this.topicsDirectory, path))
     try {
-      this.#index.markCleanStop(this.#options.leaderEpoch)
+      this.#index.markCleanStop(this.#options.leaderEpoch, names)
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'index.db could not be written: the next start looks at all files')
     }

@@ -57,7 +57,7 @@ test('a folder that goes as a whole is let alone, and so is another of its name'
   clock.advance(1_000)
   await turns()
   assert.deepEqual(left(), ['a'])
-  assert.equal(await files.close(), true)
+  assert.deepEqual(await files.close(), [])
 })
 
 test('beyond the bound the oldest goes at once', async () => {
@@ -74,6 +74,6 @@ test('closing removes what waits, for a bounded time, and says whether something
   const { disk, files, left } = await open(['a', 'b', 'c', 'd'])
   for (const name of left()) await files.remove(`/d/${name}`, 60_000)
   disk.unlinkMs = DELETED_FILES_CLOSE_MS_MAX * 0.7
-  assert.equal(await files.close(), false)
+  assert.deepEqual(await files.close(), ['/d/c', '/d/d'])
   assert.deepEqual(left(), ['c', 'd'])
 })

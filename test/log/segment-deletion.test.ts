@@ -185,6 +185,20 @@ test('a deleted file stays for file.delete.delay.ms; a clean stop does not leave
   assert.equal(deleted(), 0)
 })
 
+test('a deleted file that a stop cannot remove undoes no clean stop: it goes while the next start goes on', async () => {
+  const bench = new Bench({ retentionBytes: 0, fileDeleteDelayMs: 5_000 })
+  await bench.append('a')
+  await bench.log.retain()
+  bench.disk.failNext('remove', 'EIO')
+  const isLeft = () => bench.names.some((name) => name.endsWith('.deleted'))
+  await bench.restartCleanly()
+  assert.ok(isLeft())
+  bench.clock.advance(1_000)
+  await bench.settle()
+  assert.ok(!isLeft())
+  await bench.restartCleanly()
+})
+
 test('an expired segment that is being written is rolled and goes; offsets never start again', async () => {
   for (const how of ['clean', 'kill', 'power', 'no index'] as const) {
     const bench = new Bench({ retentionMs: 30_000 })
