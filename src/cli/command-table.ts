@@ -139,6 +139,12 @@ function addConsume(program: Command, terminal: Terminal): void {
   reading(program.command('consume').description('Print the records of a topic, and wait for more.'))
     .option('-o, --offset <position>', 'where to begin (latest if left out)')
     .option('--from-beginning', 'begin at the earliest record')
+    .addOption(
+      new Option(
+        '--on-gap <what>',
+        'where the records at --offset are gone: error, or earliest to go on at the first',
+      ).choices(['error', 'earliest']),
+    )
     .option('-e, --exit', 'stop at the end of the topic')
     .option('-n, --max-messages <count>', 'stop after this many', wholeNumber(1))
     .option('--timeout-ms <ms>', 'stop when nothing comes for this long', wholeNumber(0))

@@ -22,6 +22,7 @@ export interface ConsumeVerbOptions extends ReadVerbOptions {
   readonly offset?: string
   readonly fromBeginning?: boolean
   readonly exit?: boolean
+  readonly onGap?: 'error' | 'earliest'
   readonly maxMessages?: number
   readonly timeoutMs?: number
   readonly group?: string
@@ -41,6 +42,7 @@ export async function consume(terminal: Terminal, topic: string, options: Consum
   await print(terminal, options, {
     ...readOptions(topic, options),
     from: options.fromBeginning ? 'earliest' : positionOf(options.offset ?? 'latest'),
+    onGap: options.onGap,
     stopAtEnd: options.exit === true,
     recordsMax: options.maxMessages,
     quietMsMax: options.timeoutMs,

@@ -17,6 +17,8 @@ export interface FollowOptions {
   readonly valueFormat?: string | undefined
   /** Ends where the topic ends when that is reached. */
   readonly stopAtEnd: boolean
+  /** What becomes of a start whose records are gone; error unless told otherwise. */
+  readonly onGap?: 'error' | 'earliest' | undefined
   readonly recordsMax?: number | undefined
   /** Ends when nothing came for this long. */
   readonly quietMsMax?: number | undefined
@@ -101,6 +103,6 @@ function readPage(client: TailraceClient, options: FollowOptions, part: PagePart
     valueFormat: options.valueFormat,
     maxBytes: PAGE_BYTES,
     // A place that was asked for must be there; what is removed while reading is told and passed.
-    onGap: part.cursor === undefined ? 'error' : 'earliest',
+    onGap: part.cursor === undefined ? (options.onGap ?? 'error') : 'earliest',
   })
 }

@@ -2,6 +2,7 @@
 
 import type { TopicDescription, TopicPartition, TopicSummary } from '../client/api.ts'
 import { TailraceClientError } from '../client/client-error.ts'
+import { CommandFailure, EXIT } from './command-failure.ts'
 import type { ListOptions } from './connect.ts'
 import { connect } from './connect.ts'
 import type { Column } from './table.ts'
@@ -75,6 +76,9 @@ export async function alterTopic(
 ): Promise<void> {
   const unset = (options.unset ?? []).map((config) => [config, null] as const)
   const configs = [...(options.config ?? []), ...unset]
+  if (options.partitions === undefined && configs.length === 0) {
+    throw new CommandFailure('nothing to change: --partitions, --config or --unset says what', { exitCode: EXIT.usage })
+  }
   const topic = await connect(terminal, options).updateTopic(
     name,
     { partitions: options.partitions, configs: configs.length === 0 ? undefined : Object.fromEntries(configs) },

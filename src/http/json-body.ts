@@ -90,12 +90,19 @@ function refusal(errors: readonly ErrorObject[]): TailraceError {
   })
 }
 
-function faultOf({ instancePath, keyword, message, params, parentSchema }: ErrorObject): string {
+function faultOf({ instancePath, keyword, message, params, parentSchema, data }: ErrorObject): string {
   const place = instancePath === '' ? 'the body' : instancePath.slice(0, 200)
+  if (keyword === 'type' && parentSchema?.['type'] === 'string' && isPlain(data)) {
+    return `${place} ${message}: write "${data}"`
+  }
   if (keyword !== 'additionalProperties') return `${place} ${message}`
   const unknown = String(params['additionalProperty']).slice(0, 100)
   const known = Object.keys((parentSchema?.['properties'] as object | undefined) ?? {})
   const nearest = nearestName(unknown, known)
   const hint = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${nearest}?`
   return `${place} has the unknown member ${JSON.stringify(unknown)} (${hint})`
+}
+
+function isPlain(value: unknown): value is number | boolean {
+  return typeof value === 'number' || typeof value === 'boolean'
 }

@@ -333,7 +333,11 @@ function isForAll({ code }: TailraceError): boolean {
 export function outOfRange(topic: Topic, states: readonly PartitionBounds[]): TailraceError {
   const [first] = states
   const where = first === undefined ? '' : `: ${heldOffsets(first)}, ${first.nextOffset} was asked for`
-  return new TailraceError('offset_out_of_range', `the position is outside topic ${topic.name}${where}`, {
+  const isGone = states.some(({ nextOffset, startOffset }) => nextOffset < startOffset)
+  const advice = isGone
+    ? '; from=earliest begins at the first, and a read with on_gap=earliest passes what is gone'
+    : ''
+  return new TailraceError('offset_out_of_range', `the position is outside topic ${topic.name}${where}${advice}`, {
     topic: topic.name,
     partitions: states.map(({ partition, nextOffset, startOffset, endOffset }) => ({
       partition,

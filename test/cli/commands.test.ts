@@ -340,3 +340,28 @@ test('bench prints the lines of Kafka’s tools and leaves nothing behind', asyn
 test('version prints the version of the package', async () => {
   for (const args of [['version'], ['--version']]) assert.match((await runCliOk(args)).stdout, /\b\d+\.\d+\.\d+\n$/)
 })
+
+test('a start whose records are gone is refused with what to do, or passed with --on-gap earliest', async (t) => {
+  const server = await startServer(t)
+  const { url } = server
+  await runCliOk(['produce', 't', '-p', '0'], { url, input: '0\n1\n2\n' })
+  await server.request('DELETE', '/v1/topics/t/partitions/0/records?before=2')
+  const consume = ['consume', 't', '-p', '0', '--offset', '0', '-e']
+  const refused = await runCli(consume, { url })
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /from=earliest .* on_gap=earliest/)
+  const { lines, stderr } = await runCliOk([...consume, '--on-gap', 'earliest'], { url })
+  assert.deepEqual(
+    lines.map(({ offset }) => offset),
+    [2],
+  )
+  assert.match(stderr, /offsets 0 to 1 of partition 0 were removed/)
+})
+
+test('an alter without a change is a misunderstanding', async (t) => {
+  const { url } = await startServer(t)
+  await runCliOk(['topics', 'create', 't'], { url })
+  const { code, stderr } = await runCli(['topics', 'alter', 't'], { url })
+  assert.equal(code, 2)
+  assert.match(stderr, /nothing to change/)
+})

@@ -123,3 +123,18 @@ test('a body that no topic needs is refused before it is parsed', async (t) => {
   })
   assert.equal(changes.status, 413, changes.text())
 })
+
+test('a change that changes nothing is refused', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 't' })
+  const reply = await server.request('PATCH', '/v1/topics/t', { body: {} })
+  assert.equal(reply.status, 400)
+  assert.match(reply.json().detail, /nothing to change/)
+})
+
+test('a setting that is no string is told how it would be one', async (t) => {
+  const server = await startServer(t)
+  const reply = await server.post('/v1/topics', { name: 't', configs: { 'retention.ms': 5 } })
+  assert.equal(reply.status, 400)
+  assert.match(reply.json().detail, /\/configs\/retention\.ms must be string: write "5"/)
+})

@@ -59,6 +59,9 @@ export function topicRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.patch('/topics/:topic', async (request) => {
     const name = pathTopic(request)
     const { partitions, configs } = await readJson<UpdateTopicRequest>(floor, request, 'UpdateTopicRequest')
+    if (partitions === undefined && configs === undefined) {
+      throw new TailraceError('invalid_request', 'nothing to change: the body names neither partitions nor configs')
+    }
     return renderTopic(await topics.alter(callerOf(request), name, { partitionCount: partitions, configs }))
   })
 
