@@ -17,7 +17,9 @@ const PARTITIONS = 2
 const RECORDS_PER_REQUEST = 1_000
 const CONNECTIONS = 8
 const MIB = 1024 * 1024
+const BODIES = 64
 const LOOK_EVERY_MS = 2
+const LAG_MS = 100
 
 export const retentionCase: BenchCase = {
   name: 'retention',
@@ -29,12 +31,13 @@ interface Sizes {
   readonly retentionBytes: number
   readonly segmentBytes: number
   readonly durationMs: number
-  /** Between two pages of the reader that lags. */
-  readonly lagMs: number
+  /** Instead of as many as fit into the time. */
+  readonly requestCount?: number
 }
 
-const LONG: Sizes = { retentionBytes: 200 * MIB, segmentBytes: 16 * MIB, durationMs: 60_000, lagMs: 2_000 }
-const QUICK: Sizes = { retentionBytes: 4 * MIB, segmentBytes: MIB / 4, durationMs: 3_000, lagMs: 300 }
+const LONG: Sizes = { retentionBytes: 200 * MIB, segmentBytes: 16 * MIB, durationMs: 60_000 }
+/** Four times what is kept, however long that takes. */
+const QUICK: Sizes = { retentionBytes: 4 * MIB, segmentBytes: MIB / 4, durationMs: 60_000, requestCount: 300 }
 
 async function runRetention(context: BenchContext): Promise<readonly BenchRow[]> {
   const sizes = context.options.quick ? QUICK : LONG
@@ -48,16 +51,14 @@ async function runRetention(context: BenchContext): Promise<readonly BenchRow[]>
   const running = new AbortController()
   const beside = [
     watchFolders(dataDir, running.signal),
-    readAlong(server, 0, running.signal),
-    readAlong(server, sizes.lagMs, running.signal),
+    readAlong(server, running.signal, () => Promise.resolve()),
+    readAlong(server, running.signal, (next) => untilLost(server, next, running.signal)),
   ] as const
   const load = await Promise.race([
     context.load(server, {
       connections: CONNECTIONS,
-      requests: produceBodies(
-        { recordsPerRequest: RECORDS_PER_REQUEST, keyed: false, partitionCount: PARTITIONS },
-        64,
-      ).map((body) => postRequest(`/v1/topics/${TOPIC}/records?acks=all`, body)),
+      requests: produceRequests(sizes.requestCount ?? BODIES),
+      once: sizes.requestCount !== undefined,
       status: 200,
       warmUpMs: 0,
       durationMs: sizes.durationMs,
@@ -73,7 +74,7 @@ async function runRetention(context: BenchContext): Promise<readonly BenchRow[]>
   check(sizes, { largestBytes, storedBytes, deletedRecords, lagger })
   return [
     {
-      work: `produce for ${sizes.durationMs / 1_000} s, ${PARTITIONS} partitions that keep ${sizes.retentionBytes / MIB} MiB each in segments of ${sizes.segmentBytes / MIB} MiB`,
+      work: `produce for ${figures.count(load.windowMs / 1_000)} s, ${PARTITIONS} partitions that keep ${sizes.retentionBytes / MIB} MiB each in segments of ${sizes.segmentBytes / MIB} MiB`,
       tailrace: `${figures.count((load.replyCount * RECORDS_PER_REQUEST * 1_000) / load.windowMs)}/s, at most ${(largestBytes / MIB).toFixed(2)} MiB`,
       latency: `${load.p50Ms.toFixed(2)} / ${load.p99Ms.toFixed(2)} ms`,
       goal: `<= ${(sizes.retentionBytes + sizes.segmentBytes) / MIB} MiB`,
@@ -81,6 +82,12 @@ async function runRetention(context: BenchContext): Promise<readonly BenchRow[]>
       measured: { load, largestBytes, storedBytes, deletedRecords, follower, lagger },
     },
   ]
+}
+
+function produceRequests(count: number): Buffer[] {
+  const work = { recordsPerRequest: RECORDS_PER_REQUEST, keyed: false, partitionCount: PARTITIONS }
+  const bodies = produceBodies(work, BODIES).map((body) => postRequest(`/v1/topics/${TOPIC}/records?acks=all`, body))
+  return Array.from({ length: count }, (_, index) => bodies[index % BODIES]!)
 }
 
 function check(
@@ -134,12 +141,25 @@ interface Page {
   readonly cursor: string
 }
 
+/** A reader that lags goes on when records are gone that it has not read. */
+async function untilLost(server: RunningServer, next: readonly number[], signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await delay(LAG_MS)
+    const { partitions } = await describeTopic(server, TOPIC)
+    if (partitions.some(({ start_offset }, partition) => start_offset > next[partition]!)) return
+  }
+}
+
 /** Reads page after page; every record has to follow on the one before it, or on a gap that was told. */
-async function readAlong(server: RunningServer, pauseMs: number, signal: AbortSignal): Promise<Reading> {
+async function readAlong(
+  server: RunningServer,
+  signal: AbortSignal,
+  pause: (next: readonly number[]) => Promise<void>,
+): Promise<Reading> {
   const next = new Array<number>(PARTITIONS).fill(0)
   let records = 0
   let gaps = 0
-  for (let position = 'from=earliest'; !signal.aborted; ) {
+  for (let position = 'from=earliest'; ; ) {
     const url = `${server.url}/v1/topics/${TOPIC}/records?${position}&limit=1000&wait_ms=100&on_gap=earliest`
     const response = await fetch(url)
     const text = await response.text()
@@ -157,7 +177,7 @@ async function readAlong(server: RunningServer, pauseMs: number, signal: AbortSi
     }
     records += page.records.length
     position = `cursor=${page.cursor}`
-    if (pauseMs > 0) await delay(pauseMs)
+    if (signal.aborted) return { records, gaps }
+    await pause(next)
   }
-  return { records, gaps }
 }
