@@ -4,6 +4,7 @@
 
 import type { TailraceError } from '../kernel/errors.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
+import type { Groups } from './group-protocol.ts'
 import type { TopicConfig } from './topic-config.ts'
 
 /** What an engine can do, as data: nothing asks which engine it is. */
@@ -148,12 +149,16 @@ export type AppendListener = (topic: Topic, partition: number, highWatermark: nu
 
 export interface Engine {
   readonly capabilities: EngineCapabilities
+  readonly groups: Groups
 
   cluster(): ClusterDescription
 
   /** As last known, from memory. */
   findTopic(name: string): Topic | undefined
   listTopics(): readonly Topic[]
+
+  /** After topics were created, grown or deleted, findTopic says so already. Returns the function that ends it. */
+  onTopicsChanged(listener: () => void): () => void
 
   /**
    * topic_already_exists, invalid_topic_exception, invalid_partitions, invalid_replication_factor, invalid_config,

@@ -46,6 +46,26 @@ export const ERROR_KINDS = {
   // producers that name themselves
   out_of_order_sequence_number: FINAL,
   invalid_producer_epoch: FINAL,
+  // consumer groups
+  invalid_group_id: FINAL,
+  group_id_not_found: FINAL,
+  non_empty_group: FINAL,
+  group_subscribed_to_topic: FINAL,
+  group_max_size_reached: RETRIABLE,
+  inconsistent_group_protocol: FINAL,
+  invalid_session_timeout: FINAL,
+  unknown_member_id: FINAL,
+  fenced_instance_id: FINAL,
+  illegal_generation: FINAL,
+  rebalance_in_progress: RETRIABLE,
+  offset_metadata_too_large: FINAL,
+  fenced_lease: FINAL,
+  // consumers that the server keeps for their clients (REST Proxy v2)
+  consumer_instance_not_found: FINAL,
+  consumer_instance_exists: FINAL,
+  consumer_illegal_state: FINAL,
+  consumer_format_mismatch: FINAL,
+  invalid_consumer_config: FINAL,
   // this machine
   kafka_storage_error: RETRIABLE,
   disk_full: RETRIABLE,
