@@ -12,6 +12,8 @@ import { exportRecords } from './export.ts'
 import type { Gap, PartitionBounds, RecordSink } from './page.ts'
 import { outOfRange, Page } from './page.ts'
 import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
+import type { PartitionsRead, PartitionsRequest } from './partition-page.ts'
+import { fillPage, readPartitions } from './partition-page.ts'
 import type { Position } from './positions.ts'
 import { listOffsets } from './positions.ts'
 import { ReadEstimates } from './read-estimates.ts'
@@ -65,6 +67,8 @@ export interface ConsumeService {
    * partitions, and says so of the one that it stands before).
    */
   read(caller: Caller, request: ReadRequest, sink: RecordSink): Promise<PageRead>
+  /** One page of partitions of any topics, each from its own offset: partition-page.ts says how. */
+  readPartitions(caller: Caller, request: PartitionsRequest, sink: RecordSink): Promise<PartitionsRead>
   /** One record. record_not_found where none has the offset; offset_out_of_range, with the bounds, outside them. */
   readOne(caller: Caller, topic: string, at: PartitionOffset, sink: RecordSink): Promise<void>
   offsetsAt(caller: Caller, request: OffsetsRequest): Promise<readonly ResolvedOffset[]>
@@ -82,6 +86,7 @@ export function createConsumeService(dependencies: ConsumeDependencies): Consume
   const estimates = new ReadEstimates()
   return {
     read: (_caller, request, sink) => readPage(parts, estimates, request, sink),
+    readPartitions: (_caller, request, sink) => readPartitions(parts, estimates, request, sink),
     readOne: (_caller, topic, at, sink) => readOne(parts, getTopic(engine, topic), at, sink),
     offsetsAt: (_caller, request) => findOffsets(parts, request),
     export: (_caller, request) => exportRecords(exportParts, request),
@@ -118,8 +123,7 @@ async function readPage(
   const isByOffset = position.kind === 'offset' || position.kind === 'cursor'
   const gapRule = onGap === 'error' ? 'error' : 'tell'
   const page = new Page({
-    topic,
-    offsets: start.offsets,
+    offsets: start.offsets.map((at) => ({ topic, ...at })),
     turn: start.turn,
     limit,
     maxBytes,
@@ -128,11 +132,8 @@ async function readPage(
     sink,
     inflations: parts.inflations,
   })
-  await fillPage(parts, estimates, topic, page, request)
+  await fillPage(parts, estimates, page, { ...request, estimateKey: topic.id })
   page.checkProgress()
-  parts.telemetry.fetchRequests++
-  parts.telemetry.recordsOut += page.recordCount
-  parts.telemetry.bytesOut += page.recordBytes
   const offsets = page.partitions.map(({ partition, nextOffset: offset }) => ({ partition, offset }))
   return {
     topic,
@@ -141,32 +142,6 @@ async function readPage(
     caughtUp: page.isCaughtUp,
     partitions: page.partitions,
     gaps: page.gaps,
-  }
-}
-
-async function fillPage(
-  { engine, clock }: ConsumeParts,
-  estimates: ReadEstimates,
-  topic: Topic,
-  page: Page,
-  { waitMs, minRecords = 1, signal }: ReadRequest,
-): Promise<void> {
-  const deadline = waitMs === 0 ? Number.NEGATIVE_INFINITY : clock.monotonic() + waitMs
-  while (!page.isFull && !page.isStuck) {
-    const wanted = page.wanted()
-    const isWaiting = waitMs > 0 && page.recordCount < minRecords
-    const fetched = await engine.fetch(page.positions(wanted), {
-      minBytes: 1,
-      ...page.fetchSize(wanted.length, estimates.of(topic.id)),
-      maxWaitMs: isWaiting ? Math.max(0, deadline - clock.monotonic()) : 0,
-      isolation: 'read_committed',
-      signal,
-    })
-    const hasMoved = await page.take(wanted, fetched)
-    estimates.observe(topic.id, page.seen)
-    if (hasMoved && !page.isCaughtUp) continue
-    // A wait that brought nothing is over: its time, its client or the server is.
-    if (!hasMoved || page.recordCount >= minRecords || clock.monotonic() >= deadline) return
   }
 }
 

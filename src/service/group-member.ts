@@ -1,8 +1,8 @@
 // A member of a consumer group that lives in this server, for a client that speaks HTTP or WebSocket: it joins through the
 // engine's verbs, takes part in rebalances by itself as long as its client shows signs of life, and assigns if it leads.
 
-import type { OffsetToCommit, PartitionResult } from '../engine/group-protocol.ts'
 import type { Topic } from '../engine/engine.ts'
+import type { OffsetToCommit, PartitionResult } from '../engine/group-protocol.ts'
 
 export interface OwnedPartition {
   readonly topic: Topic

@@ -2,7 +2,8 @@
 // it says what to fetch next and takes what was fetched. Partitions take turns: each gives its share of the page, rounded
 // up to whole batches where that is near, and the partition after the last one served begins the next page; so every
 // partition comes to its turn whatever the page's limit is, no batch is read twice without need, and a page of many
-// partitions costs few reads. A partition that cannot be read stays where it stands and says why; the others go on.
+// partitions costs few reads. The partitions may be of several topics. One that cannot be read stays where it stands and
+// says why; the others go on.
 
 import type { FetchedPartition, FetchOptions, FetchPosition, Topic } from '../engine/engine.ts'
 import type { ByteRoom } from '../kernel/byte-room.ts'
@@ -10,7 +11,7 @@ import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { PAGE_BYTES_MAX, PAGE_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
-import type { PartitionOffset } from './partition-offset.ts'
+import type { TopicOffset } from './partition-offset.ts'
 import type { ReadEstimate } from './read-estimates.ts'
 import type { RecordFilter } from './record-filter.ts'
 import { RecordWalk, unreadable } from './record-walk.ts'
@@ -32,9 +33,7 @@ export interface Gap {
 }
 
 export interface PagePlan {
-  readonly topic: Topic
-  /** Rising by partition. */
-  readonly offsets: readonly PartitionOffset[]
+  readonly offsets: readonly TopicOffset[]
   /** Which of them is first. */
   readonly turn: number
   readonly limit: number
@@ -42,6 +41,8 @@ export interface PagePlan {
   readonly filter: RecordFilter | undefined
   /** Where records are gone: refuse, tell as a gap, or move on unseen (positions that are no offsets). */
   readonly onGap: 'error' | 'tell' | 'pass'
+  /** The partitions have nothing to do with one another: whatever keeps one from being read is its own fault. */
+  readonly isEachAlone?: boolean
   readonly sink: RecordSink
   readonly inflations: ByteRoom
 }
@@ -59,6 +60,7 @@ const FILTERED_FETCH_BYTES = 1024 * 1024
 
 /** Where a reader stands in a partition, and what that has. */
 export interface PartitionBounds {
+  readonly topic: Topic
   readonly partition: number
   readonly nextOffset: number
   readonly startOffset: number
@@ -105,7 +107,8 @@ export class Page {
     this.#plan = plan
     this.#walk = new RecordWalk(plan.inflations)
     this.turn = plan.turn < plan.offsets.length ? plan.turn : 0
-    this.partitions = plan.offsets.map(({ partition, offset }) => ({
+    this.partitions = plan.offsets.map(({ topic, partition, offset }) => ({
+      topic,
       partition,
       nextOffset: offset,
       startOffset: 0,
@@ -144,8 +147,7 @@ export class Page {
   }
 
   positions(wanted: readonly PartitionState[]): FetchPosition[] {
-    const { topic } = this.#plan
-    return wanted.map(({ partition, nextOffset }) => ({ topic, partition, offset: nextOffset }))
+    return wanted.map(({ topic, partition, nextOffset }) => ({ topic, partition, offset: nextOffset }))
   }
 
   /** How many bytes the records that are still wanted may take. */
@@ -211,16 +213,20 @@ export class Page {
         state.isKnown = true
       }
       if (error === undefined) continue
-      if (error.code !== 'offset_out_of_range' && !isForAll(error)) state.fault = this.#unreadable(state, error)
+      if (this.#plan.isEachAlone === true) this.#takeOwnError(state, error)
+      else if (error.code !== 'offset_out_of_range' && !isForAll(error)) state.fault = faultOf(state, error)
       else if (this.recordCount > 0) this.#stopBefore(state)
       else if (isForAll(error)) throw error
       else if (!this.#passGap(state)) outside.push(state)
     }
-    if (outside.length > 0) throw outOfRange(this.#plan.topic, outside)
+    const [first] = outside
+    if (first !== undefined) throw outOfRange(first.topic, outside)
   }
 
-  #unreadable({ partition, nextOffset: offset }: PartitionState, error: TailraceError): TailraceError {
-    return unreadable(this.#plan.topic, { partition, offset }, error)
+  #takeOwnError(state: PartitionState, error: TailraceError): void {
+    if (error.code === 'unknown_server_error') throw error
+    if (error.code !== 'offset_out_of_range') state.fault = faultOf(state, error)
+    else if (!this.#passGap(state)) state.fault = outOfRange(state.topic, [state])
   }
 
   /** What is here already is given out; the next page begins with what went wrong. */
@@ -232,8 +238,8 @@ export class Page {
 
   /** False when the reader has to be refused. */
   #passGap(state: PartitionState): boolean {
-    const { topic, onGap } = this.#plan
-    const { partition, nextOffset: from, startOffset: to } = state
+    const { onGap } = this.#plan
+    const { topic, partition, nextOffset: from, startOffset: to } = state
     if (onGap === 'error' || from >= to) return false
     if (onGap === 'tell') this.gaps.push({ topic: topic.name, partition, from, to, reason: 'removed' })
     state.nextOffset = to
@@ -301,7 +307,7 @@ export class Page {
   #begin(state: PartitionState, record: RecordReader): void {
     this.#present = state
     this.#timestampType = record.timestampType
-    this.#plan.sink.begin(this.#plan.topic.name, state.partition, record.timestampType, this.#plan.topic.id)
+    this.#plan.sink.begin(state.topic.name, state.partition, record.timestampType, state.topic.id)
   }
 
   #isScannedOut(): boolean {
@@ -324,13 +330,17 @@ function hasFault({ fault }: PartitionState): boolean {
   return fault !== undefined
 }
 
+function faultOf({ topic, partition, nextOffset: offset }: PartitionState, error: TailraceError): TailraceError {
+  return unreadable(topic, { partition, offset }, error)
+}
+
 /** No fault of one partition. */
 function isForAll({ code }: TailraceError): boolean {
   return code === 'unknown_topic_or_partition' || code === 'topic_recreated' || code === 'unknown_server_error'
 }
 
 /** With the bounds, so that the reader can choose where to go on. */
-export function outOfRange(topic: Topic, states: readonly PartitionBounds[]): TailraceError {
+export function outOfRange(topic: Topic, states: readonly Omit<PartitionBounds, 'topic'>[]): TailraceError {
   const [first] = states
   const where = first === undefined ? '' : `: ${heldOffsets(first)}, ${first.nextOffset} was asked for`
   const isGone = states.some(({ nextOffset, startOffset }) => nextOffset < startOffset)
@@ -348,7 +358,7 @@ export function outOfRange(topic: Topic, states: readonly PartitionBounds[]): Ta
   })
 }
 
-function heldOffsets({ partition, startOffset, endOffset }: PartitionBounds): string {
+function heldOffsets({ partition, startOffset, endOffset }: Omit<PartitionBounds, 'topic'>): string {
   if (startOffset === endOffset) return `partition ${partition} is empty, its next offset is ${endOffset}`
   return `partition ${partition} has the offsets ${startOffset} to ${endOffset - 1}`
 }

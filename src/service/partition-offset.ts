@@ -1,8 +1,14 @@
 // A place in one partition, as positions, pages and gaps name it.
 
+import type { Topic } from '../engine/engine.ts'
+
 export interface PartitionOffset {
   readonly partition: number
   readonly offset: number
+}
+
+export interface TopicOffset extends PartitionOffset {
+  readonly topic: Topic
 }
 
 export interface ResolvedOffset extends PartitionOffset {
