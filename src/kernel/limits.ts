@@ -7,6 +7,9 @@ export const OFFSET_MAX = Number.MAX_SAFE_INTEGER
 /** Kafka's rule for topic names: they become directory names of `<topic>-<partition>`. */
 export const TOPIC_NAME_CHARS_MAX = 249
 
+/** The name of a consumer group: as long as a topic's. */
+export const GROUP_ID_CHARS_MAX = 249
+
 /** One topic; a start must stay fast and a listing must fit in memory. */
 export const TOPIC_PARTITIONS_MAX = 10_000
 
