@@ -231,3 +231,10 @@ export const OPENING_PARTITIONS_MAX = 16
 
 /** Changes of meta.db (topics, configs, producers' names) that may wait for their commit. */
 export const META_WAITING_COMMITS_MAX = 10_000
+
+/**
+ * What services remember of consumers (service/state-topic): all of it is in memory and read when it is first asked for.
+ * Room for a hundred thousand consumer instances, or ten thousand partitions with a full window of leased records.
+ */
+export const STATE_BYTES_MAX = 64 * 1024 * 1024
+export const STATE_VALUE_BYTES_MAX = 256 * 1024

@@ -1,56 +1,15 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
-import type { Engine, Topic } from '../../src/engine/engine.ts'
-import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
+import type { Topic } from '../../src/engine/engine.ts'
 import type { SealedBatch, SealOptions } from '../../src/record/record-batch.ts'
 import { sealBatch, stampBatch } from '../../src/record/record-batch.ts'
 import { readAll, toParts } from '../record/records.ts'
-import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
-import { PowerCutDatabases } from '../support/power-cut-databases.ts'
-import { PowerCutDisk } from '../support/power-cut-disk.ts'
-import { Random } from '../support/random.ts'
+import { temporaryDirectory } from '../support/engine-options.ts'
+import type { Machine } from '../support/power-cut-machine.ts'
+import { Bench } from '../support/power-cut-machine.ts'
 
 const SEEDS = 12
-
-interface Machine {
-  readonly disk: PowerCutDisk
-  readonly databases: PowerCutDatabases
-  readonly engine: Engine
-}
-
-class Bench {
-  readonly #dataDir: string
-  readonly #random: Random
-
-  constructor(dataDir: string, seed: number) {
-    this.#dataDir = dataDir
-    this.#random = new Random(seed)
-  }
-
-  start(
-    disk = new PowerCutDisk(this.#random),
-    databases = new PowerCutDatabases(this.#random, disk),
-  ): Promise<Machine> {
-    const options = engineOptions(this.#dataDir, { disk, databases })
-    return openLocalEngine(options).then((engine) => ({ disk, databases, engine }))
-  }
-
-  async cut(
-    { disk, databases, engine }: Machine,
-    what: 'power' | 'process' | 'stop' | 'no index',
-    arrange: (disk: PowerCutDisk) => void = () => {},
-  ): Promise<Machine> {
-    if (what === 'stop') await engine.close()
-    databases.freeze()
-    const next = disk.cut(what === 'power' || what === 'no index' ? 'power' : 'process')
-    await engine.close()
-    arrange(next)
-    const files = databases.cut(what === 'no index' ? 'power' : what, this.#random)
-    const left = what === 'no index' ? { ...files, index: undefined } : files
-    return this.start(next, new PowerCutDatabases(this.#random, next, left))
-  }
-}
 
 function sealed(value: string, options: Partial<SealOptions> = {}, timestamp = 1): SealedBatch {
   return sealBatch(toParts([{ timestamp, key: null, value, headers: [] }]), { compression: 'none', ...options })

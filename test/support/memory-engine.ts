@@ -189,8 +189,8 @@ export class MemoryEngine implements Engine {
   }
 
   async listOffsets(queries: readonly OffsetQuery[]): Promise<readonly OffsetFound[]> {
-    return queries.map(({ topic, partition }) => {
-      const offset = this.#partitionsOf(topic)[partition]?.syncedOffset ?? -1
+    return queries.map(({ topic, partition, at }) => {
+      const offset = at === 'earliest' ? 0 : (this.#partitionsOf(topic)[partition]?.syncedOffset ?? -1)
       return { partition, offset, timestamp: -1, leaderEpoch: 0 }
     })
   }
