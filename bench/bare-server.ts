@@ -22,6 +22,10 @@ app.post<{ Body: ProduceBody }>('/v1/topics/:topic/records', (request, reply) =>
   reply.send({ records })
 })
 
+app.post('/consumers/:group/instances/:instance/offsets', (_request, reply) => {
+  reply.send([])
+})
+
 const stored = jsonValues(STORED_VALUES).map((value) => Buffer.from(value))
 
 app.get<{ Querystring: { limit: string; start: string } }>('/v1/topics/:topic/records', (request, reply) => {

@@ -9,6 +9,7 @@ import { BenchContext } from './bench-context.ts'
 import type { BenchOptions } from './bench-options.ts'
 import { parseBenchOptions, USAGE } from './bench-options.ts'
 import { generatorCase } from './case/generator.ts'
+import { groupCases } from './case/groups.ts'
 import { maintenanceCase } from './case/maintenance.ts'
 import { manyPartitionsCase } from './case/many-partitions.ts'
 import { produceCases } from './case/produce.ts'
@@ -67,6 +68,7 @@ function allCases(options: BenchOptions): BenchCase[] {
     manyPartitionsCase,
     maintenanceCase,
     retentionCase,
+    ...groupCases,
   ]
 }
 

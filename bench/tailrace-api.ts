@@ -50,6 +50,17 @@ export async function describeTopic(server: RunningServer, topic: string): Promi
   return JSON.parse(await call(server, 'GET', `/v1/topics/${topic}`, 200)) as TopicDescription
 }
 
+/** A call by URL that is to succeed; gives what it was answered, undefined where that is nothing. */
+export async function callJson(method: string, url: string, body?: object): Promise<unknown> {
+  const response = await fetch(url, {
+    method,
+    ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${method} ${url} got ${response.status}: ${text.slice(0, 500)}`)
+  return text === '' ? undefined : JSON.parse(text)
+}
+
 async function call(
   server: RunningServer,
   method: string,
