@@ -8,7 +8,7 @@ import { nameValue, repeated, wholeNumber } from './option-value.ts'
 import { DEFAULT_URL } from './server-address.ts'
 import type { Terminal } from './terminal.ts'
 
-const KAFKA_VERBS = ['kafka-topics', 'kafka-console-producer', 'kafka-console-consumer'] as const
+const KAFKA_VERBS = ['kafka-topics', 'kafka-configs', 'kafka-console-producer', 'kafka-console-consumer'] as const
 
 const ADDRESS_HELP = `
 The server is --url; else what --bootstrap-server names, as an HTTP address; else TAILRACE_URL, which goes before
@@ -24,6 +24,7 @@ export function kafkaVerbOf(argument: string | undefined): (typeof KAFKA_VERBS)[
 
 export function addKafkaCommands(program: Command, terminal: Terminal): void {
   addTopics(program, terminal)
+  addConfigs(program, terminal)
   addConsoleProducer(program, terminal)
   addConsoleConsumer(program, terminal)
 }
@@ -54,6 +55,25 @@ function addTopics(program: Command, terminal: Terminal): void {
     .action(async (options) => {
       const { kafkaTopics } = await import('./kafka-topics.ts')
       await kafkaTopics(terminal, options)
+    })
+}
+
+function addConfigs(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('kafka-configs')
+    .description("Kafka's tool for settings, those of topics, with its options and answers.")
+  connecting(command, ['--force'])
+    .option('--describe', 'show the settings that a topic has of its own')
+    .option('--all', 'with --describe: the others too')
+    .option('--alter', 'change settings')
+    .option('--add-config <name=value,…>', 'set them; a value with commas stands in [] (repeat)', repeated)
+    .option('--delete-config <name,…>', 'back to the default (repeat)', repeated)
+    .option('--entity-type <type>', 'topics')
+    .option('--entity-name <topic>', 'the topic; without it --describe shows all')
+    .option('--topic <topic>', 'the same as --entity-type topics --entity-name <topic>')
+    .action(async (options) => {
+      const { kafkaConfigs } = await import('./kafka-configs.ts')
+      await kafkaConfigs(terminal, options)
     })
 }
 
