@@ -28,11 +28,13 @@ export interface PartitionsRequest extends PageFill {
   readonly limit: number
   /** Stored bytes of records at most; the first record always comes. */
   readonly maxBytes: number
+  /** Where records were removed before they were read: go on at the log start and tell, or leave it as the partition's fault. */
+  readonly onGap?: 'tell' | 'error' | undefined
 }
 
 export interface PartitionsRead {
   readonly recordCount: number
-  /** In the order asked for. `fault`: why it was not read on; offset_out_of_range too, where that is no gap. */
+  /** In the order asked for. `fault`: why it was not read on; offset_out_of_range too, where that is not passed as a gap. */
   readonly partitions: readonly PartitionBounds[]
   /** What was gone below a log start and has been passed. */
   readonly gaps: readonly Gap[]
@@ -48,14 +50,14 @@ export async function readPartitions(
   request: PartitionsRequest,
   sink: RecordSink,
 ): Promise<PartitionsRead> {
-  const { offsets, turn = 0, limit, maxBytes } = request
+  const { offsets, turn = 0, limit, maxBytes, onGap = 'tell' } = request
   const page = new Page({
     offsets,
     turn,
     limit,
     maxBytes,
     filter: undefined,
-    onGap: 'tell',
+    onGap,
     isEachAlone: true,
     sink,
     inflations: parts.inflations,
