@@ -2,21 +2,18 @@
 // partitions again that have changed since: a fetch may be for thousands, and an append is to one. What must hold: between
 // the last look at a partition and the wait for it nothing else runs, so that no append is missed.
 
-import type { FetchedPartition, FetchOptions, FetchPosition, Topic } from '../engine/engine.ts'
+import type { FetchedPartition, FetchOptions, FetchPosition } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
-import type { TailraceError } from '../kernel/errors.ts'
 import { asTailraceError } from '../kernel/errors.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import type { DelayedFetches } from './delayed-fetch.ts'
+import type { TopicLogs } from './topic-logs.ts'
 
 export interface PartitionFetcherOptions {
   readonly clock: Clock
   readonly waiting: DelayedFetches<PartitionLog>
   readonly leaderEpoch: number
-  /** unknown_topic_or_partition, topic_recreated. */
-  readonly getLog: (topic: Topic, partition: number) => PartitionLog
-  /** Why a topic is not there any more; undefined while it is. */
-  readonly whyGone: (topic: Topic) => TailraceError | undefined
+  readonly logs: TopicLogs
   readonly isClosing: () => boolean
 }
 
@@ -28,7 +25,7 @@ export class PartitionFetcher {
   }
 
   async fetch(positions: readonly FetchPosition[], options: FetchOptions): Promise<FetchedPartition[]> {
-    const { clock, waiting, getLog, isClosing } = this.#options
+    const { clock, waiting, logs, isClosing } = this.#options
     const deadline = clock.monotonic() + options.maxWaitMs
     const minBytes = Math.max(1, options.minBytes)
     const fetched: FetchedPartition[] = []
@@ -43,8 +40,8 @@ export class PartitionFetcher {
       const leftMs = deadline - clock.monotonic()
       if (bytes >= minBytes || hasFailed || leftMs <= 0 || options.signal?.aborted || isClosing()) return fetched
       if (!fetched.some((one) => this.#hasChanged(one))) {
-        const logs = fetched.map(({ topic, partition }) => getLog(topic, partition))
-        await waiting.wait(logs, minBytes - bytes, leftMs, options.signal)
+        const wanted = fetched.map(({ topic, partition }) => logs.get(topic, partition))
+        await waiting.wait(wanted, minBytes - bytes, leftMs, options.signal)
       }
       const changed = [...fetched.keys()].filter((at) => this.#hasChanged(fetched[at] as FetchedPartition))
       await this.#read(fetched, positions, changed, options)
@@ -52,9 +49,9 @@ export class PartitionFetcher {
   }
 
   #hasChanged({ topic, partition, highWatermark, logStartOffset }: FetchedPartition): boolean {
-    const { getLog, whyGone } = this.#options
-    if (whyGone(topic) !== undefined) return true
-    const log = getLog(topic, partition)
+    const { logs } = this.#options
+    if (logs.whyGone(topic) !== undefined) return true
+    const log = logs.get(topic, partition)
     const { bounds } = log
     if (bounds.highWatermark !== highWatermark || bounds.logStartOffset !== logStartOffset) return true
     return log.offline !== undefined
@@ -87,7 +84,7 @@ export class PartitionFetcher {
     const { topic, partition, offset } = position
     let log: PartitionLog
     try {
-      log = this.#options.getLog(topic, partition)
+      log = this.#options.logs.get(topic, partition)
     } catch (error) {
       return this.#answer(position, NO_BOUNDS, NOTHING, error)
     }
@@ -124,7 +121,7 @@ export class PartitionFetcher {
     cause?: unknown,
   ): FetchedPartition {
     // whatever a deletion did to the read: it is gone
-    const error = cause === undefined ? undefined : (this.#options.whyGone(topic) ?? asTailraceError(cause))
+    const error = cause === undefined ? undefined : (this.#options.logs.whyGone(topic) ?? asTailraceError(cause))
     return {
       topic,
       partition,

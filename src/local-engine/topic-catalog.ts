@@ -1,6 +1,6 @@
 // The topics of this machine, in memory; meta.db is their journal. Every change is durable before it is seen here. Also
 // keeps what belongs to no topic: cluster id, start counter, and producers' names (producer-names.ts). One caller at a time
-// changes a topic (local-engine.ts serializes); reading is free.
+// changes a topic (topic-changes.ts serializes); reading is free.
 
 import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
@@ -34,7 +34,7 @@ export interface DeletedTopic {
   readonly name: string
 }
 
-type LastSequences = Map<bigint, { readonly epoch: number; readonly sequence: number }>
+export type LastSequences = Map<bigint, { readonly epoch: number; readonly sequence: number }>
 
 /** A PartitionGrowth that forgets. */
 interface Growth {

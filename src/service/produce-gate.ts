@@ -13,44 +13,15 @@
 // them.
 // A request costs one promise and one part for each partition: nothing is made for a record.
 
-import type { Acks, BatchAppended, Engine, Topic } from '../engine/engine.ts'
+import type { Acks, Engine, Topic } from '../engine/engine.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { GATE_WAITING_BYTES_MAX, GATHERED_BATCH_BYTES_MAX, PRODUCE_WAITING_BYTES_MAX } from '../kernel/limits.ts'
+import { GATE_WAITING_BYTES_MAX, PRODUCE_WAITING_BYTES_MAX } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
-import type { RecordParts } from '../record/record.ts'
-import type { SealedBatch, SealOptions } from '../record/record-batch.ts'
-import { BATCH_HEADER_BYTES, sealBatch } from '../record/record-batch.ts'
-
-/** Whoever waits for its parts: told once for each. */
-export interface PartOwner {
-  partSettled(part: ProducePart): void
-}
-
-/** What one request stores in one partition, and what became of it. */
-export class ProducePart {
-  readonly owner: PartOwner
-  readonly partition: number
-  readonly records: readonly RecordParts[]
-  /** What they take as a batch of their own, at most; exactly, once `sealed`. */
-  sizeBytes: number
-  /** Made early, as it is stored, where the bound alone did not show that the batch fits; never joined with others then. */
-  sealed: SealedBatch | undefined = undefined
-  /** The first record's; -1: not stored, or not known. The others follow without a gap. */
-  baseOffset = -1
-  /** -1: the records keep their own. */
-  logAppendTimeMs = -1
-  duplicate = false
-  /** The partition was known to hold it before this attempt, whatever becomes of the attempt. */
-  held = false
-  error: TailraceError | undefined = undefined
-
-  constructor(owner: PartOwner, partition: number, records: readonly RecordParts[], sizeBytes: number) {
-    this.owner = owner
-    this.partition = partition
-    this.records = records
-    this.sizeBytes = sizeBytes
-  }
-}
+import type { SealedBatch } from '../record/record-batch.ts'
+import { sealBatch } from '../record/record-batch.ts'
+import { endOfAppend, sealGroup, settleBatch, settleGroup } from './part-group.ts'
+import type { ProducePart } from './produce-part.ts'
+import { failPart, unheard } from './produce-part.ts'
 
 /** What a named producer's batch carries. */
 export interface ProducerStamp {
@@ -173,12 +144,12 @@ export class ProduceGates {
         },
         (error) => {
           over()
-          fail(part, error)
+          failPart(part, error)
         },
       )
     } catch (error) {
       over()
-      fail(part, error)
+      failPart(part, error)
     }
   }
 
@@ -276,7 +247,7 @@ export class ProduceGates {
     }
     this.#sent(gate, lane, bytes)
     if (asTailraceError(error).code === 'kafka_storage_error') this.#onOffline(gate.topic, gate.partition)
-    for (const part of parts) fail(part, error)
+    for (const part of parts) failPart(part, error)
   }
 
   #count(batch: SealedBatch, requestCount: number): void {
@@ -299,113 +270,6 @@ const BLAMES_CONTENT: ReadonlySet<string> = new Set([
   'invalid_record',
   'invalid_timestamp',
 ])
-
-const PLAIN: SealOptions = { compression: 'none' }
-
-/** At least one. */
-function endOfAppend(parts: readonly ProducePart[], start: number, bytesMax: number): number {
-  let end = start
-  for (let bytes = 0; end < parts.length; end++) {
-    bytes += (parts[end] as ProducePart).sizeBytes
-    if (bytes > bytesMax && end > start) return end
-  }
-  return end
-}
-
-interface SealedGroup {
-  readonly batches: SealedBatch[]
-  /** For each batch, the end of its parts in the group. */
-  readonly ends: number[]
-}
-
-function sealGroup(topic: Topic, parts: readonly ProducePart[]): SealedGroup {
-  const limit = Math.min(GATHERED_BATCH_BYTES_MAX, topic.config.maxMessageBytes)
-  const group: SealedGroup = { batches: [], ends: [] }
-  for (let start = 0; start < parts.length; ) {
-    const end = endOfBatch(parts, start, limit)
-    group.batches.push(sealParts(parts, start, end))
-    group.ends.push(end)
-    start = end
-  }
-  return group
-}
-
-/** The first part always fits: it was checked by itself. */
-function endOfBatch(parts: readonly ProducePart[], start: number, limit: number): number {
-  const first = parts[start] as ProducePart
-  let end = start + 1
-  if (first.sealed !== undefined) return end
-  let bytes = first.sizeBytes
-  for (; end < parts.length; end++) {
-    const part = parts[end] as ProducePart
-    bytes += part.sizeBytes - BATCH_HEADER_BYTES
-    if (part.sealed !== undefined || bytes > limit) return end
-  }
-  return end
-}
-
-function sealParts(parts: readonly ProducePart[], start: number, end: number): SealedBatch {
-  const first = parts[start] as ProducePart
-  if (first.sealed === undefined) {
-    return sealBatch(end - start === 1 ? first.records : joinRecords(parts, start, end), PLAIN)
-  }
-  // A batch belongs to the engine once it was given away: should it be needed again, it is made again.
-  const { sealed } = first
-  first.sealed = undefined
-  return sealed
-}
-
-function joinRecords(parts: readonly ProducePart[], start: number, end: number): RecordParts[] {
-  const joined: RecordParts[] = []
-  for (let at = start; at < end; at++) {
-    const { records } = parts[at] as ProducePart
-    for (let index = 0; index < records.length; index++) joined.push(records[index] as RecordParts)
-  }
-  return joined
-}
-
-function settleGroup(parts: readonly ProducePart[], ends: readonly number[], appended: readonly BatchAppended[]): void {
-  let start = 0
-  for (let at = 0; at < ends.length; at++) {
-    const end = ends[at] as number
-    settleBatch(parts, start, end, appended[at])
-    start = end
-  }
-}
-
-function settleBatch(
-  parts: readonly ProducePart[],
-  start: number,
-  end: number,
-  appended: BatchAppended | undefined,
-): void {
-  let offset = appended?.baseOffset ?? -1
-  for (let at = start; at < end; at++) {
-    const part = parts[at] as ProducePart
-    part.baseOffset = offset
-    part.logAppendTimeMs = appended?.logAppendTimeMs ?? -1
-    part.duplicate = appended?.duplicate ?? false
-    part.error = appended?.error
-    if (offset >= 0) offset += part.records.length
-    part.owner.partSettled(part)
-  }
-}
-
-function fail(part: ProducePart, error: unknown): void {
-  part.error = asTailraceError(error)
-  part.baseOffset = -1
-  part.duplicate = false
-  part.owner.partSettled(part)
-}
-
-/** The same records for an owner who has been answered: with acks 'none' nobody asks what became of them. */
-function unheard(part: ProducePart): ProducePart {
-  const copy = new ProducePart(NOBODY, part.partition, part.records, part.sizeBytes)
-  copy.sealed = part.sealed
-  return copy
-}
-
-const NOBODY: PartOwner = { partSettled() {} }
 
 function openLane(acks: Acks): Lane {
   return { acks, waiting: [], waitingBytes: 0, inFlight: 0 }

@@ -12,7 +12,7 @@ import type { RecordParts } from '../record/record.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { BATCH_HEADER_BYTES, recordSizeUpperBound, sealBatch } from '../record/record-batch.ts'
 import { partitionForKey } from './partitioner.ts'
-import { ProducePart } from './produce-gate.ts'
+import { ProducePart } from './produce-part.ts'
 import type { ProduceResult } from './produce-result.ts'
 
 export type BadRecords = 'refuse' | 'report'

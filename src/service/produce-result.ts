@@ -5,7 +5,7 @@
 import type { ProduceRecord } from '../codec/produce-record.ts'
 import type { Topic } from '../engine/engine.ts'
 import type { TailraceError } from '../kernel/errors.ts'
-import type { PartOwner, ProducePart } from './produce-gate.ts'
+import type { PartOwner, ProducePart } from './produce-part.ts'
 
 export class ProduceResult implements PartOwner {
   readonly topic: Topic
