@@ -64,6 +64,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     producerExpirationMs: config.producerIdExpirationMs,
     producerExpirationCheckMs: config.producerIdExpirationCheckIntervalMs,
     retentionCheckIntervalMs: config.retentionCheckIntervalMs,
+    groups: config.groups,
     cleaner: {
       isEnabled: config.cleanerEnabled,
       backoffMs: config.cleanerBackoffMs,

@@ -3,6 +3,7 @@
 // itself but that schema: flags, environment and the way to read a file are given. The result is frozen, and app hands
 // every module only what that module asks for.
 
+import type { GroupOptions } from '../coordinator/group-coordinator.ts'
 import { parseTopicConfig, TOPIC_CONFIG_TABLE, topicConfigDefaults } from '../engine/topic-config.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { nearestName } from '../kernel/nearest-name.ts'
@@ -39,6 +40,8 @@ export interface ServerConfig {
   readonly cleanerDedupeBufferBytes: number
   readonly producerIdExpirationMs: number
   readonly producerIdExpirationCheckIntervalMs: number
+  readonly groups: Readonly<GroupOptions>
+  readonly offsetsRetentionCheckIntervalMs: number
   /** Kafka's options that were set and mean nothing here, sorted: app names them in one line. */
   readonly ignored: readonly string[]
 }
@@ -99,6 +102,15 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): ServerConfi
     cleanerDedupeBufferBytes: count('log.cleaner.dedupe.buffer.size'),
     producerIdExpirationMs: count('producer.id.expiration.ms'),
     producerIdExpirationCheckIntervalMs: count('producer.id.expiration.check.interval.ms'),
+    groups: Object.freeze({
+      sessionTimeoutMsMin: count('group.min.session.timeout.ms'),
+      sessionTimeoutMsMax: count('group.max.session.timeout.ms'),
+      initialRebalanceDelayMs: count('group.initial.rebalance.delay.ms'),
+      membersMax: count('group.max.size'),
+      offsetsRetentionMs: count('offsets.retention.minutes') * 60_000,
+      offsetMetadataBytesMax: count('offset.metadata.max.bytes'),
+    }),
+    offsetsRetentionCheckIntervalMs: count('offsets.retention.check.interval.ms'),
     ignored: Object.freeze([...ignored].sort()),
   })
 }

@@ -238,3 +238,28 @@ export const META_WAITING_COMMITS_MAX = 10_000
  */
 export const STATE_BYTES_MAX = 64 * 1024 * 1024
 export const STATE_VALUE_BYTES_MAX = 256 * 1024
+
+/** Consumer groups that are known at once, a few hundred bytes each: beyond them joins and commits of new ones get 503. */
+export const GROUPS_MAX = 100_000
+
+/** Members of one group, whatever group.max.size says: the leader's list of them is one reply. Of all groups: a kilobyte each. */
+export const GROUP_MEMBERS_MAX = 10_000
+export const MEMBERS_MAX = 100_000
+
+/** Assignors that one member offers, and characters of their names, protocol types, instance and client ids. */
+export const GROUP_PROTOCOLS_MAX = 16
+export const GROUP_NAME_CHARS_MAX = 249
+
+/** What one member says of itself, or is assigned: every topic's and partition's name, with room to spare. Of all members. */
+export const MEMBER_METADATA_BYTES_MAX = 4 * 1024 * 1024
+export const MEMBERS_BYTES_MAX = 256 * 1024 * 1024
+
+/** Committed offsets that are remembered, over all groups: they are in memory, some hundred bytes each. */
+export const COMMITTED_OFFSETS_MAX = 1_000_000
+
+/** One commit: every partition that there may be. And offsets that wait to be durable: a second's worth of a fast disk. */
+export const OFFSETS_A_COMMIT_MAX = 100_000
+export const OFFSETS_WAITING_MAX = 200_000
+
+/** Offsets or groups that expire in one commit: others wait for the writer meanwhile. */
+export const OFFSETS_EXPIRED_AT_ONCE_MAX = 1_000

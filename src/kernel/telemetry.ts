@@ -43,6 +43,15 @@ class CompactionTelemetry {
   lastCheckMs: number | undefined
 }
 
+/** What has happened to consumer groups since the start. */
+class GroupTelemetry {
+  rebalances = 0
+  /** Members that were taken out because they were silent, or did not take part in a rebalance. */
+  expiredMembers = 0
+  committedOffsets = 0
+  expiredOffsets = 0
+}
+
 export class Telemetry {
   produceRequests = 0
   recordsIn = 0
@@ -68,4 +77,5 @@ export class Telemetry {
   clockSteps = 0
   waitingFetches = 0
   readonly compaction = new CompactionTelemetry()
+  readonly groups = new GroupTelemetry()
 }

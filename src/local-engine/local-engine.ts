@@ -1,7 +1,10 @@
 // A5: the Engine contract on this machine's own log: its parts put together, opened and closed, and each verb handed to
 // the part that does it. What must hold: nothing is seen before it is durable.
 
+import { randomUUID } from 'node:crypto'
 import type Database from 'better-sqlite3'
+import type { GroupOptions } from '../coordinator/group-coordinator.ts'
+import { GroupCoordinator } from '../coordinator/group-coordinator.ts'
 import type {
   Acks,
   AppendListener,
@@ -18,6 +21,7 @@ import type {
   Topic,
   TopicSpec,
 } from '../engine/engine.ts'
+import { subscribedTopics } from '../engine/subscribed-topics.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { parseTopicConfig } from '../engine/topic-config.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -53,6 +57,7 @@ export interface LocalEngineOptions extends MaintenanceOptions {
   readonly numPartitions: number
   /** producer.id.expiration.ms. */
   readonly producerExpirationMs: number
+  readonly groups: GroupOptions
   /** How this server is known to clients that ask for brokers. */
   readonly node: { readonly id: number; readonly host: string; readonly port: number }
   readonly disk?: SegmentDisk
@@ -85,7 +90,7 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Engi
 
 async function openParts(options: LocalEngineOptions, reserve: DiskReserve, unlock: () => void): Promise<Engine> {
   const { dataDir, topicDefaults: defaults, producerExpirationMs, databases } = options
-  // what is remembered of producers goes by it, here and in the logs
+  // what is remembered of producers and groups goes by it, here and in the logs
   const steady = steadyClock(options.clock)
   const meta = databases && { open: databases.openMeta, commits: databases.metaCommits }
   const catalog = new TopicCatalog({ dataDir, defaults, clock: steady, producerExpirationMs, meta })
@@ -106,6 +111,7 @@ interface EngineParts {
 
 class LocalEngine implements Engine {
   readonly capabilities = { name: 'local', replicationFactorMax: 1, namedProducers: true } as const
+  readonly groups: GroupCoordinator
 
   readonly #options: LocalEngineOptions
   readonly #catalog: TopicCatalog
@@ -156,12 +162,14 @@ class LocalEngine implements Engine {
     const isClosing = () => this.#closing !== undefined
     this.#fetcher = new PartitionFetcher({ clock, waiting, leaderEpoch, logs: topicLogs, isClosing })
     this.#queries = new PartitionQueries({ logs: topicLogs, clock, nodeId: node.id, leaderEpoch })
+    this.groups = this.#makeGroups()
     this.#changes = new TopicChanges({
       catalog,
       logs,
       topicLogs,
       waiting,
       inFlight,
+      groups: this.groups,
       reserve,
       disk,
       clock,
@@ -196,6 +204,22 @@ class LocalEngine implements Engine {
       checkpointIndex: (path) => catalog.checkpoint(path),
       ...(databases === undefined ? {} : { openIndex: databases.openIndex }),
       onSynced: (identity, highWatermark, bytes) => this.#synced(identity, highWatermark, bytes),
+    })
+  }
+
+  #makeGroups(): GroupCoordinator {
+    const { telemetry, groups: options } = this.#options
+    const catalog = this.#catalog
+    return new GroupCoordinator({
+      clock: this.#steady,
+      telemetry,
+      store: catalog.groups,
+      saved: catalog.groups.saved,
+      options,
+      newId: randomUUID,
+      findTopic: (name) => catalog.find(name),
+      findTopicById: (topicId) => catalog.findById(topicId),
+      topicsOf: subscribedTopics,
     })
   }
 
@@ -247,6 +271,10 @@ class LocalEngine implements Engine {
 
   listTopics(): readonly Topic[] {
     return this.#catalog.list()
+  }
+
+  onTopicsChanged(listener: () => void): () => void {
+    return this.#changes.onChanged(listener)
   }
 
   createTopic(spec: TopicSpec): Promise<Topic> {
@@ -316,6 +344,7 @@ class LocalEngine implements Engine {
     await this.#logs.close()
     await maintained
     await this.#changes.swept()
+    await this.groups.close()
     await this.#catalog.close()
     await this.#reserve.close()
     this.#unlock()

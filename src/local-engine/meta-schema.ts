@@ -1,6 +1,6 @@
 // meta.db as SQL: its tables and every statement that changes it, by name. It is the truth of what topics there are and
-// how they are configured, of log start offsets and of producers' names. Opened at start by the main thread, which reads
-// it into memory; from then on one worker thread writes it and nobody reads it.
+// how they are configured, of log start offsets, of producers' names, and of what consumer groups have committed. Opened
+// at start by the main thread, which reads it into memory; from then on one worker thread writes it and nobody reads it.
 
 import Database from 'better-sqlite3'
 import { TailraceError } from '../kernel/errors.ts'
@@ -56,6 +56,26 @@ CREATE TABLE cleaning_generations (
   PRIMARY KEY (topic_id, partition)
 ) WITHOUT ROWID;
 `,
+  // consumer groups: what of them outlives the server; empty_since_ms is null while there are members
+  `
+CREATE TABLE groups (
+  group_id TEXT PRIMARY KEY,
+  protocol_type TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  empty_since_ms INTEGER
+) WITHOUT ROWID;
+CREATE TABLE committed_offsets (
+  group_id TEXT NOT NULL,
+  topic_id TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  leader_epoch INTEGER NOT NULL,
+  metadata TEXT NOT NULL,
+  committed_ms INTEGER NOT NULL,
+  PRIMARY KEY (group_id, topic_id, partition)
+) WITHOUT ROWID;
+CREATE INDEX committed_offsets_of_topic ON committed_offsets (topic_id);
+`,
 ] as const
 
 export const META_STATEMENTS = {
@@ -78,6 +98,15 @@ export const META_STATEMENTS = {
   dropDeletedTopic: 'DELETE FROM deleted_topics WHERE topic_id = ?',
   dropGrowthsOfProducer: 'DELETE FROM growths WHERE producer_id = ?',
   putProducer: 'INSERT OR REPLACE INTO producers (name, producer_id, used_until_ms) VALUES (?, ?, ?)',
+  putGroup: 'INSERT OR REPLACE INTO groups (group_id, protocol_type, generation, empty_since_ms) VALUES (?, ?, ?, ?)',
+  dropGroup: 'DELETE FROM groups WHERE group_id = ?',
+  // a topic may be deleted meanwhile
+  putCommittedOffset:
+    'INSERT OR REPLACE INTO committed_offsets (group_id, topic_id, partition, offset, leader_epoch, metadata, committed_ms)' +
+    ' SELECT ?, topic_id, ?, ?, ?, ?, ? FROM topics WHERE topic_id = ?',
+  dropCommittedOffset: 'DELETE FROM committed_offsets WHERE group_id = ? AND topic_id = ? AND partition = ?',
+  dropCommittedOffsetsOfGroup: 'DELETE FROM committed_offsets WHERE group_id = ?',
+  dropCommittedOffsetsOfTopic: 'DELETE FROM committed_offsets WHERE topic_id = ?',
   dropProducer: 'DELETE FROM producers WHERE name = ?',
   raiseLastProducerId:
     "INSERT INTO cluster (name, value) VALUES ('last_producer_id', ?)" +
@@ -87,7 +116,7 @@ export const META_STATEMENTS = {
 /** One change of meta.db: a statement by name, and its values in order. */
 export interface MetaChange {
   readonly statement: keyof typeof META_STATEMENTS
-  readonly values: readonly (string | number | bigint)[]
+  readonly values: readonly (string | number | bigint | null)[]
 }
 
 /**

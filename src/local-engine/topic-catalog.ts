@@ -1,6 +1,6 @@
 // The topics of this machine, in memory; meta.db is their journal. Every change is durable before it is seen here. Also
-// keeps what belongs to no topic: cluster id, start counter, and producers' names (producer-names.ts). One caller at a time
-// changes a topic (topic-changes.ts serializes); reading is free.
+// keeps what belongs to no topic: cluster id, start counter, producers' names (producer-names.ts) and consumer groups
+// (group-storage.ts). One caller at a time changes a topic (topic-changes.ts serializes); reading is free.
 
 import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
@@ -14,6 +14,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { TOPIC_PARTITIONS_MAX } from '../kernel/limits.ts'
 import { isDiskFull } from '../log/storage-failure.ts'
+import { GroupStorage } from './group-storage.ts'
 import type { MetaChange } from './meta-schema.ts'
 import { checkMetaDatabase, openMetaDatabase } from './meta-schema.ts'
 import type { MetaCommits } from './meta-writer.ts'
@@ -47,6 +48,7 @@ export class TopicCatalog {
   /** How often this data directory was started, this start included. */
   readonly startNumber: number
   readonly producers: ProducerNames
+  readonly groups: GroupStorage
   readonly #defaults: TopicConfigDefaults
   readonly #writer: MetaCommits
   readonly #byName = new Map<string, Topic>()
@@ -75,6 +77,7 @@ export class TopicCatalog {
         writer: this.#writer,
         onForgotten: (producerIds) => this.#forgetGrowths(producerIds),
       })
+      this.groups = new GroupStorage(db, this.#writer)
     } catch (error) {
       throw isDiskFull(error) ? error : unusable(path, error)
     } finally {
@@ -213,6 +216,7 @@ export class TopicCatalog {
       { statement: 'dropLogStartOffsets', values: [topic.id] },
       { statement: 'dropCleaningGenerations', values: [topic.id] },
       { statement: 'dropGrowths', values: [topic.id] },
+      { statement: 'dropCommittedOffsetsOfTopic', values: [topic.id] },
       { statement: 'addDeletedTopic', values: [topic.id, topic.name] },
     ])
     this.#byName.delete(topic.name)

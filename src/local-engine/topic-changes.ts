@@ -3,6 +3,7 @@
 // log lines. Deleting is done when it is recorded; the files go afterwards.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { GroupCoordinator } from '../coordinator/group-coordinator.ts'
 import type { Topic, TopicSpec } from '../engine/engine.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { parseTopicConfig } from '../engine/topic-config.ts'
@@ -28,6 +29,7 @@ export interface TopicChangesOptions {
   readonly topicLogs: TopicLogs
   readonly waiting: DelayedFetches<PartitionLog>
   readonly inFlight: InFlightProducers
+  readonly groups: Pick<GroupCoordinator, 'topicDeleted'>
   readonly reserve: DiskReserve
   readonly disk: SegmentDisk
   readonly clock: Clock
@@ -42,10 +44,21 @@ export class TopicChanges {
   readonly #catalog: TopicCatalog
   readonly #queue = new SerialQueue()
   readonly #sweeping = new Set<Promise<void>>()
+  readonly #listeners = new Set<() => void>()
 
   constructor(options: TopicChangesOptions) {
     this.#options = options
     this.#catalog = options.catalog
+  }
+
+  /** After topics were created, grown or deleted. Returns the function that ends it. */
+  onChanged(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener()
   }
 
   create(spec: TopicSpec): Promise<Topic> {
@@ -62,6 +75,7 @@ export class TopicChanges {
       const { name, configs = {} } = spec
       const topic = await this.#catalog.create(name, partitionCount, configs, this.#options.clock.now())
       const partitions = partitionCount === 1 ? '1 partition' : `${partitionCount} partitions`
+      this.#changed()
       this.#tell(topic, `was created: ${[partitions, ...settingsOf(configs)].join(', ')}`)
       return topic
     })
@@ -77,6 +91,7 @@ export class TopicChanges {
       return inFlight.whileNone(topic.id, async () => {
         const last = lastSequences(await topicLogs.openAll(topic))
         const grown = await this.#catalog.grow(topic, partitionCount, last)
+        this.#changed()
         this.#tell(topic, `was altered: ${partitionCount} partitions, ${topic.partitionCount} before`)
         return grown
       })
@@ -96,6 +111,8 @@ export class TopicChanges {
     return this.#queue.run(async () => {
       const topic = this.#get(name)
       await this.#options.reserve.withRoom(() => this.#catalog.delete(topic))
+      this.#options.groups.topicDeleted(topic.id)
+      this.#changed()
       this.#tell(topic, 'was deleted')
       const folders = await this.#retire(topic)
       if (folders === undefined) return

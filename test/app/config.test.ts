@@ -62,6 +62,15 @@ test('without anything set all is as schemas/config.json says', () => {
     cleanerDedupeBufferBytes: 134_217_728,
     producerIdExpirationMs: 86_400_000,
     producerIdExpirationCheckIntervalMs: 600_000,
+    groups: {
+      sessionTimeoutMsMin: 1_000,
+      sessionTimeoutMsMax: 1_800_000,
+      initialRebalanceDelayMs: 0,
+      membersMax: 10_000,
+      offsetsRetentionMs: 604_800_000,
+      offsetMetadataBytesMax: 4_096,
+    },
+    offsetsRetentionCheckIntervalMs: 600_000,
     ignored: [],
   })
 })
@@ -444,7 +453,6 @@ group.initial.rebalance.delay.ms=0`
   assert.deepEqual(load({ file, ...set('num.io.threads=8'), env: { TAILRACE_BROKER_RACK: 'a' } }).ignored, [
     'broker.id',
     'broker.rack',
-    'group.initial.rebalance.delay.ms',
     'listener.name.internal.ssl.keystore.location',
     'log.flush.interval.ms',
     'num.io.threads',

@@ -11,6 +11,7 @@ import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { parseNumberedName } from '../../src/log/log-segment.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
+import { GROUP_OPTIONS } from '../support/engine-options.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { PowerCutDatabases } from '../support/power-cut-databases.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
@@ -208,6 +209,7 @@ export class FaultWorld {
       producerExpirationMs: 30 * 86_400_000,
       producerExpirationCheckMs: 600_000,
       retentionCheckIntervalMs: 300_000,
+      groups: GROUP_OPTIONS,
       cleaner: { isEnabled: true, backoffMs: 15_000, dedupeBufferBytes: 1_048_576 },
       node: { id: 1, host: '127.0.0.1', port: 8082 },
       disk,

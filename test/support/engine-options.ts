@@ -5,6 +5,7 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type { GroupOptions } from '../../src/coordinator/group-coordinator.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { topicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
@@ -24,6 +25,15 @@ export function producerId(engine: Engine, name: string): Promise<bigint> {
   return engine.withProducerId(name, (id) => Promise.resolve(id))
 }
 
+export const GROUP_OPTIONS: GroupOptions = {
+  sessionTimeoutMsMin: 1,
+  sessionTimeoutMsMax: 1_800_000,
+  initialRebalanceDelayMs: 0,
+  membersMax: 10_000,
+  offsetsRetentionMs: 7 * 86_400_000,
+  offsetMetadataBytesMax: 4_096,
+}
+
 export function engineOptions(dataDir: string, changes: Partial<LocalEngineOptions> = {}): LocalEngineOptions {
   return {
     dataDir,
@@ -36,6 +46,7 @@ export function engineOptions(dataDir: string, changes: Partial<LocalEngineOptio
     producerExpirationMs: 86_400_000,
     producerExpirationCheckMs: 600_000,
     retentionCheckIntervalMs: 300_000,
+    groups: GROUP_OPTIONS,
     cleaner: { isEnabled: true, backoffMs: 15_000, dedupeBufferBytes: 1_048_576 },
     node: { id: 1, host: '127.0.0.1', port: 8082 },
     ...changes,

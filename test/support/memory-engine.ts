@@ -2,6 +2,8 @@
 // append before it is written and before it is synced. Knows repeats as the log does, by the log's own rules.
 
 import { randomUUID } from 'node:crypto'
+import type { GroupOptions } from '../../src/coordinator/group-coordinator.ts'
+import { GroupCoordinator } from '../../src/coordinator/group-coordinator.ts'
 import type {
   Acks,
   BatchAppended,
@@ -15,16 +17,22 @@ import type {
   Topic,
   TopicSpec,
 } from '../../src/engine/engine.ts'
+import { subscribedTopics } from '../../src/engine/subscribed-topics.ts'
 import type { TopicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { parseTopicConfig, topicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { isInternalTopic } from '../../src/engine/topic-name.ts'
+import type { Clock } from '../../src/kernel/clock.ts'
+import { systemClock } from '../../src/kernel/clock.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { ProducerEntry } from '../../src/log/producer-state.ts'
 import { judgeBatch, withBatch } from '../../src/log/producer-state.ts'
 import { findKeylessRecord } from '../../src/record/batch-check.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { stampBatch, stampLogAppendTime } from '../../src/record/record-batch.ts'
+import { GROUP_OPTIONS } from './engine-options.ts'
+import { MemoryGroupStore } from './memory-group-store.ts'
 
 export interface StoredRecord {
   readonly offset: number
@@ -51,10 +59,20 @@ interface Partition {
 /** A moment to wait, or to fail: throw there. */
 export type Hook = (append: AppendSeen) => Promise<void> | void
 
+export interface MemoryEngineOptions {
+  readonly partitionCountDefault?: number
+  /** Of groups. */
+  readonly clock?: Clock
+  readonly groups?: Partial<GroupOptions>
+  readonly telemetry?: Telemetry
+}
+
 export class MemoryEngine implements Engine {
   readonly capabilities = { name: 'local', replicationFactorMax: 1, namedProducers: true } as const
   readonly defaults: TopicConfigDefaults = topicConfigDefaults({})
   readonly partitionCountDefault: number
+  readonly groups: GroupCoordinator
+  readonly groupStore = new MemoryGroupStore()
   readonly appends: AppendSeen[] = []
   /** Before anything of an append is stored. */
   beforeWrite: Hook = () => {}
@@ -65,9 +83,22 @@ export class MemoryEngine implements Engine {
   readonly #topics = new Map<string, Topic>()
   readonly #partitions = new Map<string, Partition[]>()
   readonly #ids = new Map<string, bigint>()
+  readonly #topicListeners = new Set<() => void>()
 
-  constructor(options: { readonly partitionCountDefault?: number } = {}) {
+  constructor(options: MemoryEngineOptions = {}) {
+    const { clock = systemClock, groups = {}, telemetry = new Telemetry() } = options
     this.partitionCountDefault = options.partitionCountDefault ?? 1
+    this.groups = new GroupCoordinator({
+      clock,
+      telemetry,
+      store: this.groupStore,
+      saved: this.groupStore.saved,
+      options: { ...GROUP_OPTIONS, ...groups },
+      newId: randomUUID,
+      findTopic: (name) => this.findTopic(name),
+      findTopicById: (topicId) => this.listTopics().find(({ id }) => id === topicId),
+      topicsOf: subscribedTopics,
+    })
   }
 
   cluster() {
@@ -82,12 +113,17 @@ export class MemoryEngine implements Engine {
     return [...this.#topics.values()]
   }
 
+  onTopicsChanged(listener: () => void): () => void {
+    this.#topicListeners.add(listener)
+    return () => this.#topicListeners.delete(listener)
+  }
+
   async createTopic(spec: TopicSpec): Promise<Topic> {
     await Promise.resolve()
     if (this.#topics.has(spec.name)) throw new TailraceError('topic_already_exists', 'exists')
     const { name, partitionCount = this.partitionCountDefault, configs = {} } = spec
     this.created++
-    return this.#keep({
+    return this.#change({
       id: randomUUID(),
       name,
       partitionCount,
@@ -113,7 +149,7 @@ export class MemoryEngine implements Engine {
       }
     }
     const growth: PartitionGrowth = { partitionCountBefore: topic.partitionCount, lastSequences }
-    return this.#keep({ ...topic, partitionCount, growths: [...topic.growths, growth] })
+    return this.#change({ ...topic, partitionCount, growths: [...topic.growths, growth] })
   }
 
   async alterTopicConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<Topic> {
@@ -124,8 +160,12 @@ export class MemoryEngine implements Engine {
   }
 
   async deleteTopic(name: string): Promise<void> {
-    this.#partitions.delete(this.#get(name).id)
+    const { id } = this.#get(name)
+    this.#partitions.delete(id)
     this.#topics.delete(name)
+    this.groupStore.dropTopic(id)
+    this.groups.topicDeleted(id)
+    for (const listener of this.#topicListeners) listener()
   }
 
   async describePartitions(topic: Topic) {
@@ -213,7 +253,9 @@ export class MemoryEngine implements Engine {
     })
   }
 
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    return this.groups.close()
+  }
 
   batches(name: string, partition: number): readonly SealedBatch[] {
     return this.#partitionsOf(this.#get(name))[partition]?.batches ?? []
@@ -248,6 +290,12 @@ export class MemoryEngine implements Engine {
     place.endOffset += header.recordCount
     place.batches.push(batch)
     return { baseOffset: header.baseOffset, logAppendTimeMs: appendTime, duplicate: false }
+  }
+
+  #change(topic: Topic): Topic {
+    this.#keep(topic)
+    for (const listener of this.#topicListeners) listener()
+    return topic
   }
 
   #keep(topic: Topic): Topic {
