@@ -10,6 +10,18 @@ export const TOPIC_NAME_CHARS_MAX = 249
 /** The name of a consumer group: as long as a topic's. */
 export const GROUP_ID_CHARS_MAX = 249
 
+/**
+ * A regular expression for topics: its text, the steps that it stands for (each may be tried at every character of a name:
+ * some 2 ms for the longest name), and how long matching keeps others waiting.
+ */
+export const PATTERN_CHARS_MAX = 1_000
+export const PATTERN_PROGRAM_MAX = 2_000
+export const PATTERN_MATCHING_MS_PER_TURN_MAX = 5
+
+/** A group's member whose join fails tries again after a time that doubles; a full disk may last. */
+export const JOIN_RETRY_MS_MIN = 100
+export const JOIN_RETRY_MS_MAX = 10_000
+
 /** One topic; a start must stay fast and a listing must fit in memory. */
 export const TOPIC_PARTITIONS_MAX = 10_000
 

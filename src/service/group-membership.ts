@@ -1,0 +1,489 @@
+// How a member that lives in this server is in its group: joined or not, in which generation, owning what. What happens is
+// noted in flags, and one run at a time works through them (#work): lose what is lost, leave, follow the topics, join. So
+// the listener is told one thing after the other, and a membership that nothing happens to is a few fields, no timer and no
+// promise.
+//
+// A join, by KIP-429: give up what has to be given up before (under an eager assignor all of it, under the cooperative one
+// what is no longer subscribed to), join, assign if it leads, sync, give up what went to others and join again so that they
+// get it, take what is new.
+
+import type { Engine } from '../engine/engine.ts'
+import type { JoinedGroup, MemberIdentity } from '../engine/group-protocol.ts'
+import type { Clock, Timer } from '../kernel/clock.ts'
+import type { TailraceError } from '../kernel/errors.ts'
+import { asTailraceError } from '../kernel/errors.ts'
+import { JOIN_RETRY_MS_MAX, JOIN_RETRY_MS_MIN } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
+import { decodeAssignment } from './consumer-protocol.ts'
+import type { TopicsSeen } from './group-leader.ts'
+import { assignGroup, encodeWishes, haveTopicsChanged, isMoreToCome } from './group-leader.ts'
+import type { GroupMemberSpec, OwnedPartition } from './group-member.ts'
+import { isThere, namePartition, OwnedPartitions } from './owned-partitions.ts'
+import type { TopicMatcher, TopicWishes } from './topic-pattern.ts'
+
+export interface GroupMembershipParts {
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly matcher: TopicMatcher
+}
+
+interface MembershipOwner {
+  readonly spec: GroupMemberSpec
+  /** Its client has shown itself within the session timeout: who is not alive leaves where it would join. */
+  readonly isAlive: boolean
+  onJoined(): void
+}
+
+interface Failure {
+  readonly error: TailraceError
+  /** How often in a row. */
+  readonly count: number
+  /** By the monotonic clock. */
+  readonly retryAtMs: number
+  readonly retry?: Timer | undefined
+}
+
+/** The coordinator knows this member no more, or not as it is. */
+const FENCING: ReadonlySet<string> = new Set(['unknown_member_id', 'illegal_generation', 'fenced_instance_id'])
+
+/** So often in a row a fenced member joins again at once. */
+const FENCED_IN_A_ROW_MAX = 3
+
+const GIVEN_UP = new Error('the member is to leave, and has not joined yet')
+
+export class GroupMembership {
+  readonly owned = new OwnedPartitions()
+  #memberId = ''
+  #generationId = -1
+  #wishes: TopicWishes | undefined
+  readonly #owner: MembershipOwner
+  readonly #parts: GroupMembershipParts
+  #protocolName = ''
+  /** Where the run is. From joining to syncing nobody knows what is owned. */
+  #phase: 'idle' | 'working' | 'joining' | 'syncing' = 'idle'
+  /** What there is to do, in this order. */
+  #isLost = false
+  #leaves = false
+  #followsTopics = false
+  #joins = false
+  #awaitsMore = false
+  #isClosed = false
+  #failure: Failure | undefined
+  /** While it leads. */
+  #topicsSeen: TopicsSeen | undefined
+  /** What it was last given: under an eager assignor it owns nothing when it joins. */
+  #previous: readonly OwnedPartition[] = []
+  #giveUp: (() => void) | undefined
+  #waiting: (() => void)[] = NOBODY
+
+  constructor(owner: MembershipOwner, parts: GroupMembershipParts) {
+    this.#owner = owner
+    this.#parts = parts
+  }
+
+  get identity(): MemberIdentity {
+    const { groupId, groupInstanceId } = this.#owner.spec
+    return { groupId, memberId: this.#memberId, groupInstanceId, generationId: this.#generationId }
+  }
+
+  get memberId(): string {
+    return this.#memberId
+  }
+
+  get generationId(): number {
+    return this.#generationId
+  }
+
+  get wishes(): TopicWishes | undefined {
+    return this.#wishes
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  get isIdle(): boolean {
+    return this.#phase === 'idle'
+  }
+
+  /** Until it is over the coordinator waits for this member, however long it is silent. */
+  get isJoining(): boolean {
+    return this.#phase === 'joining' || this.#phase === 'syncing'
+  }
+
+  /** Neither a member nor about to be one. */
+  get isOut(): boolean {
+    return this.#isClosed || this.#wishes === undefined || (this.#generationId < 0 && this.isIdle)
+  }
+
+  /** It is to get what others give up first: there will be another rebalance. */
+  get awaitsMore(): boolean {
+    return this.#awaitsMore
+  }
+
+  /** What keeps it from joining. */
+  get failure(): Failure | undefined {
+    return this.#failure
+  }
+
+  isOwned(owned: OwnedPartition): boolean {
+    return !this.#isLost && this.owned.isOwned(owned)
+  }
+
+  join(wishes: TopicWishes): void {
+    this.#wishes = wishes
+    this.#forgetFailure()
+    this.rejoin()
+  }
+
+  rejoin(): void {
+    this.#joins = true
+    this.#start()
+  }
+
+  async leave(): Promise<void> {
+    if (this.#wishes === undefined) return
+    this.#wishes = undefined
+    this.#joins = false
+    this.#leaves = true
+    this.#forgetFailure()
+    this.#giveUp?.()
+    this.#start()
+    while (this.#leaves && !this.#isClosed) await this.change()
+  }
+
+  /** The listener is told nothing any more. A static member keeps its place. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#forgetFailure()
+    this.#giveUp?.()
+    this.owned.replace([])
+    this.#tell()
+    if (this.#owner.spec.groupInstanceId === undefined) await this.#leaveGroup(this.#memberId)
+  }
+
+  /** Called from inside the coordinator: what there is to do begins when that is done. */
+  rebalanceBegan(): void {
+    // It is the very one that it is joining; if it is not, its sync will say so.
+    if (this.isOut || this.#phase === 'joining') return
+    this.rejoin()
+  }
+
+  topicsChanged(): void {
+    if (this.isOut) return
+    const { engine } = this.#parts
+    const isStale = this.#topicsSeen !== undefined && haveTopicsChanged(engine, this.#topicsSeen)
+    if (!isStale && !this.#wishes?.isPattern && this.owned.list.every((owned) => isThere(engine, owned))) return
+    this.#followsTopics = true
+    this.#start()
+  }
+
+  /** What the coordinator answered to this member as it was in a generation. Returns whether that is about its membership. */
+  heard(error: TailraceError, generationId: number): boolean {
+    const isFencing = FENCING.has(error.code)
+    if (!isFencing && error.code !== 'rebalance_in_progress') return false
+    // Nothing new while it joins, and of an earlier generation.
+    if (this.isOut || this.isJoining || generationId !== this.#generationId) return true
+    if (isFencing) this.#fence(error)
+    else this.#joins = true
+    this.#start()
+    return true
+  }
+
+  /** Resolves when something may have changed; rejects when the signal says so. */
+  change(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = () => reject(signal?.reason)
+      signal?.addEventListener('abort', stop, { once: true })
+      if (this.#waiting === NOBODY) this.#waiting = []
+      this.#waiting.push(() => {
+        signal?.removeEventListener('abort', stop)
+        resolve()
+      })
+    })
+  }
+
+  #tell(): void {
+    const waiting = this.#waiting
+    this.#waiting = NOBODY
+    for (const resolve of waiting) resolve()
+  }
+
+  #start(): void {
+    if (this.#phase !== 'idle' || this.#isClosed) return
+    this.#phase = 'working'
+    void this.#work()
+  }
+
+  async #work(): Promise<void> {
+    // Whoever called goes on first: it may be the coordinator, in the middle of something.
+    await undefined
+    while (!this.#isClosed && this.#hasWork) {
+      try {
+        await this.#step()
+      } catch (error) {
+        this.#fail(asTailraceError(error))
+      }
+    }
+    this.#phase = 'idle'
+    this.#tell()
+  }
+
+  get #hasWork(): boolean {
+    return this.#isLost || this.#leaves || this.#followsTopics || this.#joins
+  }
+
+  async #step(): Promise<void> {
+    if (this.#isLost) this.#lose()
+    else if (this.#leaves) await this.#unsubscribe()
+    else if (this.#followsTopics) await this.#followTopics()
+    else if (this.#owner.isAlive) await this.#join()
+    else await this.#endSession()
+  }
+
+  #lose(): void {
+    this.#isLost = false
+    const lost = this.owned.list
+    this.owned.replace([])
+    this.#tellLost(lost)
+  }
+
+  async #unsubscribe(): Promise<void> {
+    await this.#revoke(this.owned.list)
+    if (this.#isClosed || this.#isLost) return
+    this.#leaves = false
+    // A static member keeps its place, and finds it again if it comes back in time.
+    if (this.#owner.spec.groupInstanceId === undefined) await this.#leaveGroup(this.#forgetIdentity())
+    else this.#generationId = -1
+    this.#tell()
+  }
+
+  /** Its client has been silent for a session: as if the coordinator had found out. */
+  async #endSession(): Promise<void> {
+    this.#joins = false
+    const memberId = this.#forgetIdentity()
+    this.#lose()
+    await this.#leaveGroup(memberId)
+  }
+
+  async #followTopics(): Promise<void> {
+    this.#followsTopics = false
+    const { engine, matcher } = this.#parts
+    const gone = this.owned.list.filter((owned) => !isThere(engine, owned))
+    this.owned.remove(gone)
+    this.#tellLost(gone)
+    const isStale = this.#topicsSeen !== undefined && haveTopicsChanged(engine, this.#topicsSeen)
+    const hasOthers = await this.#wishes?.follow(matcher)
+    if (isStale || hasOthers) this.#joins = this.#wishes !== undefined
+  }
+
+  async #join(): Promise<void> {
+    const wishes = this.#wishes
+    if (wishes === undefined) throw new Error('a member joins for its topics')
+    await wishes.follow(this.#parts.matcher)
+    await this.#revoke(this.#unwanted(wishes.topics))
+    if (this.#isClosed || this.#isLost || this.#wishes !== wishes) return
+    this.#joins = false
+    this.#failure?.retry?.cancel()
+    this.#phase = 'joining'
+    let assignment: Uint8Array
+    try {
+      assignment = await this.#joinGroup(wishes.topics)
+    } catch (error) {
+      if (error !== GIVEN_UP) throw error
+      return
+    } finally {
+      this.#giveUp = undefined
+      this.#phase = 'working'
+      this.#tell()
+    }
+    this.#forgetFailure()
+    this.#owner.onJoined()
+    await this.#take(assignment)
+  }
+
+  get #isCooperative(): boolean {
+    return this.#protocolName === 'cooperative-sticky'
+  }
+
+  #unwanted(topics: readonly string[]): readonly OwnedPartition[] {
+    if (!this.#isCooperative) return this.owned.list
+    const wanted = new Set(topics)
+    return this.owned.list.filter(({ topic }) => !wanted.has(topic.name))
+  }
+
+  /** Join and sync: what it is assigned. */
+  async #joinGroup(topics: readonly string[]): Promise<Uint8Array> {
+    const { groups } = this.#parts.engine
+    const memberId = this.#memberId
+    const joining = groups.join({ ...this.#request(topics), memberId })
+    const joined = await this.#unlessGivenUp(joining).catch((error: unknown) => {
+      // Nobody could name this member so far, to have it leave.
+      if (error === GIVEN_UP && memberId === '') joining.then((late) => this.#leaveGroup(late.memberId), ignore)
+      throw error
+    })
+    this.#memberId = joined.memberId
+    this.#generationId = joined.generationId
+    this.#protocolName = joined.protocolName
+    this.#phase = 'syncing'
+    // Under an eager assignor its leader gives away what it knows nobody to have.
+    if (!this.#isCooperative) this.#lose()
+    const assignments = this.#lead(joined)
+    const { protocolType, protocolName } = joined
+    const synced = await this.#unlessGivenUp(groups.sync({ ...this.identity, protocolType, protocolName, assignments }))
+    return synced.assignment
+  }
+
+  #request(topics: readonly string[]) {
+    const { groupId, groupInstanceId, clientId, host, sessionTimeoutMs, rebalanceTimeoutMs, protocolType, assignors } =
+      this.#owner.spec
+    const owned = this.owned.list.map(namePartition)
+    const previous = assignors.includes('sticky') ? this.#previous.map(namePartition) : []
+    const protocols = encodeWishes(assignors, { topics, owned, previous, generationId: this.#generationId })
+    const member = { groupId, groupInstanceId, clientId, clientHost: host }
+    return { ...member, sessionTimeoutMs, rebalanceTimeoutMs, protocolType, protocols }
+  }
+
+  #lead(joined: JoinedGroup) {
+    this.#topicsSeen = undefined
+    if (joined.leaderId !== joined.memberId) return []
+    const { assignments, topicsSeen } = assignGroup(this.#parts.engine, joined)
+    this.#topicsSeen = topicsSeen
+    return joined.skipAssignment ? [] : assignments
+  }
+
+  #unlessGivenUp<Reply>(reply: Promise<Reply>): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = () => reject(GIVEN_UP)
+      reply.then(resolve, reject)
+    })
+  }
+
+  async #take(assignment: Uint8Array): Promise<void> {
+    const { partitions, userData } = decodeAssignment(assignment) ?? { partitions: [], userData: null }
+    const given = this.owned.resolve(this.#parts.engine, partitions)
+    const kept = new Set(given)
+    const gone = this.owned.list.filter((owned) => !kept.has(owned))
+    const added = given.filter((owned) => !this.owned.isOwned(owned))
+    this.#awaitsMore = isMoreToCome(userData)
+    if (gone.length > 0) {
+      this.#joins = true
+      await this.#revoke(gone)
+      if (this.#isClosed || this.#isLost) return
+    }
+    this.owned.replace(given)
+    this.#previous = given
+    if (added.length > 0) await this.#tellListener(() => this.#owner.spec.listener.onAssigned(added))
+  }
+
+  async #revoke(revoked: readonly OwnedPartition[]): Promise<void> {
+    if (revoked.length === 0) return
+    await this.#tellListener(() => this.#owner.spec.listener.onRevoked(revoked))
+    this.owned.remove(revoked)
+  }
+
+  #tellLost(lost: readonly OwnedPartition[]): void {
+    if (lost.length === 0 || this.#isClosed) return
+    try {
+      this.#owner.spec.listener.onLost(lost)
+    } catch (error) {
+      this.#listenerFailed(error)
+    }
+  }
+
+  /** For no longer than others wait for this member. */
+  async #tellListener(call: () => Promise<void> | void): Promise<void> {
+    let timer: Timer | undefined
+    try {
+      const done = call()
+      if (done === undefined) return
+      const timeout = new Promise<void>((resolve) => {
+        timer = this.#parts.clock.after(this.#owner.spec.rebalanceTimeoutMs, resolve)
+      })
+      await Promise.race([done, timeout])
+    } catch (error) {
+      this.#listenerFailed(error)
+    } finally {
+      timer?.cancel()
+    }
+  }
+
+  #listenerFailed(error: unknown): void {
+    const { groupId } = this.#owner.spec
+    this.#parts.logger.error(
+      { err: error, group: groupId, member: this.#memberId },
+      'a member of a group failed to follow a rebalance',
+    )
+  }
+
+  /** It joins again, as another one or as the same; not if it was replaced by who has its instance id: those two would go on for ever. */
+  #fence(error: TailraceError): void {
+    this.#isLost = true
+    if (error.code === 'illegal_generation') this.#generationId = -1
+    else this.#forgetIdentity()
+    const isReplaced = error.code === 'fenced_instance_id'
+    if (isReplaced) this.#failure = { error, count: 1, retryAtMs: Number.POSITIVE_INFINITY }
+    this.#joins = !isReplaced && this.#wishes !== undefined && this.#owner.isAlive
+  }
+
+  #fail(error: TailraceError): void {
+    if (this.#isClosed || this.#wishes === undefined) return
+    if (error.code === 'rebalance_in_progress') {
+      this.#joins = true
+      return
+    }
+    const count = (this.#failure?.count ?? 0) + 1
+    const isFencing = FENCING.has(error.code)
+    if (isFencing) this.#fence(error)
+    else if (!error.retriable) this.#giveUpMembership()
+    if (error.code === 'fenced_instance_id') return
+    const delayMs =
+      isFencing && count <= FENCED_IN_A_ROW_MAX ? 0 : Math.min(JOIN_RETRY_MS_MIN * 2 ** (count - 1), JOIN_RETRY_MS_MAX)
+    const retryAtMs = this.#parts.clock.monotonic() + delayMs
+    if (delayMs > 0) this.#joins = false
+    const retry =
+      delayMs > 0 && (error.retriable || isFencing) ? this.#parts.clock.after(delayMs, () => this.#retry()) : undefined
+    this.#failure?.retry?.cancel()
+    this.#failure = { error, count, retryAtMs, retry }
+  }
+
+  /** Whose client is gone does not: if that comes back, its sign of life joins again. */
+  #retry(): void {
+    if (this.#wishes !== undefined && this.#owner.isAlive) this.rejoin()
+  }
+
+  #giveUpMembership(): void {
+    this.#isLost = true
+    void this.#leaveGroup(this.#forgetIdentity())
+  }
+
+  #forgetFailure(): void {
+    this.#failure?.retry?.cancel()
+    this.#failure = undefined
+  }
+
+  #forgetIdentity(): string {
+    const memberId = this.#memberId
+    this.#memberId = ''
+    this.#generationId = -1
+    this.#topicsSeen = undefined
+    this.#awaitsMore = false
+    return memberId
+  }
+
+  async #leaveGroup(memberId: string): Promise<void> {
+    if (memberId === '') return
+    const { groupId, groupInstanceId } = this.#owner.spec
+    try {
+      await this.#parts.engine.groups.leave(groupId, [{ memberId, groupInstanceId }])
+    } catch (error) {
+      // Its session timeout ends what could not be ended now.
+      this.#parts.logger.warn({ err: error, group: groupId, member: memberId }, 'a member could not leave its group')
+    }
+  }
+}
+
+const NOBODY: (() => void)[] = []
+
+function ignore(): void {}

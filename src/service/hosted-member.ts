@@ -1,0 +1,204 @@
+// One member of a group that lives in this server, as its client's face: signs of life, what it owns, commits. How it is in
+// its group is group-membership.ts. What is committed is committed for the time of owning in which it was asked for: given
+// up and got back meanwhile, the partition may have been read further by another.
+
+import type { OffsetToCommit, PartitionResult } from '../engine/group-protocol.ts'
+import type { Timer } from '../kernel/clock.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import type { GroupMember, GroupMemberSpec, OwnedPartition, Subscription } from './group-member.ts'
+import type { GroupMembershipParts } from './group-membership.ts'
+import { GroupMembership } from './group-membership.ts'
+import { TopicWishes } from './topic-pattern.ts'
+
+export interface HostedMemberParts extends GroupMembershipParts {
+  readonly onJoined: (member: HostedMember) => void
+  readonly onClosed: (member: HostedMember) => void
+}
+
+export class HostedMember implements GroupMember {
+  readonly spec: GroupMemberSpec
+  readonly #parts: HostedMemberParts
+  readonly #membership: GroupMembership
+  #touchedMs: number
+  /** When its session began anew at the coordinator without its client. */
+  #joinedMs = 0
+  #holds = 0
+  #heartbeats: Timer | undefined
+  #isBeating = false
+
+  constructor(spec: GroupMemberSpec, parts: HostedMemberParts) {
+    this.spec = spec
+    this.#parts = parts
+    this.#touchedMs = parts.clock.monotonic()
+    this.#membership = new GroupMembership(this, parts)
+  }
+
+  get memberId(): string {
+    return this.#membership.memberId
+  }
+
+  get generationId(): number {
+    return this.#membership.generationId
+  }
+
+  get owned(): readonly OwnedPartition[] {
+    return this.#membership.owned.list
+  }
+
+  get topics(): readonly string[] {
+    return this.#membership.wishes?.topics ?? []
+  }
+
+  get isAlive(): boolean {
+    return this.#holds > 0 || this.#sessionLeftMs > 0
+  }
+
+  subscribe(subscription: Subscription): void {
+    const wishes = new TopicWishes(subscription)
+    this.#touchedMs = this.#parts.clock.monotonic()
+    this.#membership.join(wishes)
+  }
+
+  async unsubscribe(): Promise<void> {
+    await this.#membership.leave()
+  }
+
+  touch(): void {
+    this.#touchedMs = this.#parts.clock.monotonic()
+    const { wishes, generationId, isIdle, isClosed, failure } = this.#membership
+    if (wishes === undefined || isClosed) return
+    if (generationId >= 0) this.#heartbeat()
+    else if (isIdle && this.#touchedMs >= (failure?.retryAtMs ?? 0)) this.#membership.rejoin()
+  }
+
+  hold(): () => void {
+    if (this.#holds++ === 0) this.#keepAlive()
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      if (--this.#holds > 0) return
+      this.#heartbeats?.cancel()
+      this.touch()
+    }
+  }
+
+  async settled(signal: AbortSignal): Promise<void> {
+    const membership = this.#membership
+    for (;;) {
+      signal.throwIfAborted()
+      if (membership.isClosed) throw closed()
+      if (membership.isIdle) {
+        if (membership.failure !== undefined) throw membership.failure.error
+        if (membership.wishes === undefined) return
+        if (membership.generationId < 0) this.#comeBack()
+        else if (!membership.awaitsMore) return
+      }
+      await membership.change(signal)
+    }
+  }
+
+  async commit(offsets: readonly OffsetToCommit[]): Promise<readonly PartitionResult[]> {
+    const membership = this.#membership
+    const owning = offsets.map((offset) => membership.owned.find(offset))
+    for (;;) {
+      while (membership.isJoining && !membership.isClosed) await membership.change()
+      const isOwn = owning.map((owned) => owned !== undefined && membership.isOwned(owned))
+      const own = offsets.filter((_, at) => isOwn[at])
+      if (own.length === 0) return offsets.map(notOwned)
+      const { groupId, ...member } = membership.identity
+      const { isIdle } = membership
+      try {
+        const results = await this.#parts.engine.groups.commit({ groupId, member, offsets: own })
+        const next = results.values()
+        return offsets.map((offset, at) => (isOwn[at] ? next.next().value : undefined) ?? notOwned(offset))
+      } catch (error) {
+        await this.#commitRefused(asTailraceError(error), member.generationId, isIdle)
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#membership.isClosed) return
+    this.#heartbeats?.cancel()
+    this.#parts.onClosed(this)
+    await this.#membership.close()
+  }
+
+  rebalanceBegan(): void {
+    this.#membership.rebalanceBegan()
+  }
+
+  topicsChanged(): void {
+    this.#membership.topicsChanged()
+  }
+
+  onJoined(): void {
+    this.#joinedMs = this.#parts.clock.monotonic()
+    this.#parts.onJoined(this)
+  }
+
+  /**
+   * Ends its membership if its client has been silent for a session, also where the coordinator counts from a rebalance since.
+   * Otherwise ms until that may be; undefined where the coordinator is right.
+   */
+  endIfSilent(): number | undefined {
+    if (this.#membership.isOut || this.#holds > 0 || this.#touchedMs > this.#joinedMs) return undefined
+    if (this.isAlive) return this.#sessionLeftMs
+    this.#membership.rejoin()
+    return undefined
+  }
+
+  /** Who waits for its assignment is there. */
+  #comeBack(): void {
+    this.#touchedMs = this.#parts.clock.monotonic()
+    this.#membership.rejoin()
+  }
+
+  get #sessionLeftMs(): number {
+    return this.#touchedMs + this.spec.sessionTimeoutMs - this.#parts.clock.monotonic()
+  }
+
+  #keepAlive(): void {
+    this.touch()
+    this.#heartbeats = this.#parts.clock.after(this.spec.sessionTimeoutMs / 3, () => this.#keepAlive())
+  }
+
+  #heartbeat(): void {
+    if (this.#isBeating || this.#membership.isJoining) return
+    this.#isBeating = true
+    const { identity } = this.#membership
+    this.#parts.engine.groups.heartbeat(identity).then(
+      () => {
+        this.#isBeating = false
+      },
+      (error: unknown) => {
+        this.#isBeating = false
+        // What is no news of its membership is left to the next sign of life.
+        this.#membership.heard(asTailraceError(error), identity.generationId)
+      },
+    )
+  }
+
+  /** Resolves when it is worth another try, with what is still owned. */
+  async #commitRefused(error: TailraceError, generationId: number, wasIdle: boolean): Promise<void> {
+    if (!this.#membership.heard(error, generationId)) throw error
+    if (error.code !== 'rebalance_in_progress') return
+    // Its own listener may be what commits, and the rebalance waits for that.
+    if (!wasIdle) throw error
+    if (!this.#membership.isIdle) await this.#membership.change()
+  }
+}
+
+function notOwned({ topic, partition }: OffsetToCommit): PartitionResult {
+  const error = new TailraceError(
+    'illegal_generation',
+    `partition ${partition} of topic ${topic} is not the member's (any more): another one may read it`,
+    { topic, partition },
+  )
+  return { topic, partition, error }
+}
+
+function closed(): TailraceError {
+  return new TailraceError('unknown_member_id', 'the member has left its group for good')
+}
