@@ -14,6 +14,7 @@ import type { Logger } from '../kernel/logger.ts'
 import { Telemetry } from '../kernel/telemetry.ts'
 import { openLocalEngine } from '../local-engine/local-engine.ts'
 import { createConsumeService } from '../service/consume.ts'
+import { createGroupService } from '../service/groups.ts'
 import type { ProduceService } from '../service/produce.ts'
 import { createProduceService } from '../service/produce.ts'
 import { createTopicService } from '../service/topics.ts'
@@ -76,8 +77,9 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     const topics = createTopicService({ engine, options: topicOptions(config, topicDefaults) })
     const produce = createProduceService({ engine, topics, clock, telemetry })
     const consume = createConsumeService({ engine, clock, telemetry })
+    const groups = createGroupService({ engine, clock })
     const server = buildServer({
-      services: { engine, topics, produce, consume },
+      services: { engine, topics, produce, consume, groups },
       options: config,
       clock,
       logger,

@@ -146,6 +146,77 @@ export interface ImportError {
   readonly detail: string
 }
 
+export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
+
+export interface GroupSummary {
+  readonly group: string
+  readonly state: GroupState
+  /** consumer, shared; '' while offsets were set from outside only. */
+  readonly protocol_type: string
+}
+
+export interface GroupDescription extends GroupSummary {
+  /** The assignor that was picked; '' until one is. */
+  readonly protocol: string
+  readonly generation: number
+  readonly members: readonly GroupMember[]
+  /** Of each partition that is committed or owned. */
+  readonly offsets: readonly GroupOffset[]
+}
+
+export interface GroupPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+export interface GroupMember {
+  readonly member_id: string
+  readonly group_instance_id?: string
+  readonly client_id: string
+  readonly host: string
+  readonly topics: readonly string[]
+  readonly partitions: readonly GroupPartition[]
+}
+
+export interface GroupOffset extends GroupPartition {
+  readonly committed_offset: number | null
+  readonly committed_at: string | null
+  readonly metadata: string
+  readonly start_offset: number | null
+  readonly end_offset: number | null
+  readonly lag: number | null
+  readonly member_id: string | null
+}
+
+export interface PartitionTarget extends GroupPartition {
+  readonly offset: number
+}
+
+/** One of to, shift_by and offsets is needed. */
+export interface ResetOffsetsRequest {
+  readonly to?: string | undefined
+  readonly shift_by?: number | undefined
+  readonly offsets?: readonly PartitionTarget[] | undefined
+  readonly topics?: readonly string[] | undefined
+  readonly partitions?: readonly GroupPartition[] | undefined
+  readonly dry_run?: boolean | undefined
+  readonly force?: boolean | undefined
+}
+
+export interface OffsetsReset {
+  readonly group: string
+  readonly dry_run: boolean
+  readonly offsets: readonly OffsetReset[]
+}
+
+export interface OffsetReset extends GroupPartition {
+  readonly previous_offset: number | null
+  readonly offset: number
+  /** Which of its bounds the partition has in place of what was asked for. */
+  readonly adjusted?: 'start' | 'end'
+  readonly requested_offset?: number
+}
+
 export interface ClusterDescription {
   readonly cluster_id: string
   readonly controller_id: number

@@ -7,15 +7,20 @@ import type {
   ClusterDescription,
   CreateTopicRequest,
   DeletedRecords,
+  GroupDescription,
+  GroupSummary,
   ImportReport,
+  OffsetsReset,
   PartitionOffset,
   ProduceRecord,
   ProduceResponse,
   RecordEncoding,
+  ResetOffsetsRequest,
   TopicDescription,
   TopicSummary,
   UpdateTopicRequest,
 } from './api.ts'
+import { TailraceClientError } from './client-error.ts'
 import type { Call, Fetch } from './http-call.ts'
 import { callForBody, callForChunks } from './http-call.ts'
 import type { RecordPage } from './record-page.ts'
@@ -47,6 +52,8 @@ export interface ProduceOptions extends CallOptions {
 export interface ReadOptions extends CallOptions {
   /** Where to begin, in the server's position grammar; earliest by default. */
   readonly from?: string | undefined
+  /** With a `from` of committed: the consumer group that is meant. */
+  readonly group?: string | undefined
   /** Goes before `from`. */
   readonly cursor?: string | undefined
   readonly partitions?: readonly number[] | undefined
@@ -70,6 +77,7 @@ export interface RecordOptions extends CallOptions {
 export interface OffsetOptions extends CallOptions {
   /** A position, or max_timestamp; latest by default. */
   readonly at?: string | undefined
+  readonly group?: string | undefined
   readonly partitions?: readonly number[] | undefined
 }
 
@@ -90,8 +98,8 @@ export interface ExportOptions extends CallOptions {
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 
-/** Topics asked for in one call of a listing. */
-const TOPICS_LIMIT = 1_000
+/** Items asked for in one call of a listing. */
+const PAGE_LIMIT = 1_000
 
 export class TailraceClient {
   readonly url: string
@@ -103,20 +111,8 @@ export class TailraceClient {
   }
 
   /** All of them, however many pages that takes. */
-  async listTopics(options: CallOptions & { readonly internal?: boolean } = {}): Promise<TopicSummary[]> {
-    const topics: TopicSummary[] = []
-    let cursor: string | undefined
-    do {
-      const query = { limit: TOPICS_LIMIT, internal: options.internal ? 'true' : undefined, cursor }
-      const page = await this.#json<{ items: TopicSummary[]; next_cursor: string | null }>({
-        method: 'GET',
-        path: `/v1/topics${queryOf(query)}`,
-        signal: options.signal,
-      })
-      topics.push(...page.items)
-      cursor = page.next_cursor ?? undefined
-    } while (cursor !== undefined)
-    return topics
+  listTopics(options: CallOptions & { readonly internal?: boolean } = {}): Promise<TopicSummary[]> {
+    return this.#all('/v1/topics', { internal: options.internal ? 'true' : undefined }, options)
   }
 
   createTopic(request: CreateTopicRequest, { signal }: CallOptions = {}): Promise<TopicDescription> {
@@ -175,6 +171,7 @@ export class TailraceClient {
       key_format: options.keyFormat,
       value_format: options.valueFormat,
       on_gap: options.onGap,
+      group: options.cursor === undefined ? options.group : undefined,
     }
     const path = `${pathOf(topic)}/records${queryOf(query)}`
     return parseRecordPage(await this.#body({ method: 'GET', path, signal: options.signal }))
@@ -198,7 +195,7 @@ export class TailraceClient {
   }
 
   async listOffsets(topic: string, options: OffsetOptions = {}): Promise<PartitionOffset[]> {
-    const path = `${pathOf(topic)}/offsets${queryOf({ at: options.at, partition: options.partitions })}`
+    const path = `${pathOf(topic)}/offsets${queryOf({ at: options.at, group: options.group, partition: options.partitions })}`
     const list = await this.#json<{ items: PartitionOffset[] }>({ method: 'GET', path, signal: options.signal })
     return list.items
   }
@@ -232,8 +229,58 @@ export class TailraceClient {
     return callForChunks(this.#fetch, this.url, { method: 'GET', path, signal: options.signal })
   }
 
+  /** All of them, however many pages that takes. */
+  listGroups(options: CallOptions = {}): Promise<GroupSummary[]> {
+    return this.#all('/v1/groups', {}, options)
+  }
+
+  async getGroup(group: string, { signal }: CallOptions = {}): Promise<GroupDescription> {
+    return await this.#json({ method: 'GET', path: groupPathOf(group), signal })
+  }
+
+  /** With its offsets; only while nobody is in it. */
+  async deleteGroup(group: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.#body({ method: 'DELETE', path: groupPathOf(group), signal })
+  }
+
+  async resetOffsets(group: string, request: ResetOffsetsRequest, { signal }: CallOptions = {}): Promise<OffsetsReset> {
+    const body = JSON.stringify(request)
+    return await this.#json({
+      method: 'PATCH',
+      path: `${groupPathOf(group)}/offsets`,
+      headers: JSON_TYPE,
+      body,
+      signal,
+    })
+  }
+
+  /** Of a topic, or of some of its partitions. */
+  async deleteOffsets(
+    group: string,
+    topic: string,
+    { partitions, signal }: CallOptions & { readonly partitions?: readonly number[] | undefined } = {},
+  ): Promise<void> {
+    const path = `${groupPathOf(group)}/offsets${queryOf({ topic, partition: partitions })}`
+    await this.#body({ method: 'DELETE', path, signal })
+  }
+
   getCluster({ signal }: CallOptions = {}): Promise<ClusterDescription> {
     return this.#json({ method: 'GET', path: '/v1/cluster', signal })
+  }
+
+  async #all<Item>(path: string, query: Readonly<Record<string, QueryValue>>, options: CallOptions): Promise<Item[]> {
+    const items: Item[] = []
+    let cursor: string | undefined
+    do {
+      const page = await this.#json<{ items: Item[]; next_cursor: string | null }>({
+        method: 'GET',
+        path: `${path}${queryOf({ limit: PAGE_LIMIT, ...query, cursor })}`,
+        signal: options.signal,
+      })
+      items.push(...page.items)
+      cursor = page.next_cursor ?? undefined
+    } while (cursor !== undefined)
+    return items
   }
 
   #body(call: Call): Promise<Buffer> {
@@ -247,6 +294,13 @@ export class TailraceClient {
 
 function pathOf(topic: string): string {
   return `/v1/topics/${encodeURIComponent(topic)}`
+}
+
+/** A path has no place for `.` and `..`: what is sent would be another path. */
+function groupPathOf(group: string): string {
+  if (group !== '' && group !== '.' && group !== '..') return `/v1/groups/${encodeURIComponent(group)}`
+  const message = `no group can be called '${group}'`
+  throw new TailraceClientError({ status: 0, code: 'invalid_group_id', message, retryable: false })
 }
 
 type QueryValue = string | number | readonly (string | number)[] | undefined

@@ -8,6 +8,7 @@ import type { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { ConsumeService } from '../service/consume.ts'
+import type { GroupService } from '../service/groups.ts'
 import type { ProduceService } from '../service/produce.ts'
 import type { TopicService } from '../service/topics.ts'
 import type { Closing } from './closing.ts'
@@ -42,6 +43,7 @@ export interface Services {
   readonly topics: TopicService
   readonly produce: ProduceService
   readonly consume: ConsumeService
+  readonly groups: GroupService
 }
 
 export interface HttpFloor {

@@ -30,6 +30,7 @@ import { metadataRoutes } from './rest-proxy-v2/topics.ts'
 import { clusterRoutes } from './v1/cluster.ts'
 import { deleteRecordsRoutes } from './v1/delete-records.ts'
 import { exportRoutes } from './v1/export.ts'
+import { groupRoutes } from './v1/groups.ts'
 import { importRoutes } from './v1/import.ts'
 import { offsetRoutes } from './v1/offsets.ts'
 import { produceRoutes } from './v1/produce.ts'
@@ -70,6 +71,7 @@ const V1: Dialect = {
     deleteRecordsRoutes,
     importRoutes,
     exportRoutes,
+    groupRoutes,
     clusterRoutes,
   ],
 }

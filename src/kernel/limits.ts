@@ -53,6 +53,13 @@ export const CONNECTION_SILENCE_MS_MAX = 120_000
 export const TOPIC_LIST_MAX = 10_000
 export const TOPIC_LIST_DEFAULT = 1_000
 
+/** Groups in one page of a listing. */
+export const GROUP_LIST_MAX = 10_000
+export const GROUP_LIST_DEFAULT = 1_000
+
+/** Partitions whose offsets one request puts elsewhere, in one commit. */
+export const GROUP_OFFSETS_RESET_MAX = 10_000
+
 /** Series of a metric at /metrics: beyond them a scrape would cost more than it tells. What is left out is counted. */
 export const METRICS_PARTITIONS_MAX = 2_000
 

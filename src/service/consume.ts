@@ -15,7 +15,7 @@ import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
 import type { PartitionsRead, PartitionsRequest } from './partition-page.ts'
 import { fillPage, readPartitions } from './partition-page.ts'
 import type { Position } from './positions.ts'
-import { listOffsets } from './positions.ts'
+import { isByOffset, listOffsets } from './positions.ts'
 import { ReadEstimates } from './read-estimates.ts'
 import type { ConsumeDependencies, ConsumeParts } from './read-start.ts'
 import { allPartitions, checkPartitions, getTopic, renderCursor, resolveStart } from './read-start.ts'
@@ -120,7 +120,6 @@ async function readPage(
   // Refused now rather than after a page was read: a cursor over so many partitions would not fit.
   renderCursor(topic, start, start.turn)
   const { position, limit, maxBytes, filters, onGap = 'error' } = request
-  const isByOffset = position.kind === 'offset' || position.kind === 'cursor'
   const gapRule = onGap === 'error' ? 'error' : 'tell'
   const page = new Page({
     offsets: start.offsets.map((at) => ({ topic, ...at })),
@@ -128,7 +127,7 @@ async function readPage(
     limit,
     maxBytes,
     filter: RecordFilter.of(filters),
-    onGap: isByOffset ? gapRule : 'pass',
+    onGap: isByOffset(position) ? gapRule : 'pass',
     sink,
     inflations: parts.inflations,
   })

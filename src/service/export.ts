@@ -14,7 +14,7 @@ import { EXPORT_FETCH_BYTES } from '../kernel/limits.ts'
 import type { Gap } from './page.ts'
 import { outOfRange } from './page.ts'
 import type { Position } from './positions.ts'
-import { listOffsets } from './positions.ts'
+import { isByOffset, listOffsets } from './positions.ts'
 import type { ConsumeParts, ReadStart } from './read-start.ts'
 import { getTopic, renderCursor, resolveStart } from './read-start.ts'
 import { RecordWalk, unreadable } from './record-walk.ts'
@@ -59,11 +59,10 @@ async function planPartitions(
     until === undefined
       ? ends
       : (await resolveStart(parts, topic, { partitions: numbers, position: until, signal })).offsets
-  const isByOffset = from.kind === 'offset' || from.kind === 'cursor'
   return offsets.map(({ partition, offset }, at) => {
     const startOffset = starts[at]?.offset ?? 0
     const endOffset = ends[at]?.offset ?? 0
-    const isGone = isByOffset && offset < startOffset
+    const isGone = isByOffset(from) && offset < startOffset
     if (isGone || offset > endOffset)
       throw outOfRange(topic, [{ partition, nextOffset: offset, startOffset, endOffset }])
     return {

@@ -1,8 +1,8 @@
 // The position grammar, one for HTTP, SSE, WebSocket and the command line: where in a topic a read begins.
 // parsePosition turns text into data; resolvePosition asks the engine what that means for each partition now.
 //
-//   earliest | latest | -N | OFFSET | TIME | DURATION | cursor:TEXT
-//     committed is known and refused: there are no groups yet to stand anywhere
+//   earliest | latest | committed | -N | OFFSET | TIME | DURATION | cursor:TEXT
+//     committed where a group stands, that is named beside the position; a partition that it has not committed: its start
 //     -N        the last N existing records in all: walked back from the ends, always the partition whose next record has
 //               the latest timestamp
 //     OFFSET    decimal digits; one partition only
@@ -12,6 +12,7 @@
 
 import { parseIsoTime } from '../codec/iso-time.ts'
 import type { Engine, OffsetQuery, OffsetSpec, Topic } from '../engine/engine.ts'
+import { checkGroupId } from '../engine/group-id.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { OFFSET_MAX, POSITION_LAST_RECORDS_MAX } from '../kernel/limits.ts'
 import type { RecordSource } from './last-records.ts'
@@ -27,25 +28,25 @@ export type Position =
   | { readonly kind: 'offset'; readonly offset: number }
   | { readonly kind: 'time'; readonly timestamp: number }
   | { readonly kind: 'ago'; readonly durationMs: number }
-  /** Where the group stands. */
-  | { readonly kind: 'committed' }
+  /** Where the group stands; the earliest record where it has committed nothing. */
+  | { readonly kind: 'committed'; readonly group: string }
   | { readonly kind: 'cursor'; readonly cursor: string }
 
 const WORDS: Readonly<Record<string, Position>> = {
   earliest: { kind: 'earliest' },
   latest: { kind: 'latest' },
-  committed: { kind: 'committed' },
 }
 
 const CURSOR_PREFIX = 'cursor:'
 
 const POSITIONS_ALLOWED =
-  'earliest, latest, -N (the last N records), an offset, a time such as 2026-11-21T02:00:00Z, a duration ago such as 30m, 1h or 7d, or cursor:…'
+  'earliest, latest, committed (with a group), -N (the last N records), an offset, a time such as 2026-11-21T02:00:00Z, a duration ago such as 30m, 1h or 7d, or cursor:…'
 
-/** invalid_position, naming what is allowed. */
-export function parsePosition(text: string): Position {
+/** `group`: whose committed offsets are meant by `committed`. invalid_position, naming what is allowed. */
+export function parsePosition(text: string, group?: string): Position {
   const word = Object.hasOwn(WORDS, text) ? WORDS[text] : undefined
   if (word !== undefined) return word
+  if (text === 'committed') return committedOf(group)
   if (text.startsWith(CURSOR_PREFIX)) return { kind: 'cursor', cursor: text.slice(CURSOR_PREFIX.length) }
   if (DIGITS.test(text)) return { kind: 'offset', offset: boundedNumber(text, text, OFFSET_MAX) }
   if (text[0] === '-' && DIGITS.test(text.slice(1))) return parseLast(text)
@@ -54,6 +55,11 @@ export function parsePosition(text: string): Position {
   const timestamp = parseTime(text)
   if (timestamp !== undefined) return { kind: 'time', timestamp }
   throw invalid(text, `allowed are ${POSITIONS_ALLOWED}`)
+}
+
+/** Whether it names offsets that somebody was given: a reader is told where their records are gone. */
+export function isByOffset({ kind }: Position): boolean {
+  return kind === 'offset' || kind === 'cursor' || kind === 'committed'
 }
 
 /**
@@ -83,10 +89,7 @@ export async function resolvePosition(
     case 'offset':
       return [{ partition: onlyPartition(topic, partitions), offset: position.offset, timestamp: -1 }]
     case 'committed':
-      throw new TailraceError(
-        'invalid_position',
-        'the position committed needs a consumer group, and there are none yet',
-      )
+      return await findCommitted(engine, topic, partitions, position.group)
     case 'cursor':
       throw new TailraceError('invalid_position', 'a cursor is not allowed here')
   }
@@ -117,6 +120,29 @@ async function findByTime(
   )
 }
 
+/** A group that nobody knows is refused: a mistyped name would read everything. */
+async function findCommitted(
+  engine: Engine,
+  topic: Topic,
+  partitions: readonly number[],
+  group: string,
+): Promise<readonly ResolvedOffset[]> {
+  const asked = partitions.map((partition) => ({ topic: topic.name, partition }))
+  const committed = await engine.groups.committed(group, asked)
+  if (committed.length === 0 && (await engine.groups.describe(group)) === undefined) throw unknownGroup(group)
+  const offsetOf = new Map(committed.map(({ partition, offset }) => [partition, offset]))
+  const starts = await listOffsets(engine, topic, partitions, 'earliest')
+  return starts.map(({ partition, offset }) => ({
+    partition,
+    offset: offsetOf.get(partition) ?? offset,
+    timestamp: -1,
+  }))
+}
+
+export function unknownGroup(group: string): TailraceError {
+  return new TailraceError('group_id_not_found', `there is no group '${group}'`, { group })
+}
+
 function onlyPartition(topic: Topic, partitions: readonly number[]): number {
   const [partition] = partitions
   if (partition !== undefined && partitions.length === 1) return partition
@@ -125,6 +151,12 @@ function onlyPartition(topic: Topic, partitions: readonly number[]): number {
     `an offset is a place in one partition, and ${partitions.length} of topic ${topic.name} are asked for: name one with partition=N`,
     { partition_count: partitions.length },
   )
+}
+
+function committedOf(group: string | undefined): Position {
+  if (group === undefined) throw invalid('committed', 'it is where a group stands: name it with group=NAME')
+  checkGroupId(group)
+  return { kind: 'committed', group }
 }
 
 const DIGITS = /^[0-9]{1,32}$/

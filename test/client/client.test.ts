@@ -236,3 +236,23 @@ test('an answer that breaks off is a failure, not a shorter answer', async (t) =
   const client = new TailraceClient({ url: `http://127.0.0.1:${port}` })
   await assert.rejects(collect(client.export('t')), { code: 'broken_off', retryable: true })
 })
+
+test('groups are listed, described, reset, and deleted with or without their offsets', async (t) => {
+  const client = await start(t)
+  await client.createTopic({ name: 'orders', partitions: 2 })
+  const reset = await client.resetOffsets('a/b', { to: 'latest', topics: ['orders'] })
+  assert.equal(reset.offsets.length, 2)
+  assert.deepEqual(
+    (await client.listGroups()).map(({ group }) => group),
+    ['a/b'],
+  )
+  await client.deleteOffsets('a/b', 'orders', { partitions: [1] })
+  assert.deepEqual(
+    (await client.getGroup('a/b')).offsets.map(({ partition, lag }) => [partition, lag]),
+    [[0, 0]],
+  )
+  await client.deleteGroup('a/b')
+  await assert.rejects(client.getGroup('a/b'), { status: 404, code: 'group_id_not_found' })
+  // Sent, these would be other paths.
+  for (const group of ['.', '..', '']) await assert.rejects(client.deleteGroup(group), { code: 'invalid_group_id' })
+})

@@ -80,7 +80,7 @@ function openServer() {
     log.push({ facts, message })
   }
   const app = buildServer({
-    services: { engine, topics, produce: produceService, consume: {} as never },
+    services: { engine, topics, produce: produceService, consume: {} as never, groups: {} as never },
     options: OPTIONS,
     clock: systemClock,
     logger: { info: note, warn: note, error: note },

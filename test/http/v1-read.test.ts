@@ -170,11 +170,14 @@ test('what is wrong with a read is said, with what is allowed', async (t) => {
   await produce(server, 'orders', [{ partition: 0, value: 1 }])
   const cases: [query: string, status: number, code: string, detail: RegExp][] = [
     ['form=earliest', 400, 'invalid_request', /did you mean from\?/],
-    ['from=first', 400, 'invalid_position', /earliest, latest, -N (?!.*committed)/],
+    ['from=first', 400, 'invalid_position', /earliest, latest, committed \(with a group\), -N /],
     ['from=0', 400, 'invalid_position', /name one with partition=N/],
     ['from=1.5', 400, 'invalid_position', /offset/],
     ['from=9007199254740992', 400, 'invalid_position', /9007199254740991/],
-    ['from=committed', 400, 'invalid_position', /group/],
+    ['from=committed', 400, 'invalid_position', /group=NAME/],
+    ['from=committed&group=', 400, 'invalid_group_id', /empty/],
+    ['from=committed&group=nobody', 404, 'group_id_not_found', /no group 'nobody'/],
+    ['from=earliest&group=g', 400, 'invalid_request', /from=committed/],
     ['from=-0', 400, 'invalid_position', /1 or more/],
     ['from=7&partition=0', 416, 'offset_out_of_range', /0 to 0, 7 was asked for/],
     ['cursor=AQAB', 400, 'invalid_cursor', /not a cursor/],

@@ -13,7 +13,7 @@ const hour = 3_600_000
 const valid: readonly (readonly [string, Position])[] = [
   ['earliest', { kind: 'earliest' }],
   ['latest', { kind: 'latest' }],
-  ['committed', { kind: 'committed' }],
+  ['committed', { kind: 'committed', group: 'g' }],
   ['0', { kind: 'offset', offset: 0 }],
   ['00042', { kind: 'offset', offset: 42 }],
   ['9007199254740991', { kind: 'offset', offset: 9007199254740991 }],
@@ -42,8 +42,13 @@ const valid: readonly (readonly [string, Position])[] = [
 ]
 
 for (const [text, position] of valid) {
-  test(`'${text}' is a position`, () => assert.deepEqual(parsePosition(text), position))
+  test(`'${text}' is a position`, () => assert.deepEqual(parsePosition(text, 'g'), position))
 }
+
+test('committed is no position without a group, and with one that cannot be', () => {
+  assert.throws(() => parsePosition('committed'), isInvalid)
+  assert.throws(() => parsePosition('committed', ''), { code: 'invalid_group_id' })
+})
 
 const isInvalid = (error: unknown) => error instanceof TailraceError && error.code === 'invalid_position'
 
@@ -63,7 +68,9 @@ test('the refusal names what is allowed, and shows a long text cut', () => {
   assert.throws(
     () => parsePosition('x'.repeat(10_000)),
     (error) =>
-      error instanceof TailraceError && error.message.includes('earliest, latest, -N') && error.message.length < 400,
+      error instanceof TailraceError &&
+      error.message.includes('earliest, latest, committed') &&
+      error.message.length < 400,
   )
 })
 

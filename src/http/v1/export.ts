@@ -3,12 +3,11 @@
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
-import { parsePosition } from '../../service/positions.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
-import { readFrom, readPartitions } from './read-query.ts'
+import { readFrom, readPartitions, readPosition } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
 export const NDJSON_MEDIA_TYPE = 'application/x-ndjson'
@@ -17,13 +16,12 @@ export function exportRoutes(app: FastifyInstance, { services }: HttpFloor): voi
   // A HEAD would read it all to throw it away.
   app.get('/topics/:topic/export', { exposeHeadRoute: false }, async (request, reply) => {
     checkAccept(request.headers.accept, NDJSON_MEDIA_TYPE)
-    const query = new RequestQuery(request, ['from', 'cursor', 'until', 'partition'])
-    const until = query.text('until')
+    const query = new RequestQuery(request, ['from', 'cursor', 'until', 'partition', 'group'])
     const chunks = await services.consume.export(callerOf(request), {
       topic: pathTopic(request),
       partitions: readPartitions(query),
       from: readFrom(query),
-      until: until === undefined ? undefined : parsePosition(until),
+      until: readPosition(query, 'until'),
     })
     return reply.type(NDJSON_MEDIA_TYPE).send(Readable.from(untilFlushed(chunks, reply.raw), { highWaterMark: 1 }))
   })

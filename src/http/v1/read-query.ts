@@ -2,6 +2,7 @@
 
 import type { Encoding } from '../../codec/encoding.ts'
 import { ENCODINGS } from '../../codec/encoding.ts'
+import { TailraceError } from '../../kernel/errors.ts'
 import { TOPIC_PARTITIONS_MAX } from '../../kernel/limits.ts'
 import type { Position } from '../../service/positions.ts'
 import { parsePosition } from '../../service/positions.ts'
@@ -33,5 +34,20 @@ export function readPartitions(query: RequestQuery): readonly number[] | undefin
 export function readFrom(query: RequestQuery): Position {
   const cursor = query.text('cursor')
   if (cursor !== undefined) return { kind: 'cursor', cursor: cursor.replace(/^cursor:/, '') }
-  return parsePosition(query.text('from') ?? 'earliest')
+  checkGroupMeant(query, ['from', 'until'])
+  return readPosition(query, 'from') ?? { kind: 'earliest' }
+}
+
+/** Where it is `committed`, the group that is meant stands beside it. */
+export function readPosition(query: RequestQuery, name: string): Position | undefined {
+  const text = query.text(name)
+  return text === undefined ? undefined : parsePosition(text, query.text('group'))
+}
+
+/** A group alone would be overlooked. */
+export function checkGroupMeant(query: RequestQuery, names: readonly string[]): void {
+  if (query.text('group') === undefined || names.some((name) => query.text(name) === 'committed')) return
+  throw new TailraceError('invalid_request', `group goes with ${names[0]}=committed, where that group stands`, {
+    parameter: 'group',
+  })
 }

@@ -37,6 +37,7 @@ const PARAMETERS = [
   'key_format',
   'value_format',
   'on_gap',
+  'group',
 ]
 
 const HEADER_PREFIX = 'header.'

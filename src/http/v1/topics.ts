@@ -5,12 +5,14 @@ import type { PartitionDescription, Topic } from '../../engine/engine.ts'
 import type { TopicConfigDescription } from '../../engine/topic-config.ts'
 import { checkTopicName } from '../../engine/topic-name.ts'
 import { TailraceError } from '../../kernel/errors.ts'
-import { JSON_BODY_BYTES_MAX, TOPIC_LIST_DEFAULT, TOPIC_LIST_MAX } from '../../kernel/limits.ts'
+import { TOPIC_LIST_DEFAULT, TOPIC_LIST_MAX } from '../../kernel/limits.ts'
 import type { TopicDescription } from '../../service/topics.ts'
 import type { HttpFloor } from '../http-floor.ts'
-import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts'
+import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText, RequestQuery } from '../request-query.ts'
+import { readJson } from './json-request.ts'
+import { cursorOfName, nameOfCursor } from './name-cursor.ts'
 
 interface CreateTopicRequest {
   readonly name: string
@@ -32,7 +34,7 @@ export function topicRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const query = new RequestQuery(request, ['limit', 'cursor', 'internal'])
     const page = topics.list(callerOf(request), {
       includeInternal: query.flag('internal'),
-      after: nameOfCursor(query.text('cursor')),
+      after: nameOfCursor(query.text('cursor'), 'topics'),
       limit: query.integer('limit', { min: 1, max: TOPIC_LIST_MAX }) ?? TOPIC_LIST_DEFAULT,
     })
     return { items: page.topics.map(renderSummary), next_cursor: cursorOfName(page.nextAfter) }
@@ -79,13 +81,6 @@ export function pathTopic(request: FastifyRequest): string {
   return name
 }
 
-async function readJson<Body>(floor: HttpFloor, request: FastifyRequest, schema: string): Promise<Body> {
-  checkContentType(request.headers['content-type'], JSON_MEDIA_TYPE)
-  checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
-  new RequestQuery(request, [])
-  return floor.json.parse<Body>(await floor.bodies.read(request.raw, JSON_BODY_BYTES_MAX), schema)
-}
-
 function renderSummary({ name, id, partitionCount, internal }: Topic) {
   return { name, id, partition_count: partitionCount, internal }
 }
@@ -117,16 +112,4 @@ function renderPartition(partition: PartitionDescription) {
 
 function renderConfig({ name, value, source, default: byDefault }: TopicConfigDescription) {
   return { name, value, source, default: byDefault }
-}
-
-/** Opaque to clients: the last name of the page before. */
-function cursorOfName(name: string | undefined): string | null {
-  return name === undefined ? null : Buffer.from(name).toString('base64url')
-}
-
-function nameOfCursor(cursor: string | undefined): string {
-  if (cursor === undefined) return ''
-  const name = Buffer.from(cursor, 'base64url').toString()
-  if (cursorOfName(name) === cursor) return name
-  throw new TailraceError('invalid_cursor', 'the cursor is not one that a listing of topics gave')
 }

@@ -1,0 +1,15 @@
+// A small JSON body, as its named schema says.
+
+import type { FastifyRequest } from 'fastify'
+import { JSON_BODY_BYTES_MAX } from '../../kernel/limits.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts'
+import { RequestQuery } from '../request-query.ts'
+
+/** Of a request that has no query and is answered with JSON. */
+export async function readJson<Body>(floor: HttpFloor, request: FastifyRequest, schema: string): Promise<Body> {
+  checkContentType(request.headers['content-type'], JSON_MEDIA_TYPE)
+  checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
+  new RequestQuery(request, [])
+  return floor.json.parse<Body>(await floor.bodies.read(request.raw, JSON_BODY_BYTES_MAX), schema)
+}

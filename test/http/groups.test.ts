@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { test } from 'node:test'
+import { startServer } from '../support/http.ts'
+
+/** A server with a topic of two partitions that have three records each. */
+async function start(t: TestContext) {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'orders', partitions: 2 })
+  const records = [0, 1, 0, 1, 0, 1].map((partition) => ({ value: 'x', partition }))
+  await server.post('/v1/topics/orders/records', { records })
+  const reset = (group: string, body: object) =>
+    server.request('PATCH', `/v1/groups/${encodeURIComponent(group)}/offsets`, { body })
+  return { server, reset }
+}
+
+test("a group's offsets are set, shown, read from, deleted, and the group with them", async (t) => {
+  const { server, reset } = await start(t)
+  const made = await reset('billing', { to: '2', topics: ['orders'] })
+  assert.equal(made.status, 200)
+  assert.deepEqual(made.json(), {
+    group: 'billing',
+    dry_run: false,
+    offsets: [
+      { topic: 'orders', partition: 0, previous_offset: null, offset: 2 },
+      { topic: 'orders', partition: 1, previous_offset: null, offset: 2 },
+    ],
+  })
+  assert.deepEqual((await server.get('/v1/groups')).json(), {
+    items: [{ group: 'billing', state: 'Empty', protocol_type: '' }],
+    next_cursor: null,
+  })
+  const { offsets, ...group } = (await server.get('/v1/groups/billing')).json()
+  assert.deepEqual(
+    { ...group, generation: 0 },
+    { group: 'billing', state: 'Empty', protocol_type: '', protocol: '', generation: 0, members: [] },
+  )
+  const { committed_at, ...first } = offsets[0]
+  assert.ok(Date.now() - Date.parse(committed_at) < 60_000)
+  assert.deepEqual(first, {
+    topic: 'orders',
+    partition: 0,
+    committed_offset: 2,
+    metadata: '',
+    start_offset: 0,
+    end_offset: 3,
+    lag: 1,
+    member_id: null,
+  })
+  const read = (await server.get('/v1/topics/orders/records?from=committed&group=billing')).json()
+  assert.deepEqual(
+    read.records.map(({ offset }: { offset: number }) => offset),
+    [2, 2],
+  )
+  const found = (await server.get('/v1/topics/orders/offsets?at=committed&group=billing&partition=1')).json()
+  assert.deepEqual(found.items, [{ partition: 1, offset: 2, timestamp: null }])
+  const exported = await server.get('/v1/topics/orders/export?until=committed&group=billing')
+  assert.match(exported.text(), /"records":4/)
+
+  assert.equal((await server.request('DELETE', '/v1/groups/billing/offsets?topic=orders&partition=0')).status, 204)
+  assert.equal((await server.get('/v1/groups/billing')).json().offsets.length, 1)
+  const rest = (await server.get('/v1/topics/orders/records?from=committed&group=billing')).json()
+  assert.equal(rest.records.length, 4, 'a partition without a committed offset is read from its start')
+  assert.equal((await server.request('DELETE', '/v1/groups/billing')).status, 204)
+  assert.equal((await server.get('/v1/groups/billing')).status, 404)
+  assert.equal((await server.request('DELETE', '/v1/groups/billing')).json().code, 'group_id_not_found')
+})
+
+test('a dry run, offsets one by one, a shift, and what is moved to a bound', async (t) => {
+  const { server, reset } = await start(t)
+  const dry = await reset('g', { to: 'latest', topics: ['orders'], dry_run: true })
+  assert.equal(dry.json().dry_run, true)
+  assert.deepEqual((await server.get('/v1/groups')).json().items, [])
+
+  await reset('g', { offsets: [{ topic: 'orders', partition: 1, offset: 1 }] })
+  const shifted = await reset('g', { shift_by: 1 })
+  assert.deepEqual(shifted.json().offsets, [{ topic: 'orders', partition: 1, previous_offset: 1, offset: 2 }])
+  const far = await reset('g', { to: '77', partitions: [{ topic: 'orders', partition: 0 }] })
+  assert.deepEqual(far.json().offsets, [
+    { topic: 'orders', partition: 0, previous_offset: null, offset: 3, adjusted: 'end', requested_offset: 77 },
+  ])
+  const late = await reset('g', { to: '2999-01-01', topics: ['orders'] })
+  assert.deepEqual(
+    late.json().offsets.map(({ offset, adjusted }: { offset: number; adjusted: string }) => [offset, adjusted]),
+    [
+      [3, 'end'],
+      [3, 'end'],
+    ],
+  )
+})
+
+test('groups may have any name, percent-encoded in the path', async (t) => {
+  const { server, reset } = await start(t)
+  for (const name of ['a/b', 'with space', '...', 'Größe', '%2F', 'x?y#z', 'x'.repeat(249)]) {
+    assert.equal((await reset(name, { to: 'earliest', topics: ['orders'] })).status, 200, name)
+    assert.equal((await server.get(`/v1/groups/${encodeURIComponent(name)}`)).json().group, name)
+    assert.equal((await server.request('DELETE', `/v1/groups/${encodeURIComponent(name)}`)).status, 204, name)
+  }
+  for (const name of ['x'.repeat(250), 'a%0Ab', '%2e']) {
+    const reply = await server.get(`/v1/groups/${name}`)
+    assert.equal(reply.json().code, 'invalid_group_id', name)
+  }
+})
+
+test('a long list of groups comes in pages', async (t) => {
+  const { server, reset } = await start(t)
+  for (const name of ['c', 'a', 'b']) await reset(name, { to: 'earliest', topics: ['orders'] })
+  const names: string[] = []
+  for (let cursor = ''; ; ) {
+    const page = (await server.get(`/v1/groups?limit=2${cursor}`)).json()
+    names.push(...page.items.map(({ group }: { group: string }) => group))
+    if (page.next_cursor === null) break
+    cursor = `&cursor=${page.next_cursor}`
+  }
+  assert.deepEqual(names, ['a', 'b', 'c'])
+  assert.equal((await server.get('/v1/groups?cursor=%21')).json().code, 'invalid_cursor')
+})
+
+test('what is wrong is said, and nothing is changed', async (t) => {
+  const { server, reset } = await start(t)
+  await reset('g', { to: '1', topics: ['orders'] })
+  const refused: [body: object, status: number, code: string, detail: RegExp][] = [
+    [{}, 400, 'invalid_request', /one of to, shift_by and offsets/],
+    [{ to: 'latest', shift_by: 1 }, 400, 'invalid_request', /one of to, shift_by and offsets/],
+    [{ to: 'newest' }, 400, 'invalid_position', /earliest, latest/],
+    [{ to: '-5' }, 400, 'invalid_position', /shift_by/],
+    [{ to: 'latest', topic: 'orders' }, 400, 'invalid_request', /did you mean topics\?/],
+    [{ to: 5 }, 400, 'invalid_request', /write "5"/],
+    [{ shift_by: 1.5 }, 400, 'invalid_request', /must be integer/],
+    [{ offsets: [{ topic: 'orders', partition: 0, offset: -1 }] }, 400, 'invalid_request', /offset must be >= 0/],
+    [{ offsets: [], topics: ['orders'] }, 400, 'invalid_request', /offsets names its partitions/],
+    [{ to: 'latest', topics: ['nowhere'] }, 404, 'unknown_topic_or_partition', /nowhere/],
+    [{ to: 'latest', partitions: [{ topic: 'orders', partition: 9 }] }, 404, 'unknown_topic_or_partition', /0 to 1/],
+  ]
+  for (const [body, status, code, detail] of refused) {
+    const reply = await reset('g', body)
+    assert.deepEqual([reply.status, reply.json().code], [status, code], JSON.stringify(body))
+    assert.match(reply.json().detail, detail)
+  }
+  const offsets = (await server.get('/v1/groups/g')).json().offsets
+  assert.deepEqual(
+    offsets.map(({ committed_offset }: { committed_offset: number }) => committed_offset),
+    [1, 1],
+  )
+  assert.equal((await reset('nobody', { to: 'latest' })).json().code, 'group_id_not_found')
+  assert.match((await server.request('DELETE', '/v1/groups/g/offsets')).json().detail, /topic is missing/)
+  const unknown = await server.request('DELETE', '/v1/groups/nobody/offsets?topic=orders')
+  assert.equal(unknown.json().code, 'group_id_not_found')
+})
+
+test('offsets go with their topic, and a group that stands where records are gone is told so', async (t) => {
+  const { server, reset } = await start(t)
+  await reset('g', { to: 'earliest', topics: ['orders'] })
+  await server.request('DELETE', '/v1/topics/orders/partitions/0/records?before=2')
+  const gone = await server.get('/v1/topics/orders/records?from=committed&group=g')
+  assert.equal(gone.json().code, 'offset_out_of_range')
+  const passed = (await server.get('/v1/topics/orders/records?from=committed&group=g&on_gap=earliest')).json()
+  assert.deepEqual(passed.gaps, [{ topic: 'orders', partition: 0, from: 0, to: 2, reason: 'removed' }])
+  await server.request('DELETE', '/v1/topics/orders')
+  await server.post('/v1/topics', { name: 'orders', partitions: 2 })
+  assert.deepEqual((await server.get('/v1/groups/g')).json().offsets, [])
+})
