@@ -3,7 +3,7 @@
 
 import { Argument, Command, Option } from 'commander'
 import { addKafkaCommands } from './kafka-command-table.ts'
-import { nameValue, partitionNumbers, repeated, wholeNumber } from './option-value.ts'
+import { nameValue, partitionNumbers, repeated, topicsWithPartitions, wholeNumber } from './option-value.ts'
 import { DEFAULT_URL } from './server-address.ts'
 import { OUTPUTS } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -16,9 +16,9 @@ Data goes to stdout and everything else to stderr. Lists and records are a table
 line in a pipe (--output says otherwise).
 
 Positions: earliest, latest, -N (the last N records), an offset (with one --partition), a time such as
-2026-11-21T02:00:00Z, a duration ago such as 30m or 7d, or cursor:TEXT.
+2026-11-21T02:00:00Z, a duration ago such as 30m or 7d, cursor:TEXT, or with --group committed.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such topic or file, 130 interrupted.`
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such topic, group or file, 130 interrupted.`
 
 export function buildProgram(terminal: Terminal): Command {
   const program = new Command('tailrace')
@@ -32,6 +32,7 @@ export function buildProgram(terminal: Terminal): Command {
   addProduce(program, terminal)
   addConsume(program, terminal)
   addTail(program, terminal)
+  addGroups(program, terminal)
   addExport(program, terminal)
   addImport(program, terminal)
   addBench(program, terminal)
@@ -163,6 +164,36 @@ function addTail(program: Command, terminal: Terminal): void {
       const { tail } = await import('./consume.ts')
       await tail(terminal, topic, options)
     })
+}
+
+function addGroups(program: Command, terminal: Terminal): void {
+  const groups = program.command('groups').description('List, describe, reset and delete consumer groups.')
+  const load = () => import('./groups.ts')
+  const topic = (what: string) => new Option('-t, --topic <topic[:partitions]>', what).argParser(topicsWithPartitions)
+
+  listing(groups.command('list').description('List the groups.')).action(async (options) =>
+    (await load()).listGroups(terminal, options),
+  )
+
+  listing(groups.command('describe').description('Show who is in groups, and how far they have come.'))
+    .argument('<group...>')
+    .action(async (names, options) => (await load()).describeGroups(terminal, names, options))
+
+  listing(
+    groups.command('reset').description("Show where a group's offsets would be put; with --execute put them there."),
+  )
+    .argument('<group>')
+    .option('--to <position>', 'earliest, latest, committed, an offset, a time, or a duration ago')
+    .option('--shift-by <count>', 'so many records on, or back', wholeNumber(-Number.MAX_SAFE_INTEGER))
+    .addOption(topic('only this topic, or orders:0,1 (repeat; all that it has committed if left out)'))
+    .option('--execute', 'do it')
+    .option('--force', 'while members are in it too: they are made to leave')
+    .action(async (name, options) => (await load()).resetGroup(terminal, name, options))
+
+  talking(groups.command('delete').description('Delete groups that nobody is in, with their offsets.'))
+    .argument('<group...>')
+    .addOption(topic('only the offsets of this topic, or orders:0,1 (repeat)'))
+    .action(async (names, options) => (await load()).deleteGroups(terminal, names, options))
 }
 
 function addExport(program: Command, terminal: Terminal): void {

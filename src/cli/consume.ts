@@ -29,11 +29,6 @@ export interface ConsumeVerbOptions extends ReadVerbOptions {
 }
 
 export async function consume(terminal: Terminal, topic: string, options: ConsumeVerbOptions): Promise<void> {
-  if (options.group !== undefined) {
-    throw new CommandFailure('--group is not there yet: this version reads without consumer groups', {
-      exitCode: EXIT.usage,
-    })
-  }
   if (options.fromBeginning && options.offset !== undefined) {
     throw new CommandFailure('--from-beginning and --offset both say where to begin: one of them', {
       exitCode: EXIT.usage,
@@ -42,6 +37,7 @@ export async function consume(terminal: Terminal, topic: string, options: Consum
   await print(terminal, options, {
     ...readOptions(topic, options),
     from: options.fromBeginning ? 'earliest' : positionOf(options.offset ?? 'latest'),
+    group: options.group,
     onGap: options.onGap,
     stopAtEnd: options.exit === true,
     recordsMax: options.maxMessages,

@@ -10,6 +10,8 @@ import type { Terminal } from './terminal.ts'
 export interface FollowOptions {
   readonly topic: string
   readonly from: string
+  /** With a `from` of committed: whose committed offsets are meant. */
+  readonly group?: string | undefined
   readonly partitions?: readonly number[] | undefined
   readonly key?: string | undefined
   readonly headers?: readonly string[] | undefined
@@ -96,6 +98,7 @@ function readPage(client: TailraceClient, options: FollowOptions, part: PagePart
   return client.read(options.topic, {
     ...part,
     from: options.from,
+    group: options.group,
     partitions: options.partitions,
     key: options.key,
     headers: options.headers,

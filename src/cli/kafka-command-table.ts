@@ -4,11 +4,17 @@
 import { basename } from 'node:path'
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { nameValue, repeated, wholeNumber } from './option-value.ts'
+import { nameValue, repeated, topicsWithPartitions, wholeNumber } from './option-value.ts'
 import { DEFAULT_URL } from './server-address.ts'
 import type { Terminal } from './terminal.ts'
 
-const KAFKA_VERBS = ['kafka-topics', 'kafka-configs', 'kafka-console-producer', 'kafka-console-consumer'] as const
+const KAFKA_VERBS = [
+  'kafka-topics',
+  'kafka-configs',
+  'kafka-console-producer',
+  'kafka-console-consumer',
+  'kafka-consumer-groups',
+] as const
 
 const ADDRESS_HELP = `
 The server is --url; else what --bootstrap-server names, as an HTTP address; else TAILRACE_URL, which goes before
@@ -27,6 +33,7 @@ export function addKafkaCommands(program: Command, terminal: Terminal): void {
   addConfigs(program, terminal)
   addConsoleProducer(program, terminal)
   addConsoleConsumer(program, terminal)
+  addConsumerGroups(program, terminal)
 }
 
 function addTopics(program: Command, terminal: Terminal): void {
@@ -146,6 +153,43 @@ const UNTOLD_OF_CONSUMER = [
   '--skip-message-on-error',
   '--enable-systest-events',
 ]
+
+function addConsumerGroups(program: Command, terminal: Terminal): void {
+  const offset = wholeNumber(-Number.MAX_SAFE_INTEGER)
+  const command = program
+    .command('kafka-consumer-groups')
+    .description("Kafka's tool for consumer groups, with its options and answers.")
+  connecting(command, ['--timeout <ms>'])
+    .option('--list', 'list all groups')
+    .option('--describe', 'show how far groups have come')
+    .option('--delete', 'delete groups')
+    .option('--reset-offsets', "put a group's offsets elsewhere")
+    .option('--delete-offsets', "forget a group's offsets of topics")
+    .option('--group <group>', 'the group (repeat)', repeated)
+    .option('--all-groups', 'all groups')
+    .option('--members', 'with --describe: who is in it')
+    .option('--offsets', 'with --describe: how far it has come, as without')
+    .option('--state [states]', 'with --describe: its state; with --list: states, or only groups in these')
+    .option('--type [types]', 'with --list: types, or only groups of these')
+    .option('--verbose', 'with --describe: more')
+    .option('--topic <topic>', 'the topic, or topic:0,1 (repeat)', topicsWithPartitions)
+    .option('--all-topics', 'all topics that the group has committed')
+    .option('--to-earliest', 'to the earliest offset')
+    .option('--to-latest', 'to the latest offset')
+    .option('--to-current', 'to the current offset')
+    .option('--to-offset <offset>', 'to this offset', offset)
+    .option('--to-datetime <time>', 'to a time, YYYY-MM-DDTHH:mm:SS.sss, in UTC unless it says otherwise')
+    .option('--by-duration <duration>', 'to a duration ago, PnDTnHnMnS')
+    .option('--shift-by <count>', 'so many offsets on, or back', offset)
+    .option('--from-file <file>', 'to what lines of CSV say')
+    .option('--dry-run', 'only show what would be done')
+    .option('--execute', 'do it')
+    .option('--export', 'print it as CSV')
+    .action(async (options) => {
+      const { kafkaConsumerGroups } = await import('./kafka-consumer-groups.ts')
+      await kafkaConsumerGroups(terminal, options)
+    })
+}
 
 /** With the options that --help does not tell of. */
 function connecting(command: Command, untold: readonly string[]): Command {

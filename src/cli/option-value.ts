@@ -33,3 +33,22 @@ export function nameValue(
   if (equals < 1) throw new InvalidArgumentError('It has the form name=value.')
   return [...(before ?? []), [text.slice(0, equals).trim(), text.slice(equals + 1)] as const]
 }
+
+export interface TopicPartitions {
+  readonly topic: string
+  /** undefined: all. */
+  readonly partitions: readonly number[] | undefined
+}
+
+/** Each use adds one: `topic`, or `topic:0,1`. */
+export function topicsWithPartitions(
+  text: string,
+  before: readonly TopicPartitions[] | undefined,
+): readonly TopicPartitions[] {
+  const colon = text.indexOf(':')
+  const one =
+    colon < 0
+      ? { topic: text, partitions: undefined }
+      : { topic: text.slice(0, colon), partitions: partitionNumbers(text.slice(colon + 1), undefined) }
+  return [...(before ?? []), one]
+}

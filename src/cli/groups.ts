@@ -1,0 +1,138 @@
+// `tailrace groups list | describe | reset | delete`.
+
+import type { GroupDescription, GroupMember, GroupOffset, GroupSummary, OffsetReset } from '../client/api.ts'
+import { CommandFailure, EXIT } from './command-failure.ts'
+import type { ListOptions } from './connect.ts'
+import { connect } from './connect.ts'
+import type { TopicPartitions } from './option-value.ts'
+import type { Column } from './table.ts'
+import { chosenOutput, printList, renderTable } from './table.ts'
+import type { Terminal } from './terminal.ts'
+
+export async function listGroups(terminal: Terminal, options: ListOptions): Promise<void> {
+  const groups = await connect(terminal, options).listGroups({ signal: terminal.interruptSignal() })
+  await printList(terminal, chosenOutput(options.output, terminal), groups, SUMMARY_COLUMNS)
+}
+
+const SUMMARY_COLUMNS: readonly Column<GroupSummary>[] = [
+  { name: 'GROUP', text: ({ group }) => group },
+  { name: 'STATE', text: ({ state }) => state },
+  { name: 'TYPE', text: ({ protocol_type }) => protocol_type || '-' },
+]
+
+export async function describeGroups(
+  terminal: Terminal,
+  names: readonly string[],
+  options: ListOptions,
+): Promise<void> {
+  const client = connect(terminal, options)
+  const signal = terminal.interruptSignal()
+  const groups: GroupDescription[] = []
+  for (const name of names) groups.push(await client.getGroup(name, { signal }))
+  const output = chosenOutput(options.output, terminal)
+  if (output === 'table') await terminal.write(groups.map(renderGroup).join('\n'))
+  else await printList(terminal, output, groups, [])
+}
+
+export interface ResetVerbOptions extends ListOptions {
+  readonly to?: string
+  readonly shiftBy?: number
+  readonly topic?: readonly TopicPartitions[]
+  readonly execute?: boolean
+  readonly force?: boolean
+}
+
+export async function resetGroup(terminal: Terminal, group: string, options: ResetVerbOptions): Promise<void> {
+  const { to, shiftBy, topic, execute = false, force } = options
+  if ((to === undefined) === (shiftBy === undefined)) {
+    throw new CommandFailure('--to or --shift-by says where the offsets are to be put: one of them', {
+      exitCode: EXIT.usage,
+    })
+  }
+  const { offsets } = await connect(terminal, options).resetOffsets(
+    group,
+    { to, shift_by: shiftBy, ...scopeOf(topic), dry_run: !execute, force },
+    { signal: terminal.interruptSignal() },
+  )
+  await printList(terminal, chosenOutput(options.output, terminal), offsets, RESET_COLUMNS)
+  if (!execute) terminal.note('nothing is changed: --execute does it')
+}
+
+/** All that the group has committed, where no topic is named. */
+export function scopeOf(topics: readonly TopicPartitions[] | undefined) {
+  if (topics === undefined) return {}
+  return {
+    topics: topics.flatMap(({ topic, partitions }) => (partitions === undefined ? [topic] : [])),
+    partitions: topics.flatMap(({ topic, partitions = [] }) => partitions.map((partition) => ({ topic, partition }))),
+  }
+}
+
+const RESET_COLUMNS: readonly Column<OffsetReset>[] = [
+  { name: 'TOPIC', text: ({ topic }) => topic },
+  { name: 'PARTITION', text: ({ partition }) => String(partition) },
+  { name: 'BEFORE', text: ({ previous_offset }) => numberOrNone(previous_offset) },
+  { name: 'AFTER', text: ({ offset }) => String(offset) },
+  { name: 'NOTE', text: noteOf },
+]
+
+function noteOf({ adjusted, requested_offset }: OffsetReset): string {
+  if (adjusted === undefined) return ''
+  if (requested_offset === undefined) return 'there is nothing since then: the end'
+  return adjusted === 'start'
+    ? `${requested_offset} is before the start: the start`
+    : `${requested_offset} is beyond the end: the end`
+}
+
+export async function deleteGroups(
+  terminal: Terminal,
+  names: readonly string[],
+  options: ListOptions & { readonly topic?: readonly TopicPartitions[] },
+): Promise<void> {
+  const client = connect(terminal, options)
+  const signal = terminal.interruptSignal()
+  for (const name of names) {
+    if (options.topic === undefined) await client.deleteGroup(name, { signal })
+    for (const { topic, partitions } of options.topic ?? []) {
+      await client.deleteOffsets(name, topic, { partitions, signal })
+    }
+  }
+}
+
+/** For people: what it is, who is in it, and how far it has come. */
+function renderGroup(group: GroupDescription): string {
+  const { members, offsets, protocol, generation } = group
+  const how = [group.protocol_type, group.state, protocol, `generation ${generation}`].filter((part) => part !== '')
+  const parts = [
+    `Group ${group.group} (${how.join(', ')})\n`,
+    members.length === 0 ? 'Nobody is in it.\n' : renderTable(members, MEMBER_COLUMNS),
+    offsets.length === 0 ? 'It has no offsets.\n' : renderTable(offsets, OFFSET_COLUMNS),
+  ]
+  return parts.join('\n')
+}
+
+const MEMBER_COLUMNS: readonly Column<GroupMember>[] = [
+  { name: 'MEMBER', text: ({ member_id, group_instance_id }) => group_instance_id ?? member_id },
+  { name: 'CLIENT', text: ({ client_id }) => client_id || '-' },
+  { name: 'HOST', text: ({ host }) => host || '-' },
+  { name: 'OWNS', text: ({ partitions }) => partitionsText(partitions) || '-' },
+]
+
+const OFFSET_COLUMNS: readonly Column<GroupOffset>[] = [
+  { name: 'TOPIC', text: ({ topic }) => topic },
+  { name: 'PARTITION', text: ({ partition }) => String(partition) },
+  { name: 'COMMITTED', text: ({ committed_offset }) => numberOrNone(committed_offset) },
+  { name: 'END', text: ({ end_offset }) => numberOrNone(end_offset) },
+  { name: 'LAG', text: ({ lag }) => numberOrNone(lag) },
+  { name: 'MEMBER', text: ({ member_id }) => member_id ?? '-' },
+]
+
+function numberOrNone(value: number | null): string {
+  return value === null ? '-' : String(value)
+}
+
+/** As Kafka's tool writes it: orders:0,1;payments:2 */
+export function partitionsText(partitions: GroupMember['partitions']): string {
+  const byTopic = new Map<string, number[]>()
+  for (const { topic, partition } of partitions) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition])
+  return [...byTopic].map(([topic, numbers]) => `${topic}:${numbers.sort((a, b) => a - b).join(',')}`).join(';')
+}

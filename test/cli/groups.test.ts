@@ -1,0 +1,154 @@
+// `tailrace groups`, and the lines of Kafka's tool for groups, against a real server.
+
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { test } from 'node:test'
+import { TailraceClient } from '../../src/client/client.ts'
+import { startServer } from '../support/http.ts'
+import { runCli, runCliOk } from './cli-process.ts'
+
+/** A topic of two partitions with five records each, and a group that stands at 2 in both. */
+async function start(t: TestContext) {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'orders', partitions: 2 })
+  const records = Array.from({ length: 10 }, (_, at) => ({ value: at, partition: at % 2 }))
+  await server.post('/v1/topics/orders/records', { records })
+  const client = new TailraceClient({ url: server.url })
+  await client.resetOffsets('billing', { to: '2', topics: ['orders'] })
+  const kafka = (line: string) =>
+    runCli(`kafka-consumer-groups.sh --bootstrap-server 127.0.0.1:${server.port} ${line}`.split(' '))
+  return { url: server.url, client, kafka, dataDir: server.dataDir }
+}
+
+async function offsetsOf(client: TailraceClient, group: string) {
+  return (await client.getGroup(group)).offsets.map(({ committed_offset }) => committed_offset)
+}
+
+test('groups are listed, described, reset and deleted', async (t) => {
+  const { url, client } = await start(t)
+  const listed = await runCliOk(['groups', 'list'], { url })
+  assert.deepEqual(listed.lines, [{ group: 'billing', state: 'Empty', protocol_type: '' }])
+  const described = await runCliOk(['groups', 'describe', 'billing', '--output', 'table'], { url })
+  assert.match(described.stdout, /^Group billing \(Empty, generation \d+\)\n\nNobody is in it\.\n\n/)
+  assert.match(described.stdout, /TOPIC +PARTITION +COMMITTED +END +LAG +MEMBER\norders +0 +2 +5 +3 +-\n/)
+
+  const dry = await runCliOk(['groups', 'reset', 'billing', '--to', '99', '--output', 'table'], { url })
+  assert.match(dry.stdout, /orders +0 +2 +5 +99 is beyond the end: the end\n/)
+  assert.match(dry.stderr, /nothing is changed: --execute does it/)
+  assert.deepEqual(await offsetsOf(client, 'billing'), [2, 2])
+  const done = await runCliOk(['groups', 'reset', 'billing', '--shift-by', '-1', '-t', 'orders:1', '--execute'], {
+    url,
+  })
+  assert.deepEqual(done.lines, [{ topic: 'orders', partition: 1, previous_offset: 2, offset: 1 }])
+  assert.deepEqual(await offsetsOf(client, 'billing'), [2, 1])
+
+  await runCliOk(['groups', 'delete', 'billing', '-t', 'orders:0'], { url })
+  assert.deepEqual(await offsetsOf(client, 'billing'), [1])
+  await runCliOk(['groups', 'delete', 'billing'], { url })
+  assert.equal((await runCli(['groups', 'describe', 'billing'], { url })).code, 3)
+  assert.equal((await runCli(['groups', 'reset', 'billing'], { url })).code, 2)
+})
+
+test('where a group stands can be read from without being in it', async (t) => {
+  const { url, client } = await start(t)
+  const read = await runCliOk(['consume', 'orders', '--group', 'billing', '--offset', 'committed', '-e'], { url })
+  assert.deepEqual(read.lines.map(({ offset }) => offset).sort(), [2, 2, 3, 3, 4, 4])
+  assert.deepEqual(await offsetsOf(client, 'billing'), [2, 2])
+})
+
+test("Kafka's lines list and describe", async (t) => {
+  const { kafka } = await start(t)
+  assert.equal((await kafka('--list')).stdout, 'billing\n')
+  assert.match((await kafka('--list --state')).stdout, /^GROUP +STATE +\nbilling +Empty +\n$/)
+  const described = await kafka('--describe --group billing')
+  assert.equal(described.code, 0)
+  assert.equal(described.stderr, "\nConsumer group 'billing' has no active members.\n")
+  assert.equal(
+    described.stdout,
+    [
+      '',
+      'GROUP           TOPIC           PARTITION  CURRENT-OFFSET  LOG-END-OFFSET  LAG             CONSUMER-ID     HOST            CLIENT-ID',
+      'billing         orders          0          2               5               3               -               -               -',
+      'billing         orders          1          2               5               3               -               -               -',
+      '',
+    ].join('\n'),
+  )
+  assert.match((await kafka('--describe --all-groups --state')).stdout, /ASSIGNMENT-STRATEGY {2}STATE +#MEMBERS\n/)
+  const unknown = await kafka('--describe --group nobody')
+  assert.deepEqual([unknown.code, unknown.stderr], [1, "Error: Consumer group 'nobody' does not exist.\n"])
+})
+
+test("Kafka's lines reset, by every scenario", async (t) => {
+  const { kafka, client, dataDir } = await start(t)
+  const dry = await kafka('--reset-offsets --group billing --to-earliest --all-topics')
+  assert.equal(
+    dry.stdout,
+    [
+      '',
+      'GROUP           TOPIC           PARTITION  NEW-OFFSET',
+      'billing         orders          0          0',
+      'billing         orders          1          0',
+      '',
+    ].join('\n'),
+  )
+  assert.match(dry.stderr, /^WARN: No action will be performed as the --execute option is missing\./)
+  assert.deepEqual(await offsetsOf(client, 'billing'), [2, 2])
+
+  const file = join(dataDir, 'plan.csv')
+  writeFileSync(file, 'orders,0,1\n"orders",1,4\n')
+  const cases: [line: string, expected: number[]][] = [
+    ['--to-latest --topic orders', [5, 5]],
+    ['--shift-by -2 --topic orders:0', [3, 5]],
+    ['--to-offset 1 --topic orders:0,1', [1, 1]],
+    ['--to-datetime 2999-01-01T00:00:00.000 --topic orders', [5, 5]],
+    ['--by-duration PT1H --all-topics', [0, 0]],
+    [`--from-file ${file}`, [1, 4]],
+    ['--to-current --all-topics', [1, 4]],
+  ]
+  for (const [line, expected] of cases) {
+    const { code, stderr } = await kafka(`--reset-offsets --group billing --execute ${line}`)
+    assert.equal(code, 0, stderr)
+    assert.deepEqual(await offsetsOf(client, 'billing'), expected, line)
+  }
+  const exported = await kafka('--reset-offsets --group billing --to-current --all-topics --dry-run --export')
+  assert.equal(exported.stdout, 'orders,0,1\norders,1,4\n\n')
+  const bounded = await kafka('--reset-offsets --group billing --to-offset 99 --topic orders:0 --dry-run')
+  assert.match(bounded.stderr, /New offset \(99\) is higher than latest offset for topic partition orders-0\./)
+})
+
+test("Kafka's lines delete, and are refused as there", async (t) => {
+  const { kafka, client } = await start(t)
+  const forgotten = await kafka('--delete-offsets --group billing --topic orders:0')
+  assert.equal(forgotten.code, 0, forgotten.stderr)
+  assert.match(
+    forgotten.stdout,
+    /^Request succeeded for deleting offsets from group billing\.\n\nTOPIC +PARTITION +STATUS/,
+  )
+  assert.match(forgotten.stdout, /\norders +0 +Successful/)
+  assert.deepEqual(await offsetsOf(client, 'billing'), [2])
+  const deleted = await kafka('--delete --group billing')
+  assert.equal(deleted.stdout, "Deletion of requested consumer groups ('billing') was successful.\n")
+  const again = await kafka('--delete --group billing')
+  assert.deepEqual([again.code, again.stdout], [1, ''])
+  assert.match(
+    again.stderr,
+    /^Error: Deletion of some consumer groups failed:\n\* Group 'billing' could not be deleted/,
+  )
+
+  const wrong: [line: string, message: RegExp][] = [
+    ['--list --describe', /exactly one action/],
+    ['--describe', /takes one of these options: \[group\], \[all-groups\]/],
+    ['--delete-offsets --group g', /takes the following options/],
+    ['--reset-offsets --group g --to-latest', /--all-topics, --topic/],
+    ['--reset-offsets --group g --topic orders', /one of the following scenarios/],
+    ['--reset-offsets --group g --topic orders:x --to-latest', /whole number/],
+    ['--reset-offsets --group g --all-topics --by-duration 1h', /PnDTnHnMnS/],
+  ]
+  const results = await Promise.all(wrong.map(([line]) => kafka(line)))
+  for (const [at, { code, stderr }] of results.entries()) {
+    assert.equal(code, 1, wrong[at]?.[0])
+    assert.match(stderr, wrong[at]?.[1] ?? /^$/)
+  }
+})
