@@ -175,10 +175,7 @@ function shareOut(
   const level = Math.floor(sum / filled)
   let rest = sum - level * filled
   const shares = bases.map((base) => Math.max(0, level - base))
-  const candidates = bases
-    .keys()
-    .filter((place) => (bases[place] as number) <= level)
-    .toArray()
+  const candidates = [...bases.keys()].filter((place) => (bases[place] as number) <= level)
   const preferring = candidates.filter((place) => prefersMore(place, shares[place] as number))
   for (const place of new Set([...preferring, ...candidates])) {
     if (rest-- <= 0) break
@@ -190,10 +187,7 @@ function shareOut(
 /** Around the circle of those that have less than their share, so that a topic's partitions spread. */
 function handOut(topicClass: TopicClass, shares: readonly number[], loads: number[]): void {
   const { members, held, free } = topicClass
-  let short = held
-    .keys()
-    .filter((place) => (held[place]?.length ?? 0) < (shares[place] as number))
-    .toArray()
+  let short = [...held.keys()].filter((place) => (held[place]?.length ?? 0) < (shares[place] as number))
   let next = 0
   while (next < free.length && short.length > 0) {
     for (const place of short) {
