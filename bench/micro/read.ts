@@ -123,6 +123,7 @@ async function fillDisk(batches: readonly SealedBatch[], partitionCount: number)
     topicDefaults: topicConfigDefaults({}),
     numPartitions: 1,
     retentionCheckIntervalMs: 300_000,
+    offsetsRetentionCheckMs: 600_000,
     groups: {
       sessionTimeoutMsMin: 1_000,
       sessionTimeoutMsMax: 1_800_000,

@@ -65,6 +65,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     producerExpirationMs: config.producerIdExpirationMs,
     producerExpirationCheckMs: config.producerIdExpirationCheckIntervalMs,
     retentionCheckIntervalMs: config.retentionCheckIntervalMs,
+    offsetsRetentionCheckMs: config.offsetsRetentionCheckIntervalMs,
     groups: config.groups,
     cleaner: {
       isEnabled: config.cleanerEnabled,

@@ -1,8 +1,8 @@
-// The consumer groups of an engine: who is in them (group.ts) and what they have committed. What must hold: a generation and
-// an offset are durable before anybody hears of them; who reads what a group has committed sees every commit that was taken
-// before. Deterministic: a clock and calls; what must be durable goes through GroupStore, what was is handed in at the start.
+// The consumer groups of an engine: each by itself (group.ts), and what they have committed (group-offsets.ts). What must
+// hold: a group that is being deleted is not used until that has happened or failed; of one that nothing came of nothing is
+// kept. Deterministic: a clock and calls; what must be durable goes through GroupStore, what was is handed in at the start.
 
-import type { Topic } from '../engine/engine.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { checkGroupId } from '../engine/group-id.ts'
 import type {
   CommitOffsets,
@@ -14,26 +14,18 @@ import type {
   JoinedGroup,
   JoinGroup,
   MemberIdentity,
-  OffsetToCommit,
   PartitionResult,
   SyncedGroup,
   SyncGroup,
 } from '../engine/group-protocol.ts'
-import type { Clock } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import {
-  COMMITTED_OFFSETS_MAX,
-  GROUP_MEMBERS_MAX,
-  GROUPS_MAX,
-  OFFSETS_A_COMMIT_MAX,
-  OFFSETS_WAITING_MAX,
-} from '../kernel/limits.ts'
-import type { Telemetry } from '../kernel/telemetry.ts'
-import { CommittedOffsets } from './committed-offsets.ts'
+import { GROUP_MEMBERS_MAX, GROUPS_EXPIRED_AT_ONCE_MAX, GROUPS_MAX } from '../kernel/limits.ts'
 import type { GroupHost } from './group.ts'
 import { Group } from './group.ts'
 import { groupNotFound, nonEmptyGroup, unknownMember } from './group-errors.ts'
-import type { GroupStore, OffsetPlace, SavedGroups, SavedOffset } from './group-store.ts'
+import type { GroupOffsetsOptions } from './group-offsets.ts'
+import { GroupOffsets } from './group-offsets.ts'
+import type { SavedGroups } from './group-store.ts'
 import { checkJoinRequest } from './join-request.ts'
 
 /** Kafka's broker options for groups. */
@@ -50,16 +42,11 @@ export interface GroupOptions {
   readonly offsetMetadataBytesMax: number
 }
 
-export interface GroupCoordinatorOptions {
-  readonly clock: Clock
-  readonly telemetry: Telemetry
-  readonly store: GroupStore
-  readonly saved: SavedGroups
+export interface GroupCoordinatorOptions extends GroupOffsetsOptions {
   readonly options: GroupOptions
+  readonly saved: SavedGroups
   /** For member ids: never the same again. */
   readonly newId: () => string
-  readonly findTopic: (name: string) => Topic | undefined
-  readonly findTopicById: (topicId: string) => Topic | undefined
   /** The topics that a member's metadata name; undefined where that cannot be told. */
   readonly topicsOf: (protocolType: string, metadata: Uint8Array) => ReadonlySet<string> | undefined
 }
@@ -67,34 +54,36 @@ export interface GroupCoordinatorOptions {
 export class GroupCoordinator implements Groups {
   readonly #parts: GroupCoordinatorOptions
   readonly #host: GroupHost
+  readonly #offsets: GroupOffsets
   readonly #groups = new Map<string, Group>()
-  readonly #offsets = new CommittedOffsets()
-  /** The last commit of each group that is under way. */
-  readonly #committing = new Map<string, Promise<void>>()
   /** Groups that are being deleted. */
   readonly #deleting = new Map<string, Promise<void>>()
   readonly #listeners = new Set<(groupId: string) => void>()
-  #waitingOffsets = 0
   #closed: TailraceError | undefined
 
   constructor(parts: GroupCoordinatorOptions) {
     this.#parts = parts
-    const { clock, telemetry, store, options, topicsOf } = parts
-    this.#host = {
+    this.#host = this.#makeHost()
+    this.#offsets = new GroupOffsets(parts)
+    for (const saved of parts.saved.groups) this.#groups.set(saved.groupId, new Group(this.#host, saved))
+    for (const { groupId, ...offset } of parts.saved.offsets) {
+      this.#offsets.load(groupId, offset)
+      if (!this.#groups.has(groupId)) this.#groups.set(groupId, this.#newGroup(groupId))
+    }
+  }
+
+  #makeHost(): GroupHost {
+    const { clock, telemetry, store, options, topicsOf, newId } = this.#parts
+    return {
       clock,
       telemetry,
       topicsOf,
       initialRebalanceDelayMs: options.initialRebalanceDelayMs,
       membersMax: Math.min(options.membersMax, GROUP_MEMBERS_MAX),
       totals: { members: 0, bytes: 0 },
-      newMemberId: (prefix) => `${prefix}-${parts.newId()}`,
+      newMemberId: (prefix) => `${prefix}-${newId()}`,
       save: (group) => store.saveGroup(group),
-      onRebalance: (group) => this.#tellRebalance(group),
-    }
-    for (const saved of parts.saved.groups) this.#groups.set(saved.groupId, new Group(this.#host, saved))
-    for (const { groupId, ...offset } of parts.saved.offsets) {
-      this.#offsets.put(groupId, offset)
-      if (!this.#groups.has(groupId)) this.#groups.set(groupId, this.#newGroup(groupId))
+      onRebalance: (groupId) => this.#tellRebalance(groupId),
     }
   }
 
@@ -110,31 +99,33 @@ export class GroupCoordinator implements Groups {
     this.#check(groupId)
     checkJoinRequest(request, this.#parts.options)
     if (this.#deleting.has(groupId)) await this.#deleted(groupId)
-    const known = this.#groups.get(groupId)
-    if (known === undefined && memberId !== '') throw unknownMember(groupId, memberId)
+    const group = this.#groups.get(groupId)
+    if (group === undefined && memberId !== '') throw unknownMember(groupId, memberId)
+    return await this.#use(groupId, group, (used) => used.join(request, signal))
+  }
+
+  /** With a group that may be a new one. */
+  async #use<Result>(
+    groupId: string,
+    known: Group | undefined,
+    work: (group: Group) => Promise<Result>,
+  ): Promise<Result> {
     const group = known ?? this.#addGroup(groupId)
     try {
-      return await group.join(request, signal)
+      return await work(group)
     } finally {
-      this.#dropIfNothing(group)
+      if (group.isUntouched && !this.#offsets.has(groupId)) this.#groups.delete(groupId)
     }
   }
 
   #addGroup(groupId: string): Group {
     if (this.#groups.size >= GROUPS_MAX) {
-      const message = `${GROUPS_MAX} groups are known already: delete some, or let them expire (offsets.retention.minutes)`
+      const message = `${GROUPS_MAX} groups are known already: delete those that are not needed any more`
       throw new TailraceError('overloaded', message, { limit: GROUPS_MAX })
     }
     const group = this.#newGroup(groupId)
     this.#groups.set(groupId, group)
     return group
-  }
-
-  /** Of one that nothing came of nothing is kept. */
-  #dropIfNothing(group: Group): void {
-    const { id } = group
-    if (!group.isUntouched || this.#offsets.has(id) || this.#committing.has(id)) return
-    if (this.#groups.get(id) === group) this.#groups.delete(id)
   }
 
   async sync(request: SyncGroup, signal?: AbortSignal): Promise<SyncedGroup> {
@@ -145,7 +136,7 @@ export class GroupCoordinator implements Groups {
     this.#groupOf(member).heartbeat(member)
   }
 
-  #groupOf({ groupId, memberId }: MemberIdentity): Group {
+  #groupOf({ groupId, memberId }: Pick<MemberIdentity, 'groupId' | 'memberId'>): Group {
     this.#check(groupId)
     const group = this.#groups.get(groupId)
     if (group === undefined) throw unknownMember(groupId, memberId)
@@ -157,7 +148,7 @@ export class GroupCoordinator implements Groups {
     return members.map((leaving) => {
       const { memberId } = leaving
       try {
-        this.#groupOf({ groupId, memberId, generationId: -1 }).leave(leaving)
+        this.#groupOf({ groupId, memberId }).leave(leaving)
         return { memberId }
       } catch (error) {
         return { memberId, error: asTailraceError(error) }
@@ -170,10 +161,10 @@ export class GroupCoordinator implements Groups {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Not in the middle of the call that has caused it: whoever joins by it is in one generation with that. */
-  #tellRebalance(group: Group): void {
+  /** Not in the middle of the call that has caused it: who joins by it is in one generation with that. */
+  #tellRebalance(groupId: string): void {
     queueMicrotask(() => {
-      if (group.isCalling) for (const listener of this.#listeners) listener(group.id)
+      if (this.#groups.get(groupId)?.isCalling) for (const listener of this.#listeners) listener(groupId)
     })
   }
 
@@ -181,95 +172,26 @@ export class GroupCoordinator implements Groups {
 
   async commit({ groupId, member, offsets }: CommitOffsets): Promise<readonly PartitionResult[]> {
     this.#check(groupId)
-    this.#checkCommitSize(offsets)
     if (this.#deleting.has(groupId)) await this.#deleted(groupId)
-    const known = this.#groups.get(groupId)
-    if (known === undefined && member !== undefined) throw unknownMember(groupId, member.memberId)
-    known?.checkCommit(member)
-    const results = offsets.map((offset) => this.#planCommit(offset))
-    const saved = results.flatMap(({ saved }) => saved ?? [])
-    if (saved.length > 0) await this.#save(known ?? this.#addGroup(groupId), saved)
-    return results.map(({ saved, ...result }) => (saved === undefined ? result : this.#judgeSaved(result, saved)))
-  }
-
-  #checkCommitSize(offsets: readonly OffsetToCommit[]): void {
-    if (offsets.length > OFFSETS_A_COMMIT_MAX) {
-      const message = `${offsets.length} offsets in one commit: ${OFFSETS_A_COMMIT_MAX} are allowed`
-      throw new TailraceError('request_too_large', message, { limit: OFFSETS_A_COMMIT_MAX })
-    }
-    if (this.#waitingOffsets > 0 && this.#waitingOffsets + offsets.length > OFFSETS_WAITING_MAX) {
-      throw new TailraceError('overloaded', `${this.#waitingOffsets} offsets wait already to be committed`)
-    }
-    if (this.#offsets.size + this.#waitingOffsets + offsets.length > COMMITTED_OFFSETS_MAX) {
-      throw new TailraceError('overloaded', `${this.#offsets.size} offsets are remembered already: delete some groups`)
-    }
-  }
-
-  #planCommit(offset: OffsetToCommit): PartitionResult & { readonly saved?: SavedOffset } {
-    const { topic: name, partition, leaderEpoch = -1, metadata = '' } = offset
-    const { clock, findTopic, options } = this.#parts
-    const topic = findTopic(name)
-    if (topic === undefined || !(partition >= 0 && partition < topic.partitionCount)) {
-      return { topic: name, partition, error: unknownPartition(name, partition) }
-    }
-    if (!Number.isSafeInteger(offset.offset) || offset.offset < 0) {
-      const message = `an offset is a whole number from 0, not ${offset.offset}`
-      throw new TailraceError('invalid_request', message, { topic: name, partition })
-    }
-    const bytes = Buffer.byteLength(metadata)
-    if (bytes > options.offsetMetadataBytesMax) {
-      return { topic: name, partition, error: metadataTooLarge(bytes, options.offsetMetadataBytesMax) }
-    }
-    const committedMs = clock.now()
-    const saved = { topicId: topic.id, partition, offset: offset.offset, leaderEpoch, metadata, committedMs }
-    return { topic: name, partition, saved }
-  }
-
-  /** The topic may have been deleted meanwhile. */
-  #judgeSaved(result: PartitionResult, { topicId }: SavedOffset): PartitionResult {
-    if (this.#parts.findTopicById(topicId) !== undefined) return result
-    return { ...result, error: unknownPartition(result.topic, result.partition) }
-  }
-
-  async #save(group: Group, offsets: readonly SavedOffset[]): Promise<void> {
-    const { store, findTopicById, telemetry } = this.#parts
-    const { id: groupId } = group
-    this.#waitingOffsets += offsets.length
-    const saving = store.saveOffsets(groupId, offsets).then(() => {
-      for (const offset of offsets) {
-        if (findTopicById(offset.topicId) !== undefined) this.#offsets.put(groupId, offset)
-      }
-      telemetry.groups.committedOffsets += offsets.length
-    })
-    const settled = saving.catch(() => {})
-    this.#committing.set(groupId, settled)
-    try {
-      await saving
-    } finally {
-      this.#waitingOffsets -= offsets.length
-      if (this.#committing.get(groupId) === settled) this.#committing.delete(groupId)
-      this.#dropIfNothing(group)
-    }
+    const group = this.#groups.get(groupId)
+    if (group === undefined && member !== undefined) throw unknownMember(groupId, member.memberId)
+    group?.checkCommit(member)
+    const plan = this.#offsets.plan(offsets)
+    return await this.#use(groupId, group, () => this.#offsets.commit(groupId, plan))
   }
 
   async committed(groupId: string, partitions?: readonly GroupPartition[]): Promise<readonly CommittedOffset[]> {
     this.#check(groupId)
     if (this.#deleting.has(groupId)) await this.#deleted(groupId)
-    await this.#committing.get(groupId)
-    if (partitions === undefined) return [...this.#offsets.of(groupId)].flatMap((offset) => this.#show(offset))
-    return partitions.flatMap(({ topic: name, partition }) => {
-      const topic = this.#parts.findTopic(name)
-      const offset = topic && this.#offsets.find(groupId, { topicId: topic.id, partition })
-      return offset === undefined ? [] : this.#show(offset)
-    })
+    return await this.#offsets.committed(groupId, partitions)
   }
 
-  #show({ topicId, ...offset }: SavedOffset): CommittedOffset[] {
-    const topic = this.#parts.findTopicById(topicId)
-    return topic === undefined ? [] : [{ topic: topic.name, ...offset }]
+  async deleteOffsets(groupId: string, partitions: readonly GroupPartition[]): Promise<readonly PartitionResult[]> {
+    const group = await this.#find(groupId)
+    return await this.#offsets.delete(groupId, partitions, group.topics())
   }
 
-  /** Its offsets went with it. */
+  /** A topic was deleted, and what groups have committed of it. */
   topicDeleted(topicId: string): void {
     this.#offsets.removeTopic(topicId)
   }
@@ -286,55 +208,64 @@ export class GroupCoordinator implements Groups {
   }
 
   async delete(groupId: string): Promise<void> {
+    const group = await this.#find(groupId)
+    if (group.state !== 'Empty') throw nonEmptyGroup(groupId)
+    await this.#delete(group)
+  }
+
+  async #find(groupId: string): Promise<Group> {
     this.#check(groupId)
     if (this.#deleting.has(groupId)) await this.#deleted(groupId)
     const group = this.#groups.get(groupId)
     if (group === undefined) throw groupNotFound(groupId)
-    if (group.state !== 'Empty') throw nonEmptyGroup(groupId)
-    const deleting = this.#delete(group)
+    return group
+  }
+
+  async #delete(group: Group): Promise<void> {
+    const { id } = group
+    const deleting = this.#deleteWhole(group)
     this.#deleting.set(
-      groupId,
-      deleting.catch(() => {}).finally(() => this.#deleting.delete(groupId)),
+      id,
+      deleting.catch(() => {}).finally(() => this.#deleting.delete(id)),
     )
     await deleting
   }
 
-  async #delete(group: Group): Promise<void> {
-    const { id: groupId } = group
+  async #deleteWhole(group: Group): Promise<void> {
     // what is under way for it lands first
     await group.saved()
-    await this.#committing.get(groupId)
-    await this.#parts.store.deleteGroup(groupId)
-    group.close(groupNotFound(groupId))
-    this.#offsets.removeGroup(groupId)
-    this.#groups.delete(groupId)
+    await this.#offsets.settled(group.id)
+    await this.#parts.store.deleteGroup(group.id)
+    group.close(groupNotFound(group.id))
+    this.#offsets.removeGroup(group.id)
+    this.#groups.delete(group.id)
   }
-
-  async deleteOffsets(groupId: string, partitions: readonly GroupPartition[]): Promise<readonly PartitionResult[]> {
-    this.#check(groupId)
-    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
-    const group = this.#groups.get(groupId)
-    if (group === undefined) throw groupNotFound(groupId)
-    const places: OffsetPlace[] = []
-    const results = partitions.map(({ topic: name, partition }): PartitionResult => {
-      const topic = this.#parts.findTopic(name)
-      if (topic === undefined) return { topic: name, partition, error: unknownPartition(name, partition) }
-      if (group.isSubscribedTo(name)) return { topic: name, partition, error: subscribed(groupId, name) }
-      places.push({ topicId: topic.id, partition })
-      return { topic: name, partition }
-    })
-    if (places.length > 0) await this.#parts.store.deleteOffsets(groupId, places)
-    for (const place of places) this.#offsets.remove(groupId, place)
-    return results
-  }
-
-  // --- the whole ---
 
   /** Whoever comes while a group is being deleted finds it gone, or as it was. */
   async #deleted(groupId: string): Promise<void> {
     while (this.#deleting.has(groupId)) await this.#deleting.get(groupId)
     this.#checkOpen()
   }
+
+  /** Forgets offsets that have expired, and then the groups of which nothing is left. */
+  async expire(signal: AbortSignal): Promise<void> {
+    const groups = [...this.#groups.values()]
+    for (let at = 0; at < groups.length && !signal.aborted; at += GROUPS_EXPIRED_AT_ONCE_MAX) {
+      const some = groups.slice(at, at + GROUPS_EXPIRED_AT_ONCE_MAX)
+      await Promise.all(some.map((group) => this.#expire(group)))
+      await nextTurn()
+    }
+  }
+
+  async #expire(group: Group): Promise<void> {
+    const { id } = group
+    if (this.#deleting.has(id)) return
+    await this.#offsets.expire(id, group)
+    const isThere = this.#groups.get(id) === group && !this.#deleting.has(id)
+    if (isThere && group.state === 'Empty' && !this.#offsets.has(id)) await this.#delete(group)
+  }
+
+  // --- the whole ---
 
   #check(groupId: string): void {
     this.#checkOpen()
@@ -350,22 +281,7 @@ export class GroupCoordinator implements Groups {
     this.#closed ??= new TailraceError('shutting_down', 'the server is stopping')
     for (const group of this.#groups.values()) group.close(this.#closed)
     await Promise.all([...this.#groups.values()].map((group) => group.saved()))
-    await Promise.all(this.#committing.values())
+    await this.#offsets.close()
     await Promise.all(this.#deleting.values())
   }
-}
-
-function unknownPartition(topic: string, partition: number): TailraceError {
-  const message = `there is no partition ${partition} of a topic ${topic}`
-  return new TailraceError('unknown_topic_or_partition', message, { topic, partition })
-}
-
-function metadataTooLarge(bytes: number, limit: number): TailraceError {
-  const message = `the metadata of an offset is ${bytes} bytes long: offset.metadata.max.bytes is ${limit}`
-  return new TailraceError('offset_metadata_too_large', message, { size_bytes: bytes, limit_bytes: limit })
-}
-
-function subscribed(groupId: string, topic: string): TailraceError {
-  const message = `group ${groupId} is reading topic ${topic}: stop its members first`
-  return new TailraceError('group_subscribed_to_topic', message, { group: groupId, topic })
 }

@@ -1,5 +1,5 @@
 // What the coordinator needs of a disk: a port. Whoever keeps it (local-engine/group-storage.ts) stores in the order of the
-// calls, and a call that resolved is durable. disk_full, overloaded: nothing of it is stored; kafka_storage_error: it may be.
+// calls, its promises settle in that order, and one that resolved is durable. disk_full, overloaded: nothing of it is stored; kafka_storage_error: it may be.
 
 export interface SavedGroup {
   readonly groupId: string

@@ -41,6 +41,11 @@ export class Member {
     return this.joining !== undefined || this.syncing !== undefined
   }
 
+  /** Else nobody knows its id. */
+  get canComeBack(): boolean {
+    return this.isKnown || this.groupInstanceId !== undefined
+  }
+
   /** Of its metadata and its assignment. */
   get bytes(): number {
     return bytesOf(this.protocols) + this.assignment.byteLength

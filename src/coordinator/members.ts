@@ -1,6 +1,6 @@
 // The members of one group: by id and by instance, with the protocols that they have in common and the room that they take.
 
-import type { GroupProtocol, JoinGroup } from '../engine/group-protocol.ts'
+import type { GroupProtocol, JoinedGroup, JoinGroup } from '../engine/group-protocol.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { MEMBER_METADATA_BYTES_MAX, MEMBERS_BYTES_MAX, MEMBERS_MAX } from '../kernel/limits.ts'
 import { inconsistentProtocol } from './group-errors.ts'
@@ -81,6 +81,15 @@ export class Members {
       if (count > 0) this.#counts.set(name, count)
       else this.#counts.delete(name)
     }
+  }
+
+  /** For the leader: in the order of their ids. */
+  list(protocolName: string): JoinedGroup['members'] {
+    const members = [...this].sort((a, b) => (a.id < b.id ? -1 : 1))
+    return members.map((member) => {
+      const { id: memberId, groupInstanceId } = member
+      return { memberId, groupInstanceId, metadata: member.metadata(protocolName) }
+    })
   }
 
   haveAllJoined(): boolean {

@@ -127,14 +127,15 @@ export interface PartitionResult extends GroupPartition {
 export interface Groups {
   /**
    * Resolves when the rebalance that it begins or takes part in has everybody, with a generation that is durable and was
-   * never used before. A join that is given up (`signal`) leaves a member that its session timeout ends.
-   * invalid_group_id, invalid_session_timeout, inconsistent_group_protocol, unknown_member_id, fenced_instance_id,
-   * group_max_size_reached, overloaded, disk_full, kafka_storage_error.
+   * never used before. A join that is given up (`signal`) leaves a member that its session timeout ends; one that was not
+   * told its id yet goes at once, here as where the join fails. invalid_group_id, invalid_session_timeout, invalid_request,
+   * request_too_large, inconsistent_group_protocol, unknown_member_id, fenced_instance_id, group_max_size_reached,
+   * request_cancelled (given up), overloaded, disk_full, kafka_storage_error; rebalance_in_progress: it has joined again since.
    */
   join(request: JoinGroup, signal?: AbortSignal): Promise<JoinedGroup>
   /**
    * Resolves when the leader has given its assignments. unknown_member_id, illegal_generation, fenced_instance_id,
-   * rebalance_in_progress (join again), inconsistent_group_protocol.
+   * rebalance_in_progress (join again), inconsistent_group_protocol, request_too_large, request_cancelled (given up), overloaded.
    */
   sync(request: SyncGroup, signal?: AbortSignal): Promise<SyncedGroup>
   /** A member's sign of life. unknown_member_id, illegal_generation, fenced_instance_id; rebalance_in_progress: join again. */
@@ -148,7 +149,8 @@ export interface Groups {
   /**
    * All of them durable when it resolves, or those with an error not stored. A partition's own: unknown_topic_or_partition,
    * offset_metadata_too_large. For all: unknown_member_id (also: members are there, and this comes from outside),
-   * illegal_generation, fenced_instance_id, rebalance_in_progress, overloaded, disk_full: nothing is stored;
+   * illegal_generation, fenced_instance_id, rebalance_in_progress, invalid_request (an offset that is none),
+   * request_too_large, overloaded, disk_full: nothing is stored;
    * kafka_storage_error: may be stored.
    */
   commit(request: CommitOffsets): Promise<readonly PartitionResult[]>
@@ -160,7 +162,10 @@ export interface Groups {
   describe(groupId: string): Promise<GroupDescription | undefined>
   /** With its offsets. group_id_not_found, non_empty_group. */
   delete(groupId: string): Promise<void>
-  /** group_id_not_found; a partition's own: group_subscribed_to_topic, while a member of the group reads that topic. */
+  /**
+   * group_id_not_found; a partition's own: unknown_topic_or_partition; group_subscribed_to_topic, while a member of the group
+   * reads that topic.
+   */
   deleteOffsets(groupId: string, partitions: readonly GroupPartition[]): Promise<readonly PartitionResult[]>
 
   /** A rebalance has begun: its members on this server join again at once, not at their next heartbeat. Returns the function that ends it. */

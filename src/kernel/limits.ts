@@ -280,5 +280,5 @@ export const COMMITTED_OFFSETS_MAX = 1_000_000
 export const OFFSETS_A_COMMIT_MAX = 100_000
 export const OFFSETS_WAITING_MAX = 200_000
 
-/** Offsets or groups that expire in one commit: others wait for the writer meanwhile. */
-export const OFFSETS_EXPIRED_AT_ONCE_MAX = 1_000
+/** Groups that are looked at in one turn for what has expired, and stored in one commit: others wait meanwhile. */
+export const GROUPS_EXPIRED_AT_ONCE_MAX = 100

@@ -238,7 +238,7 @@ class LocalEngine implements Engine {
     )
     await this.#recover()
     void this.#reserve.take()
-    const jobs = maintenanceJobs(this.#options, { catalog, logs, topicLogs: this.#topicLogs })
+    const jobs = maintenanceJobs(this.#options, { catalog, logs, topicLogs: this.#topicLogs, groups: this.groups })
     for (const job of jobs) this.#maintenance.add(job)
   }
 

@@ -1,6 +1,7 @@
 // What this engine looks after by itself, and how often: the wall clock, retention, producers that fell silent,
-// compaction. When a job's time has come log/maintenance-scheduler.ts says.
+// committed offsets that nobody needs any more, compaction. When a job's time has come log/maintenance-scheduler.ts says.
 
+import type { GroupCoordinator } from '../coordinator/group-coordinator.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { ClockWatch } from '../kernel/clock-watch.ts'
 import type { Logger } from '../kernel/logger.ts'
@@ -17,6 +18,8 @@ export interface MaintenanceOptions {
   readonly retentionCheckIntervalMs: number
   /** producer.id.expiration.check.interval.ms. */
   readonly producerExpirationCheckMs: number
+  /** offsets.retention.check.interval.ms. */
+  readonly offsetsRetentionCheckMs: number
   readonly cleaner: {
     readonly isEnabled: boolean
     readonly backoffMs: number
@@ -28,6 +31,7 @@ export interface MaintainedParts {
   readonly catalog: TopicCatalog
   readonly logs: LogManager
   readonly topicLogs: TopicLogs
+  readonly groups: GroupCoordinator
 }
 
 /** The first check of retention comes when a start is over, as Kafka's does. */
@@ -38,7 +42,12 @@ const CLOCK_LOOK_MS = 10_000
 const COMPACTION_PAUSE_MS_MIN = 10
 
 export function maintenanceJobs(options: MaintenanceOptions, parts: MaintainedParts): MaintenanceJob[] {
-  const jobs = [clockJob(options), retentionJob(options, parts), producersJob(options, parts)]
+  const jobs = [
+    clockJob(options),
+    retentionJob(options, parts),
+    producersJob(options, parts),
+    offsetsJob(options, parts),
+  ]
   return options.cleaner.isEnabled ? [...jobs, compactionJob(options, parts)] : jobs
 }
 
@@ -71,6 +80,15 @@ function producersJob(
       await catalog.producers.forgetSilent(signal)
       await logs.forgetProducers(signal)
     },
+  }
+}
+
+function offsetsJob({ offsetsRetentionCheckMs }: MaintenanceOptions, { groups }: MaintainedParts): MaintenanceJob {
+  return {
+    name: 'offsets',
+    firstMs: offsetsRetentionCheckMs,
+    everyMs: offsetsRetentionCheckMs,
+    run: (signal) => groups.expire(signal),
   }
 }
 
