@@ -18,6 +18,12 @@ export const PATTERN_CHARS_MAX = 1_000
 export const PATTERN_PROGRAM_MAX = 2_000
 export const PATTERN_MATCHING_MS_PER_TURN_MAX = 5
 
+/**
+ * Shares that the sticky assignor works out again to balance members with different subscriptions: in the worst case some
+ * 50 ms, in which everybody else waits. A thousand members that want ten sorts of topics come to rest after a tenth.
+ */
+export const ASSIGNOR_STEPS_MAX = 500_000
+
 /** A group's member whose join fails tries again after a time that doubles; a full disk may last. */
 export const JOIN_RETRY_MS_MIN = 100
 export const JOIN_RETRY_MS_MAX = 10_000

@@ -50,8 +50,6 @@ const FENCING: ReadonlySet<string> = new Set(['unknown_member_id', 'illegal_gene
 /** So often in a row a fenced member joins again at once. */
 const FENCED_IN_A_ROW_MAX = 3
 
-const GIVEN_UP = new Error('the member is to leave, and has not joined yet')
-
 export class GroupMembership {
   readonly owned = new OwnedPartitions()
   #memberId = ''
@@ -74,7 +72,8 @@ export class GroupMembership {
   #topicsSeen: TopicsSeen | undefined
   /** What it was last given: under an eager assignor it owns nothing when it joins. */
   #previous: readonly OwnedPartition[] = []
-  #giveUp: (() => void) | undefined
+  /** Of the join that is under way: it is to leave instead. */
+  #joining: AbortController | undefined
   #waiting: (() => void)[] = NOBODY
 
   constructor(owner: MembershipOwner, parts: GroupMembershipParts) {
@@ -148,7 +147,7 @@ export class GroupMembership {
     this.#joins = false
     this.#leaves = true
     this.#forgetFailure()
-    this.#giveUp?.()
+    this.#joining?.abort()
     this.#start()
     while (this.#leaves && !this.#isClosed) await this.change()
   }
@@ -157,7 +156,7 @@ export class GroupMembership {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#forgetFailure()
-    this.#giveUp?.()
+    this.#joining?.abort()
     this.owned.replace([])
     this.#tell()
     if (this.#owner.spec.groupInstanceId === undefined) await this.#leaveGroup(this.#memberId)
@@ -286,15 +285,17 @@ export class GroupMembership {
     if (this.#isClosed || this.#isLost || this.#wishes !== wishes) return
     this.#joins = false
     this.#failure?.retry?.cancel()
+    const joining = new AbortController()
+    this.#joining = joining
     this.#phase = 'joining'
     let assignment: Uint8Array
     try {
-      assignment = await this.#joinGroup(wishes.topics)
+      assignment = await this.#joinGroup(wishes.topics, joining.signal)
     } catch (error) {
-      if (error !== GIVEN_UP) throw error
+      if (!joining.signal.aborted) throw error
       return
     } finally {
-      this.#giveUp = undefined
+      this.#joining = undefined
       this.#phase = 'working'
       this.#tell()
     }
@@ -314,24 +315,20 @@ export class GroupMembership {
   }
 
   /** Join and sync: what it is assigned. */
-  async #joinGroup(topics: readonly string[]): Promise<Uint8Array> {
+  async #joinGroup(topics: readonly string[], signal: AbortSignal): Promise<Uint8Array> {
     const { groups } = this.#parts.engine
-    const memberId = this.#memberId
-    const joining = groups.join({ ...this.#request(topics), memberId })
-    const joined = await this.#unlessGivenUp(joining).catch((error: unknown) => {
-      // Nobody could name this member so far, to have it leave.
-      if (error === GIVEN_UP && memberId === '') joining.then((late) => this.#leaveGroup(late.memberId), ignore)
-      throw error
-    })
+    const joined = await groups.join(this.#request(topics), signal)
     this.#memberId = joined.memberId
+    if (signal.aborted && this.#isClosed) await this.#leaveGroup(joined.memberId)
+    signal.throwIfAborted()
     this.#generationId = joined.generationId
     this.#protocolName = joined.protocolName
     this.#phase = 'syncing'
     // Under an eager assignor its leader gives away what it knows nobody to have.
     if (!this.#isCooperative) this.#lose()
-    const assignments = this.#lead(joined)
     const { protocolType, protocolName } = joined
-    const synced = await this.#unlessGivenUp(groups.sync({ ...this.identity, protocolType, protocolName, assignments }))
+    const assignments = this.#lead(joined)
+    const synced = await groups.sync({ ...this.identity, protocolType, protocolName, assignments }, signal)
     return synced.assignment
   }
 
@@ -341,7 +338,7 @@ export class GroupMembership {
     const owned = this.owned.list.map(namePartition)
     const previous = assignors.includes('sticky') ? this.#previous.map(namePartition) : []
     const protocols = encodeWishes(assignors, { topics, owned, previous, generationId: this.#generationId })
-    const member = { groupId, groupInstanceId, clientId, clientHost: host }
+    const member = { groupId, memberId: this.#memberId, groupInstanceId, clientId, clientHost: host }
     return { ...member, sessionTimeoutMs, rebalanceTimeoutMs, protocolType, protocols }
   }
 
@@ -351,13 +348,6 @@ export class GroupMembership {
     const { assignments, topicsSeen } = assignGroup(this.#parts.engine, joined)
     this.#topicsSeen = topicsSeen
     return joined.skipAssignment ? [] : assignments
-  }
-
-  #unlessGivenUp<Reply>(reply: Promise<Reply>): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      this.#giveUp = () => reject(GIVEN_UP)
-      reply.then(resolve, reject)
-    })
   }
 
   async #take(assignment: Uint8Array): Promise<void> {
@@ -485,5 +475,3 @@ export class GroupMembership {
 }
 
 const NOBODY: (() => void)[] = []
-
-function ignore(): void {}

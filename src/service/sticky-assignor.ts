@@ -5,13 +5,12 @@
 // at what it has of other classes, and the class's partitions fill them up to one level. Who has more than its share lets
 // the rest go, who has less takes it. With A owning 0 1 2 3, B 4 5 and C new, the level is 2: A lets go 2 and 3, C takes them.
 // One class is right at once. With several each moves the ground of the others, so they are gone through again until
-// nothing moves; what is left in the air after so many rounds is balance, never a partition.
+// nothing moves, or until that has taken long enough: then some balance is missing, never a partition.
 
 import type { GroupPartition } from '../engine/group-protocol.ts'
+import { ASSIGNOR_STEPS_MAX } from '../kernel/limits.ts'
 import type { AssignedMember, Assignments } from './assignor.ts'
 import { compareText } from './assignor.ts'
-
-const ROUNDS_MAX = 20
 
 /** Members in their order (inOrder). */
 export function assignSticky(
@@ -19,84 +18,93 @@ export function assignSticky(
   partitionCounts: ReadonlyMap<string, number>,
 ): Map<string, readonly GroupPartition[]> {
   const classes = classesOf(members, partitionCounts)
-  const loads = new Array<number>(members.length).fill(0)
-  for (const topicClass of classes) {
-    for (const [at, member] of topicClass.members.entries()) add(loads, member, topicClass.held[at]?.length ?? 0)
+  const loads = new Int32Array(members.length)
+  for (const { members: subscribers, counts } of classes) {
+    for (const [place, member] of subscribers.entries()) add(loads, member, counts[place] as number)
   }
   for (const topicClass of classes) fill(topicClass, loads)
-  for (let round = 0; round < ROUNDS_MAX; round++) {
-    let moved = 0
-    for (const topicClass of classes) moved += balance(topicClass, loads)
-    if (moved === 0 || classes.length === 1) break
+  let steps = 0
+  for (let isMoving = true; isMoving; ) {
+    isMoving = false
+    for (const topicClass of classes) {
+      steps += topicClass.members.length
+      if (steps > ASSIGNOR_STEPS_MAX) return collect(members, classes)
+      if (balance(topicClass, loads) > 0) isMoving = classes.length > 1
+    }
   }
   return collect(members, classes)
 }
 
 /** Topics with the same subscribers, and how their partitions are shared out. */
 interface TopicClass {
-  /** Numbers of members, rising. */
-  readonly members: readonly number[]
-  /** What each of these members has, and what nobody has: by topic and partition. */
-  readonly held: GroupPartition[][]
-  free: GroupPartition[]
+  /** Numbers of members, rising. Where one stands in it is its place. */
+  readonly members: Int32Array
+  /** By topic and number. */
+  readonly partitions: readonly GroupPartition[]
+  /** By partition the place of its owner, or NOBODY; by place how many it has. */
+  readonly owners: Int32Array
+  readonly counts: Int32Array
 }
 
 function classesOf(
   members: readonly AssignedMember[],
   partitionCounts: ReadonlyMap<string, number>,
 ): readonly TopicClass[] {
-  const owners = ownersOf(members, partitionCounts)
-  const topics = [...subscribersOf(members)].filter(([topic]) => (partitionCounts.get(topic) ?? 0) > 0)
-  const bySubscribers = Map.groupBy(topics, ([, kinds]) => kinds.key)
+  const kinds = kindsOf(members)
+  const owners = ownersOf(members, kinds, partitionCounts)
   const classes: TopicClass[] = []
-  for (const ofClass of bySubscribers.values()) {
-    const subscribers = ofClass[0]?.[1].members ?? []
-    const placeOf = new Map(subscribers.map((member, place) => [member, place]))
-    const topicClass: TopicClass = { members: subscribers, held: subscribers.map(() => []), free: [] }
-    for (const topic of ofClass.map(([name]) => name).sort(compareText)) {
-      const owner = owners.get(topic)
+  const places = new Int32Array(members.length)
+  for (const { topics, kindsWanting } of alikeTopics(kinds)) {
+    const subscribers = Int32Array.from(kindsWanting.flatMap((kind) => kinds[kind]?.members ?? [])).sort()
+    for (const [place, member] of subscribers.entries()) places[member] = place
+    const partitions: GroupPartition[] = []
+    const ownerPlaces: number[] = []
+    const counts = new Int32Array(subscribers.length)
+    for (const topic of topics.sort(compareText)) {
+      const ofTopic = owners.get(topic)
       for (let partition = 0; partition < (partitionCounts.get(topic) ?? 0); partition++) {
-        const place = placeOf.get(owner?.[partition] ?? NOBODY)
-        const list = place === undefined ? topicClass.free : topicClass.held[place]
-        list?.push({ topic, partition })
+        const owner = ofTopic?.[partition] ?? NOBODY
+        const place = owner === NOBODY ? NOBODY : (places[owner] as number)
+        partitions.push({ topic, partition })
+        ownerPlaces.push(place)
+        if (place !== NOBODY) add(counts, place, 1)
       }
     }
-    classes.push(topicClass)
+    classes.push({ members: subscribers, partitions, owners: Int32Array.from(ownerPlaces), counts })
   }
   // Where there is the least choice first.
   return classes.sort((left, right) => left.members.length - right.members.length)
 }
 
-interface Subscribers {
+/** Members with the same topics are looked at as one: mostly all of them have the same. */
+interface Kind {
+  readonly topics: ReadonlySet<string>
   readonly members: readonly number[]
-  /** The same for topics with the same subscribers. */
-  readonly key: string
 }
 
-/** Members with the same topics are looked at as one: mostly all of them have the same. */
-function subscribersOf(members: readonly AssignedMember[]): Map<string, Subscribers> {
-  const kinds = Map.groupBy(members.keys(), (at) => [...new Set(members[at]?.topics)].sort(compareText).join(' '))
-  const kindsOf = new Map<string, number[]>()
-  const membersOfKinds = [...kinds.values()]
-  for (const [kind, ofKind] of membersOfKinds.entries()) {
-    for (const topic of new Set(members[ofKind[0] as number]?.topics)) {
-      const wanting = kindsOf.get(topic) ?? []
-      wanting.push(kind)
-      kindsOf.set(topic, wanting)
+function kindsOf(members: readonly AssignedMember[]): readonly Kind[] {
+  const alike = Map.groupBy(members.keys(), (at) => members[at]?.topics.join(' '))
+  return [...alike.values()].map((numbers) => ({ members: numbers, topics: new Set(members[numbers[0] ?? 0]?.topics) }))
+}
+
+/** Topics with the same subscribers. */
+function alikeTopics(kinds: readonly Kind[]): Iterable<{ topics: string[]; kindsWanting: readonly number[] }> {
+  const wanting = new Map<string, number[]>()
+  for (const [kind, { topics }] of kinds.entries()) {
+    for (const topic of topics) {
+      const list = wanting.get(topic)
+      if (list === undefined) wanting.set(topic, [kind])
+      else list.push(kind)
     }
   }
-  const known = new Map<string, Subscribers>()
-  const subscribers = new Map<string, Subscribers>()
-  for (const [topic, wanting] of kindsOf) {
-    const key = wanting.join()
-    const found = known.get(key) ?? {
-      key,
-      members: wanting.flatMap((kind) => membersOfKinds[kind] as number[]).sort((left, right) => left - right),
-    }
-    known.set(key, found)
-    subscribers.set(topic, found)
+  const alike = new Map<string, { topics: string[]; kindsWanting: readonly number[] }>()
+  for (const [topic, kindsWanting] of wanting) {
+    const key = kindsWanting.join()
+    const found = alike.get(key)
+    if (found === undefined) alike.set(key, { topics: [topic], kindsWanting })
+    else found.topics.push(topic)
   }
-  return subscribers
+  return alike.values()
 }
 
 const NOBODY = -1
@@ -106,54 +114,66 @@ const UNCLAIMED = -2
 /** By topic and partition the member that may keep it. Of two with the same generation neither: one of them is wrong. */
 function ownersOf(
   members: readonly AssignedMember[],
+  kinds: readonly Kind[],
   partitionCounts: ReadonlyMap<string, number>,
 ): Map<string, Int32Array> {
   const owners = new Map<string, Int32Array>()
   const generations = new Map<string, Int32Array>()
-  for (const [at, { owned, ownedGeneration, topics }] of members.entries()) {
-    const wanted = new Set(topics)
-    for (const { topic, partition } of owned) {
-      const count = partitionCounts.get(topic) ?? 0
-      if (partition >= count || !wanted.has(topic)) continue
-      const owner = owners.get(topic) ?? new Int32Array(count).fill(NOBODY)
-      const generation = generations.get(topic) ?? new Int32Array(count).fill(UNCLAIMED)
-      owners.set(topic, owner)
-      generations.set(topic, generation)
-      const present = generation[partition] as number
-      if (ownedGeneration < present) continue
-      owner[partition] = ownedGeneration > present ? at : NOBODY
-      generation[partition] = ownedGeneration
+  for (const { members: alike, topics } of kinds) {
+    for (const at of alike) {
+      const { owned, ownedGeneration } = members[at] as AssignedMember
+      for (const { topic, partition } of owned) {
+        const count = partitionCounts.get(topic) ?? 0
+        if (partition >= count || !topics.has(topic)) continue
+        const owner = owners.get(topic) ?? new Int32Array(count).fill(NOBODY)
+        const generation = generations.get(topic) ?? new Int32Array(count).fill(UNCLAIMED)
+        owners.set(topic, owner)
+        generations.set(topic, generation)
+        const present = generation[partition] as number
+        if (ownedGeneration < present) continue
+        owner[partition] = ownedGeneration > present ? at : NOBODY
+        generation[partition] = ownedGeneration
+      }
     }
   }
   return owners
 }
 
 /** Gives what nobody has to those that have least; takes from nobody. */
-function fill(topicClass: TopicClass, loads: number[]): void {
-  const { members, held, free } = topicClass
-  const bases = members.map((member) => loads[member] as number)
-  const shares = shareOut(bases, free.length, () => false)
+function fill(topicClass: TopicClass, loads: Int32Array): void {
+  const { members, owners, counts } = topicClass
+  const free = owners.reduce((sum, owner) => (owner === NOBODY ? sum + 1 : sum), 0)
+  if (free === 0) return
+  const shares = shareOut(
+    members.map((member) => loads[member] as number),
+    free,
+    () => false,
+  )
   handOut(
     topicClass,
-    held.map((list, place) => list.length + (shares[place] as number)),
+    counts.map((count, place) => count + (shares[place] as number)),
     loads,
   )
 }
 
 /** Returns how many partitions went to another member. */
-function balance(topicClass: TopicClass, loads: number[]): number {
-  const { members, held } = topicClass
-  const bases = members.map((member, place) => (loads[member] as number) - (held[place]?.length ?? 0))
-  const count = held.reduce((sum, list) => sum + list.length, 0)
-  const shares = shareOut(bases, count, (place, share) => (held[place]?.length ?? 0) > share)
-  for (const [place, list] of held.entries()) {
-    const released = list.splice(shares[place] as number)
-    topicClass.free.push(...released)
-    add(loads, members[place] as number, -released.length)
+function balance(topicClass: TopicClass, loads: Int32Array): number {
+  const { members, owners, counts } = topicClass
+  const bases = members.map((member, place) => (loads[member] as number) - (counts[place] as number))
+  const shares = shareOut(bases, owners.length, (place, share) => (counts[place] as number) > share)
+  const kept = new Int32Array(members.length)
+  let moved = 0
+  for (const [at, place] of owners.entries()) {
+    if ((kept[place] as number) < (shares[place] as number)) {
+      add(kept, place, 1)
+    } else {
+      owners[at] = NOBODY
+      add(counts, place, -1)
+      add(loads, members[place] as number, -1)
+      moved++
+    }
   }
-  const moved = topicClass.free.length
-  topicClass.free.sort(byTopicAndPartition)
-  handOut(topicClass, shares, loads)
+  if (moved > 0) handOut(topicClass, shares, loads)
   return moved
 }
 
@@ -162,11 +182,11 @@ function balance(topicClass: TopicClass, loads: number[]): number {
  * those who prefer one more, then to the first ones.
  */
 function shareOut(
-  bases: readonly number[],
+  bases: Int32Array,
   count: number,
   prefersMore: (place: number, share: number) => boolean,
-): readonly number[] {
-  const sorted = [...bases].sort((left, right) => left - right)
+): Int32Array {
+  const sorted = bases.toSorted()
   let sum = count
   let filled = 0
   while (filled < sorted.length && (filled === 0 || sum > filled * (sorted[filled] as number))) {
@@ -175,32 +195,37 @@ function shareOut(
   const level = Math.floor(sum / filled)
   let rest = sum - level * filled
   const shares = bases.map((base) => Math.max(0, level - base))
-  const candidates = [...bases.keys()].filter((place) => (bases[place] as number) <= level)
-  const preferring = candidates.filter((place) => prefersMore(place, shares[place] as number))
-  for (const place of new Set([...preferring, ...candidates])) {
-    if (rest-- <= 0) break
-    add(shares, place, 1)
+  for (const isPreferring of [true, false]) {
+    for (let place = 0; rest > 0 && place < shares.length; place++) {
+      const share = shares[place] as number
+      // Who has one more already stands above the level.
+      if ((bases[place] as number) + share > level || prefersMore(place, share) !== isPreferring) continue
+      add(shares, place, 1)
+      rest--
+    }
   }
   return shares
 }
 
 /** Around the circle of those that have less than their share, so that a topic's partitions spread. */
-function handOut(topicClass: TopicClass, shares: readonly number[], loads: number[]): void {
-  const { members, held, free } = topicClass
-  let short = [...held.keys()].filter((place) => (held[place]?.length ?? 0) < (shares[place] as number))
-  let next = 0
-  while (next < free.length && short.length > 0) {
-    for (const place of short) {
-      if (next === free.length) break
-      held[place]?.push(free[next++] as GroupPartition)
-      add(loads, members[place] as number, 1)
+function handOut({ members, owners, counts }: TopicClass, shares: Int32Array, loads: Int32Array): void {
+  const isShort = (place: number) => (counts[place] as number) < (shares[place] as number)
+  let short = [...members.keys()].filter(isShort)
+  let turn = 0
+  for (const [at, owner] of owners.entries()) {
+    if (owner !== NOBODY) continue
+    if (turn === short.length) {
+      short = short.filter(isShort)
+      turn = 0
     }
-    short = short.filter((place) => (held[place]?.length ?? 0) < (shares[place] as number))
+    const place = short[turn++] as number
+    owners[at] = place
+    add(counts, place, 1)
+    add(loads, members[place] as number, 1)
   }
-  topicClass.free = []
 }
 
-function add(numbers: number[], at: number, more: number): void {
+function add(numbers: Int32Array, at: number, more: number): void {
   numbers[at] = (numbers[at] as number) + more
 }
 
@@ -209,9 +234,9 @@ function collect(
   classes: readonly TopicClass[],
 ): Map<string, readonly GroupPartition[]> {
   const lists = members.map((): GroupPartition[] => [])
-  for (const { members: subscribers, held } of classes) {
-    for (const [place, member] of subscribers.entries()) {
-      for (const partition of held[place] ?? []) lists[member]?.push(partition)
+  for (const { members: subscribers, partitions, owners } of classes) {
+    for (const [at, partition] of partitions.entries()) {
+      lists[subscribers[owners[at] as number] as number]?.push(partition)
     }
   }
   return new Map(members.map(({ memberId }, at) => [memberId, (lists[at] ?? []).sort(byTopicAndPartition)]))
