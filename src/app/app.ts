@@ -2,7 +2,6 @@
 // opened here is closed here, in the reverse order, by one close() that may be called twice.
 
 import type { AddressInfo, Server } from 'node:net'
-import type { Engine } from '../engine/engine.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { topicConfigDefaults } from '../engine/topic-config.ts'
 import { buildServer } from '../http/server.ts'
@@ -14,9 +13,11 @@ import type { Logger } from '../kernel/logger.ts'
 import { Telemetry } from '../kernel/telemetry.ts'
 import { openLocalEngine } from '../local-engine/local-engine.ts'
 import { createConsumeService } from '../service/consume.ts'
+import { ConsumerInstances } from '../service/consumer-instances.ts'
+import { openGroupMembers } from '../service/group-members.ts'
 import { createGroupService } from '../service/groups.ts'
-import type { ProduceService } from '../service/produce.ts'
 import { createProduceService } from '../service/produce.ts'
+import { createStateTopic } from '../service/state-topic.ts'
 import { createTopicService } from '../service/topics.ts'
 import type { ServerConfig } from './config.ts'
 import { processDescriptorLimit, shareDescriptors } from './descriptors.ts'
@@ -79,8 +80,21 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     const produce = createProduceService({ engine, topics, clock, telemetry })
     const consume = createConsumeService({ engine, clock, telemetry })
     const groups = createGroupService({ engine, clock })
+    const members = openGroupMembers({ engine, clock, logger })
+    const consumers = new ConsumerInstances({
+      engine,
+      consume,
+      members,
+      state: createStateTopic({ engine, clock }),
+      clock,
+      assignors: config.assignors,
+      instanceTimeoutMs: config.consumerInstanceTimeoutMs,
+      requestTimeoutMs: config.consumerRequestTimeoutMs,
+      sessionTimeoutMsMin: config.groups.sessionTimeoutMsMin,
+      sessionTimeoutMsMax: config.groups.sessionTimeoutMsMax,
+    })
     const server = buildServer({
-      services: { engine, topics, produce, consume, groups },
+      services: { engine, topics, produce, consume, groups, consumers },
       options: config,
       clock,
       logger,
@@ -94,7 +108,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     tellWhere(`http://${hostInUrl(config.host)}:${port}`, address, config, logger)
     return {
       url: `http://${hostInUrl(ownHost(config.host))}:${port}`,
-      close: closeOnce([server, produce, engine], logger),
+      close: closeOnce([server, consumers, members, produce, engine], logger),
     }
   } catch (error) {
     await engine.close()
@@ -155,14 +169,11 @@ function hostInUrl(host: string): string {
 }
 
 /** One after the other, the first given first; a failure to close one does not keep the others open. */
-function closeOnce(
-  [server, produce, engine]: [{ close(): PromiseLike<unknown> }, ProduceService, Engine],
-  logger: Logger,
-): () => Promise<void> {
+function closeOnce(parts: readonly { close(): PromiseLike<unknown> }[], logger: Logger): () => Promise<void> {
   let closing: Promise<void> | undefined
   const closeAll = async (): Promise<void> => {
     const failures: unknown[] = []
-    for (const part of [server, produce, engine]) {
+    for (const part of parts) {
       try {
         await part.close()
       } catch (error) {

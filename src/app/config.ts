@@ -7,6 +7,7 @@ import type { GroupOptions } from '../coordinator/group-coordinator.ts'
 import { parseTopicConfig, TOPIC_CONFIG_TABLE, topicConfigDefaults } from '../engine/topic-config.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { nearestName } from '../kernel/nearest-name.ts'
+import type { AssignorName } from '../service/group-member.ts'
 import { isMootBrokerOption, MOOT_BROKER_OPTIONS } from './kafka-broker-options.ts'
 import type { Listener } from './listeners.ts'
 import { chooseListener } from './listeners.ts'
@@ -34,6 +35,11 @@ export interface ServerConfig {
   readonly connectionsMax: number
   readonly shutdownGraceMs: number
   readonly compatLenient: boolean
+  /** Of members that live in this server, the best first. */
+  readonly assignors: readonly AssignorName[]
+  readonly consumerRequestTimeoutMs: number
+  readonly consumerRequestBytesMax: number
+  readonly consumerInstanceTimeoutMs: number
   readonly retentionCheckIntervalMs: number
   readonly cleanerEnabled: boolean
   readonly cleanerBackoffMs: number
@@ -96,6 +102,14 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): ServerConfi
     connectionsMax: count('max.connections'),
     shutdownGraceMs: count('shutdown.grace.ms'),
     compatLenient: flag('compat.lenient'),
+    assignors: Object.freeze(
+      text('partition.assignment.strategy')
+        .split(',')
+        .map((name) => name.trim() as AssignorName),
+    ),
+    consumerRequestTimeoutMs: count('consumer.request.timeout.ms'),
+    consumerRequestBytesMax: count('consumer.request.max.bytes'),
+    consumerInstanceTimeoutMs: count('consumer.instance.timeout.ms'),
     retentionCheckIntervalMs: count('log.retention.check.interval.ms'),
     cleanerEnabled: flag('log.cleaner.enable'),
     cleanerBackoffMs: count('log.cleaner.backoff.ms'),

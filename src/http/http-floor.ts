@@ -8,12 +8,14 @@ import type { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { ConsumeService } from '../service/consume.ts'
+import type { ConsumerInstances } from '../service/consumer-instances.ts'
 import type { GroupService } from '../service/groups.ts'
 import type { ProduceService } from '../service/produce.ts'
 import type { TopicService } from '../service/topics.ts'
 import type { Closing } from './closing.ts'
 import type { HttpTraffic } from './http-traffic.ts'
 import type { JsonBodies } from './json-body.ts'
+import type { AdvertisedAddress } from './own-url.ts'
 import type { RequestBodies } from './request-body.ts'
 
 /** Bounds and times of the floor; app takes them from the configuration. */
@@ -29,6 +31,10 @@ export interface HttpOptions {
   readonly shutdownGraceMs: number
   /** The REST Proxy v2 API also takes application/json on produce, and timestamp and headers in records. */
   readonly compatLenient: boolean
+  /** How replies name this server where they need an absolute URL; undefined: as the request named it. */
+  readonly advertised: AdvertisedAddress | undefined
+  /** Bytes of records of one read of a consumer that the server keeps (REST Proxy v2). */
+  readonly consumerRequestBytesMax: number
 }
 
 /** Something that /readyz asks; a rejection counts as 'fail'. */
@@ -44,6 +50,7 @@ export interface Services {
   readonly produce: ProduceService
   readonly consume: ConsumeService
   readonly groups: GroupService
+  readonly consumers: ConsumerInstances
 }
 
 export interface HttpFloor {

@@ -42,7 +42,7 @@ async function loadSchemas(): Promise<(schema: string) => ValidateFunction> {
 }
 
 /** invalid_request unless the bytes are one JSON text in UTF-8 that names no prototype and is not nested too deeply. */
-function parseJson(bytes: Buffer): unknown {
+export function parseJson(bytes: Buffer): unknown {
   if (bytes.length === 0) throw new TailraceError('invalid_request', 'the request has no body; a JSON object is needed')
   let text: string
   try {

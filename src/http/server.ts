@@ -22,6 +22,8 @@ import { rawProblemReply, renderProblem } from './problem.ts'
 import { RequestBodies } from './request-body.ts'
 import { requestIds } from './request-caller.ts'
 import { failureHandler, failureOf } from './request-failure.ts'
+import { consumerRecordRoutes } from './rest-proxy-v2/consumer-records.ts'
+import { consumerRoutes } from './rest-proxy-v2/consumers.ts'
 import { renderRestProxyFailure } from './rest-proxy-v2/failure.ts'
 import { produceRoutes as restProxyProduceRoutes } from './rest-proxy-v2/produce.ts'
 import { recordRoutes as restProxyRecordRoutes } from './rest-proxy-v2/records.ts'
@@ -81,7 +83,14 @@ const REST_PROXY_V2: Dialect = {
   prefix: '',
   segments: ['', 'brokers', 'topics', 'consumers'],
   renderFailure: renderRestProxyFailure,
-  routes: [rootRoutes, metadataRoutes, restProxyProduceRoutes, restProxyRecordRoutes],
+  routes: [
+    rootRoutes,
+    metadataRoutes,
+    restProxyProduceRoutes,
+    restProxyRecordRoutes,
+    consumerRoutes,
+    consumerRecordRoutes,
+  ],
 }
 
 /** Health and metrics, and the failures of paths that are nobody's. */
@@ -141,7 +150,9 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     done(null, payload)
   })
   const routes = knownRoutes(app)
-  app.setErrorHandler(failureHandler(BASE.renderFailure, logger))
+  const renderByPath: RenderFailure = (failure, request, reply) =>
+    dialectOf(request.url).renderFailure(failure, request, reply)
+  app.setErrorHandler(failureHandler(renderByPath, logger))
   app.setNotFoundHandler((request, reply) => answerUnrouted(routes, request, reply))
   for (const dialect of DIALECTS) mountDialect(app, dialect, floor)
   drainOnClose(app, floor)

@@ -288,3 +288,25 @@ export const OFFSETS_WAITING_MAX = 200_000
 
 /** Groups that are looked at in one turn for what has expired, and stored in one commit: others wait meanwhile. */
 export const GROUPS_EXPIRED_AT_ONCE_MAX = 100
+
+/**
+ * Consumers that the server keeps for clients of the REST Proxy v2 API, in all and of one group: five kilobytes each at
+ * most, and a rebalance asks every one of its group.
+ */
+export const CONSUMER_INSTANCES_MAX = 20_000
+export const CONSUMER_INSTANCES_PER_GROUP_MAX = 1_000
+export const CONSUMER_INSTANCE_NAME_CHARS_MAX = 249
+
+/** Reads of one consumer that may wait for their turn: a client has one, and another when it gave that up. */
+export const CONSUMER_READS_WAITING_MAX = 4
+
+/** What a consumer's client may list in one request: topics, partitions, offsets; and the request that has them. */
+export const CONSUMER_TOPICS_MAX = 1_000
+export const CONSUMER_PARTITIONS_MAX = 10_000
+export const CONSUMER_BODY_BYTES_MAX = 1024 * 1024
+
+/** A consumer's page where its client asks for no size: a hundred thousand small records would be one run of work for all. */
+export const CONSUMER_READ_BYTES_DEFAULT = 4 * 1024 * 1024
+
+/** Members that live in the server join again within milliseconds; so long a rebalance waits for one that cannot. */
+export const CONSUMER_REBALANCE_MS_MAX = 60_000

@@ -9,6 +9,8 @@ import { INFLATED_BYTES_HELD_MAX, INFLATION_WAIT_MS_MAX, INFLATIONS_WAITING_MAX 
 import type { Caller } from './caller.ts'
 import type { ExportRequest } from './export.ts'
 import { exportRecords } from './export.ts'
+import type { PartitionToStart, ResetPolicy, StartedPartition } from './group-start.ts'
+import { startPartitions } from './group-start.ts'
 import type { Gap, PartitionBounds, RecordSink } from './page.ts'
 import { outOfRange, Page } from './page.ts'
 import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
@@ -69,6 +71,14 @@ export interface ConsumeService {
   read(caller: Caller, request: ReadRequest, sink: RecordSink): Promise<PageRead>
   /** One page of partitions of any topics, each from its own offset: partition-page.ts says how. */
   readPartitions(caller: Caller, request: PartitionsRequest, sink: RecordSink): Promise<PartitionsRead>
+  /** Where a group's member begins to read them: group-start.ts says how. */
+  startPartitions<Partition extends PartitionToStart>(
+    caller: Caller,
+    groupId: string,
+    partitions: readonly Partition[],
+    policy: ResetPolicy,
+    signal?: AbortSignal,
+  ): Promise<readonly StartedPartition<Partition>[]>
   /** One record. record_not_found where none has the offset; offset_out_of_range, with the bounds, outside them. */
   readOne(caller: Caller, topic: string, at: PartitionOffset, sink: RecordSink): Promise<void>
   offsetsAt(caller: Caller, request: OffsetsRequest): Promise<readonly ResolvedOffset[]>
@@ -86,6 +96,8 @@ export function createConsumeService(dependencies: ConsumeDependencies): Consume
   const estimates = new ReadEstimates()
   return {
     read: (_caller, request, sink) => readPage(parts, estimates, request, sink),
+    startPartitions: (_caller, groupId, partitions, policy, signal) =>
+      startPartitions(parts, groupId, partitions, policy, signal),
     readPartitions: (_caller, request, sink) => readPartitions(parts, estimates, request, sink),
     readOne: (_caller, topic, at, sink) => readOne(parts, getTopic(engine, topic), at, sink),
     offsetsAt: (_caller, request) => findOffsets(parts, request),

@@ -16,7 +16,7 @@ export interface GroupStartParts extends RecordSource {
 }
 
 /** One that a member owns, or was given by hand. */
-interface PartitionToStart {
+export interface PartitionToStart {
   readonly topic: Topic
   readonly partition: number
 }

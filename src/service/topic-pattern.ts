@@ -12,7 +12,7 @@ import { compareText } from './assignor.ts'
 import type { Subscription } from './group-member.ts'
 
 /** invalid_request, with what is wrong with it. */
-function compilePattern(text: string): RE2JS {
+export function compilePattern(text: string): RE2JS {
   if (text.length > PATTERN_CHARS_MAX) throw refused(`has ${text.length} characters, ${PATTERN_CHARS_MAX} are allowed`)
   let pattern: RE2JS
   try {

@@ -56,6 +56,10 @@ test('without anything set all is as schemas/config.json says', () => {
     connectionsMax: 60_000,
     shutdownGraceMs: 8_000,
     compatLenient: false,
+    assignors: ['cooperative-sticky', 'range'],
+    consumerRequestTimeoutMs: 1_000,
+    consumerRequestBytesMax: 67_108_864,
+    consumerInstanceTimeoutMs: 300_000,
     retentionCheckIntervalMs: 300_000,
     cleanerEnabled: true,
     cleanerBackoffMs: 15_000,
@@ -200,6 +204,8 @@ test('every option of the schema has an effect', () => {
     'compression.type': 'zstd',
     'log.message.timestamp.type': 'LogAppendTime',
     'log.cleanup.policy': 'compact',
+    'partition.assignment.strategy': 'range, sticky',
+    'consumer.request.max.bytes': '1',
   }
   // These two say which listener counts.
   const companions: Record<string, string[]> = {

@@ -17,6 +17,8 @@ const OPTIONS = {
   connectionIdleMs: 1_000,
   connectionsMax: 100,
   compatLenient: false,
+  advertised: undefined,
+  consumerRequestBytesMax: 1,
   shutdownGraceMs: 1_000,
 }
 
@@ -80,7 +82,14 @@ function openServer() {
     log.push({ facts, message })
   }
   const app = buildServer({
-    services: { engine, topics, produce: produceService, consume: {} as never, groups: {} as never },
+    services: {
+      engine,
+      topics,
+      produce: produceService,
+      consume: {} as never,
+      groups: {} as never,
+      consumers: {} as never,
+    },
     options: OPTIONS,
     clock: systemClock,
     logger: { info: note, warn: note, error: note },

@@ -7,7 +7,7 @@ import { buildServer } from '../../src/http/server.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { ERROR_KINDS } from '../../src/kernel/errors.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
-import { checkAgainst, openApi, operations } from '../support/openapi.ts'
+import { checkAgainst, openApi, operations, restProxy } from '../support/openapi.ts'
 
 const schemas = JSON.parse(readFileSync(join(import.meta.dirname, '../../schemas/v1.json'), 'utf8'))
 
@@ -22,9 +22,15 @@ test('openapi.yaml repeats the schemas of schemas/v1.json, which bodies are chec
 
 test('every operation of openapi.yaml is routed, and every route is in it', async () => {
   const routes = (await routesOfServer()).filter((route) => / \/(v1\/|livez|readyz|metrics)/.test(route))
-  const described = operations.map(({ method, path }) => `${method} ${path.replace(/\{([^}]+)\}/g, ':$1')}`)
   assert.ok(routes.length > 10)
-  assert.deepEqual(routes.sort(), described.sort())
+  assert.deepEqual(routes.sort(), operations.map(routeOf).sort())
+})
+
+test('every operation of openapi-compat.yaml is routed, and every route is in it', async () => {
+  const routes = (await routesOfServer()).filter((route) => / \/(brokers|topics|consumers|$)/.test(route))
+  const ofRestProxy = routes.filter((route) => !/^OPTIONS /.test(route))
+  assert.ok(ofRestProxy.length > 20)
+  assert.deepEqual(ofRestProxy.sort(), restProxy.operations.map(routeOf).sort())
 })
 
 test('operations are named by verb and noun, and no schema is written where it is used', () => {
@@ -51,6 +57,10 @@ test('every error code has a status, and a code that is worth repeating never ha
     assert.equal(retriable, (status === 503 || status === 408) && !isForGood, code)
   }
 })
+
+function routeOf({ method, path }: { readonly method: string; readonly path: string }): string {
+  return `${method} ${path.replace(/\{([^}]+)\}/g, ':$1')}`
+}
 
 /** As Fastify prints them: a tree of which each line adds to the path of the line that it hangs from. */
 async function routesOfServer(): Promise<string[]> {

@@ -313,7 +313,7 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
   const produce = createProduceService({ engine, topics, clock, telemetry })
   const consume = createConsumeService({ engine, clock, telemetry })
   const app = buildServer({
-    services: { engine, topics, produce, consume, groups: {} as never },
+    services: { engine, topics, produce, consume, groups: {} as never, consumers: {} as never },
     options: {
       bodyBytesMax: 1_000_000,
       requestTimeoutMs: 0,
@@ -321,6 +321,8 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
       connectionsMax: 10,
       shutdownGraceMs: 0,
       compatLenient: false,
+      advertised: undefined,
+      consumerRequestBytesMax: 1,
     },
     clock,
     logger: silentLogger,

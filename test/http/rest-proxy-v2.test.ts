@@ -187,7 +187,7 @@ test('what the frame refuses has the form of the API below its paths, and not el
     '/topics/t/partitions/0/messages',
     '/brokers/1',
     '/consumers',
-    '/consumers/g',
+    '/consumers/g/no',
   ]) {
     checkFailure(await server.get(path), 404, 'HTTP 404 Not Found')
   }

@@ -64,3 +64,96 @@ export function checkForm(reply: TestReply): void {
   assert.ok(typeof message === 'string' && message.length > 0, about)
   assert.doesNotMatch(message, /node:|\.ts\b|at Object|Error:/, about)
 }
+
+/** One consumer over HTTP, as a client speaks to it: every call is answered as it should be, or told what it was answered. */
+export interface TestConsumer {
+  readonly path: string
+  call(method: string, path: string, body?: string | object): Promise<TestReply>
+  subscribe(...topics: string[]): Promise<void>
+  assign(...partitions: readonly PartitionName[]): Promise<void>
+  /** One read, whose reply is 200. */
+  records(query?: string): Promise<TestRecord[]>
+  /** One read, whatever it brings. */
+  read(query?: string, accept?: string): Promise<TestReply>
+  /** Reads until there are so many, and no more; fails when reads bring nothing ten times. */
+  readAll(count: number, query?: string): Promise<TestRecord[]>
+  commit(body?: object): Promise<void>
+  committed(...partitions: readonly PartitionName[]): Promise<readonly object[]>
+  delete(): Promise<void>
+}
+
+export type PartitionName = readonly [topic: string, partition: number]
+
+export interface TestRecord {
+  readonly topic: string
+  readonly key: unknown
+  // biome-ignore lint/suspicious/noExplicitAny: whatever a test has produced
+  readonly value: any
+  readonly partition: number
+  readonly offset: number
+}
+
+/** Made there, unless it is there already (`isThere`). */
+export async function openConsumer(
+  server: TestServer,
+  group: string,
+  config: Readonly<Record<string, unknown>> & { readonly name: string },
+  { isThere = false } = {},
+): Promise<TestConsumer> {
+  const path = `/consumers/${encodeURIComponent(group)}/instances/${encodeURIComponent(config.name)}`
+  if (!isThere) {
+    const made = await server.post(`/consumers/${encodeURIComponent(group)}`, config, { 'content-type': V2 })
+    checkStatus(made, 200)
+    assert.deepEqual(made.json(), { instance_id: config.name, base_uri: `${server.url}${path}` })
+  }
+  const accept = config['format'] === 'json' ? V2_JSON : V2_BINARY
+  const names = (partitions: readonly PartitionName[]) => partitions.map(([topic, partition]) => ({ topic, partition }))
+  const call: TestConsumer['call'] = (method, rest, body) =>
+    server.request(method, path + rest, { headers: { 'content-type': V2 }, ...(body === undefined ? {} : { body }) })
+  const consumer: TestConsumer = {
+    path,
+    call,
+    async subscribe(...topics) {
+      checkStatus(await call('POST', '/subscription', { topics }), 204)
+    },
+    async assign(...partitions) {
+      checkStatus(await call('POST', '/assignments', { partitions: names(partitions) }), 204)
+    },
+    read: (query = '', wanted = accept) => server.get(`${path}/records${query}`, { accept: wanted }),
+    async records(query) {
+      const reply = await consumer.read(query)
+      checkStatus(reply, 200)
+      return reply.json()
+    },
+    async readAll(count, query) {
+      const all: TestRecord[] = []
+      for (let empty = 0; all.length < count; ) {
+        const records = await consumer.records(query)
+        all.push(...records)
+        empty = records.length === 0 ? empty + 1 : 0
+        assert.ok(empty < 10, `${all.length} of ${count} records came`)
+      }
+      assert.equal(all.length, count)
+      return all
+    },
+    async commit(body) {
+      const reply = await call('POST', '/offsets', body)
+      checkStatus(reply, 200)
+      assert.equal(reply.text(), '[]')
+    },
+    async committed(...partitions) {
+      const reply = await call('GET', '/offsets', { partitions: names(partitions) })
+      checkStatus(reply, 200)
+      return reply.json().offsets
+    },
+    async delete() {
+      checkStatus(await call('DELETE', ''), 204)
+    },
+  }
+  return consumer
+}
+
+export function checkStatus(reply: TestReply, status: number): void {
+  assert.equal(reply.status, status, `${reply.method} ${reply.url} -> ${reply.status} ${reply.text().slice(0, 500)}`)
+  if (status === 204) assert.equal(reply.body.length, 0)
+}

@@ -6,7 +6,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { bytesOfJson, setFailureHeaders } from '../problem.ts'
-import { acceptedErrorType, acceptedRecordFormat, RECORDS_MEDIA_TYPE, REST_PROXY_JSON } from './negotiation.ts'
+import {
+  acceptedConsumerType,
+  acceptedErrorType,
+  acceptedRecordFormat,
+  RECORDS_MEDIA_TYPE,
+  REST_PROXY_JSON,
+} from './negotiation.ts'
 
 const ERROR_CODE_OF = {
   invalid_request: 400,
@@ -74,7 +80,7 @@ const TEXT_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
 }
 
 /** Numbers that say more than our code does; they go in a failure's details. */
-type OwnErrorCode = 400 | 422 | 40002 | 40402 | 40801 | 42206
+type OwnErrorCode = 400 | 422 | 40001 | 40002 | 40402 | 40801 | 42204 | 42206
 
 /** A failure with a number and a text of its own. */
 export function restProxyFailure(errorCode: OwnErrorCode, message: string): TailraceError {
@@ -84,9 +90,11 @@ export function restProxyFailure(errorCode: OwnErrorCode, message: string): Tail
 const CODE_OF_OWN: Readonly<Record<OwnErrorCode, ErrorCode>> = {
   400: 'invalid_record',
   422: 'invalid_record',
+  40001: 'invalid_consumer_config',
   40002: 'invalid_request',
   40402: 'unknown_topic_or_partition',
   40801: 'invalid_record',
+  42204: 'invalid_consumer_config',
   42206: 'invalid_request',
 }
 
@@ -99,8 +107,12 @@ export function noSuchPath(): TailraceError {
   return new TailraceError('route_not_found', 'the partition in the path is no number')
 }
 
+/** A consumer's property that is out of its range: of all numbers the one that does not begin with its status. */
+const OUT_OF_RANGE = 40001
+
 /** What the answer's status is, and the number in its body. */
 function statusOf(errorCode: number): number {
+  if (errorCode === OUT_OF_RANGE) return 422
   return errorCode < 1000 ? errorCode : Math.trunc(errorCode / 100)
 }
 
@@ -112,7 +124,7 @@ export function renderRestProxyFailure(failure: TailraceError, request: FastifyR
   setFailureHeaders(failure, status, reply)
   reply.code(status)
   // Nothing that could be sent would be acceptable.
-  if (status === 406) reply.send()
+  if (failure.code === 'not_acceptable') reply.send()
   else reply.header('content-type', typeOf(failure, request)).send(bytesOfJson({ error_code: errorCode, message }))
 }
 
@@ -120,8 +132,9 @@ export function renderRestProxyFailure(failure: TailraceError, request: FastifyR
 function typeOf(failure: TailraceError, request: FastifyRequest): string {
   const { accept } = request.headers
   if (UNROUTED.has(failure.code) || request.routeOptions?.url === undefined) return acceptedErrorType(accept)
-  if (!request.routeOptions.url.endsWith('/records')) return REST_PROXY_JSON
-  return RECORDS_MEDIA_TYPE[acceptedRecordFormat(accept) ?? 'binary']
+  const { url } = request.routeOptions
+  if (url.endsWith('/records')) return RECORDS_MEDIA_TYPE[acceptedRecordFormat(accept) ?? 'binary']
+  return url.startsWith('/consumers') ? (acceptedConsumerType(accept) ?? REST_PROXY_JSON) : REST_PROXY_JSON
 }
 
 const UNROUTED: ReadonlySet<ErrorCode> = new Set(['route_not_found', 'method_not_allowed', 'unsupported_media_type'])

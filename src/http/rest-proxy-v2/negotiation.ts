@@ -50,6 +50,13 @@ export function checkEnvelopeType(header: string | undefined): void {
   if (type === undefined || !ENVELOPE_NAMES.includes(type)) throw unsupported(header)
 }
 
+/** unsupported_media_type unless the body is the API's own JSON, by any of its names, or unnamed. */
+export function checkConsumerType(header: string | undefined): void {
+  if (header === undefined) return
+  const type = utf8TypeOf(header)
+  if (type === undefined || !(ENVELOPE_NAMES.includes(type) || REQUEST_FORMATS.has(type))) throw unsupported(header)
+}
+
 /** The media type in lower case; undefined where a charset other than UTF-8 or ASCII is named. */
 function utf8TypeOf(header: string | undefined): string | undefined {
   const [type = '', ...parameters] = (header ?? '').toLowerCase().split(';')
@@ -80,6 +87,24 @@ export function acceptedRecordFormat(header: string | undefined): RecordFormat |
   return preferred(header, RECORD_OFFERS)
 }
 
+/** How a consumer's client wants its records: a schema format is none of those that are served, `own` is what the consumer has. */
+export function consumerFormatFor(header: string | undefined): RecordFormat | 'schema' | 'own' {
+  const format = preferred(header, CONSUMER_RECORD_OFFERS)
+  if (format === undefined) throw notAcceptable(header ?? '')
+  return format
+}
+
+/** What the replies about consumers are called: as the API's own JSON, or as a kind of records, for who takes only that. */
+export function consumerTypeFor(header: string | undefined): string {
+  const type = acceptedConsumerType(header)
+  if (type === undefined) throw notAcceptable(header ?? '')
+  return type
+}
+
+export function acceptedConsumerType(header: string | undefined): string | undefined {
+  return preferred(header, CONSUMER_OFFERS)
+}
+
 /** For what fails before it comes to a route. */
 export function acceptedErrorType(header: string | undefined): string {
   return preferred(header, ERROR_OFFERS) ?? PLAIN_JSON
@@ -104,6 +129,19 @@ const RECORD_OFFERS: readonly Offer<RecordFormat>[] = [
     names: [RECORDS_MEDIA_TYPE.binary, REST_PROXY_JSON, 'application/vnd.kafka.binary.v1+json', ...V1_TYPES],
   },
   { choice: 'json', names: [RECORDS_MEDIA_TYPE.json, PLAIN_JSON, 'application/vnd.kafka.json.v1+json'] },
+]
+
+const SCHEMA_TYPES = ['avro', 'jsonschema', 'protobuf'].map((format) => `application/vnd.kafka.${format}.v2+json`)
+
+const CONSUMER_RECORD_OFFERS: readonly Offer<RecordFormat | 'schema' | 'own'>[] = [
+  ...RECORD_OFFERS.map(({ choice, names }) => ({ choice, names: names.filter((name) => name !== PLAIN_JSON) })),
+  { choice: 'schema', names: SCHEMA_TYPES },
+  { choice: 'own', names: [PLAIN_JSON] },
+]
+
+const CONSUMER_OFFERS: readonly Offer<string>[] = [
+  ...ENVELOPE_OFFERS,
+  ...Object.values(RECORDS_MEDIA_TYPE).map((choice) => ({ choice, names: [choice] })),
 ]
 
 const ERROR_OFFERS: readonly Offer<string>[] = [

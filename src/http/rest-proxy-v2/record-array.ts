@@ -2,14 +2,14 @@
 //
 //   [{"topic":…,"key":…,"value":…,"partition":…,"offset":…}, …]
 //
-// A value is base64 or, where the client asked for JSON, the stored bytes themselves, checked and spliced. One record that
-// is not JSON fails the whole array: its offset is told, so that the reader can step over it.
+// A value is base64 or, where the client asked for JSON, the stored bytes themselves, checked and spliced. A record that is
+// not JSON ends its partition's part of the array: it and what follows there is left out, and who asked is told.
 
 import { ByteWriter } from '../../kernel/byte-writer.ts'
-import type { TailraceError } from '../../kernel/errors.ts'
 import { isJson } from '../../kernel/json-scanner.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
-import type { RecordSink } from '../../service/page.ts'
+import type { RefusedRecord } from '../../service/consumer-positions.ts'
+import type { ConsumerSink } from '../../service/consumer-read.ts'
 import { restProxyFailure } from './failure.ts'
 import type { RecordFormat } from './negotiation.ts'
 
@@ -17,20 +17,30 @@ const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const COMMA = 0x2c
 
-export class RecordArray implements RecordSink {
+interface RecordArrayOptions {
+  /** Timestamp and headers too. */
+  readonly withMetadata: boolean
+  /** What a client can do about a record that is not JSON: a sentence. */
+  readonly onNotJson: string
+}
+
+export class RecordArray implements ConsumerSink {
+  shownCount = 0
+  readonly refused: RefusedRecord[] = []
   readonly #output = new ByteWriter()
   readonly #isJson: boolean
   readonly #withMetadata: boolean
+  readonly #onNotJson: string
   #topic = ''
   #partition = 0
   #start = ''
-  #isFirst = true
-  #failure: TailraceError | undefined = undefined
+  /** What comes of this partition stands behind a record that could not be shown. */
+  #isEnded = false
 
-  /** withMetadata: timestamp and headers too. */
-  constructor(format: RecordFormat, { withMetadata }: { readonly withMetadata: boolean }) {
+  constructor(format: RecordFormat, { withMetadata, onNotJson }: RecordArrayOptions) {
     this.#isJson = format === 'json'
     this.#withMetadata = withMetadata
+    this.#onNotJson = onNotJson
     this.#output.writeByte(OPEN_BRACKET)
   }
 
@@ -38,42 +48,51 @@ export class RecordArray implements RecordSink {
     this.#topic = topic
     this.#partition = partition
     this.#start = `{"topic":${JSON.stringify(topic)},"key":`
+    this.#isEnded = this.refused.some((record) => record.topic === topic && record.partition === partition)
   }
 
   write(record: RecordReader): void {
-    if (this.#failure !== undefined) return
+    if (this.#isEnded) return
     const output = this.#output
-    if (this.#isFirst) this.#isFirst = false
-    else output.writeByte(COMMA)
+    const before = output.position
+    if (this.shownCount > 0) output.writeByte(COMMA)
     output.writeText(this.#start)
-    this.#writeBytes(record, 'key', record.keyStart, record.keyEnd)
+    const isKeyShown = this.#writeBytes(record, record.keyStart, record.keyEnd)
     output.writeText(',"value":')
-    this.#writeBytes(record, 'value', record.valueStart, record.valueEnd)
+    if (!isKeyShown || !this.#writeBytes(record, record.valueStart, record.valueEnd)) {
+      output.position = before
+      this.#refuse(isKeyShown ? 'value' : 'key', record.offset)
+      return
+    }
     output.writeText(`,"partition":${this.#partition},"offset":${record.offset}`)
     output.writeText(this.#withMetadata ? `${metadataOf(record)}}` : '}')
+    this.shownCount++
   }
 
-  /** The array; throws when a record could not be shown. */
+  /** The array. */
   finish(): Buffer {
-    if (this.#failure !== undefined) throw this.#failure
     this.#output.writeByte(CLOSE_BRACKET)
     return this.#output.written()
   }
 
-  #writeBytes(record: RecordReader, part: 'key' | 'value', start: number, end: number): void {
-    const { bytes } = record
+  #writeBytes({ bytes }: RecordReader, start: number, end: number): boolean {
     if (start < 0) this.#output.writeText('null')
     else if (!this.#isJson) this.#output.writeText(`"${bytes.toString('base64', start, end)}"`)
     else if (isJson(bytes, start, end)) this.#output.writeBytes(bytes, start, end)
-    else this.#failure ??= this.#notJson(part, record.offset)
+    else return false
+    return true
   }
 
-  #notJson(part: 'key' | 'value', offset: number): TailraceError {
+  #refuse(part: 'key' | 'value', offset: number): void {
+    this.#isEnded = true
     const place = `partition ${this.#topic}-${this.#partition} at offset ${offset}`
-    return restProxyFailure(
-      40801,
-      `Error deserializing ${part} for ${place}: it is not JSON. If needed, seek past the record to continue consumption, or ask for it as binary.`,
-    )
+    const message = `Error deserializing ${part} for ${place}: it is not JSON. ${this.#onNotJson}`
+    this.refused.push({
+      topic: this.#topic,
+      partition: this.#partition,
+      offset,
+      error: restProxyFailure(40801, message),
+    })
   }
 }
 

@@ -17,13 +17,15 @@ import { pathPartition, pathTopic } from './topics.ts'
 
 const URL = '/topics/:topic/partitions/:partition/records'
 
+const ON_NOT_JSON = 'If needed, seek past the record to continue consumption, or ask for it as binary.'
+
 export function recordRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
 
   app.get(URL, async (request, reply) => {
     const format = recordFormatFor(request.headers.accept)
     const read = parseRead(request)
-    const records = new RecordArray(format, { withMetadata: floor.options.compatLenient })
+    const records = new RecordArray(format, { withMetadata: floor.options.compatLenient, onNotJson: ON_NOT_JSON })
     try {
       await whileConnected(reply, floor.closing, (signal) =>
         consume.read(callerOf(request), { ...read, signal }, records),
@@ -31,6 +33,8 @@ export function recordRoutes(app: FastifyInstance, floor: HttpFloor): void {
     } catch (error) {
       throw failureOf(error)
     }
+    const [refused] = records.refused
+    if (refused !== undefined) throw refused.error
     return reply.header('content-type', RECORDS_MEDIA_TYPE[format]).send(records.finish())
   })
   answerOptions(app, URL, 'GET, HEAD, OPTIONS')
