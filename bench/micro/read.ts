@@ -88,7 +88,7 @@ async function readPages(consume: ConsumeService, pages: number): Promise<{ reco
     const sink = new JsonPage(output, { keyFormat: 'auto', valueFormat: 'auto' }, known)
     const request = { topic: 'bench', position, limit: PAGE_RECORDS, maxBytes: 1024 * 1024, waitMs: 0 }
     const page = await consume.read(caller, request, sink)
-    bytes += sink.finish(page, '/v1/topics/bench/records').length
+    bytes += sink.finish({ cursor: page.cursor, next: '/v1/topics/bench/records' }).length
     records += page.recordCount
     buffers.giveBack(output)
     position = page.caughtUp ? { kind: 'earliest' } : { kind: 'cursor', cursor: page.cursor }

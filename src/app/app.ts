@@ -15,6 +15,7 @@ import { openLocalEngine } from '../local-engine/local-engine.ts'
 import { createConsumeService } from '../service/consume.ts'
 import { ConsumerInstances } from '../service/consumer-instances.ts'
 import { openGroupMembers } from '../service/group-members.ts'
+import { createGroupPollService } from '../service/group-polls.ts'
 import { createGroupService } from '../service/groups.ts'
 import { createProduceService } from '../service/produce.ts'
 import { createStateTopic } from '../service/state-topic.ts'
@@ -81,11 +82,12 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     const consume = createConsumeService({ engine, clock, telemetry })
     const groups = createGroupService({ engine, clock })
     const members = openGroupMembers({ engine, clock, logger })
+    const state = createStateTopic({ engine, clock })
     const consumers = new ConsumerInstances({
       engine,
       consume,
       members,
-      state: createStateTopic({ engine, clock }),
+      state,
       clock,
       assignors: config.assignors,
       instanceTimeoutMs: config.consumerInstanceTimeoutMs,
@@ -93,8 +95,18 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       sessionTimeoutMsMin: config.groups.sessionTimeoutMsMin,
       sessionTimeoutMsMax: config.groups.sessionTimeoutMsMax,
     })
+    const groupPolls = createGroupPollService({
+      engine,
+      consume,
+      members,
+      clock,
+      logger,
+      assignors: config.assignors,
+      sessionTimeoutMsMin: config.groups.sessionTimeoutMsMin,
+      sessionTimeoutMsMax: config.groups.sessionTimeoutMsMax,
+    })
     const server = buildServer({
-      services: { engine, topics, produce, consume, groups, consumers },
+      services: { engine, topics, produce, consume, groups, consumers, groupPolls },
       options: config,
       clock,
       logger,
@@ -108,7 +120,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     tellWhere(`http://${hostInUrl(config.host)}:${port}`, address, config, logger)
     return {
       url: `http://${hostInUrl(ownHost(config.host))}:${port}`,
-      close: closeOnce([server, consumers, members, produce, engine], logger),
+      close: closeOnce([server, consumers, groupPolls, members, produce, engine], logger),
     }
   } catch (error) {
     await engine.close()

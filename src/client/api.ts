@@ -104,12 +104,14 @@ export interface PagePartition {
   readonly end_offset: number
   readonly next_offset: number
   /** Why the page has nothing more of it. */
-  readonly error?: {
-    readonly code: string
-    readonly detail: string
-    readonly retryable: boolean
-    readonly details: Readonly<Record<string, unknown>>
-  }
+  readonly error?: PartitionError
+}
+
+export interface PartitionError {
+  readonly code: string
+  readonly detail: string
+  readonly retryable: boolean
+  readonly details: Readonly<Record<string, unknown>>
 }
 
 export interface RecordGap {
@@ -215,6 +217,62 @@ export interface OffsetReset extends GroupPartition {
   /** Which of its bounds the partition has in place of what was asked for. */
   readonly adjusted?: 'start' | 'end'
   readonly requested_offset?: number
+}
+
+/** topics or topic_pattern is needed. */
+export interface PollGroupRequest {
+  readonly topics?: readonly string[] | undefined
+  readonly topic_pattern?: string | undefined
+  readonly mode?: 'exclusive' | 'shared' | undefined
+  /** The worker's name for itself. */
+  readonly member?: string | undefined
+  /** Where the group begins in partitions that it has no offset of; earliest by default. */
+  readonly from?: string | undefined
+  readonly limit?: number | undefined
+  readonly max_bytes?: number | undefined
+  readonly wait_ms?: number | undefined
+  readonly lease_ms?: number | undefined
+  readonly max_attempts?: number | undefined
+  readonly key_format?: string | undefined
+  readonly value_format?: string | undefined
+}
+
+/** Both offsets included. */
+export interface LeasedRange extends GroupPartition {
+  readonly from: number
+  readonly through: number
+}
+
+export interface PartitionFault extends GroupPartition {
+  readonly error: PartitionError
+}
+
+export interface AckedPosition extends GroupPartition {
+  /** The last offset that is done. */
+  readonly through: number
+}
+
+/** Of an exclusive group through or positions, of a shared one the others. */
+export interface AckLeaseRequest {
+  readonly through?: 'all' | undefined
+  readonly positions?: readonly AckedPosition[] | undefined
+  readonly accept?: 'all' | undefined
+  readonly accepted?: readonly PartitionTarget[] | undefined
+  readonly released?: readonly PartitionTarget[] | undefined
+  readonly rejected?: readonly PartitionTarget[] | undefined
+  /** The lease goes on for the rest. */
+  readonly keep?: boolean | undefined
+}
+
+export interface LeaseStatus {
+  /** Null when it has ended. */
+  readonly lease: string | null
+  readonly expires_at: string | null
+  /** Each the offset that is next. */
+  readonly committed: readonly PartitionTarget[]
+  readonly accepted?: number
+  readonly released?: number
+  readonly rejected?: number
 }
 
 export interface ClusterDescription {

@@ -3,6 +3,7 @@
 // named-producer.ts repeats what may be repeated.
 
 import type {
+  AckLeaseRequest,
   Acks,
   ClusterDescription,
   CreateTopicRequest,
@@ -10,8 +11,10 @@ import type {
   GroupDescription,
   GroupSummary,
   ImportReport,
+  LeaseStatus,
   OffsetsReset,
   PartitionOffset,
+  PollGroupRequest,
   ProduceRecord,
   ProduceResponse,
   RecordEncoding,
@@ -23,8 +26,8 @@ import type {
 import { TailraceClientError } from './client-error.ts'
 import type { Call, Fetch } from './http-call.ts'
 import { callForBody, callForChunks } from './http-call.ts'
-import type { RecordPage } from './record-page.ts'
-import { parseRecordPage, RawRecord } from './record-page.ts'
+import type { GroupPoll, RecordPage } from './record-page.ts'
+import { parseGroupPoll, parseRecordPage, RawRecord } from './record-page.ts'
 
 export interface ClientOptions {
   /** Where the server is: http://127.0.0.1:8082, with or without a path in front of /v1. */
@@ -264,8 +267,37 @@ export class TailraceClient {
     await this.#body({ method: 'DELETE', path, signal })
   }
 
+  /** Records on a lease; with a wait_ms it comes with the first of them. */
+  async pollGroup(group: string, request: PollGroupRequest, options: CallOptions = {}): Promise<GroupPoll> {
+    return parseGroupPoll(await this.#body(this.#postToGroup(group, 'poll', request, options)))
+  }
+
+  async ackLease(
+    group: string,
+    lease: string,
+    request: AckLeaseRequest,
+    options: CallOptions = {},
+  ): Promise<LeaseStatus> {
+    return await this.#json(this.#postToGroup(group, `leases/${encodeURIComponent(lease)}/ack`, request, options))
+  }
+
+  /** For so long from now on. */
+  async extendLease(group: string, lease: string, leaseMs: number, options: CallOptions = {}): Promise<LeaseStatus> {
+    const body = { lease_ms: leaseMs }
+    return await this.#json(this.#postToGroup(group, `leases/${encodeURIComponent(lease)}/extend`, body, options))
+  }
+
+  async releaseLease(group: string, lease: string, options: CallOptions = {}): Promise<LeaseStatus> {
+    return await this.#json(this.#postToGroup(group, `leases/${encodeURIComponent(lease)}/release`, {}, options))
+  }
+
   getCluster({ signal }: CallOptions = {}): Promise<ClusterDescription> {
     return this.#json({ method: 'GET', path: '/v1/cluster', signal })
+  }
+
+  #postToGroup(group: string, verb: string, body: object, { signal }: CallOptions): Call {
+    const path = `${groupPathOf(group)}/${verb}`
+    return { method: 'POST', path, headers: JSON_TYPE, body: JSON.stringify(body), signal }
   }
 
   async #all<Item>(path: string, query: Readonly<Record<string, QueryValue>>, options: CallOptions): Promise<Item[]> {

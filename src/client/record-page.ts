@@ -1,7 +1,7 @@
 // A page of records as it came over the wire. Records are handed out as their JSON text: parse() makes objects of them,
 // which costs numbers their last digits; who prints or passes on takes the text.
 
-import type { PagePartition, RecordGap, TopicRecord } from './api.ts'
+import type { LeasedRange, PagePartition, PartitionFault, RecordGap, TopicRecord } from './api.ts'
 import { TailraceClientError } from './client-error.ts'
 import { splitArray, splitObject } from './raw-json.ts'
 
@@ -46,6 +46,35 @@ export class RawRecord {
 
   parse(): TopicRecord {
     return JSON.parse(this.json.toString()) as TopicRecord
+  }
+}
+
+/** What a poll of a group gave, the same way. */
+export interface GroupPoll {
+  readonly records: readonly RawRecord[]
+  /** undefined: there was nothing. */
+  readonly lease: string | undefined
+  readonly expiresAt: string | undefined
+  readonly positions: readonly LeasedRange[]
+  readonly generation: number
+  readonly gaps: readonly RecordGap[]
+  /** Partitions of the group that cannot be read at present. */
+  readonly faults: readonly PartitionFault[]
+}
+
+/** unexpected_reply for bytes that are no such reply. */
+export function parseGroupPoll(bytes: Buffer): GroupPoll {
+  const members = splitObject(bytes)
+  const records = splitArray(members?.get('records') ?? NOTHING)
+  if (records === undefined || members?.has('lease') !== true) throw notAPage()
+  return {
+    records: records.map((json) => new RawRecord(json)),
+    lease: (parseMember(members, 'lease') ?? undefined) as string | undefined,
+    expiresAt: (parseMember(members, 'expires_at') ?? undefined) as string | undefined,
+    positions: (parseMember(members, 'positions') ?? []) as LeasedRange[],
+    generation: Number(parseMember(members, 'generation')),
+    gaps: (parseMember(members, 'gaps') ?? []) as RecordGap[],
+    faults: (parseMember(members, 'faults') ?? []) as PartitionFault[],
   }
 }
 

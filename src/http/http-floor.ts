@@ -9,6 +9,7 @@ import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { ConsumeService } from '../service/consume.ts'
 import type { ConsumerInstances } from '../service/consumer-instances.ts'
+import type { GroupPollService } from '../service/group-poll.ts'
 import type { GroupService } from '../service/groups.ts'
 import type { ProduceService } from '../service/produce.ts'
 import type { TopicService } from '../service/topics.ts'
@@ -51,6 +52,7 @@ export interface Services {
   readonly consume: ConsumeService
   readonly groups: GroupService
   readonly consumers: ConsumerInstances
+  readonly groupPolls: GroupPollService
 }
 
 export interface HttpFloor {

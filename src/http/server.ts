@@ -32,6 +32,7 @@ import { metadataRoutes } from './rest-proxy-v2/topics.ts'
 import { clusterRoutes } from './v1/cluster.ts'
 import { deleteRecordsRoutes } from './v1/delete-records.ts'
 import { exportRoutes } from './v1/export.ts'
+import { groupPollRoutes } from './v1/group-poll.ts'
 import { groupRoutes } from './v1/groups.ts'
 import { importRoutes } from './v1/import.ts'
 import { offsetRoutes } from './v1/offsets.ts'
@@ -74,6 +75,7 @@ const V1: Dialect = {
     importRoutes,
     exportRoutes,
     groupRoutes,
+    groupPollRoutes,
     clusterRoutes,
   ],
 }

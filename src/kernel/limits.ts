@@ -310,3 +310,53 @@ export const CONSUMER_READ_BYTES_DEFAULT = 4 * 1024 * 1024
 
 /** Members that live in the server join again within milliseconds; so long a rebalance waits for one that cannot. */
 export const CONSUMER_REBALANCE_MS_MAX = 60_000
+
+/** Polls of one group that wait at once: each holds a socket and some hundred bytes. */
+export const GROUP_POLLS_WAITING_MAX = 10_000
+
+/** Leases of one group that are open at once. */
+export const LEASES_OPEN_MAX = 10_000
+
+/** How long a lease lasts: a shorter one is over before its reply is read, a longer one keeps records from others for a working day. */
+export const LEASE_MS_MIN = 1_000
+export const LEASE_MS_MAX = 12 * 3_600_000
+export const LEASE_MS_DEFAULT = 30_000
+
+/** Acks of a group that are remembered, so that one whose reply was lost may be sent again. */
+export const LEASES_REMEMBERED_MAX = 1_000
+
+/** A lease's acks name records one by one: larger than any other body, and still parsed in some milliseconds. */
+export const LEASE_ACK_BYTES_MAX = 512 * 1024
+
+/** A worker's name for itself. */
+export const LEASE_MEMBER_CHARS_MAX = 249
+
+/** Topics that one poll names. */
+export const POLL_TOPICS_MAX = 1_000
+
+/** The member of a group that polls for its workers leaves when none of them has polled or held a lease for so long. */
+export const POLL_IDLE_MS_MAX = 30_000
+
+/** Lists of topics, or patterns, that polls of one group name at once: the group's member subscribes to all of them. */
+export const POLL_SUBSCRIPTIONS_MAX = 100
+
+/** How long a poll waits for its group's rebalance at least, whatever it wants to wait for records. */
+export const POLL_SETTLE_MS_MIN = 5_000
+
+/** A partition that could not be read is not asked again for so long. */
+export const PARTITION_FAULT_PAUSE_MS = 1_000
+
+/**
+ * Records of one partition that are between a shared group's committed offset and what it has read (Kafka's
+ * group.share.partition.max.record.locks): each is remembered by itself. And of one poll: its acks must fit a body.
+ */
+export const SHARED_WINDOW_RECORDS_MAX = 2_000
+export const SHARED_POLL_RECORDS_MAX = 2_000
+
+/** Deliveries of a shared group's record before it goes to the dead-letter topic (Kafka's group.share.delivery.count.limit), and the most that may be asked for. */
+export const MAX_ATTEMPTS_DEFAULT = 5
+export const MAX_ATTEMPTS_MAX = 1_000
+
+/** Records that go to a dead-letter topic in one append, of one partition, which has one under way. And how soon a failed one is tried again. */
+export const DEAD_LETTERS_AT_ONCE_MAX = 100
+export const DEAD_LETTER_RETRY_MS = 1_000

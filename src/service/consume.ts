@@ -2,10 +2,7 @@
 // record by record, as the bytes that were stored, to a sink. State between two pages is in their cursor alone.
 
 import type { Engine, FetchedPartition, Topic } from '../engine/engine.ts'
-import { ByteRoom } from '../kernel/byte-room.ts'
-import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { INFLATED_BYTES_HELD_MAX, INFLATION_WAIT_MS_MAX, INFLATIONS_WAITING_MAX } from '../kernel/limits.ts'
 import type { Caller } from './caller.ts'
 import type { ExportRequest } from './export.ts'
 import { exportRecords } from './export.ts'
@@ -23,7 +20,7 @@ import type { ConsumeDependencies, ConsumeParts } from './read-start.ts'
 import { allPartitions, checkPartitions, getTopic, renderCursor, resolveStart } from './read-start.ts'
 import type { RecordFilters } from './record-filter.ts'
 import { RecordFilter } from './record-filter.ts'
-import { RecordWalk, unreadable } from './record-walk.ts'
+import { RecordWalk, roomForInflated, unreadable } from './record-walk.ts'
 
 export interface ReadRequest {
   readonly topic: string
@@ -109,16 +106,6 @@ export function createConsumeService(dependencies: ConsumeDependencies): Consume
       return logStartOffset
     },
   }
-}
-
-function roomForInflated(clock: Clock): ByteRoom {
-  return new ByteRoom({
-    clock,
-    name: 'inflated batches',
-    bytesMax: INFLATED_BYTES_HELD_MAX,
-    waitMsMax: INFLATION_WAIT_MS_MAX,
-    waitingMax: INFLATIONS_WAITING_MAX,
-  })
 }
 
 async function readPage(

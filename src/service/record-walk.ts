@@ -8,9 +8,17 @@
 // What it has inflated takes of the room that all walks share, until it comes to the next such batch or end() is called.
 
 import type { FetchedPartition, Topic } from '../engine/engine.ts'
-import type { ByteRoom, HeldBytes } from '../kernel/byte-room.ts'
+import type { HeldBytes } from '../kernel/byte-room.ts'
+import { ByteRoom } from '../kernel/byte-room.ts'
+import type { Clock } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { BATCH_INFLATED_BYTES_MAX, INFLATED_ON_LOOP_BYTES_MAX } from '../kernel/limits.ts'
+import {
+  BATCH_INFLATED_BYTES_MAX,
+  INFLATED_BYTES_HELD_MAX,
+  INFLATED_ON_LOOP_BYTES_MAX,
+  INFLATION_WAIT_MS_MAX,
+  INFLATIONS_WAITING_MAX,
+} from '../kernel/limits.ts'
 import { inflateInThread, RecordReader } from '../record/batch-reader.ts'
 import {
   BATCH_HEADER_BYTES,
@@ -26,6 +34,17 @@ interface InflatedBatch {
   readonly position: number
   readonly records: Buffer
   readonly held: HeldBytes
+}
+
+/** The room that walks of one kind share. */
+export function roomForInflated(clock: Clock): ByteRoom {
+  return new ByteRoom({
+    clock,
+    name: 'inflated batches',
+    bytesMax: INFLATED_BYTES_HELD_MAX,
+    waitMsMax: INFLATION_WAIT_MS_MAX,
+    waitingMax: INFLATIONS_WAITING_MAX,
+  })
 }
 
 export class RecordWalk {

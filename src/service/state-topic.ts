@@ -6,15 +6,11 @@
 // meanwhile waits and goes with the next, and of several puts to one key that wait only the last is written.
 
 import type { Engine, Topic } from '../engine/engine.ts'
-import { ByteRoom } from '../kernel/byte-room.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import {
   EXPORT_FETCH_BYTES,
   GATHERED_BATCH_BYTES_MAX,
-  INFLATED_BYTES_HELD_MAX,
-  INFLATION_WAIT_MS_MAX,
-  INFLATIONS_WAITING_MAX,
   STATE_BYTES_MAX,
   STATE_VALUE_BYTES_MAX,
 } from '../kernel/limits.ts'
@@ -23,7 +19,7 @@ import type { RecordParts } from '../record/record.ts'
 import { NO_HEADERS } from '../record/record.ts'
 import { sealBatch } from '../record/record-batch.ts'
 import { listOffsets } from './positions.ts'
-import { RecordWalk, unreadable } from './record-walk.ts'
+import { RecordWalk, roomForInflated, unreadable } from './record-walk.ts'
 
 export const STATE_TOPIC_NAME = '__consumer_state'
 
@@ -209,15 +205,7 @@ class KeyedState implements StateTopic {
     const [latest] = await listOffsets(this.#engine, topic, [PARTITION], 'latest')
     const end = latest?.offset ?? 0
     let offset = earliest?.offset ?? 0
-    const walk = new RecordWalk(
-      new ByteRoom({
-        clock: this.#clock,
-        name: 'inflated batches of consumers’ state',
-        bytesMax: INFLATED_BYTES_HELD_MAX,
-        waitMsMax: INFLATION_WAIT_MS_MAX,
-        waitingMax: INFLATIONS_WAITING_MAX,
-      }),
-    )
+    const walk = new RecordWalk(roomForInflated(this.#clock))
     try {
       while (offset < end) offset = await this.#readFrom(topic, offset, walk)
     } finally {

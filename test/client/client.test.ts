@@ -256,3 +256,24 @@ test('groups are listed, described, reset, and deleted with or without their off
   // Sent, these would be other paths.
   for (const group of ['.', '..', '']) await assert.rejects(client.deleteGroup(group), { code: 'invalid_group_id' })
 })
+
+test('a group is polled, its leases are acknowledged, extended and released', async (t) => {
+  const client = await start(t)
+  await client.createTopic({ name: 'orders' })
+  await client.produceJson('orders', '{"records":[{"value":1.0},{"value":2}]}')
+  const first = await client.pollGroup('a/b', { topics: ['orders'], limit: 1 })
+  assert.equal(first.records[0]?.member('value')?.toString(), '1.0')
+  assert.deepEqual(first.positions, [{ topic: 'orders', partition: 0, from: 0, through: 0 }])
+  const lease = first.lease ?? ''
+  const extended = await client.extendLease('a/b', lease, 60_000)
+  assert.ok(String(extended.expires_at) > String(first.expiresAt))
+  const acked = await client.ackLease('a/b', lease, { through: 'all' })
+  assert.deepEqual(acked.committed, [{ topic: 'orders', partition: 0, offset: 1 }])
+  const second = await client.pollGroup('a/b', { topics: ['orders'] })
+  assert.equal((await client.releaseLease('a/b', second.lease ?? '')).lease, null)
+  await assert.rejects(client.ackLease('a/b', second.lease ?? '', { through: 'all' }), { code: 'fenced_lease' })
+  const third = await client.pollGroup('a/b', { topics: ['orders'] })
+  assert.equal(third.records[0]?.offset, 1)
+  const none = await client.pollGroup('a/b', { topics: ['orders'] })
+  assert.deepEqual([none.lease, none.records, none.faults], [undefined, [], []])
+})

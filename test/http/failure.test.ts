@@ -89,6 +89,7 @@ function openServer() {
       consume: {} as never,
       groups: {} as never,
       consumers: {} as never,
+      groupPolls: {} as never,
     },
     options: OPTIONS,
     clock: systemClock,

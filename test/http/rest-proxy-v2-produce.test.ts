@@ -313,7 +313,15 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
   const produce = createProduceService({ engine, topics, clock, telemetry })
   const consume = createConsumeService({ engine, clock, telemetry })
   const app = buildServer({
-    services: { engine, topics, produce, consume, groups: {} as never, consumers: {} as never },
+    services: {
+      engine,
+      topics,
+      produce,
+      consume,
+      groups: {} as never,
+      consumers: {} as never,
+      groupPolls: {} as never,
+    },
     options: {
       bodyBytesMax: 1_000_000,
       requestTimeoutMs: 0,

@@ -45,7 +45,10 @@ export class RawMember {
   }
 
   /** With nothing assigned, unless it leads. */
-  async sync(assigned: Readonly<Record<string, readonly string[]>> = {}, signal?: AbortSignal): Promise<readonly string[]> {
+  async sync(
+    assigned: Readonly<Record<string, readonly string[]>> = {},
+    signal?: AbortSignal,
+  ): Promise<readonly string[]> {
     const assignments = Object.entries(assigned).map(([memberId, places]) => {
       return { memberId, assignment: Buffer.from(JSON.stringify(places)) }
     })
@@ -70,7 +73,10 @@ export class RawMember {
 }
 
 /** Joins all, in one generation, and syncs them: the first that there is leads, and each gets what `places` has for it. */
-export async function settle(members: readonly RawMember[], places: readonly (readonly string[])[] = []): Promise<void> {
+export async function settle(
+  members: readonly RawMember[],
+  places: readonly (readonly string[])[] = [],
+): Promise<void> {
   const joined = await Promise.all(members.map((member) => member.join()))
   const leader = members.find(({ memberId }) => memberId === joined[0]?.leaderId)
   const assigned = Object.fromEntries(members.map(({ memberId }, at) => [memberId, places[at] ?? []]))

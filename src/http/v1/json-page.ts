@@ -6,7 +6,6 @@ import type { ByteWriter } from '../../kernel/byte-writer.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
-import type { PageRead } from '../../service/consume.ts'
 import type { RecordSink } from '../../service/page.ts'
 import type { RecordFormats } from './read-query.ts'
 
@@ -18,6 +17,7 @@ export class JsonPage implements RecordSink {
   readonly #json: RecordJsonWriter
   readonly #known: KnownJson
   #isFirst = true
+  #attempts = 0
 
   constructor(output: ByteWriter, formats: RecordFormats, known: KnownJson) {
     this.#output = output
@@ -34,26 +34,29 @@ export class JsonPage implements RecordSink {
     if (this.#isFirst) this.#isFirst = false
     else this.#output.writeByte(COMMA)
     this.#json.write(record)
+    if (this.#attempts > 0) this.#writeAttempts()
   }
 
-  finish(page: PageRead, next: string): Buffer {
+  #writeAttempts(): void {
+    // in front of the record's closing brace
+    this.#output.position--
+    this.#output.writeText(`,"attempts":${this.#attempts}}`)
+  }
+
+  /** How often the record that comes next was delivered. */
+  attempt(attempts: number): void {
+    this.#attempts = attempts
+  }
+
+  /** With what stands beside the records. */
+  finish(rest: object): Buffer {
     this.#json.end()
-    const rest = JSON.stringify({
-      cursor: page.cursor,
-      next,
-      caught_up: page.caughtUp,
-      partitions: page.partitions.map(({ partition, startOffset, endOffset, nextOffset, fault }) => {
-        const bounds = { partition, start_offset: startOffset, end_offset: endOffset, next_offset: nextOffset }
-        return fault === undefined ? bounds : { ...bounds, error: faultJson(fault) }
-      }),
-      ...(page.gaps.length === 0 ? {} : { gaps: page.gaps }),
-    })
-    this.#output.writeText(`],${rest.slice(1)}\n`)
+    this.#output.writeText(`],${JSON.stringify(rest).slice(1)}\n`)
     return this.#output.written()
   }
 }
 
 /** What a problem says of a failure, without what it says of a request. */
-function faultJson({ code, message: detail, retriable: retryable, details }: TailraceError) {
+export function faultJson({ code, message: detail, retriable: retryable, details }: TailraceError) {
   return { code, detail, retryable, details }
 }

@@ -7,9 +7,14 @@ import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts
 import { RequestQuery } from '../request-query.ts'
 
 /** Of a request that has no query and is answered with JSON. */
-export async function readJson<Body>(floor: HttpFloor, request: FastifyRequest, schema: string): Promise<Body> {
+export async function readJson<Body>(
+  floor: HttpFloor,
+  request: FastifyRequest,
+  schema: string,
+  bytesMax = JSON_BODY_BYTES_MAX,
+): Promise<Body> {
   checkContentType(request.headers['content-type'], JSON_MEDIA_TYPE)
   checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
   new RequestQuery(request, [])
-  return floor.json.parse<Body>(await floor.bodies.read(request.raw, JSON_BODY_BYTES_MAX), schema)
+  return floor.json.parse<Body>(await floor.bodies.read(request.raw, bytesMax), schema)
 }

@@ -19,7 +19,7 @@ import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
 import { whileConnected } from '../while-connected.ts'
-import { JsonPage } from './json-page.ts'
+import { faultJson, JsonPage } from './json-page.ts'
 import { readFormats, readFrom, readPartitions } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
@@ -62,7 +62,7 @@ export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
         read.waitMs === 0
           ? await consume.read(caller, read, sink)
           : await whileConnected(reply, floor.closing, (signal) => consume.read(caller, { ...read, signal }, sink))
-      const body = sink.finish(page, nextLink(request, page))
+      const body = sink.finish(renderPage(page, nextLink(request, page)))
       buffers.giveBackAfter(reply.raw, output)
       return reply.type(JSON_MEDIA_TYPE).send(body)
     } catch (error) {
@@ -122,6 +122,19 @@ function parseKey(query: RequestQuery): Uint8Array | undefined {
 
 function invalid(parameter: string, message: string): TailraceError {
   return new TailraceError('invalid_request', message, { parameter })
+}
+
+function renderPage(page: PageRead, next: string): object {
+  return {
+    cursor: page.cursor,
+    next,
+    caught_up: page.caughtUp,
+    partitions: page.partitions.map(({ partition, startOffset, endOffset, nextOffset, fault }) => {
+      const bounds = { partition, start_offset: startOffset, end_offset: endOffset, next_offset: nextOffset }
+      return fault === undefined ? bounds : { ...bounds, error: faultJson(fault) }
+    }),
+    ...(page.gaps.length === 0 ? {} : { gaps: page.gaps }),
+  }
 }
 
 /** The same read from where this page ends, as a link relative to the server. */

@@ -1,0 +1,199 @@
+// /v1/groups/{group}/poll and /v1/groups/{group}/leases/{lease}/ack, extend, release: consuming as a group with no state in
+// the client. A poll's reply is written as pages are: stored bytes spliced, nothing parsed.
+
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Encoding } from '../../codec/encoding.ts'
+import { timeText } from '../../codec/iso-time.ts'
+import { KnownJson } from '../../codec/known-json.ts'
+import { TailraceError } from '../../kernel/errors.ts'
+import {
+  LEASE_ACK_BYTES_MAX,
+  LEASE_MEMBER_CHARS_MAX,
+  LEASE_MS_DEFAULT,
+  LEASE_MS_MAX,
+  LEASE_MS_MIN,
+  MAX_ATTEMPTS_DEFAULT,
+  MAX_ATTEMPTS_MAX,
+  PAGE_BYTES_DEFAULT,
+  PAGE_BYTES_MAX,
+  PAGE_RECORDS_DEFAULT,
+  PAGE_RECORDS_MAX,
+  PAGE_WAIT_MS_MAX,
+  POLL_TOPICS_MAX,
+} from '../../kernel/limits.ts'
+import type { Subscription } from '../../service/group-member.ts'
+import type {
+  AckRequest,
+  GroupPolled,
+  GroupPollRequest,
+  LeaseAnswer,
+  PollMode,
+  TopicPartitionOffset,
+} from '../../service/group-poll.ts'
+import type { Position } from '../../service/positions.ts'
+import { parsePosition } from '../../service/positions.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import { JSON_MEDIA_TYPE } from '../media-type.ts'
+import { ReplyBuffers } from '../reply-buffers.ts'
+import { callerOf } from '../request-caller.ts'
+import { pathText } from '../request-query.ts'
+import { whileConnected } from '../while-connected.ts'
+import { pathGroup } from './groups.ts'
+import { faultJson, JsonPage } from './json-page.ts'
+import { readJson } from './json-request.ts'
+
+interface PollGroupRequest {
+  readonly topics?: readonly string[]
+  readonly topic_pattern?: string
+  readonly mode?: PollMode
+  readonly member?: string
+  readonly from?: string
+  readonly limit?: number
+  readonly max_bytes?: number
+  readonly wait_ms?: number
+  readonly lease_ms?: number
+  readonly max_attempts?: number
+  readonly key_format?: 'auto' | Encoding
+  readonly value_format?: 'auto' | Encoding
+}
+
+interface AckLeaseRequest {
+  readonly through?: 'all'
+  readonly positions?: readonly { readonly topic: string; readonly partition: number; readonly through: number }[]
+  readonly accept?: 'all'
+  readonly accepted?: readonly TopicPartitionOffset[]
+  readonly released?: readonly TopicPartitionOffset[]
+  readonly rejected?: readonly TopicPartitionOffset[]
+  readonly keep?: boolean
+}
+
+export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
+  const { groupPolls } = floor.services
+  const buffers = new ReplyBuffers()
+  const known = new KnownJson()
+
+  app.post('/groups/:group/poll', async (request, reply) => {
+    const groupId = pathGroup(request)
+    const body = await readJson<PollGroupRequest>(floor, request, 'PollGroupRequest')
+    const poll = parsePoll(groupId, body, request)
+    const formats = { keyFormat: body.key_format ?? 'auto', valueFormat: body.value_format ?? 'auto' } as const
+    const output = buffers.take()
+    const newSink = () => {
+      output.reset()
+      return new JsonPage(output, formats, known)
+    }
+    try {
+      const polled = await whileConnected(reply, floor.closing, (signal) =>
+        groupPolls.poll({ ...poll, signal }, newSink),
+      )
+      const bytes = polled.sink.finish(renderPolled(groupId, polled))
+      buffers.giveBackAfter(reply.raw, output)
+      return reply.type(JSON_MEDIA_TYPE).send(bytes)
+    } catch (error) {
+      buffers.giveBack(output)
+      throw error
+    }
+  })
+
+  app.post('/groups/:group/leases/:lease/ack', async (request) => {
+    const body = await readJson<AckLeaseRequest>(floor, request, 'AckLeaseRequest', LEASE_ACK_BYTES_MAX)
+    return renderAnswer(
+      await groupPolls.ack(callerOf(request), pathGroup(request), pathText(request, 'lease'), parseAck(body)),
+    )
+  })
+
+  app.post('/groups/:group/leases/:lease/extend', async (request) => {
+    const { lease_ms } = await readJson<{ lease_ms?: number }>(floor, request, 'ExtendLeaseRequest')
+    const leaseMs = within('lease_ms', lease_ms, LEASE_MS_MIN, LEASE_MS_MAX) ?? LEASE_MS_DEFAULT
+    return renderAnswer(
+      await groupPolls.extend(callerOf(request), pathGroup(request), pathText(request, 'lease'), leaseMs),
+    )
+  })
+
+  app.post('/groups/:group/leases/:lease/release', async (request) => {
+    await readJson<object>(floor, request, 'ReleaseLeaseRequest')
+    return renderAnswer(await groupPolls.release(callerOf(request), pathGroup(request), pathText(request, 'lease')))
+  })
+}
+
+function parsePoll(groupId: string, body: PollGroupRequest, request: FastifyRequest): GroupPollRequest {
+  const { mode = 'exclusive', member = '' } = body
+  if (member.length > LEASE_MEMBER_CHARS_MAX) {
+    throw invalid(`member has ${member.length} characters, ${LEASE_MEMBER_CHARS_MAX} are allowed`, {
+      max: LEASE_MEMBER_CHARS_MAX,
+    })
+  }
+  if (mode === 'exclusive' && body.max_attempts !== undefined) {
+    throw invalid(
+      'max_attempts is of shared groups: an exclusive lease is given out again until it is acknowledged',
+      {},
+    )
+  }
+  return {
+    caller: callerOf(request),
+    groupId,
+    mode,
+    member,
+    subscription: parseSubscription(body),
+    from: parseFrom(body.from ?? 'earliest'),
+    limit: within('limit', body.limit, 1, PAGE_RECORDS_MAX) ?? PAGE_RECORDS_DEFAULT,
+    maxBytes: within('max_bytes', body.max_bytes, 1, PAGE_BYTES_MAX) ?? PAGE_BYTES_DEFAULT,
+    waitMs: within('wait_ms', body.wait_ms, 0, PAGE_WAIT_MS_MAX) ?? 0,
+    leaseMs: within('lease_ms', body.lease_ms, LEASE_MS_MIN, LEASE_MS_MAX) ?? LEASE_MS_DEFAULT,
+    maxAttempts: within('max_attempts', body.max_attempts, 1, MAX_ATTEMPTS_MAX) ?? MAX_ATTEMPTS_DEFAULT,
+  }
+}
+
+function parseSubscription({ topics, topic_pattern: pattern }: PollGroupRequest): Subscription {
+  if (topics !== undefined && pattern === undefined) {
+    if (topics.length >= 1 && topics.length <= POLL_TOPICS_MAX) return { topics: [...new Set(topics)].sort() }
+    throw invalid(`topics names 1 to ${POLL_TOPICS_MAX} topics, here are ${topics.length}`, { max: POLL_TOPICS_MAX })
+  }
+  if (pattern !== undefined && topics === undefined) return { pattern }
+  throw invalid('a poll names its topics, or a topic_pattern, and not both', {})
+}
+
+function parseFrom(text: string): Position {
+  const position = parsePosition(text)
+  if (!NO_START.has(position.kind)) return position
+  throw new TailraceError(
+    'invalid_position',
+    `from says where a group begins that has committed nothing yet: earliest, latest, -N, a time or a duration ago, not '${text.slice(0, 60)}'`,
+    { position: text.slice(0, 60) },
+  )
+}
+
+const NO_START: ReadonlySet<Position['kind']> = new Set(['offset', 'cursor', 'committed'])
+
+function parseAck({ through, positions, ...rest }: AckLeaseRequest): AckRequest {
+  if (through !== undefined && positions !== undefined) throw invalid('an ack has through or positions, not both', {})
+  const places = positions?.map(({ topic, partition, through: offset }) => ({ topic, partition, offset }))
+  return { ...rest, through: through ?? places }
+}
+
+function within(name: string, value: number | undefined, min: number, max: number): number | undefined {
+  if (value === undefined || (value >= min && value <= max)) return value
+  throw invalid(`${name} is ${value}; an integer from ${min} to ${max} is allowed`, { parameter: name, min, max })
+}
+
+function renderPolled(groupId: string, { given, generation, faults }: GroupPolled): object {
+  return {
+    lease: given?.id ?? null,
+    expires_at: given === undefined ? null : timeText(given.expiresMs),
+    positions: given?.positions ?? [],
+    generation,
+    next: `/v1/groups/${encodeURIComponent(groupId)}/poll`,
+    ...(given === undefined || given.gaps.length === 0 ? {} : { gaps: given.gaps }),
+    ...(faults.length === 0
+      ? {}
+      : { faults: faults.map(({ topic, partition, fault }) => ({ topic, partition, error: faultJson(fault) })) }),
+  }
+}
+
+function renderAnswer({ lease, expiresMs, ...rest }: LeaseAnswer): object {
+  return { lease: lease ?? null, expires_at: expiresMs === undefined ? null : timeText(expiresMs), ...rest }
+}
+
+function invalid(message: string, details: Record<string, unknown>): TailraceError {
+  return new TailraceError('invalid_request', message, details)
+}

@@ -1,0 +1,166 @@
+// All groups that are polled here: each has one member that stands for all of its workers, and leaves when none of them has
+// been here for a while.
+
+import type { Engine } from '../engine/engine.ts'
+import type { Clock, Timer } from '../kernel/clock.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import { POLL_IDLE_MS_MAX } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
+import type { Caller } from './caller.ts'
+import type { ConsumeService } from './consume.ts'
+import type { ExclusiveSlot } from './group-lease.ts'
+import { ExclusiveQueue } from './group-lease.ts'
+import type { AssignorName, GroupMembers } from './group-member.ts'
+import type {
+  AckRequest,
+  GroupPolled,
+  GroupPollRequest,
+  GroupPollService,
+  LeaseAnswer,
+  PollMode,
+  PollSink,
+} from './group-poll.ts'
+import type { GroupStartParts } from './group-start.ts'
+import { fenced } from './lease-table.ts'
+import { PollGroup } from './poll-group.ts'
+import { roomForInflated } from './record-walk.ts'
+import { unknownTopic } from './topics.ts'
+
+export interface GroupPollDependencies {
+  readonly engine: Engine
+  readonly members: GroupMembers
+  readonly consume: ConsumeService
+  /** partition.assignment.strategy */
+  readonly assignors: readonly AssignorName[]
+  /** What groups allow. */
+  readonly sessionTimeoutMsMin: number
+  readonly sessionTimeoutMsMax: number
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** Of the members that stand for workers: they are alive as long as this server is. */
+const SESSION_MS = 45_000
+const REBALANCE_MS = 60_000
+
+/** The member's, as groups are described. */
+const CLIENT_ID = 'tailrace-poll'
+
+/** What both kinds of groups are to the service. */
+interface AnyGroup {
+  readonly mode: PollMode
+  readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'appended' | 'sweep' | 'close'>
+  readonly leases: Pick<ExclusiveQueue, 'ack' | 'extend' | 'release' | 'openLeases'>
+}
+
+export function createGroupPollService(dependencies: GroupPollDependencies): GroupPollService {
+  return new GroupPolls(dependencies)
+}
+
+class GroupPolls implements GroupPollService {
+  readonly #dependencies: GroupPollDependencies
+  readonly #groups = new Map<string, AnyGroup>()
+  readonly #starts: GroupStartParts
+  readonly #endAppends: () => void
+  #sweepTimer: Timer | undefined
+  #isClosed = false
+
+  constructor(dependencies: GroupPollDependencies) {
+    this.#dependencies = dependencies
+    this.#starts = { ...dependencies, inflations: roomForInflated(dependencies.clock) }
+    this.#endAppends = dependencies.engine.onAppend((topic, partition, highWatermark) => {
+      for (const { polls } of this.#groups.values()) polls.appended(topic, partition, highWatermark)
+    })
+  }
+
+  async poll<Sink extends PollSink>(request: GroupPollRequest, newSink: () => Sink): Promise<GroupPolled<Sink>> {
+    if (this.#isClosed) throw new TailraceError('shutting_down', 'the server is shutting down')
+    if ('topics' in request.subscription) {
+      for (const name of request.subscription.topics) {
+        if (this.#dependencies.engine.findTopic(name) === undefined) throw unknownTopic(name)
+      }
+    }
+    if (request.mode === 'shared') throw new TailraceError('invalid_request', 'mode shared is not there yet')
+    const group = this.#group(request)
+    try {
+      return (await group.polls.poll(request, newSink)) as GroupPolled<Sink>
+    } catch (error) {
+      // its member could never join: the next poll may be of the right kind
+      if (asTailraceError(error).code === 'inconsistent_group_protocol') this.#leave(request.groupId, group)
+      throw error
+    }
+  }
+
+  async ack(_caller: Caller, groupId: string, leaseId: string, request: AckRequest): Promise<LeaseAnswer> {
+    return await this.#holder(groupId, leaseId).ack(leaseId, request)
+  }
+
+  async extend(_caller: Caller, groupId: string, leaseId: string, leaseMs: number): Promise<LeaseAnswer> {
+    return await this.#holder(groupId, leaseId).extend(leaseId, leaseMs)
+  }
+
+  async release(_caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer> {
+    return await this.#holder(groupId, leaseId).release(leaseId)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#endAppends()
+    this.#sweepTimer?.cancel()
+    const groups = [...this.#groups.values()]
+    this.#groups.clear()
+    await Promise.all(groups.map(({ polls }) => polls.close()))
+  }
+
+  #holder(groupId: string, leaseId: string): AnyGroup['leases'] {
+    const group = this.#groups.get(groupId)
+    if (group === undefined) throw fenced(leaseId)
+    return group.leases
+  }
+
+  #group({ groupId, mode }: GroupPollRequest): AnyGroup {
+    const known = this.#groups.get(groupId)
+    if (known !== undefined) {
+      if (known.mode === mode) return known
+      throw new TailraceError(
+        'inconsistent_group_protocol',
+        `group '${groupId}' is ${known.mode}, and that for its life; poll it with mode ${known.mode}, or use another group`,
+        { group: groupId, mode: known.mode },
+      )
+    }
+    const group = this.#open(groupId, mode)
+    this.#groups.set(groupId, group)
+    this.#sweepTimer ??= this.#dependencies.clock.after(POLL_IDLE_MS_MAX / 2, () => this.#sweep())
+    return group
+  }
+
+  #open(groupId: string, mode: PollMode): AnyGroup {
+    const { clock, members, consume, assignors, sessionTimeoutMsMin, sessionTimeoutMsMax } = this.#dependencies
+    const polls = new PollGroup<ExclusiveSlot, ExclusiveQueue>({
+      groupId,
+      protocolType: 'consumer',
+      clock,
+      members,
+      assignors,
+      clientId: CLIENT_ID,
+      host: '',
+      sessionTimeoutMs: Math.min(Math.max(SESSION_MS, sessionTimeoutMsMin), sessionTimeoutMsMax),
+      rebalanceTimeoutMs: REBALANCE_MS,
+      createQueue: (host) => new ExclusiveQueue({ host, consume, starts: this.#starts, clock }),
+    })
+    return { mode, polls, leases: polls.queue }
+  }
+
+  #leave(groupId: string, group: AnyGroup): void {
+    if (this.#groups.get(groupId) === group) this.#groups.delete(groupId)
+    group.polls.close().catch((error: unknown) => {
+      this.#dependencies.logger.warn({ group: groupId, error: String(error) }, 'a member could not leave its group')
+    })
+  }
+
+  #sweep(): void {
+    for (const [groupId, group] of this.#groups) if (group.polls.sweep().isIdle) this.#leave(groupId, group)
+    this.#sweepTimer =
+      this.#groups.size === 0 ? undefined : this.#dependencies.clock.after(POLL_IDLE_MS_MAX / 2, () => this.#sweep())
+  }
+}

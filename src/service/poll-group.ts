@@ -1,0 +1,512 @@
+// The workers of one group that poll with leases, whatever they lease: all of them are one member of the group, and this
+// hands its partitions out to their polls. What must hold: a partition is with one poll at a time; the poll that has waited
+// longest is served first, and gets its share of what there is; workers come and go without a rebalance. What of a
+// partition is given, and what a lease means, its queue says: group-lease.ts and shared-queue.ts.
+
+import type { RE2JS } from 're2js'
+import type { Topic } from '../engine/engine.ts'
+import type { Clock, Timer } from '../kernel/clock.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import {
+  FETCHES_WOKEN_PER_TURN_MAX,
+  GROUP_POLLS_WAITING_MAX,
+  PARTITION_FAULT_PAUSE_MS,
+  POLL_IDLE_MS_MAX,
+  POLL_SETTLE_MS_MIN,
+  POLL_SUBSCRIPTIONS_MAX,
+} from '../kernel/limits.ts'
+import { SerialQueue } from '../kernel/serial-queue.ts'
+import type { AssignorName, GroupMember, GroupMembers, OwnedPartition, Subscription } from './group-member.ts'
+import type { GivenLease, GroupPolled, GroupPollRequest, LeaseAnswer, PartitionFault, PollSink } from './group-poll.ts'
+import type { Position } from './positions.ts'
+import { compilePattern } from './topic-pattern.ts'
+
+/** A partition that the member owns. Queues keep what they know of it in slots of their own kind. */
+export class PartitionSlot {
+  readonly topic: Topic
+  readonly partition: number
+  /** As last seen; Infinity: not known yet. */
+  endOffset = Number.POSITIVE_INFINITY
+  /** It is known where reading begins. */
+  isStarted = false
+  /** A poll reads it. */
+  isTaken = false
+  /** The member owns it no more. */
+  isLost = false
+  /** Why it could not be read the last time. */
+  fault: TailraceError | undefined = undefined
+  /** Because of its fault. */
+  isPaused = false
+
+  constructor({ topic, partition }: OwnedPartition) {
+    this.topic = topic
+    this.partition = partition
+  }
+}
+
+/** What a queue may ask of its group. */
+export interface QueueHost<Slot extends PartitionSlot> {
+  readonly groupId: string
+  readonly member: GroupMember
+  /** It may have something to give now, or no more. */
+  changed(slot: Slot): void
+  failed(slot: Slot, fault: TailraceError): void
+}
+
+export interface PollQueue<Slot extends PartitionSlot> {
+  readonly openLeases: number
+  createSlot(owned: OwnedPartition): Slot
+  /** Finds out where reading begins in each, from the committed offset, else from a position. Marks those started. */
+  start(slots: readonly Slot[], from: Position): Promise<void>
+  /** Records that it could give now, as far as is known. */
+  available(slot: Slot): number
+  /** Something of it is with a worker. */
+  isLeased(slot: Slot): boolean
+  /** Gives what the slots have, which are this poll's meanwhile; undefined: nothing was there. */
+  read(slots: readonly Slot[], request: GroupPollRequest, sink: PollSink): Promise<GivenLease | undefined>
+  /** Fences the leases on it. */
+  lose(slot: Slot): void
+  /** Gives back what a lease holds. */
+  release(leaseId: string): Promise<LeaseAnswer>
+  close(): void
+}
+
+/** Topics that polls ask for, in the same words. */
+class Interest {
+  readonly key: string
+  readonly topics: readonly string[] | undefined
+  readonly pattern: string | undefined
+  /** Polls that are here with it; of these, those that wait for partitions. */
+  polls = 0
+  waiting = 0
+  lastUsedMs = 0
+  readonly #compiled: RE2JS | undefined
+  /** By topic. */
+  readonly #matched = new Map<string, boolean>()
+
+  constructor(key: string, subscription: Subscription) {
+    this.key = key
+    this.topics = 'topics' in subscription ? subscription.topics : undefined
+    this.pattern = 'pattern' in subscription ? subscription.pattern : undefined
+    this.#compiled = this.pattern === undefined ? undefined : compilePattern(this.pattern)
+    for (const topic of this.topics ?? []) this.#matched.set(topic, true)
+  }
+
+  /** Of topics that the group owns only. */
+  matches(topic: string): boolean {
+    let known = this.#matched.get(topic)
+    if (known === undefined) {
+      known = this.#compiled?.testExact(topic) ?? false
+      this.#matched.set(topic, known)
+    }
+    return known
+  }
+}
+
+interface Poll<Slot> {
+  readonly request: GroupPollRequest
+  readonly interest: Interest
+  /** Waits to be told which partitions are its own; undefined: it reads some, or is not that far yet. */
+  wake: ((slots: readonly Slot[]) => void) | undefined
+}
+
+export interface PollGroupOptions<Slot extends PartitionSlot, Queue extends PollQueue<Slot>> {
+  readonly groupId: string
+  readonly protocolType: 'consumer' | 'shared'
+  readonly clock: Clock
+  readonly members: GroupMembers
+  readonly assignors: readonly AssignorName[]
+  readonly sessionTimeoutMs: number
+  readonly rebalanceTimeoutMs: number
+  readonly clientId: string
+  readonly host: string
+  readonly createQueue: (host: QueueHost<Slot>) => Queue
+}
+
+export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>> {
+  readonly queue: Queue
+  readonly #clock: Clock
+  readonly #member: GroupMember
+  readonly #letGoOfMember: () => void
+  readonly #slots = new Map<string, Slot>()
+  readonly #byTopic = new Map<string, Set<Slot>>()
+  readonly #fresh = new Set<Slot>()
+  /** Those that have something to give, by topic; the one that gave last is last. */
+  readonly #ready = new Map<string, Set<Slot>>()
+  readonly #faulted = new Set<Slot>()
+  readonly #interests = new Map<string, Interest>()
+  /** In the order of coming. */
+  readonly #polls = new Set<Poll<Slot>>()
+  readonly #starts = new SerialQueue()
+  /** Those with a poll that waits. */
+  #interestsWaiting = 0
+  #lastUsedMs: number
+  #isDispatchDue = false
+  #pauseTimer: Timer | undefined
+
+  constructor(options: PollGroupOptions<Slot, Queue>) {
+    const { groupId, protocolType, members, clock, createQueue } = options
+    this.#clock = clock
+    this.#lastUsedMs = clock.monotonic()
+    this.#member = members.open({
+      groupId,
+      clientId: options.clientId,
+      host: options.host,
+      protocolType,
+      assignors: options.assignors,
+      sessionTimeoutMs: options.sessionTimeoutMs,
+      rebalanceTimeoutMs: options.rebalanceTimeoutMs,
+      listener: {
+        onAssigned: (partitions) => this.#assigned(partitions),
+        onRevoked: (partitions) => this.#lost(partitions),
+        onLost: (partitions) => this.#lost(partitions),
+      },
+    })
+    this.#letGoOfMember = this.#member.hold()
+    this.queue = createQueue({
+      groupId,
+      member: this.#member,
+      changed: (slot) => this.#changed(slot),
+      failed: (slot, fault) => this.#failed(slot, fault),
+    })
+  }
+
+  async poll(request: GroupPollRequest, newSink: () => PollSink): Promise<GroupPolled> {
+    if (this.#polls.size >= GROUP_POLLS_WAITING_MAX) {
+      throw new TailraceError(
+        'overloaded',
+        `${GROUP_POLLS_WAITING_MAX} polls of this group are under way, which is as many as there may be`,
+      )
+    }
+    const deadlineMs = this.#clock.monotonic() + request.waitMs
+    const interest = this.#enter(request.subscription)
+    const poll: Poll<Slot> = { request, interest, wake: undefined }
+    this.#polls.add(poll)
+    try {
+      await this.#settle(poll)
+      await this.#startSlots()
+      return await this.#serve(poll, deadlineMs, newSink)
+    } finally {
+      this.#polls.delete(poll)
+      interest.polls--
+      interest.lastUsedMs = this.#clock.monotonic()
+      this.#lastUsedMs = interest.lastUsedMs
+    }
+  }
+
+  /** A partition's high watermark has moved. */
+  appended(topic: Topic, partition: number, highWatermark: number): void {
+    const slot = this.#slots.get(keyOf(topic, partition))
+    if (slot === undefined || slot.endOffset === Number.POSITIVE_INFINITY) return
+    slot.endOffset = Math.max(slot.endOffset, highWatermark)
+    this.#changed(slot)
+  }
+
+  /** Nobody has polled or held a lease for a while. Lets go of topics that nobody asks for any more. */
+  sweep(): { readonly isIdle: boolean } {
+    const longAgoMs = this.#clock.monotonic() - POLL_IDLE_MS_MAX
+    if (this.#polls.size === 0 && this.queue.openLeases === 0) return { isIdle: this.#lastUsedMs <= longAgoMs }
+    this.#lastUsedMs = this.#clock.monotonic()
+    const stale = [...this.#interests.values()].filter(
+      (interest) => interest.polls === 0 && interest.lastUsedMs <= longAgoMs && !this.#isLeased(interest),
+    )
+    for (const { key } of stale) this.#interests.delete(key)
+    if (stale.length > 0) this.#subscribe()
+    return { isIdle: false }
+  }
+
+  async close(): Promise<void> {
+    this.#pauseTimer?.cancel()
+    this.queue.close()
+    this.#letGoOfMember()
+    await this.#member.close()
+  }
+
+  #enter(subscription: Subscription): Interest {
+    const key = JSON.stringify(subscription)
+    let interest = this.#interests.get(key)
+    if (interest === undefined) {
+      if (this.#interests.size >= POLL_SUBSCRIPTIONS_MAX) throw tooManySubscriptions()
+      interest = new Interest(key, subscription)
+      this.#interests.set(key, interest)
+      try {
+        this.#subscribe()
+      } catch (error) {
+        this.#interests.delete(key)
+        throw error
+      }
+    }
+    interest.polls++
+    return interest
+  }
+
+  /** To all that polls ask for. */
+  #subscribe(): void {
+    const interests = [...this.#interests.values()]
+    const topics = [...new Set(interests.flatMap((interest) => interest.topics ?? []))].sort()
+    const patterns = interests.flatMap(({ pattern }) => (pattern === undefined ? [] : [`(?:${pattern})`]))
+    if (patterns.length === 0) this.#member.subscribe({ topics })
+    else this.#member.subscribe({ pattern: [...patterns, ...topics.map(quoted)].join('|') })
+  }
+
+  /** Who finds partitions of its topics here need not wait for others to be settled. */
+  async #settle({ interest, request }: Poll<Slot>): Promise<void> {
+    if (this.#countOwned(interest) > 0) return
+    const over = new AbortController()
+    const abort = () => over.abort()
+    const timer = this.#clock.after(Math.max(request.waitMs, POLL_SETTLE_MS_MIN), abort)
+    request.signal?.addEventListener('abort', abort)
+    if (request.signal?.aborted) abort()
+    try {
+      await this.#member.settled(over.signal)
+    } catch (error) {
+      // it has waited long enough: there is nothing for it
+      if (!over.signal.aborted) throw error
+    } finally {
+      timer.cancel()
+      request.signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  async #serve(poll: Poll<Slot>, deadlineMs: number, newSink: () => PollSink): Promise<GroupPolled> {
+    const { request } = poll
+    for (;;) {
+      const slots = await this.#turn(poll, deadlineMs)
+      const sink = newSink()
+      if (slots.length === 0) return this.#answer(poll, sink, undefined)
+      let given: GivenLease | undefined
+      try {
+        given = await this.queue.read(slots, request, sink)
+      } finally {
+        for (const slot of slots) {
+          slot.isTaken = false
+          this.#putLast(slot)
+        }
+      }
+      if (given === undefined) continue
+      if (!request.signal?.aborted) return this.#answer(poll, sink, given)
+      // nobody hears of it
+      await this.queue.release(given.id).catch(() => undefined)
+      return this.#answer(poll, newSink(), undefined)
+    }
+  }
+
+  #answer({ interest }: Poll<Slot>, sink: PollSink, given: GivenLease | undefined): GroupPolled {
+    const faults: PartitionFault[] = []
+    for (const { topic, partition, fault } of this.#faulted) {
+      if (fault !== undefined && interest.matches(topic.name)) faults.push({ topic: topic.name, partition, fault })
+    }
+    const [first] = faults
+    // nothing of it can be read
+    if (first !== undefined && given === undefined && faults.length === this.#countOwned(interest)) throw first.fault
+    return { sink, given, generation: this.#member.generationId, faults }
+  }
+
+  /** The partitions that are its own now; none when its time is over, or its client gone. */
+  #turn(poll: Poll<Slot>, deadlineMs: number): Promise<readonly Slot[]> {
+    const { promise, resolve } = Promise.withResolvers<readonly Slot[]>()
+    const { signal } = poll.request
+    const giveUp = () => poll.wake?.([])
+    let timer: Timer | undefined
+    if (poll.interest.waiting++ === 0) this.#interestsWaiting++
+    poll.wake = (slots) => {
+      poll.wake = undefined
+      if (--poll.interest.waiting === 0) this.#interestsWaiting--
+      timer?.cancel()
+      signal?.removeEventListener('abort', giveUp)
+      resolve(slots)
+    }
+    this.#dispatch()
+    if (poll.wake === undefined) return promise
+    const waitMs = deadlineMs - this.#clock.monotonic()
+    if (waitMs <= 0 || signal?.aborted) giveUp()
+    else {
+      timer = this.#clock.after(waitMs, giveUp)
+      signal?.addEventListener('abort', giveUp)
+    }
+    return promise
+  }
+
+  /** Gives what is ready to those that wait, the longest waiting first. */
+  #dispatch(): void {
+    const without = new Set<Interest>()
+    let woken = 0
+    for (const poll of this.#polls) {
+      if (this.#ready.size === 0 || without.size === this.#interestsWaiting) return
+      if (poll.wake === undefined || without.has(poll.interest)) continue
+      const slots = this.#pick(poll)
+      if (slots.length === 0) without.add(poll.interest)
+      else {
+        poll.wake(slots)
+        if (++woken < FETCHES_WOKEN_PER_TURN_MAX) continue
+        this.#dispatchSoon()
+        return
+      }
+    }
+  }
+
+  /** Its share of the group's partitions at most, and no more than have what it wants. */
+  #pick({ interest, request }: Poll<Slot>): readonly Slot[] {
+    const workers = Math.max(1, this.#polls.size + this.queue.openLeases)
+    const share = Math.max(1, Math.ceil(this.#slots.size / workers))
+    const picked: Slot[] = []
+    let recordCount = 0
+    for (const [topic, slots] of this.#ready) {
+      if (!interest.matches(topic)) continue
+      for (const slot of slots) {
+        if (picked.length >= share || recordCount >= request.limit) break
+        picked.push(slot)
+        recordCount += Math.min(this.queue.available(slot), Math.ceil(request.limit / 4))
+      }
+    }
+    for (const slot of picked) {
+      slot.isTaken = true
+      this.#unready(slot)
+    }
+    return picked
+  }
+
+  #changed(slot: Slot): void {
+    const isReady = slot.isStarted && !slot.isTaken && !slot.isLost && !slot.isPaused && this.queue.available(slot) > 0
+    if (!isReady) {
+      this.#unready(slot)
+      return
+    }
+    const { name } = slot.topic
+    const ready = this.#ready.get(name)
+    if (ready === undefined) this.#ready.set(name, new Set([slot]))
+    else if (ready.has(slot)) return
+    else ready.add(slot)
+    this.#dispatchSoon()
+  }
+
+  /** After a poll had it: others come before it. */
+  #putLast(slot: Slot): void {
+    if (slot.isLost) return
+    if (slot.fault !== undefined && !slot.isPaused) {
+      slot.fault = undefined
+      this.#faulted.delete(slot)
+    }
+    this.#unready(slot)
+    this.#changed(slot)
+  }
+
+  #unready(slot: Slot): void {
+    const { name } = slot.topic
+    const ready = this.#ready.get(name)
+    if (ready?.delete(slot) && ready.size === 0) this.#ready.delete(name)
+  }
+
+  /** After this turn, when all appends that came together are known. */
+  #dispatchSoon(): void {
+    if (this.#isDispatchDue || this.#polls.size === 0) return
+    this.#isDispatchDue = true
+    setImmediate(() => {
+      this.#isDispatchDue = false
+      this.#dispatch()
+    })
+  }
+
+  #failed(slot: Slot, fault: TailraceError): void {
+    slot.fault = fault
+    slot.isPaused = true
+    this.#faulted.add(slot)
+    this.#changed(slot)
+    this.#pauseTimer ??= this.#clock.after(PARTITION_FAULT_PAUSE_MS, () => {
+      this.#pauseTimer = undefined
+      for (const one of this.#faulted) {
+        one.isPaused = false
+        this.#changed(one)
+      }
+      void this.#startSlots()
+    })
+  }
+
+  #assigned(partitions: readonly OwnedPartition[]): void {
+    for (const owned of partitions) {
+      const key = keyOf(owned.topic, owned.partition)
+      if (!this.#slots.has(key)) this.#add(key, this.queue.createSlot(owned))
+    }
+    // it commits where it begins, which has to wait for the rebalance that is just ending
+    void this.#startSlots()
+  }
+
+  #add(key: string, slot: Slot): void {
+    const { name } = slot.topic
+    this.#slots.set(key, slot)
+    this.#fresh.add(slot)
+    const others = this.#byTopic.get(name)
+    if (others === undefined) this.#byTopic.set(name, new Set([slot]))
+    else others.add(slot)
+  }
+
+  #lost(partitions: readonly OwnedPartition[]): void {
+    for (const { topic, partition } of partitions) {
+      const key = keyOf(topic, partition)
+      const slot = this.#slots.get(key)
+      if (slot === undefined) continue
+      slot.isLost = true
+      this.#slots.delete(key)
+      this.#fresh.delete(slot)
+      this.#faulted.delete(slot)
+      this.#unready(slot)
+      const others = this.#byTopic.get(topic.name)
+      if (others?.delete(slot) && others.size === 0) this.#byTopic.delete(topic.name)
+      this.queue.lose(slot)
+    }
+  }
+
+  /** Those that nobody has begun to read begin where the first poll wants that is here for them. */
+  #startSlots(): Promise<void> {
+    if (this.#fresh.size === 0) return Promise.resolve()
+    return this.#starts.run(async () => {
+      for (const { interest, request } of [...this.#polls]) {
+        const own = [...this.#fresh].filter((slot) => !slot.isPaused && interest.matches(slot.topic.name))
+        if (own.length > 0) await this.#start(own, request.from)
+      }
+    })
+  }
+
+  async #start(slots: readonly Slot[], from: Position): Promise<void> {
+    try {
+      await this.queue.start(slots, from)
+    } catch (error) {
+      for (const slot of slots) if (!slot.isStarted && !slot.isLost) this.#failed(slot, asTailraceError(error))
+    }
+    for (const slot of slots) {
+      if (!slot.isStarted) continue
+      this.#fresh.delete(slot)
+      this.#putLast(slot)
+    }
+  }
+
+  #countOwned(interest: Interest): number {
+    let count = 0
+    for (const [topic, slots] of this.#byTopic) if (interest.matches(topic)) count += slots.size
+    return count
+  }
+
+  #isLeased(interest: Interest): boolean {
+    for (const [topic, slots] of this.#byTopic) {
+      if (!interest.matches(topic)) continue
+      for (const slot of slots) if (this.queue.isLeased(slot)) return true
+    }
+    return false
+  }
+}
+
+function keyOf(topic: Topic, partition: number): string {
+  return `${topic.id}/${partition}`
+}
+
+function tooManySubscriptions(): TailraceError {
+  return new TailraceError(
+    'overloaded',
+    `polls of this group name topics in ${POLL_SUBSCRIPTIONS_MAX} ways, which is as many as there may be at once: let its workers name them alike`,
+  )
+}
+
+/** Of the characters that a topic's name may have, the dot alone means something in a pattern. */
+function quoted(topic: string): string {
+  return topic.replaceAll('.', '\\.')
+}

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { test } from 'node:test'
+import type { TestServer } from '../support/http.ts'
+import { startServer } from '../support/http.ts'
+
+async function start(t: TestContext, partitions = 1): Promise<TestServer> {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'orders', partitions })
+  return server
+}
+
+test('a group is polled and acknowledged with no state in the client', async (t) => {
+  const server = await start(t)
+  const value = '{"total": 1.0, "big": 12345678901234567890}'
+  await server.post(
+    '/v1/topics/orders/records',
+    `{"records":[{"key":"c-17","value":${value}},{"key":"c-18","value":2}]}`,
+  )
+  const polled = await server.post('/v1/groups/billing%2Feu/poll', { topics: ['orders'], limit: 1, member: 'w-1' })
+  assert.equal(polled.status, 200)
+  assert.ok(polled.text().includes(`"value":${value}`), polled.text())
+  const { lease, expires_at, records, ...rest } = polled.json()
+  assert.equal(records.length, 1)
+  assert.ok(Date.parse(expires_at) > Date.now() + 20_000)
+  assert.deepEqual(rest, {
+    positions: [{ topic: 'orders', partition: 0, from: 0, through: 0 }],
+    generation: rest.generation,
+    next: '/v1/groups/billing%2Feu/poll',
+  })
+  const empty = (await server.post(rest.next, { topics: ['orders'] })).json()
+  assert.deepEqual(
+    { ...empty, generation: 0 },
+    { records: [], lease: null, expires_at: null, positions: [], generation: 0, next: rest.next },
+  )
+  const lasting = await server.post(`/v1/groups/billing%2Feu/leases/${lease}/extend`, { lease_ms: 60_000 })
+  assert.ok(Date.parse(lasting.json().expires_at) > Date.parse(expires_at))
+  const acked = await server.post(`/v1/groups/billing%2Feu/leases/${lease}/ack`, { through: 'all' })
+  assert.equal(acked.status, 200)
+  assert.deepEqual(acked.json(), {
+    lease: null,
+    expires_at: null,
+    committed: [{ topic: 'orders', partition: 0, offset: 1 }],
+  })
+  const next = (await server.post(rest.next, { topics: ['orders'], wait_ms: 5_000 })).json()
+  assert.equal(next.records[0].offset, 1)
+  const released = await server.post(`/v1/groups/billing%2Feu/leases/${next.lease}/release`, {})
+  assert.deepEqual(released.json(), { lease: null, expires_at: null, committed: [] })
+  const late = await server.post(`/v1/groups/billing%2Feu/leases/${next.lease}/ack`, { through: 'all' })
+  assert.equal(late.status, 409)
+  assert.equal(late.json().code, 'fenced_lease')
+  const { offsets } = (await server.get('/v1/groups/billing%2Feu')).json()
+  assert.equal(offsets[0].committed_offset, 1)
+})
+
+test('a poll waits for a record, and comes as soon as there is one', async (t) => {
+  const server = await start(t, 4)
+  const waiting = server.post('/v1/groups/g/poll', { topic_pattern: 'ord.*', wait_ms: 30_000 })
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  await server.post('/v1/topics/orders/records', { records: [{ value: 'x' }] })
+  assert.equal((await waiting).json().records.length, 1)
+})
+
+test('a stop answers polls that wait', async (t) => {
+  const server = await start(t)
+  const waiting = server.post('/v1/groups/g/poll', { topics: ['orders'], wait_ms: 30_000 })
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  await server.close()
+  assert.deepEqual((await waiting).json().records, [])
+})
+
+test('what is wrong with a poll or an ack is named, and nothing is done', async (t) => {
+  const server = await start(t)
+  const refused = async (path: string, body: object, status: number, code: string, text: RegExp) => {
+    const reply = await server.post(path, body)
+    assert.equal(reply.status, status, reply.text())
+    assert.equal(reply.json().code, code)
+    assert.match(reply.json().detail, text)
+  }
+  const poll = '/v1/groups/g/poll'
+  const topics = ['orders']
+  await refused(poll, {}, 400, 'invalid_request', /topics/)
+  await refused(poll, { topics: [] }, 400, 'invalid_request', /1 to 1000/)
+  await refused(poll, { topics, topic_pattern: 'o.*' }, 400, 'invalid_request', /not both/)
+  await refused(poll, { topic_pattern: '(' }, 400, 'invalid_request', /regular expression/)
+  await refused(poll, { topics: ['nope'] }, 404, 'unknown_topic_or_partition', /nope/)
+  await refused(poll, { topics, lease_ms: 10 }, 400, 'invalid_request', /lease_ms.*1000 to 43200000/)
+  await refused(poll, { topics, wait_ms: 100_000 }, 400, 'invalid_request', /wait_ms/)
+  await refused(poll, { topics, limit: 0 }, 400, 'invalid_request', /limit/)
+  await refused(poll, { topics, limit: 1.5 }, 400, 'invalid_request', /limit/)
+  await refused(poll, { topics, lmit: 5 }, 400, 'invalid_request', /did you mean limit/)
+  await refused(poll, { topics, from: '5' }, 400, 'invalid_position', /earliest, latest/)
+  await refused(poll, { topics, from: 'yesterday' }, 400, 'invalid_position', /yesterday/)
+  await refused(poll, { topics, max_attempts: 3 }, 400, 'invalid_request', /shared/)
+  await refused(poll, { topics, member: 'x'.repeat(250) }, 400, 'invalid_request', /249/)
+  await refused('/v1/groups/%01/poll', { topics }, 400, 'invalid_group_id', /control character/)
+  const lease = '/v1/groups/g/leases/nope'
+  await refused(`${lease}/ack`, { through: 'all' }, 409, 'fenced_lease', /given out again/)
+  await refused(`${lease}/ack`, { through: 'some' }, 400, 'invalid_request', /through/)
+  await refused(`${lease}/ack`, { through: 'all', positions: [] }, 400, 'invalid_request', /not both/)
+  await refused(`${lease}/extend`, { lease_ms: 0 }, 400, 'invalid_request', /lease_ms/)
+  await refused(`${lease}/release`, {}, 409, 'fenced_lease', /lease/)
+})

@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { caller, openPollBench } from '../support/poll-bench.ts'
+
+const FENCED = { code: 'fenced_lease' }
+
+test('a poll gives records and a lease, an ack commits, the next poll goes on behind it', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c')
+  const first = await bench.poll({ limit: 2 })
+  assert.deepEqual(first.records, ['0:0=a', '0:1=b'])
+  assert.deepEqual(first.polled.given?.positions, [{ topic: 'jobs', partition: 0, from: 0, through: 1 }])
+  assert.deepEqual(await bench.committed(), ['jobs-0=0'])
+  assert.deepEqual(await bench.ackAll(first.lease), {
+    lease: undefined,
+    expiresMs: undefined,
+    committed: [{ topic: 'jobs', partition: 0, offset: 2 }],
+  })
+  assert.deepEqual(await bench.committed(), ['jobs-0=2'])
+  const second = await bench.poll()
+  assert.deepEqual(second.records, ['0:2=c'])
+})
+
+test('while a lease is open nobody else gets its partition; when its time is over it is given again, in order', async (t) => {
+  const bench = await openPollBench(t, { partitions: 2 })
+  await bench.produce('jobs', 0, 'a', 'b')
+  const first = await bench.poll({ leaseMs: 1_000 })
+  assert.deepEqual(first.records, ['0:0=a', '0:1=b'])
+  assert.deepEqual((await bench.poll()).records, [])
+  await bench.produce('jobs', 1, 'x')
+  assert.deepEqual((await bench.poll()).records, ['1:0=x'])
+  await bench.advance(1_000)
+  await assert.rejects(bench.ackAll(first.lease), FENCED)
+  assert.deepEqual((await bench.poll()).records, ['0:0=a', '0:1=b'])
+  assert.deepEqual(await bench.committed(), ['jobs-0=0', 'jobs-1=0'])
+})
+
+test('a lease that is extended lasts; one that is released is over', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a')
+  const { lease } = await bench.poll({ leaseMs: 1_000 })
+  await bench.advance(900)
+  const extended = await bench.polls.extend(caller, 'g', lease, 5_000)
+  assert.deepEqual(extended, { lease, expiresMs: bench.clock.now() + 5_000, committed: [] })
+  await bench.advance(4_900)
+  assert.deepEqual((await bench.poll()).records, [])
+  assert.equal((await bench.polls.release(caller, 'g', lease)).lease, undefined)
+  await assert.rejects(bench.polls.release(caller, 'g', lease), FENCED)
+  await assert.rejects(bench.polls.extend(caller, 'g', lease, 5_000), FENCED)
+  await assert.rejects(bench.polls.ack(caller, 'other', lease, { through: 'all' }), FENCED)
+  assert.deepEqual((await bench.poll()).records, ['0:0=a'])
+})
+
+test('a part of a lease is acknowledged: the rest is given again, or stays with it if it is kept', async (t) => {
+  const bench = await openPollBench(t, { partitions: 2 })
+  await bench.produce('jobs', 0, 'a', 'b', 'c')
+  await bench.produce('jobs', 1, 'x', 'y')
+  const { lease } = await bench.poll()
+  const at = (partition: number, offset: number) => ({ topic: 'jobs', partition, offset })
+  const kept = await bench.polls.ack(caller, 'g', lease, { through: [at(0, 0), at(1, 1)], keep: true })
+  assert.deepEqual(kept.committed, [at(0, 1), at(1, 2)])
+  assert.equal(kept.lease, lease)
+  assert.deepEqual((await bench.poll()).records, [])
+  await bench.produce('jobs', 1, 'z')
+  const other = await bench.poll()
+  assert.deepEqual(other.records, ['1:2=z'])
+  const ended = await bench.polls.ack(caller, 'g', lease, { through: [at(0, 1)] })
+  assert.equal(ended.lease, undefined)
+  assert.deepEqual((await bench.poll()).records, ['0:2=c'])
+  assert.deepEqual(await bench.committed(), ['jobs-0=2', 'jobs-1=2'])
+})
+
+test('an ack of what the lease does not hold is refused, and nothing is done', async (t) => {
+  const bench = await openPollBench(t, { partitions: 2 })
+  await bench.produce('jobs', 0, 'a', 'b')
+  const { lease } = await bench.poll()
+  const ack = (topic: string, partition: number, offset: number, more = {}) =>
+    bench.polls.ack(caller, 'g', lease, { through: [{ topic, partition, offset }], ...more })
+  const refused = { code: 'invalid_request' }
+  await assert.rejects(ack('jobs', 0, 2), refused)
+  await assert.rejects(ack('jobs', 1, 0), refused)
+  await assert.rejects(ack('other', 0, 0), refused)
+  await assert.rejects(bench.polls.ack(caller, 'g', lease, {}), refused)
+  await assert.rejects(ack('jobs', 0, 0, { rejected: [{ topic: 'jobs', partition: 0, offset: 0 }] }), refused)
+  const place = { topic: 'jobs', partition: 0, offset: 0 }
+  await assert.rejects(bench.polls.ack(caller, 'g', lease, { through: [place, place] }), refused)
+  assert.deepEqual(await bench.committed(), ['jobs-0=0', 'jobs-1=0'])
+  await bench.ackAll(lease)
+  assert.deepEqual(await bench.committed(), ['jobs-0=2', 'jobs-1=0'])
+})
+
+test('an ack whose reply was lost may be sent again; one for more than was acknowledged may not', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  const { lease } = await bench.poll()
+  const through = [{ topic: 'jobs', partition: 0, offset: 0 }]
+  const answer = await bench.polls.ack(caller, 'g', lease, { through })
+  assert.deepEqual(await bench.polls.ack(caller, 'g', lease, { through }), answer)
+  await assert.rejects(bench.ackAll(lease), FENCED)
+  assert.deepEqual(await bench.committed(), ['jobs-0=1'])
+})
+
+test('the poll that waits longest is served first; a poll that waits comes as soon as there is a record', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.poll()
+  const waiting = [1, 2].map(() => bench.poll({ waitMs: 20_000 }))
+  await bench.settle()
+  await bench.produce('jobs', 0, 'a')
+  const [first, second] = waiting
+  const served = (await first) as Awaited<typeof first>
+  assert.deepEqual(served?.records, ['0:0=a'])
+  await bench.produce('jobs', 0, 'b')
+  await bench.ackAll(served?.lease ?? '')
+  assert.deepEqual((await second)?.records, ['0:1=b'])
+})
+
+test('a poll whose time is over, or whose client is gone, is answered with nothing and holds nothing', async (t) => {
+  const bench = await openPollBench(t)
+  const empty = bench.poll({ waitMs: 1_000 })
+  await bench.settle()
+  await bench.advance(1_000)
+  assert.deepEqual((await empty).records, [])
+  assert.equal((await empty).polled.given, undefined)
+  const gone = new AbortController()
+  const left = bench.poll({ waitMs: 20_000, signal: gone.signal })
+  await bench.settle()
+  gone.abort()
+  assert.deepEqual((await left).records, [])
+  await bench.produce('jobs', 0, 'a')
+  assert.deepEqual((await bench.poll()).records, ['0:0=a'])
+})
+
+test('partitions are spread over the polls that are there', async (t) => {
+  const bench = await openPollBench(t, { partitions: 8 })
+  const waiting = [1, 2, 3, 4].map(() => bench.poll({ waitMs: 20_000 }))
+  await bench.settle()
+  for (let partition = 0; partition < 8; partition++) await bench.produce('jobs', partition, 'a')
+  const more = async () => {
+    const polled = await Promise.all(waiting)
+    return polled.map(({ records }) => records.length)
+  }
+  assert.deepEqual(Math.max(...(await more())) <= 2, true)
+  let rest = await bench.poll()
+  let total = (await more()).reduce((sum, count) => sum + count, 0)
+  for (; rest.records.length > 0; rest = await bench.poll()) total += rest.records.length
+  assert.equal(total, 8)
+})
+
+test('the first poll commits where it begins: latest means the latest of then', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'old')
+  assert.deepEqual((await bench.poll({ from: 'latest' })).records, [])
+  assert.deepEqual(await bench.committed(), ['jobs-0=1'])
+  await bench.produce('jobs', 0, 'new')
+  assert.deepEqual((await bench.poll({ from: 'latest' })).records, ['0:1=new'])
+})
+
+test('a partition that is added is read from its first record, whatever from says', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.poll({ from: 'latest' })
+  await bench.engine.growTopic('jobs', 2)
+  await bench.produce('jobs', 1, 'a')
+  await bench.settle(50)
+  assert.deepEqual((await bench.poll({ from: 'latest' })).records, ['1:0=a'])
+})
+
+test('each poll gets its own topics only, and the group reads all that are asked for', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.engine.createTopic({ name: 'mail', partitionCount: 1 })
+  await bench.engine.createTopic({ name: 'jobs.slow', partitionCount: 1 })
+  for (const topic of ['jobs', 'mail', 'jobs.slow']) await bench.produce(topic, 0, topic)
+  const topicsOf = async (asked: Parameters<typeof bench.poll>[0]) =>
+    (await bench.poll(asked)).given.map(({ topic }) => topic)
+  assert.deepEqual(await topicsOf({ topics: ['mail'] }), ['mail'])
+  assert.deepEqual(await topicsOf({ subscription: { pattern: 'jobs\\..*' } }), ['jobs.slow'])
+  assert.deepEqual(await topicsOf({ topics: ['jobs'] }), ['jobs'])
+  await assert.rejects(bench.poll({ topics: ['nope'] }), { code: 'unknown_topic_or_partition' })
+  await assert.rejects(bench.poll({ subscription: { pattern: '(' } }), { code: 'invalid_request' })
+})
+
+test('records that were removed are told as a gap', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c')
+  await bench.poll({ from: 'earliest', limit: 1, leaseMs: 1_000 })
+  await bench.advance(1_000)
+  const topic = bench.engine.findTopic('jobs')
+  assert.ok(topic)
+  await bench.engine.deleteRecords(topic, 0, 2)
+  const { records, lease, polled } = await bench.poll()
+  assert.deepEqual(records, ['0:2=c'])
+  assert.deepEqual(polled.given?.gaps, [{ topic: 'jobs', partition: 0, from: 0, to: 2, reason: 'removed' }])
+  await bench.ackAll(lease)
+  assert.deepEqual(await bench.committed(), ['jobs-0=3'])
+})
+
+test('workers come and go without a rebalance; the member leaves when nobody has been there for a while', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a')
+  const { lease, polled } = await bench.poll({ leaseMs: 50_000 })
+  for (let poll = 0; poll < 3; poll++) assert.equal((await bench.poll()).polled.generation, polled.generation)
+  await bench.advance(40_000)
+  assert.equal((await bench.engine.groups.describe('g'))?.state, 'Stable')
+  await bench.ackAll(lease)
+  for (let step = 0; step < 5; step++) await bench.advance(15_000)
+  assert.equal((await bench.engine.groups.describe('g'))?.state, 'Empty')
+  await bench.produce('jobs', 0, 'b')
+  const again = await bench.poll()
+  assert.deepEqual(again.records, ['0:1=b'])
+  assert.ok(again.polled.generation > polled.generation)
+})
+
+test('a partition that goes to another member takes its lease with it', async (t) => {
+  const bench = await openPollBench(t, { partitions: 2 })
+  await bench.produce('jobs', 0, 'a')
+  await bench.produce('jobs', 1, 'x')
+  const leases = [await bench.poll({ limit: 1 }), await bench.poll({ limit: 1 })]
+  const owned: number[] = []
+  const other = bench.members.open({
+    groupId: 'g',
+    clientId: 'other',
+    host: '',
+    protocolType: 'consumer',
+    assignors: ['cooperative-sticky', 'range'],
+    sessionTimeoutMs: 30_000,
+    rebalanceTimeoutMs: 30_000,
+    listener: {
+      onAssigned: (partitions) => void owned.push(...partitions.map(({ partition }) => partition)),
+      onRevoked: () => {},
+      onLost: () => {},
+    },
+  })
+  other.subscribe({ topics: ['jobs'] })
+  await other.settled(new AbortController().signal)
+  while (owned.length === 0) await bench.settle(1)
+  assert.equal(owned.length, 1)
+  for (const { lease, given } of leases) {
+    if (given[0]?.partition === owned[0]) await assert.rejects(bench.ackAll(lease), FENCED)
+    else await bench.ackAll(lease)
+  }
+  await other.close()
+  const again = await bench.poll({ waitMs: 20_000 })
+  assert.deepEqual(
+    again.given.map(({ partition }) => partition),
+    owned,
+  )
+})
+
+test('after a restart old leases are fenced and what was not acknowledged is given again', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  const first = await bench.poll({ limit: 1 })
+  await bench.ackAll(first.lease)
+  const { lease, polled } = await bench.poll()
+  await bench.close()
+  const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
+  await assert.rejects(next.ackAll(lease), FENCED)
+  const again = await next.poll()
+  assert.deepEqual(again.records, ['0:1=b'])
+  assert.ok(again.polled.generation > polled.generation)
+  await assert.rejects(next.ackAll(lease), FENCED)
+})

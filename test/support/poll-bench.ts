@@ -1,0 +1,180 @@
+// Groups that are polled, on a real log with a clock that moves only when told: records go in, polls and acks are made as
+// HTTP makes them, and what was given is read back as text.
+
+import type { TestContext } from 'node:test'
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
+import type { Engine } from '../../src/engine/engine.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
+import { Telemetry } from '../../src/kernel/telemetry.ts'
+import type { LocalEngineOptions } from '../../src/local-engine/local-engine.ts'
+import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
+import type { RecordReader } from '../../src/record/batch-reader.ts'
+import { sealBatch } from '../../src/record/record-batch.ts'
+import type { Caller } from '../../src/service/caller.ts'
+import { ANONYMOUS } from '../../src/service/caller.ts'
+import { createConsumeService } from '../../src/service/consume.ts'
+import type { GroupMembers } from '../../src/service/group-member.ts'
+import { openGroupMembers } from '../../src/service/group-members.ts'
+import type { GroupPolled, GroupPollRequest, GroupPollService, PollSink } from '../../src/service/group-poll.ts'
+import { createGroupPollService } from '../../src/service/group-polls.ts'
+import { parsePosition } from '../../src/service/positions.ts'
+import { engineOptions, temporaryDirectory } from './engine-options.ts'
+import { FakeClock } from './fake-clock.ts'
+import type { PlainRecord } from './readable-engine.ts'
+import { partsOf } from './readable-engine.ts'
+
+export const caller: Caller = { principal: ANONYMOUS, clientId: '', host: '', requestId: '' }
+
+export class GivenRecords implements PollSink {
+  readonly records: GivenRecord[] = []
+  #topic = ''
+  #partition = -1
+  #attempts = 0
+
+  begin(topic: string, partition: number): void {
+    this.#topic = topic
+    this.#partition = partition
+  }
+
+  attempt(attempts: number): void {
+    this.#attempts = attempts
+  }
+
+  write({ bytes, offset, valueStart, valueEnd }: RecordReader): void {
+    const value = valueStart < 0 ? null : bytes.toString('utf8', valueStart, valueEnd)
+    this.records.push({ topic: this.#topic, partition: this.#partition, offset, value, attempts: this.#attempts })
+  }
+}
+
+export interface GivenRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly value: string | null
+  readonly attempts: number
+}
+
+export type Asked = Partial<Omit<GroupPollRequest, 'from' | 'groupId' | 'caller'>> & {
+  readonly group?: string
+  readonly topics?: readonly string[]
+  readonly from?: string
+}
+
+export interface Polled {
+  readonly lease: string
+  /** `partition:offset=value`, in the order given. */
+  readonly records: readonly string[]
+  readonly given: readonly GivenRecord[]
+  readonly polled: GroupPolled<GivenRecords>
+}
+
+export class PollBench {
+  readonly clock: FakeClock
+  readonly engine: Engine
+  readonly members: GroupMembers
+  readonly polls: GroupPollService
+  readonly dataDir: string
+
+  constructor(dataDir: string, clock: FakeClock, engine: Engine) {
+    this.dataDir = dataDir
+    this.clock = clock
+    this.engine = engine
+    const consume = createConsumeService({ engine, clock, telemetry: new Telemetry() })
+    this.members = openGroupMembers({ engine, clock, logger: silentLogger })
+    this.polls = createGroupPollService({
+      engine,
+      members: this.members,
+      consume,
+      assignors: ['cooperative-sticky', 'range'],
+      sessionTimeoutMsMin: 1_000,
+      sessionTimeoutMsMax: 1_800_000,
+      clock,
+      logger: silentLogger,
+    })
+  }
+
+  async poll(asked: Asked = {}): Promise<Polled> {
+    const { group = 'g', topics = ['jobs'], from = 'earliest', ...rest } = asked
+    const polled = await this.polls.poll(
+      {
+        caller,
+        groupId: group,
+        mode: 'exclusive',
+        member: '',
+        subscription: { topics },
+        limit: 100,
+        maxBytes: 1_000_000,
+        waitMs: 0,
+        leaseMs: 30_000,
+        maxAttempts: 5,
+        from: parsePosition(from),
+        ...rest,
+      },
+      () => new GivenRecords(),
+    )
+    const given = polled.sink.records
+    const records = given.map(({ partition, offset, value }) => `${partition}:${offset}=${value}`)
+    return { lease: polled.given?.id ?? '', records, given, polled }
+  }
+
+  ackAll(lease: string, group = 'g') {
+    return this.polls.ack(caller, group, lease, { through: 'all' })
+  }
+
+  async produce(topic: string, partition: number, ...values: string[]): Promise<void> {
+    await this.append(
+      topic,
+      partition,
+      values.map((value) => ({ value })),
+    )
+  }
+
+  async append(name: string, partition: number, records: readonly PlainRecord[]): Promise<void> {
+    const topic = this.engine.findTopic(name) ?? (await this.engine.createTopic({ name, partitionCount: 1 }))
+    const parts = records.map((record) => partsOf({ timestamp: this.clock.now(), ...record }))
+    await this.engine.append(topic, partition, [sealBatch(parts, { compression: 'none' })], 'all')
+  }
+
+  /** `topic-partition=offset` */
+  async committed(group = 'g'): Promise<string[]> {
+    const all = await this.engine.groups.committed(group)
+    return all.map(({ topic, partition, offset }) => `${topic}-${partition}=${offset}`).sort()
+  }
+
+  /** What is under way without waiting for time comes to its end. */
+  async settle(turns = 20): Promise<void> {
+    for (let turn = 0; turn < turns; turn++) await turnOfTheLoop()
+  }
+
+  async advance(ms: number): Promise<void> {
+    this.clock.advance(ms)
+    await this.settle()
+  }
+
+  async close(): Promise<void> {
+    await this.polls.close()
+    await this.members.close()
+    await this.engine.close()
+  }
+}
+
+export async function openPollBench(
+  t: Pick<TestContext, 'after'>,
+  {
+    partitions = 1,
+    dataDir = temporaryDirectory(t),
+    clock = new FakeClock(),
+    changes = {},
+  }: {
+    readonly partitions?: number
+    readonly dataDir?: string
+    readonly clock?: FakeClock
+    readonly changes?: Partial<LocalEngineOptions>
+  } = {},
+): Promise<PollBench> {
+  const engine = await openLocalEngine(engineOptions(dataDir, { clock, ...changes }))
+  const bench = new PollBench(dataDir, clock, engine)
+  t.after(() => bench.close())
+  if (engine.findTopic('jobs') === undefined) await engine.createTopic({ name: 'jobs', partitionCount: partitions })
+  return bench
+}
