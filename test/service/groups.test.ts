@@ -6,10 +6,12 @@ import { test } from 'node:test'
 import type { Engine } from '../../src/engine/engine.ts'
 import type { GroupPartition } from '../../src/engine/group-protocol.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
 import { encodeAssignment, encodeSubscription } from '../../src/service/consumer-protocol.ts'
+import { openGroupMembers } from '../../src/service/group-members.ts'
 import type { ResetRequest } from '../../src/service/groups.ts'
 import { createGroupService } from '../../src/service/groups.ts'
 import { parsePosition } from '../../src/service/positions.ts'
@@ -254,4 +256,43 @@ test('with force offsets are reset although a member comes back at once', async 
     [0, 4],
     [1, 4],
   ])
+})
+
+test('a member of this server that is made to leave joins again, and goes on from the new offsets', async (t) => {
+  const { engine, groups, reset, offsets } = await open(t)
+  await reset('g', '1', { topics: ['orders'] })
+  const members = openGroupMembers({ engine, clock: systemClock, logger: silentLogger })
+  t.after(() => members.close())
+  let lost = 0
+  const member = members.open({
+    groupId: 'g',
+    clientId: 'c',
+    host: 'h',
+    protocolType: 'consumer',
+    assignors: ['range'],
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 10_000,
+    listener: {
+      onAssigned() {},
+      onRevoked() {},
+      onLost(partitions) {
+        lost += partitions.length
+      },
+    },
+  })
+  const end = member.hold()
+  member.subscribe({ topics: ['orders'] })
+  await member.settled(AbortSignal.timeout(5_000))
+  const [before] = (await groups.describe(CALLER, 'g')).members
+  assert.deepEqual([before?.topics, before?.partitions.length], [['orders'], 2])
+
+  await reset('g', '3', { force: true })
+  while (lost < 2 || member.memberId === before?.memberId) await new Promise((resolve) => setTimeout(resolve, 1))
+  await member.settled(AbortSignal.timeout(5_000))
+  assert.equal(member.owned.length, 2)
+  assert.deepEqual(await offsets('g'), [
+    [0, 3],
+    [1, 3],
+  ])
+  end()
 })
