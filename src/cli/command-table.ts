@@ -149,7 +149,7 @@ function addConsume(program: Command, terminal: Terminal): void {
     .option('-e, --exit', 'stop at the end of the topic')
     .option('-n, --max-messages <count>', 'stop after this many', wholeNumber(1))
     .option('--timeout-ms <ms>', 'stop when nothing comes for this long', wholeNumber(0))
-    .option('-g, --group <name>', 'not there yet')
+    .option('-g, --group <name>', 'as a worker of this group: what is printed is committed')
     .action(async (topic, options) => {
       const { consume } = await import('./consume.ts')
       await consume(terminal, topic, options)

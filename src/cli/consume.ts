@@ -6,6 +6,8 @@ import type { ListOptions } from './connect.ts'
 import { connect } from './connect.ts'
 import type { FollowOptions } from './follow.ts'
 import { follow } from './follow.ts'
+import type { GroupFollowOptions } from './group-follow.ts'
+import { followAsGroup } from './group-follow.ts'
 import { openRecordPrinter } from './record-printer.ts'
 import { chosenOutput } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -34,15 +36,34 @@ export async function consume(terminal: Terminal, topic: string, options: Consum
       exitCode: EXIT.usage,
     })
   }
-  await print(terminal, options, {
-    ...readOptions(topic, options),
-    from: options.fromBeginning ? 'earliest' : positionOf(options.offset ?? 'latest'),
-    group: options.group,
-    onGap: options.onGap,
-    stopAtEnd: options.exit === true,
-    recordsMax: options.maxMessages,
-    quietMsMax: options.timeoutMs,
-  })
+  const from = options.fromBeginning ? 'earliest' : positionOf(options.offset ?? 'latest')
+  const ends = { stopAtEnd: options.exit === true, recordsMax: options.maxMessages, quietMsMax: options.timeoutMs }
+  const { group } = options
+  if (group === undefined || from === 'committed') {
+    await print(terminal, options, { ...readOptions(topic, options), from, group, onGap: options.onGap, ...ends })
+  } else {
+    await consumeAsGroup(terminal, topic, options, { group, from, ...ends })
+  }
+}
+
+async function consumeAsGroup(
+  terminal: Terminal,
+  topic: string,
+  options: ConsumeVerbOptions,
+  following: Omit<GroupFollowOptions, 'topic'>,
+): Promise<void> {
+  const { partition, key, header, onGap, keyFormat, valueFormat } = options
+  if ([partition, key, header, onGap].some((option) => option !== undefined)) {
+    throw new CommandFailure(
+      '--partition, --key, --header and --on-gap do not go with --group: a group shares all records of a topic',
+      { exitCode: EXIT.usage },
+    )
+  }
+  const printer = openRecordPrinter(terminal, chosenOutput(options.output, terminal))
+  const client = connect(terminal, options)
+  const whole = { topic, keyFormat, valueFormat, ...following }
+  await followAsGroup(terminal, client, whole, (records) => printer.print(records))
+  await printer.finish()
 }
 
 export interface TailVerbOptions extends ReadVerbOptions {

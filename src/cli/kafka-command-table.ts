@@ -134,7 +134,7 @@ function addConsoleConsumer(program: Command, terminal: Terminal): void {
     .option('--formatter-property <name=value>', 'the same', repeated)
     .option('--key-deserializer <class>', 'as which keys are printed')
     .option('--value-deserializer <class>', 'as which values are printed')
-    .option('--group <name>', 'not there yet')
+    .option('--group <name>', 'as a consumer of this group: what is printed is committed')
     .action(async (options) => {
       const { kafkaConsoleConsumer } = await import('./kafka-console-consumer.ts')
       await kafkaConsoleConsumer(terminal, options)

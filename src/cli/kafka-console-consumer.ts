@@ -2,9 +2,11 @@
 
 import type { TailraceClient } from '../client/client.ts'
 import { TailraceClientError } from '../client/client-error.ts'
+import type { RawRecord } from '../client/record-page.ts'
 import { CommandFailure } from './command-failure.ts'
 import { follow } from './follow.ts'
 import { foregroundClock, pause } from './foreground-clock.ts'
+import { followAsGroup } from './group-follow.ts'
 import type { KafkaConnectOptions } from './kafka-connect.ts'
 import { connectAsKafka, noteUnread, parseProperties } from './kafka-connect.ts'
 import { openMessageFormatter } from './kafka-message-formatter.ts'
@@ -36,6 +38,7 @@ const TOPIC_POLL_MS = 1_000
 
 export async function kafkaConsoleConsumer(terminal: Terminal, options: KafkaConsoleConsumerOptions): Promise<void> {
   const topic = topicOf(options)
+  const group = groupOf(options)
   const format = openMessageFormatter(formatterProperties(options))
   const from = positionOf(options)
   const client = await connectAsKafka(terminal, options)
@@ -50,41 +53,55 @@ export async function kafkaConsoleConsumer(terminal: Terminal, options: KafkaCon
   try {
     const found = await findTopic(terminal, client, topic, quietMsMax)
     if (found === undefined) return
-    const pages = follow(terminal, client, {
+    const print = async (records: readonly RawRecord[]) => {
+      await terminal.write(Buffer.concat(records.map(format)))
+      messageCount += records.length
+    }
+    const following = {
       topic,
       // All that is in a topic which came after us has come after us.
       from: found === 'new' ? 'earliest' : from,
-      partitions: options.partition === undefined ? undefined : [options.partition],
       keyFormat: 'base64',
       valueFormat: 'base64',
       stopAtEnd: false,
       recordsMax,
       quietMsMax,
-    })
-    for await (const records of pages) {
-      await terminal.write(Buffer.concat(records.map(format)))
-      messageCount += records.length
     }
+    if (group !== undefined) {
+      await followAsGroup(terminal, client, { ...following, group }, print)
+      return
+    }
+    const partitions = options.partition === undefined ? undefined : [options.partition]
+    for await (const records of follow(terminal, client, { ...following, partitions })) await print(records)
   } finally {
     terminal.note(`Processed a total of ${messageCount} messages`)
   }
 }
 
 function topicOf(options: KafkaConsoleConsumerOptions): string {
-  const { topic, group } = options
+  const { topic } = options
   if (options.include !== undefined || options.whitelist !== undefined) {
     throw new CommandFailure('--include is not there yet: name one --topic')
   }
   if (topic === undefined) throw new CommandFailure('Missing required argument "[topic]"')
-  const properties = consumerProperties(options)
-  if (group !== undefined || properties.has('group.id')) {
-    throw new CommandFailure('--group is not there yet: this version reads without consumer groups, leave it out')
-  }
   const { formatter = 'DefaultMessageFormatter' } = options
   if (!formatter.endsWith('DefaultMessageFormatter')) {
     throw new CommandFailure(`--formatter ${formatter}: there is no other than DefaultMessageFormatter here`)
   }
   return topic
+}
+
+/** Kafka's tool makes a group up where none is named; here it reads without one. */
+function groupOf(options: KafkaConsoleConsumerOptions): string | undefined {
+  const property = consumerProperties(options).get('group.id')
+  const { group = property, partition } = options
+  if (property !== undefined && property !== group) {
+    throw new CommandFailure(`--group says ${group}, and group.id says ${property}: one of them`)
+  }
+  if (group !== undefined && partition !== undefined) {
+    throw new CommandFailure('Options group and partition cannot be specified together.')
+  }
+  return group
 }
 
 function consumerProperties(options: KafkaConsoleConsumerOptions) {

@@ -1,0 +1,165 @@
+// Reads a topic as a worker of a consumer group: what a poll gives is leased to it, handed on, and acknowledged when that
+// is done. Used by consume and Kafka's console consumer. A signal gives back what was not handed on. Once it has been
+// answered, a lost server is waited for.
+
+import type { TailraceClient } from '../client/client.ts'
+import { TailraceClientError } from '../client/client-error.ts'
+import type { GroupPoll, RawRecord } from '../client/record-page.ts'
+import { foregroundClock, pause } from './foreground-clock.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface GroupFollowOptions {
+  readonly group: string
+  readonly topic: string
+  /** Where partitions begin that the group has not committed. */
+  readonly from: string
+  readonly keyFormat?: string | undefined
+  readonly valueFormat?: string | undefined
+  /** Ends when there is nothing to be had. */
+  readonly stopAtEnd: boolean
+  readonly recordsMax?: number | undefined
+  /** Ends when nothing came for this long. */
+  readonly quietMsMax?: number | undefined
+}
+
+const POLL_RECORDS = 1_000
+const POLL_BYTES = 4 * 1024 * 1024
+const WAIT_MS = 20_000
+/** For the assignment, where the end is the end. */
+const FIRST_WAIT_MS = 1_000
+const LEASE_MS = 30_000
+const EXTEND_MS = LEASE_MS / 3
+const RETRY_MS_MIN = 250
+const RETRY_MS_MAX = 5_000
+
+/** Hands records on until the end that the options set or a signal comes; those that `take` has taken are acknowledged. */
+export async function followAsGroup(
+  terminal: Terminal,
+  client: TailraceClient,
+  options: GroupFollowOptions,
+  take: (records: readonly RawRecord[]) => Promise<void>,
+): Promise<void> {
+  const worker = new GroupWorker(terminal, client, options)
+  const { quietMsMax = Number.POSITIVE_INFINITY, stopAtEnd } = options
+  let left = options.recordsMax ?? Number.POSITIVE_INFINITY
+  let quietSince = foregroundClock.monotonic()
+  let longestWaitMs = stopAtEnd ? FIRST_WAIT_MS : WAIT_MS
+  while (left > 0) {
+    const quietMsLeft = quietSince + quietMsMax - foregroundClock.monotonic()
+    if (quietMsLeft <= 0) return
+    const waitMs = Math.ceil(Math.min(longestWaitMs, quietMsLeft))
+    const page = await worker.poll(Math.min(left, POLL_RECORDS), waitMs)
+    if (page === undefined) return
+    if (page.lease === undefined) {
+      if (stopAtEnd) return
+      continue
+    }
+    await worker.work(page.lease, () => take(page.records))
+    if (worker.isInterrupted) return
+    left -= page.records.length
+    quietSince = foregroundClock.monotonic()
+    if (stopAtEnd) longestWaitMs = 0
+  }
+}
+
+class GroupWorker {
+  readonly #terminal: Terminal
+  readonly #client: TailraceClient
+  readonly #options: GroupFollowOptions
+  readonly #signal: AbortSignal
+  #wasAnswered = false
+  /** Partitions that could not be read, as was told. */
+  #faulty: ReadonlySet<number> = new Set()
+
+  constructor(terminal: Terminal, client: TailraceClient, options: GroupFollowOptions) {
+    this.#terminal = terminal
+    this.#client = client
+    this.#options = options
+    this.#signal = terminal.interruptSignal()
+  }
+
+  get isInterrupted(): boolean {
+    return this.#signal.aborted
+  }
+
+  /** undefined: a signal came, and nothing is held. */
+  async poll(limit: number, waitMs: number): Promise<GroupPoll | undefined> {
+    const { group, topic, from, keyFormat, valueFormat } = this.#options
+    const signal = this.#signal
+    const request = {
+      topics: [topic],
+      from,
+      limit,
+      max_bytes: POLL_BYTES,
+      wait_ms: waitMs,
+      lease_ms: LEASE_MS,
+      key_format: keyFormat,
+      value_format: valueFormat,
+    }
+    const page = await this.#patiently(() => this.#client.pollGroup(group, request, { signal }))
+    if (page !== undefined) this.#tell(page)
+    if (page?.lease === undefined || !signal.aborted) return page
+    await this.#client.releaseLease(group, page.lease)
+    return undefined
+  }
+
+  #tell({ gaps, faults }: GroupPoll): void {
+    for (const { partition, from, to } of gaps) {
+      this.#terminal.note(
+        `tailrace: offsets ${from} to ${to - 1} of partition ${partition} were removed before they were read`,
+      )
+    }
+    for (const { partition, error } of faults) {
+      if (!this.#faulty.has(partition)) this.#terminal.note(`tailrace: partition ${partition}: ${error.detail}`)
+    }
+    this.#faulty = new Set(faults.map(({ partition }) => partition))
+  }
+
+  /** Does the work, keeping the lease for as long as that takes, and acknowledges it, signal or not. */
+  async work(lease: string, work: () => Promise<void>): Promise<void> {
+    const { group } = this.#options
+    const done = new AbortController()
+    const kept = this.#keep(lease, done.signal)
+    try {
+      await work()
+    } finally {
+      done.abort()
+      await kept
+    }
+    try {
+      await this.#client.ackLease(group, lease, { through: 'all' })
+    } catch (error) {
+      if (!(error instanceof TailraceClientError) || !LEASE_IS_LOST.has(error.code)) throw error
+      this.#terminal.note(`tailrace: ${error.message}: these records will come again`)
+    }
+  }
+
+  async #keep(lease: string, done: AbortSignal): Promise<void> {
+    for (;;) {
+      await pause(EXTEND_MS, done)
+      if (done.aborted) return
+      // Whether it is lost the ack will say.
+      await this.#client.extendLease(this.#options.group, lease, LEASE_MS).catch(() => {})
+    }
+  }
+
+  /** undefined: a signal came. Only a first call fails when the server is not there. */
+  async #patiently<Result>(call: () => Promise<Result>): Promise<Result | undefined> {
+    for (let retryMs = RETRY_MS_MIN; !this.#signal.aborted; retryMs = Math.min(retryMs * 2, RETRY_MS_MAX)) {
+      try {
+        const result = await call()
+        this.#wasAnswered = true
+        return result
+      } catch (error) {
+        if (this.#signal.aborted) return undefined
+        if (!this.#wasAnswered || !(error instanceof TailraceClientError) || !error.retryable) throw error
+        if (retryMs === RETRY_MS_MIN) this.#terminal.note(`tailrace: ${error.message}: waiting for the server`)
+        await pause(retryMs, this.#signal)
+      }
+    }
+    return undefined
+  }
+}
+
+/** Somebody else has the records, or the server that knew of the lease has ended. */
+const LEASE_IS_LOST: ReadonlySet<string> = new Set(['fenced_lease', 'unreachable', 'broken_off'])

@@ -1,0 +1,97 @@
+// `consume --group` and Kafka's console consumer with --group: workers of a group as people run them.
+
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { test } from 'node:test'
+import { TailraceClient } from '../../src/client/client.ts'
+import { startServer } from '../support/http.ts'
+import { CliProcess, runCli, runCliOk } from './cli-process.ts'
+
+/** A topic of four partitions with as many records, one after the other. */
+async function start(t: TestContext, recordCount: number) {
+  const { url, post } = await startServer(t)
+  await post('/v1/topics', { name: 'orders', partitions: 4 })
+  const client = new TailraceClient({ url })
+  let sent = 0
+  const produce = async (count: number) => {
+    const records = Array.from({ length: count }, () => ({ value: `v${sent}`, partition: sent++ % 4 }))
+    await client.produce('orders', records, { valueEncoding: 'string' })
+  }
+  if (recordCount > 0) await produce(recordCount)
+  const lag = async (group: string) =>
+    (await client.getGroup(group)).offsets.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
+  return { url, client, produce, lag }
+}
+
+const valuesOf = (lines: readonly { value: string }[]) => lines.map(({ value }) => value).sort()
+const allValues = (count: number) => Array.from({ length: count }, (_, at) => `v${at}`).sort()
+
+test('what was printed is committed, and a later run goes on behind it', async (t) => {
+  const { url, produce, lag } = await start(t, 10)
+  const consume = (...options: string[]) => runCliOk(['consume', 'orders', '-g', 'g', '-e', ...options], { url })
+  const first = await consume('--from-beginning', '-n', '3')
+  assert.equal(first.lines.length, 3)
+  assert.equal(await lag('g'), 7)
+  const rest = await consume('--from-beginning')
+  assert.deepEqual(valuesOf([...first.lines, ...rest.lines]), allValues(10))
+  assert.equal(await lag('g'), 0)
+  assert.equal((await consume()).stdout, '')
+  await produce(1)
+  assert.deepEqual(valuesOf((await consume()).lines), ['v10'])
+})
+
+test('workers of a group share its records, and each comes once', async (t) => {
+  const { url, produce, lag } = await start(t, 0)
+  const workers = [1, 2].map(() => new CliProcess(['consume', 'orders', '-g', 'g', '--from-beginning'], { url }))
+  t.after(() => {
+    for (const worker of workers) worker.signal('SIGKILL')
+  })
+  for (let round = 1; round <= 10; round++) await produce(8)
+  const printed = () => workers.flatMap(({ stdout }) => stdout.split('\n').slice(0, -1))
+  await Promise.race(workers.map((worker) => worker.until(() => printed().length >= 80)))
+  for (const worker of workers) worker.signal('SIGINT')
+  for (const worker of workers) assert.equal((await worker.finished()).code, 130)
+  assert.deepEqual(valuesOf(printed().map((line) => JSON.parse(line))), allValues(80))
+  assert.equal(await lag('g'), 0)
+})
+
+test('without a place to begin a group begins at the end', async (t) => {
+  const { url, produce, client } = await start(t, 4)
+  const worker = new CliProcess(['consume', 'orders', '-g', 'g', '-n', '1'], { url })
+  t.after(() => worker.signal('SIGKILL'))
+  while (!(await client.listGroups()).some(({ state }) => state === 'Stable')) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  // From where it begins is known when its first poll has been resolved, a moment later.
+  for (let tries = 0; worker.stdout === '' && tries < 50; tries++) {
+    await produce(1)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  const { lines } = await worker.finished()
+  assert.equal(lines.length, 1)
+  assert.ok(Number(lines[0].value.slice(1)) >= 4, lines[0].value)
+})
+
+test("Kafka's console consumer in a group prints, commits and counts", async (t) => {
+  const { url, lag } = await start(t, 10)
+  const line = 'kafka-console-consumer.sh --topic orders --group g --from-beginning --bootstrap-server localhost:9092'
+  const { stdout, stderr } = await runCliOk([...line.split(' '), '--max-messages', '10'], { url })
+  assert.deepEqual(stdout.trim().split('\n').sort(), allValues(10))
+  assert.match(stderr, /^Processed a total of 10 messages$/m)
+  assert.equal(await lag('g'), 0)
+  const again = await runCliOk([...line.split(' '), '--timeout-ms', '300'], { url })
+  assert.equal(again.stdout, '')
+})
+
+test('what does not go together is refused', async () => {
+  const wrong: [line: string, code: number, message: RegExp][] = [
+    ['consume orders --group g --partition 0', 2, /do not go with --group/],
+    ['kafka-console-consumer --topic t --group g --partition 0 --offset 1', 1, /group and partition cannot be/],
+    ['kafka-console-consumer --topic t --group g --consumer-property group.id=h', 1, /group\.id says h/],
+  ]
+  const results = await Promise.all(wrong.map(([line]) => runCli(line.split(' '))))
+  for (const [at, { code, stderr }] of results.entries()) {
+    assert.equal(code, wrong[at]?.[1], stderr)
+    assert.match(stderr, wrong[at]?.[2] ?? /^$/)
+  }
+})
