@@ -56,6 +56,8 @@ export class Telemetry {
   readonly gatheredRequests = new Distribution(GROUP_SIZES)
   /** Batches that shared one fdatasync. */
   readonly groupBatches = new Distribution(GROUP_SIZES)
+  /** Syncs that the groups of several partitions shared. */
+  journalEntries = 0
   readonly syncSeconds = new Distribution(SYNC_SECONDS)
   /** Partitions taken offline by a failed write or sync, or by corruption, since the start. */
   partitionsFailed = 0

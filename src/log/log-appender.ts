@@ -1,16 +1,17 @@
-// A6: the side of a partition's log that writes. It assigns offsets, gathers what waits into one write and one fdatasync
-// (group commit), rolls segments and remembers producers. What must hold: one group at a time; an append is in one group,
-// and so stored whole or not at all; after a failed sync nothing is written any more, because nobody can say what the disk
-// holds. Any number of callers at once.
+// A6: the side of a partition's log that writes. It assigns offsets, gathers what waits into one write and one sync (group
+// commit; commit-rounds.ts decides of which file), rolls segments and remembers producers. What must hold: one group at a
+// time; an append is in one group, and so stored whole or not at all; after a failed sync nothing is written any more,
+// because nobody can say what the disk holds. Any number of callers at once.
 
 import { join } from 'node:path'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { APPEND_QUEUE_BYTES_MAX, GROUP_BYTES_MAX } from '../kernel/limits.ts'
+import { APPEND_QUEUE_BYTES_MAX, GROUP_BYTES_MAX, JOURNAL_GROUP_BYTES_MAX } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { stampBatch, stampLogAppendTime } from '../record/record-batch.ts'
-import type { CommitRounds } from './commit-rounds.ts'
+import type { CommitJournal } from './commit-journal.ts'
+import type { CommitRounds, Turn } from './commit-rounds.ts'
 import type { CompactionSettings } from './log-compaction.ts'
 import type { LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
@@ -50,6 +51,7 @@ export interface LogAppenderOptions {
   readonly files: OpenFiles
   readonly index: LogIndex
   readonly rounds: CommitRounds
+  readonly journal: CommitJournal
   readonly clock: Clock
   /** When producers were seen, by a clock without steps: one must not forget who may repeat its request. */
   readonly steadyNow: () => number
@@ -104,6 +106,14 @@ interface Group {
   sizeBytes: number
   /** Entries of producers before this group, to go back to if it cannot be written. */
   readonly producersBefore: Map<bigint, ProducerEntry | undefined>
+}
+
+interface Commit {
+  readonly turn: Turn
+  readonly path: string
+  readonly file: SegmentFile
+  readonly segment: Segment
+  readonly group: Group
 }
 
 const NOT_ASKED: AppendedBatch[] = []
@@ -183,14 +193,14 @@ export class LogAppender {
       if (next === undefined) continue
       // not within a round: others do not wait for it
       if (this.#isRoomWanted(next.sizeBytes)) await this.#options.makeRoom(next.sizeBytes)
-      await rounds.enter()
+      const turn = await rounds.enter()
       try {
-        await this.#writeGroup()
+        await this.#writeGroup(turn)
       } catch (error) {
         // a bug: nobody knows what became of the group
         this.#rejectWaiting(this.#state.goOffline('a group could not be written', error))
       } finally {
-        rounds.leave()
+        turn.leave()
       }
     }
     this.#writing = undefined
@@ -221,10 +231,14 @@ export class LogAppender {
     return retentionBytes + segmentBytes - this.#state.sizeBytes
   }
 
-  async #writeGroup(): Promise<void> {
+  async #writeGroup(turn: Turn): Promise<void> {
+    // while it waited for its turn the journal may have failed to sync its file
+    if (this.#state.offline !== undefined) return this.#rejectWaiting(this.#state.offline)
     let segment: Segment
     try {
-      segment = await this.#segmentForNext()
+      const next = this.#segmentForNext()
+      if (next instanceof Promise) turn.standAside()
+      segment = await next
     } catch (error) {
       // nothing of these appends has been written
       this.#rejectWaiting(this.#failure(error, 'a new segment could not be made'))
@@ -233,10 +247,14 @@ export class LogAppender {
     const group = this.#takeGroup(segment)
     if (group.written.length === 0) return settle(group)
     let isOpen = false
-    await this.#options.files
-      .use(segmentPath(this.#options.directory, segment.baseOffset), false, (file) => {
+    const { files } = this.#options
+    const path = segmentPath(this.#options.directory, segment.baseOffset)
+    // to open it may need another file to be closed, such as one of those that would wait for this one
+    if (group.sizeBytes > JOURNAL_GROUP_BYTES_MAX || !files.isOpen(path)) turn.standAside()
+    await files
+      .use(path, false, (file) => {
         isOpen = true
-        return this.#commit(file, segment, group)
+        return this.#commit({ turn, path, file, segment, group })
       })
       .catch((error) => {
         if (isOpen) return rejectGroup(group, this.#state.goOffline('a group was not brought to its end', error))
@@ -245,13 +263,13 @@ export class LogAppender {
       })
   }
 
-  async #commit(file: SegmentFile, segment: Segment, group: Group): Promise<void> {
+  async #commit({ turn, path, file, segment, group }: Commit): Promise<void> {
+    const buffers = group.written.map((batch) => batch.bytes)
+    const position = segment.sizeBytes
     try {
-      await file.write(
-        group.written.map((batch) => batch.bytes),
-        segment.sizeBytes,
-      )
+      await file.write(buffers, position)
     } catch (error) {
+      turn.standAside()
       await this.#undoWrite(file, segment, group, error)
       return
     }
@@ -261,9 +279,12 @@ export class LogAppender {
     }
     const started = this.#options.clock.monotonic()
     try {
-      await file.sync()
+      const { topicId, partition } = this.#options
+      const { sizeBytes } = group
+      const place = { topicId, partition, segmentBase: segment.baseOffset, position }
+      await turn.sync({ ...place, sizeBytes, buffers, path, file, lost: this.#lost })
     } catch (error) {
-      rejectGroup(group, this.#state.goOffline('fdatasync failed', error))
+      rejectGroup(group, this.#state.offline ?? this.#state.goOffline('fdatasync failed', error))
       return
     }
     this.#options.telemetry.syncSeconds.observe((this.#options.clock.monotonic() - started) / 1000)
@@ -272,13 +293,17 @@ export class LogAppender {
     settle(group)
   }
 
+  readonly #lost = (cause: unknown): void => {
+    if (this.#state.offline === undefined) this.#state.goOffline('fdatasync failed', cause)
+  }
+
   /** A part of the group may stand in the file: it is cut off again, and if that fails too nobody knows what is there. */
   async #undoWrite(file: SegmentFile, segment: Segment, group: Group, cause: unknown): Promise<void> {
     this.#rollBack(group)
     try {
       await file.truncate(segment.sizeBytes)
       // else a power cut could bring the part back, behind which later segments may stand by then
-      await file.sync()
+      await this.#options.journal.sync(file)
     } catch (error) {
       rejectGroup(group, this.#state.goOffline('a failed write could not be undone', error))
       return
@@ -418,6 +443,13 @@ export class LogAppender {
   }
 
   async #roll(): Promise<Segment> {
+    const last = this.#state.segments.at(-1) as Segment
+    try {
+      // a start replays the journal into the last segment only
+      await this.#options.journal.syncPath(segmentPath(this.#options.directory, last.baseOffset))
+    } catch (error) {
+      throw this.#state.offline ?? this.#state.goOffline('fdatasync failed', error)
+    }
     for (const _ of this.forgetProducers());
     if (this.#state.producers.size > 0) {
       const path = snapshotPath(this.#options.directory, this.#state.nextOffset)

@@ -1,7 +1,8 @@
-// Opens a partition's files. After a clean stop index.db is believed; after a crash the files from the recovery point on
-// are scanned batch by batch, index.db is made to follow them, and a torn batch at the very end is cut off and kept
-// aside. What must hold: nothing that was ever synced is cut. A bad batch with good ones after it is no torn end, unless
-// the power went while one group was being written: then sectors of that group are missing, and read as zeros.
+// Opens a partition's files, into which the commit journal was replayed. After a clean stop index.db is believed; after a
+// crash the files from the recovery point on are scanned batch by batch, index.db is made to follow them, and a torn batch
+// at the very end is cut off and kept aside. What must hold: nothing that was ever synced is cut. A bad batch with good
+// ones after it is no torn end, unless the power went while one group was being written: then sectors of that group are
+// missing, and read as zeros.
 
 import { basename, join } from 'node:path'
 import { TailraceError } from '../kernel/errors.ts'
@@ -252,6 +253,8 @@ class Recovery {
     }
     await this.#options.files.drop(path)
     await this.#options.disk.remove(path)
+    // else it may come back, and the segment that goes on would not be the last one when the journal is replayed
+    await this.#options.disk.syncDirectory(this.#options.directory)
   }
 
   async #scanFile(scanned: ScannedFile): Promise<void> {
