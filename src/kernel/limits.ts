@@ -226,6 +226,15 @@ export const JOURNAL_FILE_BYTES = 16 * 1024 * 1024
 /** Rounds of several partitions before the journal is made: who writes little does not pay 32 MiB for it. */
 export const JOURNAL_ROUNDS_BEFORE_MADE = 50
 
+/** The journal is made where the disk has room for so many of its files: it takes a quarter of that. */
+export const JOURNAL_FREE_FILES_MIN = 8
+
+/** Before the journal is tried again after it found no room: seconds, in which nobody asks the disk. */
+export const JOURNAL_ROUNDS_BEFORE_NEXT_TRY = 10_000
+
+/** Segment files that are synced at once when the journal changes its file: the rounds' own syncs find a thread. */
+export const JOURNAL_SYNCS_AT_ONCE = 2
+
 /** Segment files with bytes that one of the journal's files alone holds durably: they stay open until they are synced. */
 export const JOURNAL_HELD_FILES_MAX = 200
 

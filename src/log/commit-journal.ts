@@ -2,10 +2,11 @@
 // those of their segment files. It is read after a crash only (journal-replay.ts). What must hold: an entry is whole and
 // synced before anything in it is acknowledged; a file of the journal is written anew only when all segment files with
 // bytes in it have been synced and a synced entry of the other file says so; once a sync of any of them has failed, its
-// entries stay for the next start. One append at a time.
+// entries stay for the next start. What it cannot take is synced in the segment files. One append at a time.
 
 import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
+import { JOURNAL_FREE_FILES_MIN, JOURNAL_SYNCS_AT_ONCE } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { JournalGroup } from './journal-entry.ts'
@@ -21,6 +22,7 @@ import {
 import { JOURNAL_FILES, journalDirectory, replayJournal, retireJournal } from './journal-replay.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+import { isDiskFull } from './storage-failure.ts'
 
 /** What a partition has written into its segment file and wants to be durable. */
 export interface CommitGroup extends JournalGroup {
@@ -43,6 +45,8 @@ export interface CommitJournalOptions {
   readonly heldFilesMax: number
   /** Rounds that could have used it before it is made: who writes little does without. */
   readonly roundsBeforeMade: number
+  /** After it found no room. */
+  readonly roundsBeforeNextTry: number
 }
 
 /** A segment file with bytes that are durable in the journal only. It stays open: the kernel tells of a failed write to whoever had it open. */
@@ -60,9 +64,6 @@ interface JournalFile {
   readonly held: Map<SegmentFile, Held>
 }
 
-/** Segment files synced at once after a switch: the rounds' own syncs find a thread. */
-const SYNCS_AT_ONCE = 2
-
 export class CommitJournal {
   readonly #options: CommitJournalOptions
   readonly #id = randomBytes(JOURNAL_ID_BYTES)
@@ -71,6 +72,7 @@ export class CommitJournal {
   readonly #syncing = new Map<SegmentFile, Promise<void>>()
   /** Files of which a sync has failed: the next one would succeed, and bring nothing of it to the disk. */
   readonly #failed = new WeakMap<SegmentFile, unknown>()
+  /** That go by before it is made, or tried again after it found no room. */
   #roundsLeft: number
   #making: Promise<void> | undefined
   /** The one that is written to, then the other. */
@@ -78,6 +80,8 @@ export class CommitJournal {
   /** An earlier start's may lie there. */
   #isLeft = true
   #isOff = true
+  /** It was said that there is no room. */
+  #hasPaused = false
   #number = 0
   /** What the last synced entry says. */
   #syncedNeededFrom = 1
@@ -100,34 +104,54 @@ export class CommitJournal {
   /** Makes groups durable that stand in their files already. False: nothing was done, the caller syncs the files. */
   async append(groups: readonly CommitGroup[]): Promise<boolean> {
     if (this.#isOff || groups.length > this.#options.heldFilesMax) return false
+    if (this.#roundsLeft > 0) {
+      this.#roundsLeft--
+      return false
+    }
     if (this.#files === undefined) {
-      if (this.#roundsLeft-- <= 0) this.#making ??= this.#make()
+      this.#making ??= this.#make()
       return false
     }
     if (!this.#hasRoom(groups) && !((await this.#switch()) && this.#hasRoom(groups))) return false
-    await this.#write(groups)
-    return true
+    return this.#write(groups)
   }
 
   async #make(): Promise<void> {
-    const { disk, dataDir, fileBytes, logger } = this.#options
-    const directory = journalDirectory(dataDir)
+    const { disk, dataDir, fileBytes } = this.#options
     try {
-      await disk.makeDirectory(directory)
-      const made: JournalFile[] = []
-      for (const name of JOURNAL_FILES) {
-        const path = join(directory, name)
-        // every byte is written once, so that a sync later has no blocks to allot, and a full disk nothing to refuse
-        await disk.writeFileDurably(path, renderJournalFile(this.#id, fileBytes))
-        const file = await disk.open(path, false)
-        made.push({ file, position: JOURNAL_HEADER_BYTES, firstNumber: 1, held: new Map() })
-      }
-      this.#files = made as [JournalFile, JournalFile]
+      // others need the room more: every partition can do without
+      if ((await disk.freeBytes(dataDir)) >= JOURNAL_FREE_FILES_MIN * fileBytes) this.#files = await this.#makeFiles()
+      else this.#pause()
     } catch (error) {
-      this.#isOff = true
-      logger.warn({ err: error }, 'the commit journal could not be made: every partition syncs its own file')
+      if (isDiskFull(error)) this.#pause(error)
+      else this.#stop(error)
       await retireJournal(disk, dataDir).catch(() => undefined)
     }
+    this.#making = undefined
+  }
+
+  async #makeFiles(): Promise<[JournalFile, JournalFile]> {
+    const { disk, dataDir, fileBytes } = this.#options
+    const directory = journalDirectory(dataDir)
+    await disk.makeDirectory(directory)
+    const made: JournalFile[] = []
+    for (const name of JOURNAL_FILES) {
+      const path = join(directory, name)
+      // every byte is written once, so that where blocks are written in place a sync later has none to allot
+      await disk.writeFileDurably(path, renderJournalFile(this.#id, fileBytes))
+      const file = await disk.open(path, false)
+      made.push({ file, position: JOURNAL_HEADER_BYTES, firstNumber: 1, held: new Map() })
+    }
+    return made as [JournalFile, JournalFile]
+  }
+
+  /** For want of room: it is tried again later. */
+  #pause(cause?: unknown): void {
+    const { roundsBeforeNextTry, logger } = this.#options
+    this.#roundsLeft = roundsBeforeNextTry
+    if (this.#hasPaused) return
+    this.#hasPaused = true
+    logger.warn({ err: cause }, 'no room for the commit journal: every partition syncs its own file meanwhile')
   }
 
   #hasRoom(groups: readonly CommitGroup[]): boolean {
@@ -146,7 +170,7 @@ export class CommitJournal {
     const [current, other] = this.#files as [JournalFile, JournalFile]
     if (other.held.size > 0) return false
     // else a crash that tears the other file's first entry would leave one that asks for what it was written over
-    if (this.#syncedNeededFrom < current.firstNumber) await this.#write([])
+    if (this.#syncedNeededFrom < current.firstNumber && !(await this.#write([]))) return false
     other.position = JOURNAL_HEADER_BYTES
     other.firstNumber = this.#number + 1
     this.#files = [other, current]
@@ -154,21 +178,32 @@ export class CommitJournal {
     return true
   }
 
-  async #write(groups: readonly CommitGroup[]): Promise<void> {
+  /** False: the entry does not count, or nobody knows whether it is on the disk; then there will be none behind it. */
+  async #write(groups: readonly CommitGroup[]): Promise<boolean> {
     const [current, other] = this.#files as [JournalFile, JournalFile]
-    const number = ++this.#number
+    const number = this.#number + 1
     const neededFrom = other.held.size > 0 ? other.firstNumber : current.firstNumber
+    const rendered = renderEntry(this.#head, this.#id, { number, neededFrom, groups })
+    try {
+      await current.file.write(rendered, current.position)
+    } catch (error) {
+      // as where a file system copies what is overwritten: the next entry takes the number and the place of the part
+      if (isDiskFull(error)) this.#pause(error)
+      else this.#stop(error)
+      return false
+    }
+    this.#number = number
     for (const group of groups) this.#hold(current, group)
     try {
-      await current.file.write(renderEntry(this.#head, this.#id, { number, neededFrom, groups }), current.position)
       await current.file.sync()
     } catch (error) {
       this.#stop(error)
-      throw error
+      return false
     }
     current.position += entryBytes(groups)
     this.#syncedNeededFrom = neededFrom
     if (groups.length > 0) this.#options.telemetry.journalEntries++
+    return true
   }
 
   #hold(current: JournalFile, { path, file, lost }: CommitGroup): void {
@@ -236,7 +271,7 @@ export class CommitJournal {
         await this.#cleanOne(journalFile, ...next)
       }
     }
-    await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, cleanSome))
+    await Promise.all(Array.from({ length: JOURNAL_SYNCS_AT_ONCE }, cleanSome))
   }
 
   async #cleanOne(journalFile: JournalFile, file: SegmentFile, held: Held): Promise<void> {
@@ -254,7 +289,10 @@ export class CommitJournal {
   #stop(cause: unknown): void {
     if (this.#isOff) return
     this.#isOff = true
-    this.#options.logger.error({ err: cause }, 'the commit journal is not used until the next start: a sync failed')
+    this.#options.logger.error(
+      { err: cause },
+      'the commit journal is not used until the next start: every partition syncs its own file',
+    )
   }
 
   /** After the last group: leaves nothing to replay, or answers false. */

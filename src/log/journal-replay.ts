@@ -13,6 +13,7 @@ import { findEntries, parseJournalId } from './journal-entry.ts'
 import { parseNumberedName, segmentPath } from './log-segment.ts'
 import { readTopicId } from './partition-metadata.ts'
 import type { SegmentDisk } from './segment-file.ts'
+import { isDiskFull } from './storage-failure.ts'
 
 export const JOURNAL_FILES = ['0', '1'] as const
 
@@ -182,9 +183,21 @@ class Replay {
         sizeBytes = Math.max(sizeBytes, group.position + group.sizeBytes)
       }
       await file.sync()
+    } catch (error) {
+      throw isDiskFull(error) ? this.#noRoom(path, error) : error
     } finally {
       await file.close()
     }
+  }
+
+  #noRoom(path: string, cause: unknown): TailraceError {
+    const directory = journalDirectory(this.#options.dataDir)
+    return new TailraceError(
+      'disk_full',
+      `no room on the disk to bring the commit journal in ${directory} into ${path}: nothing is lost, make room and start again`,
+      { directory },
+      { cause },
+    )
   }
 
   #doubt(group: JournalGroup, why: string): void {

@@ -13,6 +13,7 @@ import {
   JOURNAL_FILE_BYTES,
   JOURNAL_HELD_FILES_MAX,
   JOURNAL_ROUNDS_BEFORE_MADE,
+  JOURNAL_ROUNDS_BEFORE_NEXT_TRY,
   OPEN_SEGMENT_FILES_IN_USE_MAX,
   OPEN_SEGMENT_FILES_MAX,
   OPENING_PARTITIONS_MAX,
@@ -23,6 +24,7 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Cleaner } from './cleaner.ts'
 import { inThisThread } from './cleaner.ts'
 import { CleanerThread } from './cleaner-thread.ts'
+import type { CommitJournalOptions } from './commit-journal.ts'
 import { CommitJournal } from './commit-journal.ts'
 import { CommitRounds } from './commit-rounds.ts'
 import { DeletedFiles } from './deleted-files.ts'
@@ -84,7 +86,7 @@ export interface LogManagerOptions {
   /** index.db, when it is not the file in the data directory. */
   readonly openIndex?: () => Database.Database
   /** When not as limits.ts has it. */
-  readonly journal?: { readonly fileBytes: number; readonly roundsBeforeMade: number }
+  readonly journal?: Pick<CommitJournalOptions, 'fileBytes' | 'roundsBeforeMade' | 'roundsBeforeNextTry'>
 }
 
 /** How long an index entry may be held back: what a crash has to scan again. */
@@ -139,6 +141,7 @@ export class LogManager {
     this.#journal = new CommitJournal({
       fileBytes: JOURNAL_FILE_BYTES,
       roundsBeforeMade: JOURNAL_ROUNDS_BEFORE_MADE,
+      roundsBeforeNextTry: JOURNAL_ROUNDS_BEFORE_NEXT_TRY,
       ...options.journal,
       ...options,
       topicsDirectory: this.topicsDirectory,

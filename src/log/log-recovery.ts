@@ -246,7 +246,7 @@ class Recovery {
   /** What was written but not synced before the crash becomes visible now: so it must be durable first. */
   async #scanLast(file: SegmentFile, path: string, segment: Segment, fileBytes: number): Promise<void> {
     const from = segment.sizeBytes
-    const mark = await findTailMark(file, fileBytes)
+    const mark = fileBytes > from ? await findTailMark(file, fileBytes) : undefined
     const scanned = { file, path, segment, fileBytes: mark?.to ?? fileBytes, nextBase: undefined, mark }
     await this.#scanFile(scanned)
     const to = segment.sizeBytes

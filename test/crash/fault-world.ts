@@ -83,7 +83,7 @@ export class FaultWorld {
   #life: Life | undefined
   /** Said by a start that could not replay all of the journal. */
   #journalFailure: string | undefined
-  #journal = { fileBytes: 0, roundsBeforeMade: 0 }
+  #journal = { fileBytes: 0, roundsBeforeMade: 0, roundsBeforeNextTry: 0 }
 
   constructor(dataDir: string) {
     this.#dataDir = dataDir
@@ -122,7 +122,8 @@ export class FaultWorld {
   async begin(random: Random): Promise<void> {
     // few entries fit into the smaller ones, and they are written anew all the time
     const fileBytes = JOURNAL_HEADER_BYTES + random.pick([3_000, 12_288])
-    this.#journal = { fileBytes, roundsBeforeMade: random.chance(0.75) ? 0 : Number.POSITIVE_INFINITY }
+    const roundsBeforeMade = random.chance(0.75) ? 0 : Number.POSITIVE_INFINITY
+    this.#journal = { fileBytes, roundsBeforeMade, roundsBeforeNextTry: random.below(10) }
     const disk = new PowerCutDisk(random, { isSlow: true })
     await this.#start(disk, new PowerCutDatabases(random, disk), random)
   }

@@ -80,7 +80,7 @@ class Bench {
       setCleaningGeneration: async () => undefined,
       onSynced: () => undefined,
       openIndex: () => index,
-      journal: { fileBytes: this.#fileBytes, roundsBeforeMade: 0 },
+      journal: { fileBytes: this.#fileBytes, roundsBeforeMade: 0, roundsBeforeNextTry: 3 },
     })
     await this.manager.replayJournal(deletedTopics)
     await this.manager.recover(this.partitions.map((partition) => this.identity(partition)))
@@ -105,9 +105,18 @@ class Bench {
     return results
   }
 
-  /** Rounds until the journal is made. */
-  async warmUp(): Promise<this> {
-    while (this.telemetry.journalEntries === 0) await this.round('warm')
+  /** A round in which nobody fails. */
+  async roundOn(value: string): Promise<void> {
+    for (const { status } of await this.round(value)) assert.equal(status, 'fulfilled')
+    assert.deepEqual(this.offline, [])
+  }
+
+  /** Rounds until the journal is made, or has more entries than that. */
+  async warmUp(entries = 0): Promise<this> {
+    for (let left = 100; this.telemetry.journalEntries === entries; left--) {
+      assert.ok(left > 0, 'the journal is not used')
+      await this.round('warm')
+    }
     return this
   }
 
@@ -174,6 +183,16 @@ test('what a start has replayed is durable before the journal goes', async () =>
   }
 })
 
+test('a start that finds no room to replay in says so, and the next one does it', async () => {
+  const bench = await warmBench()
+  await bench.round('kept')
+  bench.disk = bench.disk.cut('power')
+  bench.disk.failNext('write', 'ENOSPC')
+  await assert.rejects(bench.start(), { code: 'disk_full', message: /no room .* commit journal .* start again/ })
+  await bench.restart()
+  for (const partition of bench.partitions) assert.equal((await bench.values(partition)).at(-1), 'kept')
+})
+
 test('one partition alone, and groups too large to be written twice, are synced in their own files', async () => {
   const bench = await warmBench()
   const before = bench.telemetry.journalEntries
@@ -200,37 +219,78 @@ test('many times its size goes through it', async () => {
   for (const partition of bench.partitions) assert.equal((await bench.values(partition)).at(-1), 'v199')
 })
 
-test('without room for it every partition syncs its own file', async () => {
+test('where the journal cannot be made every partition syncs its own file', async () => {
   const bench = await new Bench().start()
   await bench.round('first')
-  bench.disk.faults.failByChance(1, new Random(1), /^make-folder$/)
-  for (let at = 0; at < 5; at++) {
-    for (const { status } of await bench.round(`v${at}`)) assert.equal(status, 'fulfilled')
-  }
+  bench.disk.failNext('make-folder', 'EIO')
+  for (let at = 0; at < 5; at++) await bench.roundOn(`v${at}`)
   assert.equal(bench.telemetry.journalEntries, 0)
-  assert.match(bench.messages.join('\n'), /the commit journal could not be made: every partition syncs its own file/)
-  bench.disk.faults.end()
+  assert.match(bench.messages.join('\n'), /the commit journal is not used until the next start/)
   await bench.restart()
   for (const partition of bench.partitions) assert.equal((await bench.values(partition)).at(-1), 'v4')
 })
 
-test('a failed sync of the journal takes the partitions of its round offline, and it is not used again', async () => {
-  const bench = await warmBench()
-  await bench.round('kept')
-  // the first partition is alone in its round, whose own sync succeeds: the next round's is the journal's
-  const sync = bench.append(0, 'alone')
-  const rounds = [1, 2].map((partition) => bench.append(partition, 'unknown'))
-  await sync
-  bench.disk.failNext('sync', 'EIO')
-  for (const { status } of await Promise.allSettled(rounds)) assert.equal(status, 'rejected')
-  assert.deepEqual(bench.offline, [1, 2])
-  const before = bench.telemetry.journalEntries
-  assert.equal((await bench.round('on'))[0]?.status, 'fulfilled')
-  assert.equal(bench.telemetry.journalEntries, before)
-  await bench.restart()
-  assert.deepEqual(bench.offline, [])
-  for (const partition of [1, 2]) assert.ok((await bench.values(partition)).includes('kept'))
-  assert.equal((await bench.values(0)).at(-1), 'on')
+test('the journal is made when there is room to spare, and when it has found some to be there', async () => {
+  const bench = await new Bench().start()
+  bench.disk.free = 8 * 65_536 - 1
+  for (let at = 0; at < 10; at++) await bench.roundOn('meanwhile')
+  assert.deepEqual(bench.disk.namesIn('/data'), ['topics'])
+  bench.disk.free++
+  bench.disk.failNext('create', 'ENOSPC')
+  for (let at = 0; at < 5; at++) await bench.roundOn('meanwhile')
+  assert.deepEqual(bench.disk.namesIn('/data'), ['topics'])
+  await bench.warmUp()
+  assert.deepEqual(
+    bench.messages.filter((message) => message.includes('journal')),
+    ['no room for the commit journal: every partition syncs its own file meanwhile'],
+  )
+})
+
+test('an entry for which there is no room after all is synced in the segment files, and its number is given again', async () => {
+  for (const [seed, fault] of (['write', 'write-partly'] as const).entries()) {
+    const bench = await warmBench({ seed })
+    await bench.round('kept')
+    const before = bench.telemetry.journalEntries
+    // one alone in its round, then three, then the entry
+    bench.disk.failNext(fault, 'ENOSPC', 4)
+    await bench.roundOn('in the files')
+    assert.match(bench.messages.join(), /no room for the commit journal/)
+    assert.equal(bench.telemetry.journalEntries, before)
+    await bench.warmUp(before)
+    await bench.roundOn('on')
+    await bench.restart()
+    assert.deepEqual(bench.offline, [])
+    for (const partition of bench.partitions) {
+      const values = await bench.values(partition)
+      assert.ok(values.includes('in the files'))
+      assert.equal(values.at(-1), 'on')
+    }
+  }
+})
+
+test('after a failed write or sync of the journal its round is synced in the segment files, and it is not used again', async () => {
+  for (const [operation, after] of [
+    ['write', 4],
+    ['sync', 1],
+  ] as const) {
+    for (let seed = 0; seed < 10; seed++) {
+      const bench = await warmBench({ seed })
+      await bench.round('kept')
+      const before = bench.telemetry.journalEntries
+      bench.disk.failNext(operation, 'EIO', after)
+      await bench.roundOn('in the files')
+      assert.match(bench.messages.join('\n'), /the commit journal is not used until the next start/)
+      await bench.roundOn('on')
+      assert.equal(bench.telemetry.journalEntries, before)
+      await bench.restart()
+      assert.deepEqual(bench.offline, [])
+      for (const partition of bench.partitions) {
+        const values = await bench.values(partition)
+        assert.ok(values.includes('in the files'))
+        assert.equal(values.at(-1), 'on')
+      }
+    }
+  }
 })
 
 test('a segment file that cannot be synced later takes its partition offline; the journal keeps what it has of it', async () => {

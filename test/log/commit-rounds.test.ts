@@ -30,6 +30,7 @@ async function openBench() {
     topicsDirectory: '/data/topics',
     fileBytes: 1_000_000,
     roundsBeforeMade: 0,
+    roundsBeforeNextTry: 3,
     heldFilesMax: HELD_FILES_MAX,
   }
   const journal = new CommitJournal({ ...places, disk, files, logger: silentLogger, telemetry })
