@@ -218,7 +218,7 @@ export const GATHERED_BATCH_BYTES_MAX = 1024 * 1024
 export const PRODUCERS_CACHED_MAX = 10_000
 
 /** One write and one fdatasync of several appends to a partition: bounds its latency; a single larger append is still taken. */
-export const GROUP_BYTES_MAX = 32 * 1024 * 1024
+export const STRETCH_BYTES_MAX = 32 * 1024 * 1024
 
 /** Each of the commit journal's two files: a busy server fills one in seconds, in which the segment files of the other are synced once. */
 export const JOURNAL_FILE_BYTES = 16 * 1024 * 1024
@@ -238,8 +238,8 @@ export const JOURNAL_SYNCS_AT_ONCE = 2
 /** Segment files with bytes that one of the journal's files alone holds durably: they stay open until they are synced. */
 export const JOURNAL_HELD_FILES_MAX = 200
 
-/** A larger group is written in a thread, and the others of its round do not wait for it. */
-export const JOURNAL_GROUP_BYTES_MAX = 64 * 1024
+/** A larger stretch is written in a thread, and the others of its round do not wait for it. */
+export const JOURNAL_STRETCH_BYTES_MAX = 64 * 1024
 
 /**
  * What one saved sync may cost in bytes that are written twice: a sync takes some 50 us of CPU, the checksum and the copy of

@@ -9,15 +9,15 @@ import { dirname, join } from 'node:path'
 import { JOURNAL_FREE_FILES_MIN, JOURNAL_SYNCS_AT_ONCE } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
-import type { JournalGroup } from './journal-entry.ts'
+import type { JournalStretch } from './journal-entry.ts'
 import {
   ENTRY_HEAD_BYTES,
   entryBytes,
-  GROUP_HEAD_BYTES,
   JOURNAL_HEADER_BYTES,
   JOURNAL_ID_BYTES,
   renderEntry,
   renderJournalFile,
+  STRETCH_HEAD_BYTES,
 } from './journal-entry.ts'
 import { JOURNAL_FILES, journalDirectory, replayJournal, retireJournal } from './journal-replay.ts'
 import type { OpenFiles } from './open-files.ts'
@@ -25,7 +25,7 @@ import type { SegmentDisk, SegmentFile } from './segment-file.ts'
 import { isDiskFull } from './storage-failure.ts'
 
 /** What a partition has written into its segment file and wants to be durable. */
-export interface CommitGroup extends JournalGroup {
+export interface CommitStretch extends JournalStretch {
   readonly path: string
   readonly file: SegmentFile
   /** A later sync of the segment file failed: what was committed is in the journal and perhaps nowhere else. */
@@ -89,7 +89,7 @@ export class CommitJournal {
 
   constructor(options: CommitJournalOptions) {
     this.#options = options
-    this.#head = Buffer.alloc(ENTRY_HEAD_BYTES + options.heldFilesMax * GROUP_HEAD_BYTES)
+    this.#head = Buffer.alloc(ENTRY_HEAD_BYTES + options.heldFilesMax * STRETCH_HEAD_BYTES)
     this.#roundsLeft = options.roundsBeforeMade
   }
 
@@ -101,9 +101,9 @@ export class CommitJournal {
     return inDoubt
   }
 
-  /** Makes groups durable that stand in their files already. False: nothing was done, the caller syncs the files. */
-  async append(groups: readonly CommitGroup[]): Promise<boolean> {
-    if (this.#isOff || groups.length > this.#options.heldFilesMax) return false
+  /** Makes stretches durable that stand in their files already. False: nothing was done, the caller syncs the files. */
+  async append(stretches: readonly CommitStretch[]): Promise<boolean> {
+    if (this.#isOff || stretches.length > this.#options.heldFilesMax) return false
     if (this.#roundsLeft > 0) {
       this.#roundsLeft--
       return false
@@ -112,8 +112,8 @@ export class CommitJournal {
       this.#making ??= this.#make()
       return false
     }
-    if (!this.#hasRoom(groups) && !((await this.#switch()) && this.#hasRoom(groups))) return false
-    return this.#write(groups)
+    if (!this.#hasRoom(stretches) && !((await this.#switch()) && this.#hasRoom(stretches))) return false
+    return this.#write(stretches)
   }
 
   async #make(): Promise<void> {
@@ -154,14 +154,14 @@ export class CommitJournal {
     logger.warn({ err: cause }, 'no room for the commit journal: every partition syncs its own file meanwhile')
   }
 
-  #hasRoom(groups: readonly CommitGroup[]): boolean {
+  #hasRoom(stretches: readonly CommitStretch[]): boolean {
     const [current] = this.#files as [JournalFile, JournalFile]
     const { fileBytes, heldFilesMax } = this.#options
     // room for the entry of a switch is always left
-    const end = current.position + entryBytes(groups) + ENTRY_HEAD_BYTES
+    const end = current.position + entryBytes(stretches) + ENTRY_HEAD_BYTES
     if (end > fileBytes) return false
-    if (current.held.size + groups.length <= heldFilesMax) return true
-    const added = groups.filter((group) => !current.held.has(group.file)).length
+    if (current.held.size + stretches.length <= heldFilesMax) return true
+    const added = stretches.filter((stretch) => !current.held.has(stretch.file)).length
     return current.held.size + added <= heldFilesMax
   }
 
@@ -179,11 +179,11 @@ export class CommitJournal {
   }
 
   /** False: the entry does not count, or nobody knows whether it is on the disk; then there will be none behind it. */
-  async #write(groups: readonly CommitGroup[]): Promise<boolean> {
+  async #write(stretches: readonly CommitStretch[]): Promise<boolean> {
     const [current, other] = this.#files as [JournalFile, JournalFile]
     const number = this.#number + 1
     const neededFrom = other.held.size > 0 ? other.firstNumber : current.firstNumber
-    const rendered = renderEntry(this.#head, this.#id, { number, neededFrom, groups })
+    const rendered = renderEntry(this.#head, this.#id, { number, neededFrom, stretches })
     try {
       await current.file.write(rendered, current.position)
     } catch (error) {
@@ -193,20 +193,20 @@ export class CommitJournal {
       return false
     }
     this.#number = number
-    for (const group of groups) this.#hold(current, group)
+    for (const stretch of stretches) this.#hold(current, stretch)
     try {
       await current.file.sync()
     } catch (error) {
       this.#stop(error)
       return false
     }
-    current.position += entryBytes(groups)
+    current.position += entryBytes(stretches)
     this.#syncedNeededFrom = neededFrom
-    if (groups.length > 0) this.#options.telemetry.journalEntries++
+    if (stretches.length > 0) this.#options.telemetry.journalEntries++
     return true
   }
 
-  #hold(current: JournalFile, { path, file, lost }: CommitGroup): void {
+  #hold(current: JournalFile, { path, file, lost }: CommitStretch): void {
     if (current.held.has(file)) return
     let release = () => {}
     const released = new Promise<void>((resolve) => {
@@ -295,7 +295,7 @@ export class CommitJournal {
     )
   }
 
-  /** After the last group: leaves nothing to replay, or answers false. */
+  /** After the last stretch: leaves nothing to replay, or answers false. */
   async close(): Promise<boolean> {
     const { disk, dataDir, logger } = this.#options
     await this.#making

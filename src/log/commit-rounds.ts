@@ -1,13 +1,13 @@
 // The partitions of one disk write and sync in rounds: all that have something take part in a round at the same time,
 // and while it lasts all others gather. What several of them have written is made durable by one sync of the commit
 // journal, where that costs less than a sync of each file; and a partition that waits for the round to end comes with a
-// larger group, so that many partitions cost little more than one.
+// larger stretch, so that many partitions cost little more than one.
 
 import { JOURNAL_BYTES_PER_SAVED_SYNC } from '../kernel/limits.ts'
-import type { CommitGroup, CommitJournal } from './commit-journal.ts'
+import type { CommitJournal, CommitStretch } from './commit-journal.ts'
 
 interface Waiting {
-  readonly group: CommitGroup
+  readonly stretch: CommitStretch
   resolve(): void
   reject(error: unknown): void
 }
@@ -24,8 +24,8 @@ export class CommitRounds {
   constructor(journal: CommitJournal) {
     this.#journal = journal
     this.#round = {
-      sync: (group) => this.#sync(group),
-      syncAlone: (group) => journal.sync(group.file),
+      sync: (stretch) => this.#sync(stretch),
+      syncAlone: (stretch) => journal.sync(stretch.file),
       arrived: () => this.#arrived(),
       leave: () => this.#leave(),
     }
@@ -41,9 +41,9 @@ export class CommitRounds {
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
-  #sync(group: CommitGroup): Promise<void> {
+  #sync(stretch: CommitStretch): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#syncing.push({ group, resolve, reject })
+      this.#syncing.push({ stretch, resolve, reject })
       this.#arrived()
     })
   }
@@ -58,7 +58,7 @@ export class CommitRounds {
 
   async #syncAll(syncing: readonly Waiting[]): Promise<void> {
     try {
-      if (isWorthOneEntry(syncing) && (await this.#journal.append(syncing.map(({ group }) => group)))) {
+      if (isWorthOneEntry(syncing) && (await this.#journal.append(syncing.map(({ stretch }) => stretch)))) {
         for (const { resolve } of syncing) resolve()
         return
       }
@@ -66,7 +66,7 @@ export class CommitRounds {
       for (const { reject } of syncing) reject(error)
       return
     }
-    for (const { group, resolve, reject } of syncing) this.#journal.sync(group.file).then(resolve, reject)
+    for (const { stretch, resolve, reject } of syncing) this.#journal.sync(stretch.file).then(resolve, reject)
   }
 
   #leave(): void {
@@ -87,8 +87,8 @@ export class CommitRounds {
 }
 
 interface Round {
-  sync(group: CommitGroup): Promise<void>
-  syncAlone(group: CommitGroup): Promise<void>
+  sync(stretch: CommitStretch): Promise<void>
+  syncAlone(stretch: CommitStretch): Promise<void>
   arrived(): void
   leave(): void
 }
@@ -110,10 +110,10 @@ export class Turn {
   }
 
   /** Resolves when what was written is durable. */
-  sync(group: CommitGroup): Promise<void> {
-    if (!this.#isAwaited) return this.#round.syncAlone(group)
+  sync(stretch: CommitStretch): Promise<void> {
+    if (!this.#isAwaited) return this.#round.syncAlone(stretch)
     this.#isAwaited = false
-    return this.#round.sync(group)
+    return this.#round.sync(stretch)
   }
 
   leave(): void {
@@ -124,6 +124,6 @@ export class Turn {
 
 function isWorthOneEntry(syncing: readonly Waiting[]): boolean {
   let bytes = 0
-  for (const { group } of syncing) bytes += group.sizeBytes
+  for (const { stretch } of syncing) bytes += stretch.sizeBytes
   return bytes <= (syncing.length - 1) * JOURNAL_BYTES_PER_SAVED_SYNC
 }

@@ -6,14 +6,14 @@
 //             length        int32     of the whole entry
 //             number        int64     one more than that of the entry written before it, over both files
 //             needed_from   int64     entries with lower numbers are in the segment files, durably
-//             group_count   int32
-//             group =>      topic_id 36 characters, partition int32, segment_base int64, position int64, length int32
-//             bytes of each group
+//             stretch_count   int32
+//             stretch =>      topic_id 36 characters, partition int32, segment_base int64, position int64, length int32
+//             bytes of each stretch
 
 import { crc32c } from '../kernel/crc32c.ts'
 
 /** What one partition wrote into its segment file. */
-export interface JournalGroup {
+export interface JournalStretch {
   readonly topicId: string
   readonly partition: number
   /** Base offset of the segment, and the byte in its file. */
@@ -26,7 +26,7 @@ export interface JournalGroup {
 export interface JournalEntry {
   readonly number: number
   readonly neededFrom: number
-  readonly groups: readonly JournalGroup[]
+  readonly stretches: readonly JournalStretch[]
 }
 
 export const JOURNAL_ID_BYTES = 16
@@ -41,7 +41,7 @@ const NEEDED_FROM_AT = NUMBER_AT + 8
 const COUNT_AT = NEEDED_FROM_AT + 8
 export const ENTRY_HEAD_BYTES = COUNT_AT + 4
 const TOPIC_ID_CHARS = 36
-export const GROUP_HEAD_BYTES = TOPIC_ID_CHARS + 4 + 8 + 8 + 4
+export const STRETCH_HEAD_BYTES = TOPIC_ID_CHARS + 4 + 8 + 8 + 4
 const TWO_TO_32 = 0x1_0000_0000
 
 /** A whole file without entries. */
@@ -62,38 +62,38 @@ export function parseJournalId(bytes: Buffer): Buffer | undefined {
   return bytes.subarray(MARKER.length, crcAt)
 }
 
-export function entryBytes(groups: readonly JournalGroup[]): number {
-  let bytes = ENTRY_HEAD_BYTES + groups.length * GROUP_HEAD_BYTES
-  for (const group of groups) bytes += group.sizeBytes
+export function entryBytes(stretches: readonly JournalStretch[]): number {
+  let bytes = ENTRY_HEAD_BYTES + stretches.length * STRETCH_HEAD_BYTES
+  for (const stretch of stretches) bytes += stretch.sizeBytes
   return bytes
 }
 
-/** Renders the head into a buffer that is large enough; answers it and the groups' own buffers, which are not copied. */
+/** Renders the head into a buffer that is large enough; answers it and the stretches' own buffers, which are not copied. */
 export function renderEntry(
   into: Buffer,
   id: Buffer,
-  entry: { readonly number: number; readonly neededFrom: number; readonly groups: readonly JournalGroup[] },
+  entry: { readonly number: number; readonly neededFrom: number; readonly stretches: readonly JournalStretch[] },
 ): Buffer[] {
-  const { groups } = entry
-  const head = into.subarray(0, ENTRY_HEAD_BYTES + groups.length * GROUP_HEAD_BYTES)
+  const { stretches } = entry
+  const head = into.subarray(0, ENTRY_HEAD_BYTES + stretches.length * STRETCH_HEAD_BYTES)
   id.copy(head)
-  head.writeInt32BE(entryBytes(groups), LENGTH_AT)
+  head.writeInt32BE(entryBytes(stretches), LENGTH_AT)
   writeInt64(head, NUMBER_AT, entry.number)
   writeInt64(head, NEEDED_FROM_AT, entry.neededFrom)
-  head.writeInt32BE(groups.length, COUNT_AT)
+  head.writeInt32BE(stretches.length, COUNT_AT)
   let at = ENTRY_HEAD_BYTES
-  for (const group of groups) {
-    head.write(group.topicId, at, 'latin1')
-    head.writeInt32BE(group.partition, at + 36)
-    writeInt64(head, at + 40, group.segmentBase)
-    writeInt64(head, at + 48, group.position)
-    head.writeInt32BE(group.sizeBytes, at + 56)
-    at += GROUP_HEAD_BYTES
+  for (const stretch of stretches) {
+    head.write(stretch.topicId, at, 'latin1')
+    head.writeInt32BE(stretch.partition, at + 36)
+    writeInt64(head, at + 40, stretch.segmentBase)
+    writeInt64(head, at + 48, stretch.position)
+    head.writeInt32BE(stretch.sizeBytes, at + 56)
+    at += STRETCH_HEAD_BYTES
   }
   const rendered = [head]
   let crc = crc32c(head, LENGTH_AT, head.length)
-  for (const group of groups) {
-    for (const buffer of group.buffers) {
+  for (const stretch of stretches) {
+    for (const buffer of stretch.buffers) {
       crc = crc32c(buffer, 0, buffer.length, crc)
       rendered.push(buffer)
     }
@@ -109,7 +109,7 @@ export function findEntries(bytes: Buffer, id: Buffer): JournalEntry[] {
   while (at >= 0) {
     const entry = parseEntry(bytes, at)
     if (entry !== undefined) entries.push(entry)
-    at = bytes.indexOf(id, at + (entry === undefined ? 1 : entryBytes(entry.groups)))
+    at = bytes.indexOf(id, at + (entry === undefined ? 1 : entryBytes(entry.stretches)))
   }
   return entries
 }
@@ -118,13 +118,13 @@ function parseEntry(bytes: Buffer, start: number): JournalEntry | undefined {
   if (start + ENTRY_HEAD_BYTES > bytes.length) return undefined
   const end = start + bytes.readInt32BE(start + LENGTH_AT)
   const count = bytes.readInt32BE(start + COUNT_AT)
-  let dataAt = start + ENTRY_HEAD_BYTES + count * GROUP_HEAD_BYTES
+  let dataAt = start + ENTRY_HEAD_BYTES + count * STRETCH_HEAD_BYTES
   if (count < 0 || end > bytes.length || dataAt > end) return undefined
   if (bytes.readUInt32BE(start + CRC_AT) !== crc32c(bytes, start + LENGTH_AT, end)) return undefined
-  const groups: JournalGroup[] = []
-  for (let at = start + ENTRY_HEAD_BYTES; groups.length < count; at += GROUP_HEAD_BYTES) {
+  const stretches: JournalStretch[] = []
+  for (let at = start + ENTRY_HEAD_BYTES; stretches.length < count; at += STRETCH_HEAD_BYTES) {
     const sizeBytes = bytes.readInt32BE(at + 56)
-    groups.push({
+    stretches.push({
       topicId: bytes.toString('latin1', at, at + TOPIC_ID_CHARS),
       partition: bytes.readInt32BE(at + 36),
       segmentBase: readInt64(bytes, at + 40),
@@ -135,7 +135,11 @@ function parseEntry(bytes: Buffer, start: number): JournalEntry | undefined {
     dataAt += sizeBytes
   }
   if (dataAt !== end) return undefined
-  return { number: readInt64(bytes, start + NUMBER_AT), neededFrom: readInt64(bytes, start + NEEDED_FROM_AT), groups }
+  return {
+    number: readInt64(bytes, start + NUMBER_AT),
+    neededFrom: readInt64(bytes, start + NEEDED_FROM_AT),
+    stretches,
+  }
 }
 
 function writeInt64(bytes: Buffer, at: number, value: number): void {

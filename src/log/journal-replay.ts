@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { TailraceError } from '../kernel/errors.ts'
 import { OPENING_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
-import type { JournalEntry, JournalGroup } from './journal-entry.ts'
+import type { JournalEntry, JournalStretch } from './journal-entry.ts'
 import { findEntries, parseJournalId } from './journal-entry.ts'
 import { parseNumberedName, segmentPath } from './log-segment.ts'
 import { readTopicId } from './partition-metadata.ts'
@@ -29,8 +29,8 @@ export interface NeededEntries {
 }
 
 /** A partition as a journal names it. */
-export function journalKey(group: { readonly topicId: string; readonly partition: number }): string {
-  return `${group.topicId}-${group.partition}`
+export function journalKey(stretch: { readonly topicId: string; readonly partition: number }): string {
+  return `${stretch.topicId}-${stretch.partition}`
 }
 
 /** What a start has to replay, as a data directory's journal has it. */
@@ -89,16 +89,16 @@ export async function replayJournal(options: ReplayOptions): Promise<Replayed> {
   const { entries, missing } = await readJournal(disk, dataDir)
   const inDoubt = new Map<string, string>()
   const hole = missing[0]
-  const byPartition = new Map<string, JournalGroup[]>()
+  const byPartition = new Map<string, JournalStretch[]>()
   for (const entry of entries) {
-    for (const group of entry.groups) {
+    for (const stretch of entry.stretches) {
       // of those nothing was synced any more
-      if (deletedTopics.has(group.topicId)) continue
-      const key = journalKey(group)
+      if (deletedTopics.has(stretch.topicId)) continue
+      const key = journalKey(stretch)
       if (hole !== undefined && entry.number > hole) inDoubt.set(key, `entry ${hole} of the commit journal is damaged`)
-      const groups = byPartition.get(key)
-      if (groups === undefined) byPartition.set(key, [group])
-      else groups.push(group)
+      const stretches = byPartition.get(key)
+      if (stretches === undefined) byPartition.set(key, [stretch])
+      else stretches.push(stretch)
     }
   }
   const replay = new Replay(options, inDoubt)
@@ -143,7 +143,7 @@ class Replay {
     this.#inDoubt = inDoubt
   }
 
-  async run(byPartition: ReadonlyMap<string, readonly JournalGroup[]>): Promise<void> {
+  async run(byPartition: ReadonlyMap<string, readonly JournalStretch[]>): Promise<void> {
     const { disk, topicsDirectory } = this.#options
     if (byPartition.size === 0) return
     const folders = await disk.list(topicsDirectory)
@@ -151,14 +151,14 @@ class Replay {
       const partition = PARTITION_FOLDER.exec(folder)?.[1]
       if (partition === undefined) return
       const directory = join(topicsDirectory, folder)
-      // a folder of a topic that was deleted, or made again, has none of these groups
+      // a folder of a topic that was deleted, or made again, has none of these stretches
       const topicId = await readTopicId(disk, directory)
-      const groups = topicId && byPartition.get(journalKey({ topicId, partition: Number(partition) }))
-      if (groups) await this.#replayInto(directory, groups)
+      const stretches = topicId && byPartition.get(journalKey({ topicId, partition: Number(partition) }))
+      if (stretches) await this.#replayInto(directory, stretches)
     })
   }
 
-  async #replayInto(directory: string, groups: readonly JournalGroup[]): Promise<void> {
+  async #replayInto(directory: string, stretches: readonly JournalStretch[]): Promise<void> {
     const { disk } = this.#options
     const names = await disk.list(directory)
     const bases = names.flatMap((name) => {
@@ -167,20 +167,20 @@ class Replay {
     })
     const last = Math.max(-1, ...bases)
     // a segment with another behind it was synced before that one was made, and may have been compacted since
-    const wanted = groups.filter((group) => group.segmentBase >= last)
-    const lost = wanted.find((group) => group.segmentBase > last)
+    const wanted = stretches.filter((stretch) => stretch.segmentBase >= last)
+    const lost = wanted.find((stretch) => stretch.segmentBase > last)
     if (lost !== undefined) return this.#doubt(lost, `${segmentPath(directory, lost.segmentBase)} is missing`)
     if (wanted.length === 0) return
     const path = segmentPath(directory, last)
     const file = await disk.open(path, false)
     try {
       let sizeBytes = await file.size()
-      for (const group of wanted) {
-        if (group.position > sizeBytes) {
-          return this.#doubt(group, `${path} has ${sizeBytes} bytes, but ${group.position} were synced`)
+      for (const stretch of wanted) {
+        if (stretch.position > sizeBytes) {
+          return this.#doubt(stretch, `${path} has ${sizeBytes} bytes, but ${stretch.position} were synced`)
         }
-        await file.write(group.buffers, group.position)
-        sizeBytes = Math.max(sizeBytes, group.position + group.sizeBytes)
+        await file.write(stretch.buffers, stretch.position)
+        sizeBytes = Math.max(sizeBytes, stretch.position + stretch.sizeBytes)
       }
       await file.sync()
     } catch (error) {
@@ -200,8 +200,8 @@ class Replay {
     )
   }
 
-  #doubt(group: JournalGroup, why: string): void {
-    this.#inDoubt.set(journalKey(group), why)
+  #doubt(stretch: JournalStretch, why: string): void {
+    this.#inDoubt.set(journalKey(stretch), why)
   }
 }
 

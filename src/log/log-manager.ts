@@ -72,7 +72,7 @@ export interface LogManagerOptions {
   readonly isForgotten: (entry: ProducerEntry) => boolean
   /** The start counter: this start's number. */
   readonly leaderEpoch: number
-  /** What the catalog knows; asked when a log is made and for every group. */
+  /** What the catalog knows; asked when a log is made and for every stretch. */
   readonly settings: (identity: LogIdentity) => LogSettings
   readonly logStartOffset: (identity: LogIdentity) => number
   /** How often segments of the partition were replaced by cleaned ones: as durable as the catalog. */

@@ -1,7 +1,7 @@
 // Opens a partition's files, into which the commit journal was replayed. After a clean stop index.db is believed; after a
 // crash the files from the recovery point on are scanned batch by batch, index.db is made to follow them, and a torn batch
 // at the very end is cut off and kept aside. What must hold: nothing that was ever synced is cut. A bad batch with good
-// ones after it is no torn end, unless the power went while one group was being written: then sectors of that group are
+// ones after it is no torn end, unless the power went while one stretch was being written: then sectors of that stretch are
 // missing, and read as zeros.
 
 import { basename, join } from 'node:path'
@@ -375,7 +375,7 @@ class Recovery {
     // up to the next segment all is there: what follows is of a write that was undone, and its undoing not synced
     const isWhole = segment.endOffset === nextBase
     if (nextBase !== undefined && !isWhole) throw corrupt('later segments follow')
-    // one append alone may be larger than a group of several: all that waited for a partition, or one large batch
+    // one append alone may be larger than a stretch of several: all that waited for a partition, or one large batch
     const tornBytesMax = Math.max(APPEND_QUEUE_BYTES_MAX, this.#options.settings.maxMessageBytes)
     if (fileBytes - position > tornBytesMax) throw corrupt(`${fileBytes - position} bytes follow`)
     const rest = await readAt(file, position, fileBytes - position)

@@ -193,7 +193,7 @@ test('a start that finds no room to replay in says so, and the next one does it'
   for (const partition of bench.partitions) assert.equal((await bench.values(partition)).at(-1), 'kept')
 })
 
-test('one partition alone, and groups too large to be written twice, are synced in their own files', async () => {
+test('one partition alone, and stretches too large to be written twice, are synced in their own files', async () => {
   const bench = await warmBench()
   const before = bench.telemetry.journalEntries
   await bench.append(1, 'alone')
@@ -320,7 +320,7 @@ test('entries of a deleted topic are not written into one that was made again un
 test('what a deleted topic lacks is no damage, though a power cut has brought its folder back', async () => {
   const bench = await warmBench()
   await bench.round('old')
-  const last = bench.entries().at(-1)?.groups[0]
+  const last = bench.entries().at(-1)?.stretches[0]
   await (await bench.disk.open(bench.path(last?.partition ?? 0), false)).truncate(0)
   bench.disk = bench.disk.cut('process')
   await bench.start(undefined, new Set([TOPIC_ID]))
@@ -345,9 +345,9 @@ test('a damaged entry with later ones behind it: those of which later ones speak
   const entries = bench.entries()
   const damaged = entries.at(-2)
   const bytes = bench.disk.bytesOf(JOURNAL)
-  const place = bytes.indexOf(damaged?.groups[0]?.buffers[0] as Buffer)
+  const place = bytes.indexOf(damaged?.stretches[0]?.buffers[0] as Buffer)
   bench.disk.flipBit(JOURNAL, place + 20, 3)
-  const inDoubt = entries.at(-1)?.groups.map(({ partition }) => partition)
+  const inDoubt = entries.at(-1)?.stretches.map(({ partition }) => partition)
   for (let starts = 0; starts < 2; starts++) {
     await bench.restart('process')
     assert.deepEqual(bench.offline, inDoubt?.sort())
@@ -366,7 +366,7 @@ test('a segment file that ends in front of what the journal has is not filled up
   const bench = await warmBench()
   await bench.round('a')
   const last = bench.entries().at(-1)
-  const partition = last?.groups[0]?.partition ?? -1
+  const partition = last?.stretches[0]?.partition ?? -1
   await (await bench.disk.open(bench.path(partition), false)).truncate(10)
   await bench.restart('process')
   assert.deepEqual(bench.offline, [partition])

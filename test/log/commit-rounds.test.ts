@@ -59,7 +59,7 @@ async function openBench() {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
-test('a round of several small groups is one entry of the journal', async () => {
+test('a round of several small stretches is one entry of the journal', async () => {
   const { telemetry, commitAll } = await openBench()
   // the journal is made meanwhile
   await commitAll(3, 100)
@@ -69,7 +69,7 @@ test('a round of several small groups is one entry of the journal', async () => 
   assert.equal(telemetry.journalEntries, 1)
 })
 
-test('groups are written twice only as far as the saved syncs are worth it', async () => {
+test('stretches are written twice only as far as the saved syncs are worth it', async () => {
   const { telemetry, commitAll } = await openBench()
   await commitAll(2, 100)
   await settled()

@@ -1,6 +1,6 @@
-// A group that was written and not synced, and what crashes one after the other make of it: the process is killed, the next
-// start writes the group anew and the power goes, the start after that meets the same. What must hold: what was synced
-// stays, the group is there as far as it is whole, and no state that such a chain leaves is taken for corruption.
+// A stretch that was written and not synced, and what crashes one after the other make of it: the process is killed, the next
+// start writes the stretch anew and the power goes, the start after that meets the same. What must hold: what was synced
+// stays, the stretch is there as far as it is whole, and no state that such a chain leaves is taken for corruption.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -21,7 +21,7 @@ const IDENTITY = { topicId: '0191d5a0-0000-7000-8000-000000000001', topicName: '
 const SEGMENT = '/data/topics/orders-0/00000000000000000000.log'
 const CHAINS = 250
 const SYNCED = ['synced 0', 'synced 1']
-const GROUP = Array.from({ length: 12 }, (_, at) => `${at} `.padEnd(60 + 30 * at, 'x'))
+const STRETCH = Array.from({ length: 12 }, (_, at) => `${at} `.padEnd(60 + 30 * at, 'x'))
 
 const EMPTY_INDEX = (() => {
   const index = new Database(':memory:')
@@ -32,7 +32,7 @@ const EMPTY_INDEX = (() => {
 const batchOf = (value: string) =>
   sealBatch(toParts([{ timestamp: Date.UTC(2026, 0, 1), key: null, value, headers: [] }]), { compression: 'none' })
 
-/** Of a group behind what was synced. */
+/** Of a stretch behind what was synced. */
 function bytesOf(values: readonly string[]): Buffer {
   const batches = values.map(batchOf)
   for (const [at, batch] of batches.entries()) stampBatch(batch, SYNCED.length + at, 1)
@@ -100,9 +100,9 @@ class Bench {
   }
 
   /** As an appender does that is killed before its sync, or has seen it fail: then a front part may be on the disk, and the kernel forgets the rest. */
-  async writeGroup(random: FatefulRandom): Promise<void> {
+  async writeStretch(random: FatefulRandom): Promise<void> {
     const { position } = this
-    const bytes = bytesOf(GROUP)
+    const bytes = bytesOf(STRETCH)
     const file = await this.disk.open(SEGMENT, false)
     if (random.chance(0.3)) return file.write([bytes], position)
     const front = random.below(bytes.length)
@@ -144,7 +144,7 @@ async function runChain(seed: number): Promise<{ readonly bench: Bench; readonly
   const story = [`seed ${seed}`]
   for (const value of SYNCED) await bench.append(value)
   bench.manager.flushIndex()
-  await bench.writeGroup(random)
+  await bench.writeStretch(random)
   for (let crashes = 1 + random.below(3); crashes > 0; crashes--) {
     // only what was killed in between is torn twice
     const what = story.length === 1 || random.chance(0.7) ? 'process' : 'power'
@@ -166,7 +166,7 @@ test('crash after crash in the starts that write a tail anew, nothing is lost an
     const { bench, story } = await runChain(seed)
     assert.equal(bench.log.offline, undefined, story)
     const values = await bench.values()
-    const expected = [...SYNCED, ...GROUP]
+    const expected = [...SYNCED, ...STRETCH]
     assert.deepEqual(values, expected.slice(0, Math.max(SYNCED.length, values.length)), story)
     if (values.length === expected.length) whole++
     // and what is appended from now on is behind it, durably
@@ -175,18 +175,18 @@ test('crash after crash in the starts that write a tail anew, nothing is lost an
     await bench.start()
     assert.deepEqual(await bench.values(), [...values, 'more'], story)
   }
-  assert.ok(whole > CHAINS / 10, `in ${whole} of them the whole group has come through`)
+  assert.ok(whole > CHAINS / 10, `in ${whole} of them the whole stretch has come through`)
 })
 
 test('an undone write whose undoing was not synced does not come back under what is written in its place', async () => {
-  const others = GROUP.map((value) => `other ${value}`).reverse()
+  const others = STRETCH.map((value) => `other ${value}`).reverse()
   for (let seed = 0; seed < 100; seed++) {
     const bench = new Bench(new Random(seed), true)
     for (const value of SYNCED) await bench.append(value)
     bench.manager.flushIndex()
     const { position } = bench
     const undone = await bench.disk.open(SEGMENT, false)
-    await undone.write([bytesOf(GROUP)], position)
+    await undone.write([bytesOf(STRETCH)], position)
     await undone.truncate(position)
     bench.disk = bench.disk.cut('process')
     await bench.start()
@@ -205,8 +205,8 @@ test('that a tail was being written anew excuses nothing in front of it', async 
   for (const value of SYNCED) await bench.append(value)
   const { position } = bench
   const file = await bench.disk.open(SEGMENT, false)
-  await file.write([bytesOf(GROUP)], position)
-  const tail = { from: position, to: position + bytesOf(GROUP).length }
+  await file.write([bytesOf(STRETCH)], position)
+  const tail = { from: position, to: position + bytesOf(STRETCH).length }
   bench.disk.failNext('write', 'EIO', 1)
   await assert.rejects(settleTail(file, SEGMENT, tail), { code: 'EIO' })
   const marked = Buffer.from(bench.disk.bytesOf(SEGMENT))
@@ -216,7 +216,7 @@ test('that a tail was being written anew excuses nothing in front of it', async 
   bench.disk = bench.disk.cut('process')
   await bench.start()
   assert.equal(bench.log.offline, undefined)
-  assert.deepEqual(await bench.values(), [...SYNCED, ...GROUP.slice(0, 1)])
+  assert.deepEqual(await bench.values(), [...SYNCED, ...STRETCH.slice(0, 1)])
   // the same in what was synced
   await (await bench.disk.open(SEGMENT, false)).write([marked], 0)
   bench.disk.flipBit(SEGMENT, position - 5, 1)
