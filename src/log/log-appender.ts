@@ -23,6 +23,7 @@ import type { PartitionState } from './partition-state.ts'
 import type { ProducerEntry, ProducerVerdict } from './producer-state.ts'
 import { judgeBatch, renderSnapshot, withBatch } from './producer-state.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+import { SegmentGrowth } from './segment-growth.ts'
 import { isDiskFull, storageFailure } from './storage-failure.ts'
 
 /** What of a topic's configuration the log itself obeys; read anew for every stretch, so that changes take hold at once. */
@@ -121,7 +122,7 @@ const NOT_ASKED: AppendedBatch[] = []
 export class LogAppender {
   readonly #options: LogAppenderParts
   readonly #state: PartitionState
-  #bytesSinceIndexEntry = 0
+  readonly #growth = new SegmentGrowth()
   #queue: WaitingAppend[] = []
   #queueBytes = 0
   #rolls: WaitingRoll[] = []
@@ -327,19 +328,8 @@ export class LogAppender {
     const { index } = this.#options
     const { indexIntervalBytes } = this.#options.settings()
     for (const { header } of stretch.written) {
-      if (this.#bytesSinceIndexEntry >= indexIntervalBytes) {
-        index.addEntry(this.#state.logId, segment, {
-          offset: header.baseOffset,
-          position: segment.sizeBytes,
-          priorMaxTimestamp: segment.maxTimestamp,
-        })
-        this.#bytesSinceIndexEntry = 0
-      }
-      if (segment.sizeBytes === 0) segment.firstTimestamp = header.maxTimestamp
-      segment.sizeBytes += header.sizeBytes
-      segment.maxTimestamp = Math.max(segment.maxTimestamp, header.maxTimestamp)
-      segment.endOffset = header.baseOffset + header.lastOffsetDelta + 1
-      this.#bytesSinceIndexEntry += header.sizeBytes
+      const entry = this.#growth.add(segment, header, indexIntervalBytes)
+      if (entry !== undefined) index.addEntry(this.#state.logId, segment, entry)
     }
     for (const producerId of stretch.producersBefore.keys()) {
       const entry = this.#state.producers.get(producerId)
@@ -469,7 +459,7 @@ export class LogAppender {
     await disk.syncDirectory(directory)
     this.#isRolling = false
     if (this.#state.segments.at(-1) !== segment) this.#state.segments.push(segment)
-    this.#bytesSinceIndexEntry = 0
+    this.#growth.begin()
     return segment
   }
 

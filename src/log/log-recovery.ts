@@ -26,6 +26,7 @@ import { parseSnapshot, withBatch } from './producer-state.ts'
 import type { TailMark } from './rewritten-tail.ts'
 import { endAt, findTailMark, settleTail } from './rewritten-tail.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+import { SegmentGrowth } from './segment-growth.ts'
 import { tidyFolder } from './segment-swap.ts'
 import { faultOfTornEnd } from './torn-end.ts'
 
@@ -161,7 +162,7 @@ class Recovery {
   readonly #scanned: Segment[] = []
   readonly #producers = new Map<bigint, ProducerEntry>()
   readonly #touchedProducers = new Set<bigint>()
-  #bytesSinceEntry = 0
+  readonly #growth = new SegmentGrowth()
   /** Batches in front of this offset are in the snapshot. */
   #producersUntil = 0
 
@@ -270,7 +271,7 @@ class Recovery {
 
   async #scanFile(scanned: ScannedFile): Promise<void> {
     const { file, segment, fileBytes } = scanned
-    this.#bytesSinceEntry = 0
+    this.#growth.begin()
     let wanted = SCAN_BYTES
     while (segment.sizeBytes < fileBytes) {
       const bytes = await readAt(file, segment.sizeBytes, Math.min(wanted, fileBytes - segment.sizeBytes))
@@ -301,12 +302,7 @@ class Recovery {
       }
       const fault = this.#faultOfOffsets(segment, header, next)
       if (fault !== undefined) return fault
-      if (this.#bytesSinceEntry >= this.#options.settings.indexIntervalBytes) {
-        this.#addEntry(segment, header)
-        this.#bytesSinceEntry = 0
-      }
       this.#grow(segment, header)
-      this.#bytesSinceEntry += header.sizeBytes
     }
     return stop === 'corrupt' ? reason : undefined
   }
@@ -322,19 +318,10 @@ class Recovery {
     return `base offset ${baseOffset} where ${segment.endOffset} was due`
   }
 
-  #addEntry(segment: Segment, header: BatchHeader): void {
-    this.#options.index.addEntry(this.#logId, segment, {
-      offset: header.baseOffset,
-      position: segment.sizeBytes,
-      priorMaxTimestamp: segment.maxTimestamp,
-    })
-  }
-
   #grow(segment: Segment, header: BatchHeader): void {
-    if (segment.sizeBytes === 0) segment.firstTimestamp = header.maxTimestamp
-    segment.sizeBytes += header.sizeBytes
-    segment.maxTimestamp = Math.max(segment.maxTimestamp, header.maxTimestamp)
-    segment.endOffset = header.baseOffset + header.lastOffsetDelta + 1
+    const { index, settings } = this.#options
+    const entry = this.#growth.add(segment, header, settings.indexIntervalBytes)
+    if (entry !== undefined) index.addEntry(this.#logId, segment, entry)
     if (header.producerId < 0n || header.baseOffset < this.#producersUntil) return
     const before = this.#producers.get(header.producerId)
     this.#producers.set(header.producerId, withBatch(before, header, this.#options.nowMs))
