@@ -3,8 +3,10 @@
 // data directory that no server has: dump-log-repair.ts.
 
 import { glob, open, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
+import { journalDirectory, readJournal } from '../log/journal-replay.ts'
 import { parseNumberedName } from '../log/log-segment.ts'
+import { realDisk } from '../log/segment-file.ts'
 import { RecordReader } from '../record/batch-reader.ts'
 import { BATCH_HEADER_BYTES, batchMagicAt, MAGIC } from '../record/record-batch.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
@@ -38,6 +40,8 @@ export async function dumpLog(terminal: Terminal, paths: readonly string[], opti
   }
   const files = await segmentFiles(paths)
   for (const file of files) await checkSegmentFile(file)
+  const waiting = await waitingJournals(terminal, files)
+  if (options.repair && waiting !== undefined) throw repairRefused(waiting)
   if (options.repair) return repairSegments(terminal, files, options.yes === true)
   let corruptCount = 0
   for (const file of files) {
@@ -96,6 +100,25 @@ async function swapFiles(paths: readonly string[]): Promise<string[]> {
     for await (const name of glob('**/*.log.swap', { cwd: path })) found.push(join(path, name))
   }
   return found.sort()
+}
+
+/** Says which data directories have a commit journal with entries that no start has brought into the files so far; answers one. */
+async function waitingJournals(terminal: Terminal, files: readonly string[]): Promise<string | undefined> {
+  let waiting: string | undefined
+  for (const dataDir of new Set(files.map((file) => dirname(dirname(dirname(resolve(file))))))) {
+    const { entries, missing } = await readJournal(realDisk, dataDir)
+    const count = entries.length + missing.length
+    if (count === 0) continue
+    waiting = journalDirectory(dataDir)
+    terminal.note(
+      `tailrace: ${waiting} has ${count} entries for the next start: after a power cut, files may lack them`,
+    )
+  }
+  return waiting
+}
+
+function repairRefused(journal: string): CommandFailure {
+  return new CommandFailure(`start the server once before a repair: it brings ${journal} into the segment files`)
 }
 
 /** Answers what is wrong with the file. */

@@ -15,7 +15,7 @@ export interface EngineCapabilities {
   readonly namedProducers: boolean
 }
 
-/** 'all': after the group's fdatasync. 'leader' (acks=1): after the write reached the operating system. 'none': at once. */
+/** 'all': after the fdatasync. 'leader' (acks=1): after the write reached the operating system. 'none': at once. */
 export type Acks = 'all' | 'leader' | 'none'
 
 export interface Topic {
@@ -144,7 +144,7 @@ export interface ClusterDescription {
   readonly brokers: readonly { readonly id: number; readonly host: string; readonly port: number }[]
 }
 
-/** Partitions whose high watermark moved: one call per synced group, however many readers wait. */
+/** Partitions whose high watermark moved: one call per sync, however many readers wait. */
 export type AppendListener = (topic: Topic, partition: number, highWatermark: number) => void
 
 export interface Engine {

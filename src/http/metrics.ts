@@ -114,7 +114,8 @@ function addTelemetry(add: AddMetric, telemetry: Telemetry): void {
   number('tailrace_retention_bytes_total', 'counter', 'Bytes of deleted segments', () => telemetry.segmentBytesDeleted)
   number('tailrace_clock_steps_total', 'counter', 'Steps of the wall clock', () => telemetry.clockSteps)
   histogram('tailrace_produce_gathered_requests', 'Requests that shared one batch', telemetry.gatheredRequests)
-  histogram('tailrace_log_group_batches', 'Batches that shared one fdatasync', telemetry.groupBatches)
+  histogram('tailrace_log_group_batches', 'Batches that shared one fdatasync', telemetry.syncedBatches)
+  number('tailrace_log_journal_entries_total', 'counter', 'Syncs shared by partitions', () => telemetry.journalEntries)
   histogram('tailrace_log_fsync_duration_seconds', 'Time of an fdatasync', telemetry.syncSeconds)
 }
 

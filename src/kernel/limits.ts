@@ -246,7 +246,34 @@ export const GATHERED_BATCH_BYTES_MAX = 1024 * 1024
 export const PRODUCERS_CACHED_MAX = 10_000
 
 /** One write and one fdatasync of several appends to a partition: bounds its latency; a single larger append is still taken. */
-export const GROUP_BYTES_MAX = 32 * 1024 * 1024
+export const STRETCH_BYTES_MAX = 32 * 1024 * 1024
+
+/** Each of the commit journal's two files: a busy server fills one in seconds, in which the segment files of the other are synced once. */
+export const JOURNAL_FILE_BYTES = 16 * 1024 * 1024
+
+/** Rounds of several partitions before the journal is made: who writes little does not pay 32 MiB for it. */
+export const JOURNAL_ROUNDS_BEFORE_MADE = 50
+
+/** The journal is made where the disk has room for so many of its files: it takes a quarter of that. */
+export const JOURNAL_FREE_FILES_MIN = 8
+
+/** Before the journal is tried again after it found no room: seconds, in which nobody asks the disk. */
+export const JOURNAL_ROUNDS_BEFORE_NEXT_TRY = 10_000
+
+/** Segment files that are synced at once when the journal changes its file: the rounds' own syncs find a thread. */
+export const JOURNAL_SYNCS_AT_ONCE = 2
+
+/** Segment files with bytes that one of the journal's files alone holds durably: they stay open until they are synced. */
+export const JOURNAL_HELD_FILES_MAX = 200
+
+/** A larger stretch is written in a thread, and the others of its round do not wait for it. */
+export const JOURNAL_STRETCH_BYTES_MAX = 64 * 1024
+
+/**
+ * What one saved sync may cost in bytes that are written twice: a sync takes some 50 us of CPU, the checksum and the copy of
+ * so many bytes about as much.
+ */
+export const JOURNAL_BYTES_PER_SAVED_SYNC = 32 * 1024
 
 /** What may wait to be written to one partition before new appends get 503; a single larger append is still taken. */
 export const APPEND_QUEUE_BYTES_MAX = 64 * 1024 * 1024

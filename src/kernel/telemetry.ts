@@ -23,7 +23,7 @@ export class Distribution {
 }
 
 const SYNC_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2]
-const GROUP_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096]
+const SHARED_COUNTS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096]
 
 /** What compaction has done since the start, and what it found at its last check. */
 class CompactionTelemetry {
@@ -62,9 +62,11 @@ export class Telemetry {
   /** Produce requests that were answered as duplicates of a named producer's earlier attempt. */
   duplicates = 0
   /** Requests that shared one batch. */
-  readonly gatheredRequests = new Distribution(GROUP_SIZES)
+  readonly gatheredRequests = new Distribution(SHARED_COUNTS)
   /** Batches that shared one fdatasync. */
-  readonly groupBatches = new Distribution(GROUP_SIZES)
+  readonly syncedBatches = new Distribution(SHARED_COUNTS)
+  /** Syncs that several partitions shared. */
+  journalEntries = 0
   readonly syncSeconds = new Distribution(SYNC_SECONDS)
   /** Partitions taken offline by a failed write or sync, or by corruption, since the start. */
   partitionsFailed = 0

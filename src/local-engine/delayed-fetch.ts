@@ -1,4 +1,4 @@
-// F1: fetches that wait for more bytes or for their time to run out. A synced group wakes those that wait for its
+// F1: fetches that wait for more bytes or for their time to run out. What is synced wakes those that wait for its
 // partition, once, however many batches it held; a fetch that waits costs one entry per partition it asks for and one
 // timer. What a woken fetch does next is work on the event loop, for each of its partitions and for the reply: so of many
 // that are due only some go on in a turn of it, and the others in the turns that follow, the longest due first.

@@ -28,7 +28,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { steadyClock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { lockDirectory } from '../log/directory-lock.ts'
-import type { LogIdentity } from '../log/log-manager.ts'
+import type { LogIdentity, LogManagerOptions } from '../log/log-manager.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { MaintenanceScheduler } from '../log/maintenance-scheduler.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
@@ -65,6 +65,7 @@ export interface LocalEngineOptions extends MaintenanceOptions {
   readonly reserveBytes?: number
   /** That may be open at once. */
   readonly segmentFilesMax?: number
+  readonly journal?: LogManagerOptions['journal']
   /** meta.db and index.db, when they are not files in the data directory: what a power cut leaves of them is simulated. */
   readonly databases?: EngineDatabases
 }
@@ -181,11 +182,12 @@ class LocalEngine implements Engine {
   }
 
   #makeLogs(): LogManager {
-    const { dataDir, clock, logger, telemetry, topicDefaults, segmentFilesMax, databases } = this.#options
+    const { dataDir, clock, logger, telemetry, topicDefaults, segmentFilesMax, databases, journal } = this.#options
     const catalog = this.#catalog
     return new LogManager({
       dataDir,
       disk: this.#disk,
+      ...(journal === undefined ? {} : { journal }),
       clock,
       steady: this.#steady,
       logger,
@@ -233,6 +235,9 @@ class LocalEngine implements Engine {
     const logs = this.#logs
     const catalog = this.#catalog
     await this.#disk.makeDirectory(logs.topicsDirectory)
+    // a folder that is set aside takes along what was acknowledged of it
+    const deleted = new Set(catalog.deletedTopics().map(({ topicId }) => topicId))
+    await this.#reserve.withRoom(() => this.#logs.replayJournal(deleted))
     await this.#reserve.withRoom(() =>
       sweepTopicFolders({ disk: this.#disk, catalog, logs, logger: this.#options.logger }),
     )

@@ -4,11 +4,13 @@
 
 import { dirname } from 'node:path'
 import { CLEANED_INDEX_ENTRIES_MAX } from '../kernel/limits.ts'
-import { batchBaseOffsetAt, batchLastOffsetAt, batchMaxTimestampAt } from '../record/record-batch.ts'
+import { batchBaseOffsetAt, batchLastOffsetDeltaAt, batchMaxTimestampAt } from '../record/record-batch.ts'
 import type { IndexEntry } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
 import { emptySegment } from './log-segment.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+import type { AddedBatch } from './segment-growth.ts'
+import { SegmentGrowth } from './segment-growth.ts'
 
 const WRITE_BYTES = 1024 * 1024
 
@@ -22,7 +24,7 @@ export class CleanedSegment {
   readonly #indexIntervalBytes: number
   readonly #held = Buffer.allocUnsafeSlow(WRITE_BYTES)
   #heldBytes = 0
-  #bytesSinceIndexEntry = 0
+  readonly #growth = new SegmentGrowth()
 
   private constructor(disk: SegmentDisk, path: string, file: SegmentFile, options: CleanedSegmentOptions) {
     this.path = path
@@ -46,25 +48,11 @@ export class CleanedSegment {
 
   /** Takes one batch, bytes [start, end), copied or written when this resolves; undefined: it was only copied. */
   append(bytes: Buffer, start: number, end: number): Promise<void> | undefined {
-    this.#note(bytes, start, end - start)
+    const entry = this.#growth.add(this.segment, addedBatch(bytes, start, end - start), this.#indexIntervalBytes)
+    if (entry !== undefined) this.entries.push(entry)
     if (this.#heldBytes + end - start > WRITE_BYTES) return this.#writeThrough(bytes, start, end)
     this.#heldBytes += bytes.copy(this.#held, this.#heldBytes, start, end)
     return undefined
-  }
-
-  #note(bytes: Buffer, at: number, sizeBytes: number): void {
-    const { segment } = this
-    const maxTimestamp = batchMaxTimestampAt(bytes, at)
-    if (this.#bytesSinceIndexEntry >= this.#indexIntervalBytes) {
-      const offset = batchBaseOffsetAt(bytes, at)
-      this.entries.push({ offset, position: segment.sizeBytes, priorMaxTimestamp: segment.maxTimestamp })
-      this.#bytesSinceIndexEntry = 0
-    }
-    if (segment.sizeBytes === 0) segment.firstTimestamp = maxTimestamp
-    segment.sizeBytes += sizeBytes
-    segment.maxTimestamp = Math.max(segment.maxTimestamp, maxTimestamp)
-    segment.endOffset = batchLastOffsetAt(bytes, at) + 1
-    this.#bytesSinceIndexEntry += sizeBytes
   }
 
   async #writeThrough(bytes: Buffer, start: number, end: number): Promise<void> {
@@ -108,4 +96,13 @@ interface CleanedSegmentOptions {
   readonly indexIntervalBytes: number
   /** Of the segments that it is made of. */
   readonly sourceBytes: number
+}
+
+function addedBatch(bytes: Buffer, at: number, sizeBytes: number): AddedBatch {
+  return {
+    baseOffset: batchBaseOffsetAt(bytes, at),
+    lastOffsetDelta: batchLastOffsetDeltaAt(bytes, at),
+    maxTimestamp: batchMaxTimestampAt(bytes, at),
+    sizeBytes,
+  }
 }

@@ -1,16 +1,17 @@
-// A6: the side of a partition's log that writes. It assigns offsets, gathers what waits into one write and one fdatasync
-// (group commit), rolls segments and remembers producers. What must hold: one group at a time; an append is in one group,
-// and so stored whole or not at all; after a failed sync nothing is written any more, because nobody can say what the disk
-// holds. Any number of callers at once.
+// A6: the side of a partition's log that writes. It assigns offsets, gathers what waits into one write and one sync (group
+// commit; commit-rounds.ts decides of which file), rolls segments and remembers producers. What must hold: one stretch at a
+// time; an append is in one stretch, and so stored whole or not at all; after a failed sync nothing is written any more,
+// because nobody can say what the disk holds. Any number of callers at once.
 
 import { join } from 'node:path'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { APPEND_QUEUE_BYTES_MAX, GROUP_BYTES_MAX } from '../kernel/limits.ts'
+import { APPEND_QUEUE_BYTES_MAX, JOURNAL_STRETCH_BYTES_MAX, STRETCH_BYTES_MAX } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { stampBatch, stampLogAppendTime } from '../record/record-batch.ts'
-import type { CommitRounds } from './commit-rounds.ts'
+import type { CommitJournal } from './commit-journal.ts'
+import type { CommitRounds, Turn } from './commit-rounds.ts'
 import type { CompactionSettings } from './log-compaction.ts'
 import type { LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
@@ -22,9 +23,10 @@ import type { PartitionState } from './partition-state.ts'
 import type { ProducerEntry, ProducerVerdict } from './producer-state.ts'
 import { judgeBatch, renderSnapshot, withBatch } from './producer-state.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+import { SegmentGrowth } from './segment-growth.ts'
 import { isDiskFull, storageFailure } from './storage-failure.ts'
 
-/** What of a topic's configuration the log itself obeys; read anew for every group, so that changes take hold at once. */
+/** What of a topic's configuration the log itself obeys; read anew for every stretch, so that changes take hold at once. */
 export interface LogSettings {
   readonly segmentBytes: number
   readonly segmentMs: number
@@ -50,6 +52,7 @@ export interface LogAppenderOptions {
   readonly files: OpenFiles
   readonly index: LogIndex
   readonly rounds: CommitRounds
+  readonly journal: CommitJournal
   readonly clock: Clock
   /** When producers were seen, by a clock without steps: one must not forget who may repeat its request. */
   readonly steadyNow: () => number
@@ -58,13 +61,13 @@ export interface LogAppenderOptions {
   readonly isForgotten: (entry: ProducerEntry) => boolean
   /** Stamped into every batch: the server's start counter, so that it never falls. */
   readonly leaderEpoch: number
-  /** After each synced group. */
+  /** After each synced stretch. */
   readonly onSynced: (highWatermark: number, bytes: number) => void
 }
 
 /** What the appender asks of the rest of its log. */
 interface LogAppenderParts extends LogAppenderOptions {
-  /** Asked before the first group, should the partition not be open by then. */
+  /** Asked before the first stretch, should the partition not be open by then. */
   readonly open: () => Promise<void>
   /** A segment was closed. */
   readonly rolled: () => void
@@ -80,7 +83,7 @@ export interface AppendedBatch {
   readonly error?: TailraceError | undefined
 }
 
-/** When an append is answered: after the group's sync, after its write, or at once. */
+/** When an append is answered: after the stretch's sync, after its write, or at once. */
 export type AppendAcks = 'all' | 'leader' | 'none'
 
 interface WaitingAppend {
@@ -96,14 +99,22 @@ interface WaitingRoll {
   reject(error: TailraceError): void
 }
 
-/** One write and one sync. */
-interface Group {
+/** Appends that share one write and one sync. */
+interface Stretch {
   readonly appends: WaitingAppend[]
   readonly results: AppendedBatch[][]
   readonly written: SealedBatch[]
   sizeBytes: number
-  /** Entries of producers before this group, to go back to if it cannot be written. */
+  /** Entries of producers before this stretch, to go back to if it cannot be written. */
   readonly producersBefore: Map<bigint, ProducerEntry | undefined>
+}
+
+interface Commit {
+  readonly turn: Turn
+  readonly path: string
+  readonly file: SegmentFile
+  readonly segment: Segment
+  readonly stretch: Stretch
 }
 
 const NOT_ASKED: AppendedBatch[] = []
@@ -111,7 +122,7 @@ const NOT_ASKED: AppendedBatch[] = []
 export class LogAppender {
   readonly #options: LogAppenderParts
   readonly #state: PartitionState
-  #bytesSinceIndexEntry = 0
+  readonly #growth = new SegmentGrowth()
   #queue: WaitingAppend[] = []
   #queueBytes = 0
   #rolls: WaitingRoll[] = []
@@ -165,7 +176,7 @@ export class LogAppender {
     )
   }
 
-  /** Writes groups until nothing waits. Never rejects: a failure goes to those who asked. */
+  /** Writes stretches until nothing waits. Never rejects: a failure goes to those who asked. */
   async #write(): Promise<void> {
     const { rounds } = this.#options
     try {
@@ -183,14 +194,14 @@ export class LogAppender {
       if (next === undefined) continue
       // not within a round: others do not wait for it
       if (this.#isRoomWanted(next.sizeBytes)) await this.#options.makeRoom(next.sizeBytes)
-      await rounds.enter()
+      const turn = await rounds.enter()
       try {
-        await this.#writeGroup()
+        await this.#writeStretch(turn)
       } catch (error) {
-        // a bug: nobody knows what became of the group
-        this.#rejectWaiting(this.#state.goOffline('a group could not be written', error))
+        // a bug: nobody knows what became of the stretch
+        this.#rejectWaiting(this.#state.goOffline('appends could not be written', error))
       } finally {
-        rounds.leave()
+        turn.leave()
       }
     }
     this.#writing = undefined
@@ -221,137 +232,141 @@ export class LogAppender {
     return retentionBytes + segmentBytes - this.#state.sizeBytes
   }
 
-  async #writeGroup(): Promise<void> {
+  async #writeStretch(turn: Turn): Promise<void> {
+    // while it waited for its turn the journal may have failed to sync its file
+    if (this.#state.offline !== undefined) return this.#rejectWaiting(this.#state.offline)
     let segment: Segment
     try {
-      segment = await this.#segmentForNext()
+      const next = this.#segmentForNext()
+      if (next instanceof Promise) turn.standAside()
+      segment = await next
     } catch (error) {
       // nothing of these appends has been written
       this.#rejectWaiting(this.#failure(error, 'a new segment could not be made'))
       return
     }
-    const group = this.#takeGroup(segment)
-    if (group.written.length === 0) return settle(group)
+    const stretch = this.#takeStretch(segment)
+    if (stretch.written.length === 0) return settle(stretch)
     let isOpen = false
-    await this.#options.files
-      .use(segmentPath(this.#options.directory, segment.baseOffset), false, (file) => {
+    const { files } = this.#options
+    const path = segmentPath(this.#options.directory, segment.baseOffset)
+    // to open it may need another file to be closed, such as one of those that would wait for this one
+    if (stretch.sizeBytes > JOURNAL_STRETCH_BYTES_MAX || !files.isOpen(path)) turn.standAside()
+    await files
+      .use(path, false, (file) => {
         isOpen = true
-        return this.#commit(file, segment, group)
+        return this.#commit({ turn, path, file, segment, stretch })
       })
       .catch((error) => {
-        if (isOpen) return rejectGroup(group, this.#state.goOffline('a group was not brought to its end', error))
-        this.#rollBack(group)
-        rejectGroup(group, this.#failure(error, 'its segment file could not be opened'))
+        if (isOpen) return rejectStretch(stretch, this.#state.goOffline('an append was not brought to its end', error))
+        this.#rollBack(stretch)
+        rejectStretch(stretch, this.#failure(error, 'its segment file could not be opened'))
       })
   }
 
-  async #commit(file: SegmentFile, segment: Segment, group: Group): Promise<void> {
+  async #commit({ turn, path, file, segment, stretch }: Commit): Promise<void> {
+    const buffers = stretch.written.map((batch) => batch.bytes)
+    const position = segment.sizeBytes
     try {
-      await file.write(
-        group.written.map((batch) => batch.bytes),
-        segment.sizeBytes,
-      )
+      await file.write(buffers, position)
     } catch (error) {
-      await this.#undoWrite(file, segment, group, error)
+      turn.standAside()
+      await this.#undoWrite(file, segment, stretch, error)
       return
     }
-    for (let at = 0; at < group.appends.length; at++) {
-      const append = group.appends[at] as WaitingAppend
-      if (append.acks === 'leader') append.resolve(group.results[at] as AppendedBatch[])
+    for (let at = 0; at < stretch.appends.length; at++) {
+      const append = stretch.appends[at] as WaitingAppend
+      if (append.acks === 'leader') append.resolve(stretch.results[at] as AppendedBatch[])
     }
     const started = this.#options.clock.monotonic()
     try {
-      await file.sync()
+      const { topicId, partition } = this.#options
+      const { sizeBytes } = stretch
+      const place = { topicId, partition, segmentBase: segment.baseOffset, position }
+      await turn.sync({ ...place, sizeBytes, buffers, path, file, lost: this.#lost })
     } catch (error) {
-      rejectGroup(group, this.#state.goOffline('fdatasync failed', error))
+      rejectStretch(stretch, this.#state.offline ?? this.#state.goOffline('fdatasync failed', error))
       return
     }
     this.#options.telemetry.syncSeconds.observe((this.#options.clock.monotonic() - started) / 1000)
-    this.#options.telemetry.groupBatches.observe(group.written.length)
-    this.#advance(segment, group)
-    settle(group)
+    this.#options.telemetry.syncedBatches.observe(stretch.written.length)
+    this.#advance(segment, stretch)
+    settle(stretch)
   }
 
-  /** A part of the group may stand in the file: it is cut off again, and if that fails too nobody knows what is there. */
-  async #undoWrite(file: SegmentFile, segment: Segment, group: Group, cause: unknown): Promise<void> {
-    this.#rollBack(group)
+  readonly #lost = (cause: unknown): void => {
+    if (this.#state.offline === undefined) this.#state.goOffline('fdatasync failed', cause)
+  }
+
+  /** A part of the stretch may stand in the file: it is cut off again, and if that fails too nobody knows what is there. */
+  async #undoWrite(file: SegmentFile, segment: Segment, stretch: Stretch, cause: unknown): Promise<void> {
+    this.#rollBack(stretch)
     try {
       await file.truncate(segment.sizeBytes)
       // else a power cut could bring the part back, behind which later segments may stand by then
-      await file.sync()
+      await this.#options.journal.sync(file)
     } catch (error) {
-      rejectGroup(group, this.#state.goOffline('a failed write could not be undone', error))
+      rejectStretch(stretch, this.#state.goOffline('a failed write could not be undone', error))
       return
     }
     const failure = isDiskFull(cause)
       ? this.#failure(cause, 'the write failed')
       : this.#state.goOffline('a write failed', cause)
-    rejectGroup(group, failure)
+    rejectStretch(stretch, failure)
   }
 
-  #rollBack(group: Group): void {
+  #rollBack(stretch: Stretch): void {
     this.#state.nextOffset = this.#state.highWatermark
-    for (const [producerId, entry] of group.producersBefore) {
+    for (const [producerId, entry] of stretch.producersBefore) {
       if (entry === undefined) this.#state.producers.delete(producerId)
       else this.#state.producers.set(producerId, entry)
     }
   }
 
   /** What was synced becomes visible: index, high watermark, producers, then those who wait. */
-  #advance(segment: Segment, group: Group): void {
+  #advance(segment: Segment, stretch: Stretch): void {
     const { index } = this.#options
     const { indexIntervalBytes } = this.#options.settings()
-    for (const { header } of group.written) {
-      if (this.#bytesSinceIndexEntry >= indexIntervalBytes) {
-        index.addEntry(this.#state.logId, segment, {
-          offset: header.baseOffset,
-          position: segment.sizeBytes,
-          priorMaxTimestamp: segment.maxTimestamp,
-        })
-        this.#bytesSinceIndexEntry = 0
-      }
-      if (segment.sizeBytes === 0) segment.firstTimestamp = header.maxTimestamp
-      segment.sizeBytes += header.sizeBytes
-      segment.maxTimestamp = Math.max(segment.maxTimestamp, header.maxTimestamp)
-      segment.endOffset = header.baseOffset + header.lastOffsetDelta + 1
-      this.#bytesSinceIndexEntry += header.sizeBytes
+    for (const { header } of stretch.written) {
+      const entry = this.#growth.add(segment, header, indexIntervalBytes)
+      if (entry !== undefined) index.addEntry(this.#state.logId, segment, entry)
     }
-    for (const producerId of group.producersBefore.keys()) {
+    for (const producerId of stretch.producersBefore.keys()) {
       const entry = this.#state.producers.get(producerId)
-      // the wall clock may have leapt, and the producer be forgotten, while the group was synced
+      // the wall clock may have leapt, and the producer be forgotten, while the stretch was synced
       if (entry !== undefined) index.noteProducer(this.#state.logId, entry)
     }
-    this.#state.sizeBytes += group.sizeBytes
+    this.#state.sizeBytes += stretch.sizeBytes
     this.#state.highWatermark = segment.endOffset
     index.noteSegment(this.#state.logId, segment, {
       segmentBase: segment.baseOffset,
       position: segment.sizeBytes,
       offset: segment.endOffset,
     })
-    this.#options.onSynced(this.#state.highWatermark, group.sizeBytes)
+    this.#options.onSynced(this.#state.highWatermark, stretch.sizeBytes)
   }
 
   /** Takes what waits, as far as it goes into the present segment and one write, and gives it its offsets. */
-  #takeGroup(segment: Segment): Group {
+  #takeStretch(segment: Segment): Stretch {
     const settings = this.#options.settings()
-    const group: Group = { appends: [], results: [], written: [], sizeBytes: 0, producersBefore: new Map() }
+    const stretch: Stretch = { appends: [], results: [], written: [], sizeBytes: 0, producersBefore: new Map() }
     const roomBytes = this.#roomBytes()
-    const groupBytesMax = roomBytes > 0 ? Math.min(roomBytes, GROUP_BYTES_MAX) : GROUP_BYTES_MAX
+    const stretchBytesMax = roomBytes > 0 ? Math.min(roomBytes, STRETCH_BYTES_MAX) : STRETCH_BYTES_MAX
     let taken = 0
     for (const append of this.#queue) {
-      if (taken > 0 && group.sizeBytes + append.sizeBytes > groupBytesMax) break
-      if (taken > 0 && this.#mustRoll({ ...segment, sizeBytes: segment.sizeBytes + group.sizeBytes }, append)) break
+      if (taken > 0 && stretch.sizeBytes + append.sizeBytes > stretchBytesMax) break
+      if (taken > 0 && this.#mustRoll({ ...segment, sizeBytes: segment.sizeBytes + stretch.sizeBytes }, append)) break
       taken++
       this.#queueBytes -= append.sizeBytes
-      group.appends.push(append)
-      group.results.push(append.batches.map((batch) => this.#place(batch, group, settings)))
+      stretch.appends.push(append)
+      stretch.results.push(append.batches.map((batch) => this.#place(batch, stretch, settings)))
     }
     this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
-    return group
+    return stretch
   }
 
   /** Stamps one batch with the next offset, unless its producer shows it as a repeat or refuses it. */
-  #place(batch: SealedBatch, group: Group, settings: LogSettings): AppendedBatch {
+  #place(batch: SealedBatch, stretch: Stretch, settings: LogSettings): AppendedBatch {
     const { header } = batch
     if (header.producerId >= 0n) {
       const verdict = this.#judge(batch)
@@ -367,10 +382,10 @@ export class LogAppender {
     const now = this.#options.clock.now()
     stampBatch(batch, this.#state.nextOffset, this.#options.leaderEpoch)
     if (settings.logAppendTime) stampLogAppendTime(batch, now)
-    if (header.producerId >= 0n) this.#remember(batch, group)
+    if (header.producerId >= 0n) this.#remember(batch, stretch)
     this.#state.nextOffset += header.lastOffsetDelta + 1
-    group.written.push(batch)
-    group.sizeBytes += header.sizeBytes
+    stretch.written.push(batch)
+    stretch.sizeBytes += header.sizeBytes
     return { baseOffset: header.baseOffset, logAppendTimeMs: settings.logAppendTime ? now : -1, duplicate: false }
   }
 
@@ -382,10 +397,10 @@ export class LogAppender {
     }
   }
 
-  #remember(batch: SealedBatch, group: Group): void {
+  #remember(batch: SealedBatch, stretch: Stretch): void {
     const { producerId } = batch.header
     const before = this.#state.producers.get(producerId)
-    if (!group.producersBefore.has(producerId)) group.producersBefore.set(producerId, before)
+    if (!stretch.producersBefore.has(producerId)) stretch.producersBefore.set(producerId, before)
     this.#state.producers.set(producerId, withBatch(before, batch.header, this.#options.steadyNow()))
   }
 
@@ -418,6 +433,13 @@ export class LogAppender {
   }
 
   async #roll(): Promise<Segment> {
+    const last = this.#state.segments.at(-1) as Segment
+    try {
+      // a start replays the journal into the last segment only
+      await this.#options.journal.syncPath(segmentPath(this.#options.directory, last.baseOffset))
+    } catch (error) {
+      throw this.#state.offline ?? this.#state.goOffline('fdatasync failed', error)
+    }
     for (const _ of this.forgetProducers());
     if (this.#state.producers.size > 0) {
       const path = snapshotPath(this.#options.directory, this.#state.nextOffset)
@@ -437,7 +459,7 @@ export class LogAppender {
     await disk.syncDirectory(directory)
     this.#isRolling = false
     if (this.#state.segments.at(-1) !== segment) this.#state.segments.push(segment)
-    this.#bytesSinceIndexEntry = 0
+    this.#growth.begin()
     return segment
   }
 
@@ -479,12 +501,12 @@ export class LogAppender {
   }
 }
 
-function settle(group: Group): void {
-  for (let at = 0; at < group.appends.length; at++) {
-    ;(group.appends[at] as WaitingAppend).resolve(group.results[at] as AppendedBatch[])
+function settle(stretch: Stretch): void {
+  for (let at = 0; at < stretch.appends.length; at++) {
+    ;(stretch.appends[at] as WaitingAppend).resolve(stretch.results[at] as AppendedBatch[])
   }
 }
 
-function rejectGroup(group: Group, error: TailraceError): void {
-  for (const append of group.appends) append.reject(error)
+function rejectStretch(stretch: Stretch, error: TailraceError): void {
+  for (const append of stretch.appends) append.reject(error)
 }

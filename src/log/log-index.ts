@@ -1,6 +1,7 @@
 // A8 F2: index.db, which answers where in a segment file an offset or a time lies. It is rebuildable: files are the
-// truth, deleting it loses nothing, and what it says was durable in the files before it was written here. Entries are
-// sparse (index.interval.bytes) and are held back in memory until they go out in one transaction. Main thread only.
+// truth, deleting it loses nothing, and what it says was durable before it was written, in the files or in the commit journal.
+// Entries are sparse (index.interval.bytes) and are held back in memory until they go out in one transaction. Main thread
+// only.
 
 import type Database from 'better-sqlite3'
 import { SqliteError } from 'better-sqlite3'
@@ -16,7 +17,7 @@ export interface IndexEntry {
   readonly priorMaxTimestamp: number
 }
 
-/** Up to here a partition's files are known to be whole, durable and indexed. */
+/** Up to here a partition's files are known to be whole, durable and indexed, once the commit journal is replayed. */
 export interface RecoveryPoint {
   readonly segmentBase: number
   readonly position: number

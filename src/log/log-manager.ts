@@ -10,6 +10,10 @@ import type { Clock, Timer } from '../kernel/clock.ts'
 import { steadyClock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import {
+  JOURNAL_FILE_BYTES,
+  JOURNAL_HELD_FILES_MAX,
+  JOURNAL_ROUNDS_BEFORE_MADE,
+  JOURNAL_ROUNDS_BEFORE_NEXT_TRY,
   OPEN_SEGMENT_FILES_IN_USE_MAX,
   OPEN_SEGMENT_FILES_MAX,
   OPENING_PARTITIONS_MAX,
@@ -20,9 +24,12 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Cleaner } from './cleaner.ts'
 import { inThisThread } from './cleaner.ts'
 import { CleanerThread } from './cleaner-thread.ts'
+import type { CommitJournalOptions } from './commit-journal.ts'
+import { CommitJournal } from './commit-journal.ts'
 import { CommitRounds } from './commit-rounds.ts'
 import { DeletedFiles } from './deleted-files.ts'
 import { putIndexAside } from './index-forget.ts'
+import { journalKey } from './journal-replay.ts'
 import type { LogSettings } from './log-appender.ts'
 import type { CompactedLog, Filth } from './log-cleaner.ts'
 import { LogCleaner } from './log-cleaner.ts'
@@ -65,7 +72,7 @@ export interface LogManagerOptions {
   readonly isForgotten: (entry: ProducerEntry) => boolean
   /** The start counter: this start's number. */
   readonly leaderEpoch: number
-  /** What the catalog knows; asked when a log is made and for every group. */
+  /** What the catalog knows; asked when a log is made and for every stretch. */
   readonly settings: (identity: LogIdentity) => LogSettings
   readonly logStartOffset: (identity: LogIdentity) => number
   /** How often segments of the partition were replaced by cleaned ones: as durable as the catalog. */
@@ -78,6 +85,8 @@ export interface LogManagerOptions {
   readonly segmentFilesMax?: number | undefined
   /** index.db, when it is not the file in the data directory. */
   readonly openIndex?: () => Database.Database
+  /** When not as limits.ts has it. */
+  readonly journal?: Pick<CommitJournalOptions, 'fileBytes' | 'roundsBeforeMade' | 'roundsBeforeNextTry'>
 }
 
 /** How long an index entry may be held back: what a crash has to scan again. */
@@ -92,11 +101,14 @@ const ENTRIES_PER_CHECKPOINT = 20_000
 /** Pages of write-ahead log at which this thread brings them in after all, should the other one not keep up. */
 const CHECKPOINT_PAGES_MAX = 20_000
 
+const NO_TOPICS: ReadonlySet<string> = new Set()
+
 export class LogManager {
   readonly #options: LogManagerOptions
   readonly #index: LogIndex
   readonly #files: OpenFiles
-  readonly #rounds = new CommitRounds()
+  readonly #journal: CommitJournal
+  readonly #rounds: CommitRounds
   readonly #deletedFiles: DeletedFiles
   readonly #steady: Clock
   readonly #logs = new Map<string, PartitionLog>()
@@ -112,6 +124,7 @@ export class LogManager {
   #flushTimer: Timer | undefined
   #entriesSinceCheckpoint = 0
   #indexIsAside = false
+  #replay: Promise<ReadonlyMap<string, string>> | undefined
 
   constructor(options: LogManagerOptions) {
     this.#options = options
@@ -125,6 +138,18 @@ export class LogManager {
     })
     this.#deletedFiles = new DeletedFiles(options)
     this.#steady = options.steady ?? steadyClock(options.clock)
+    this.#journal = new CommitJournal({
+      fileBytes: JOURNAL_FILE_BYTES,
+      roundsBeforeMade: JOURNAL_ROUNDS_BEFORE_MADE,
+      roundsBeforeNextTry: JOURNAL_ROUNDS_BEFORE_NEXT_TRY,
+      ...options.journal,
+      ...options,
+      topicsDirectory: this.topicsDirectory,
+      files: this.#files,
+      // half of them at most, in both of its files together: others need some
+      heldFilesMax: Math.min(JOURNAL_HELD_FILES_MAX, Math.floor(filesInUseMax / 4)),
+    })
+    this.#rounds = new CommitRounds(this.#journal)
     this.#cleaner = options.disk === realDisk ? new CleanerThread(options.clock) : inThisThread(options.disk)
     this.#logCleaner = new LogCleaner({ ...options, cleaner: this.#cleaner })
     const onFailedRead = (error: unknown) => this.#noteIndexFailure(error)
@@ -135,11 +160,31 @@ export class LogManager {
     this.#cleanStop = this.#index.cleanStop() === options.leaderEpoch - 1
   }
 
+  /** Brings what the commit journal has into the segment files. Before anything else is done with them. */
+  replayJournal(deletedTopics: ReadonlySet<string> = NO_TOPICS): Promise<ReadonlyMap<string, string>> {
+    this.#replay ??= this.#journal.open(deletedTopics).catch((error) => {
+      // such as for want of room: it may be asked again
+      this.#replay = undefined
+      throw error
+    })
+    return this.#replay
+  }
+
+  #checkReplayed(identity: LogIdentity, inDoubt: ReadonlyMap<string, string>): void {
+    const why = inDoubt.get(journalKey(identity))
+    if (why === undefined) return
+    throw new TailraceError(
+      'corrupt_message',
+      `records of ${partitionDirectory(identity)} that were acknowledged may be missing: ${why}`,
+    )
+  }
+
   /**
    * Opens what a crash may have torn. The caller names every partition that exists. disk_full when some found no room: all
    * others are open, and it may be asked again.
    */
   async recover(identities: Iterable<LogIdentity>): Promise<void> {
+    await this.replayJournal()
     this.#sweepIndex()
     if (this.#cleanStop) {
       this.#isRecovered = true
@@ -222,6 +267,7 @@ export class LogManager {
       files: this.#files,
       index: this.#index,
       rounds: this.#rounds,
+      journal: this.#journal,
       settings: () => settings(identity),
       isForgotten: this.#options.isForgotten,
       leaderEpoch: this.#options.leaderEpoch,
@@ -229,8 +275,9 @@ export class LogManager {
       cleaningGeneration: this.#options.cleaningGeneration(identity),
       setCleaningGeneration: (generation) => this.#options.setCleaningGeneration(identity, generation),
       deletedFiles: this.#deletedFiles,
-      recover: () =>
-        openLogFiles({
+      recover: async () => {
+        this.#checkReplayed(identity, await this.replayJournal())
+        return openLogFiles({
           ...shared,
           files: this.#files,
           index: this.#index,
@@ -241,7 +288,8 @@ export class LogManager {
         }).catch((error) => {
           this.#noteIndexFailure(error)
           throw error
-        }),
+        })
+      },
       onSynced: (highWatermark, bytes) => {
         this.#flushSoon()
         onSynced(identity, highWatermark, bytes)
@@ -383,6 +431,7 @@ export class LogManager {
     this.#judged.delete(key)
     await log?.close()
     const from = join(this.topicsDirectory, partitionDirectory(identity))
+    this.#journal.forget(from)
     // all of them, also those that a partition which failed no longer names: the next file at such a path is another's
     await this.#files.dropFolder(from)
     this.#deletedFiles.forgetFolder(from)
@@ -441,11 +490,12 @@ export class LogManager {
     await this.#cleaner.close()
     await this.#sweeping
     const leftFiles = await this.#deletedFiles.close()
+    const isJournalGone = await this.#journal.close()
     const isIndexed = this.flushIndex()
     this.#flushTimer?.cancel()
     // a partition that failed must be looked at again at the next start, and so must files that are ahead of the index
     const isWhole = failures === 0 && logs.every((log) => !log.isDoubtful)
-    if (this.#isRecovered && isIndexed && isWhole) this.#markCleanStop(leftFiles)
+    if (this.#isRecovered && isJournalGone && isIndexed && isWhole) this.#markCleanStop(leftFiles)
     await this.#files.close()
     this.#index.close()
   }

@@ -1,7 +1,8 @@
-// Opens a partition's files. After a clean stop index.db is believed; after a crash the files from the recovery point on
-// are scanned batch by batch, index.db is made to follow them, and a torn batch at the very end is cut off and kept
-// aside. What must hold: nothing that was ever synced is cut. A bad batch with good ones after it is no torn end, unless
-// the power went while one group was being written: then sectors of that group are missing, and read as zeros.
+// Opens a partition's files, into which the commit journal was replayed. After a clean stop index.db is believed; after a
+// crash the files from the recovery point on are scanned batch by batch, index.db is made to follow them, and a torn batch
+// at the very end is cut off and kept aside. What must hold: nothing that was ever synced is cut. A bad batch with good
+// ones after it is no torn end, unless the power went while one stretch was being written: then sectors of that stretch are
+// missing, and read as zeros.
 
 import { basename, join } from 'node:path'
 import { TailraceError } from '../kernel/errors.ts'
@@ -10,15 +11,9 @@ import type { Logger } from '../kernel/logger.ts'
 import type { BatchScan } from '../record/batch-reader.ts'
 import { scanBatches } from '../record/batch-reader.ts'
 import type { BatchHeader } from '../record/record-batch.ts'
-import {
-  BATCH_HEADER_BYTES,
-  batchCrcAt,
-  batchSizeAt,
-  computeBatchCrc,
-  LOG_OVERHEAD_BYTES,
-} from '../record/record-batch.ts'
+import { BATCH_HEADER_BYTES, batchSizeAt } from '../record/record-batch.ts'
 import { repairAdvice } from './bad-batches.ts'
-import { findGoodBatchIn, readAt } from './good-batch.ts'
+import { readAt } from './good-batch.ts'
 import { believedProducers, knowsEveryFile } from './index-belief.ts'
 import type { IndexedLog, LogIndex } from './log-index.ts'
 import { NO_LOG } from './log-index.ts'
@@ -28,8 +23,12 @@ import type { OpenFiles } from './open-files.ts'
 import { readTopicId } from './partition-metadata.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { parseSnapshot, withBatch } from './producer-state.ts'
+import type { TailMark } from './rewritten-tail.ts'
+import { endAt, findTailMark, settleTail } from './rewritten-tail.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
+import { SegmentGrowth } from './segment-growth.ts'
 import { tidyFolder } from './segment-swap.ts'
+import { faultOfTornEnd } from './torn-end.ts'
 
 export interface OpenedLog {
   readonly logId: number
@@ -56,8 +55,6 @@ export interface RecoveryOptions {
 }
 
 const SCAN_BYTES = 1024 * 1024
-const SECTOR_BYTES = 512
-const OFFSET_BYTES = 8
 
 export async function openLogFiles(options: RecoveryOptions): Promise<OpenedLog> {
   const said = options.index.findLog(options.topicId, options.partition)
@@ -147,9 +144,12 @@ interface ScannedFile {
   readonly file: SegmentFile
   readonly path: string
   readonly segment: Segment
+  /** Without a mark behind them. */
   readonly fileBytes: number
   /** Of the next segment that holds anything; undefined: this is the last one. */
   readonly nextBase: number | undefined
+  /** An earlier start had begun to write the tail anew. */
+  readonly mark: TailMark | undefined
 }
 
 class Recovery {
@@ -162,7 +162,7 @@ class Recovery {
   readonly #scanned: Segment[] = []
   readonly #producers = new Map<bigint, ProducerEntry>()
   readonly #touchedProducers = new Set<bigint>()
-  #bytesSinceEntry = 0
+  readonly #growth = new SegmentGrowth()
   /** Batches in front of this offset are in the snapshot. */
   #producersUntil = 0
 
@@ -231,14 +231,27 @@ class Recovery {
           `${path} has ${fileBytes} bytes, but ${segment.sizeBytes} were synced: the file was cut from outside: put it back, or delete index.db to go on with what is there`,
         )
       }
-      if (fileBytes > segment.sizeBytes) {
-        await this.#scanFile({ file, path, segment, fileBytes, nextBase: await this.#nextBaseWithBytes(base) })
-        // what was written but not synced before the crash becomes visible now: so it must be durable first
-        await file.sync()
-      }
+      const nextBase = await this.#nextBaseWithBytes(base)
+      if (nextBase === undefined) await this.#scanLast(file, path, segment, fileBytes)
+      else if (fileBytes > segment.sizeBytes) await this.#scanClosed({ file, path, segment, fileBytes, nextBase })
       this.#segments.push(segment)
       this.#scanned.push(segment)
     })
+  }
+
+  async #scanClosed(scanned: Omit<ScannedFile, 'mark'>): Promise<void> {
+    await this.#scanFile({ ...scanned, mark: undefined })
+    await endAt(scanned.file, scanned.segment.sizeBytes)
+  }
+
+  /** What was written but not synced before the crash becomes visible now: so it must be durable first. */
+  async #scanLast(file: SegmentFile, path: string, segment: Segment, fileBytes: number): Promise<void> {
+    const from = segment.sizeBytes
+    const mark = fileBytes > from ? await findTailMark(file, fileBytes) : undefined
+    const scanned = { file, path, segment, fileBytes: mark?.to ?? fileBytes, nextBase: undefined, mark }
+    await this.#scanFile(scanned)
+    const to = segment.sizeBytes
+    await settleTail(file, path, { from, to }, to === mark?.to ? mark : undefined)
   }
 
   /** A roll that failed half way leaves an empty file behind, and the segment in front of it goes on. */
@@ -252,20 +265,19 @@ class Recovery {
     }
     await this.#options.files.drop(path)
     await this.#options.disk.remove(path)
+    // else it may come back, and the segment that goes on would not be the last one when the journal is replayed
+    await this.#options.disk.syncDirectory(this.#options.directory)
   }
 
   async #scanFile(scanned: ScannedFile): Promise<void> {
-    const { file, segment, fileBytes, nextBase } = scanned
-    this.#bytesSinceEntry = 0
+    const { file, segment, fileBytes } = scanned
+    this.#growth.begin()
     let wanted = SCAN_BYTES
     while (segment.sizeBytes < fileBytes) {
       const bytes = await readAt(file, segment.sizeBytes, Math.min(wanted, fileBytes - segment.sizeBytes))
       const scan = scanBatches(bytes)
       const before = segment.sizeBytes
       let bad = this.#takeBatches(scan, scanned, before + bytes.length === fileBytes)
-      const taken = bytes.subarray(0, segment.sizeBytes - before)
-      // of bytes whose sync failed before the crash a sync alone brings nothing to the disk: they are written once more
-      if (nextBase === undefined && taken.length > 0) await file.write([taken], before)
       wanted = SCAN_BYTES
       if (bad === undefined && segment.sizeBytes === before) {
         const needed = bytes.length >= BATCH_HEADER_BYTES ? batchSizeAt(bytes, 0) : BATCH_HEADER_BYTES
@@ -273,7 +285,7 @@ class Recovery {
         else if (needed <= fileBytes - segment.sizeBytes && needed > bytes.length) wanted = needed
         else bad = scan.reason
       }
-      if (bad !== undefined) return this.#endAt(scanned, bad)
+      if (bad !== undefined) return this.#keepEnd(scanned, bad)
     }
   }
 
@@ -290,12 +302,7 @@ class Recovery {
       }
       const fault = this.#faultOfOffsets(segment, header, next)
       if (fault !== undefined) return fault
-      if (this.#bytesSinceEntry >= this.#options.settings.indexIntervalBytes) {
-        this.#addEntry(segment, header)
-        this.#bytesSinceEntry = 0
-      }
       this.#grow(segment, header)
-      this.#bytesSinceEntry += header.sizeBytes
     }
     return stop === 'corrupt' ? reason : undefined
   }
@@ -311,34 +318,23 @@ class Recovery {
     return `base offset ${baseOffset} where ${segment.endOffset} was due`
   }
 
-  #addEntry(segment: Segment, header: BatchHeader): void {
-    this.#options.index.addEntry(this.#logId, segment, {
-      offset: header.baseOffset,
-      position: segment.sizeBytes,
-      priorMaxTimestamp: segment.maxTimestamp,
-    })
-  }
-
   #grow(segment: Segment, header: BatchHeader): void {
-    if (segment.sizeBytes === 0) segment.firstTimestamp = header.maxTimestamp
-    segment.sizeBytes += header.sizeBytes
-    segment.maxTimestamp = Math.max(segment.maxTimestamp, header.maxTimestamp)
-    segment.endOffset = header.baseOffset + header.lastOffsetDelta + 1
+    const { index, settings } = this.#options
+    const entry = this.#growth.add(segment, header, settings.indexIntervalBytes)
+    if (entry !== undefined) index.addEntry(this.#logId, segment, entry)
     if (header.producerId < 0n || header.baseOffset < this.#producersUntil) return
     const before = this.#producers.get(header.producerId)
     this.#producers.set(header.producerId, withBatch(before, header, this.#options.nowMs))
     this.#touchedProducers.add(header.producerId)
   }
 
-  /** The bytes from the segment's end on are no batch: a torn end is cut and kept aside, anything else is corruption. */
-  async #endAt(scanned: ScannedFile, reason: string): Promise<void> {
-    const { file, path, segment, fileBytes } = scanned
+  /** The bytes from the segment's end on are no batch: a torn end, which is to be cut, is kept aside, anything else is corruption. */
+  async #keepEnd(scanned: ScannedFile, reason: string): Promise<void> {
+    const { path, segment, fileBytes } = scanned
     const position = segment.sizeBytes
     const rest = await this.#judgeEnd(scanned, reason)
     const aside = join(this.#options.directory, `${basename(path)}.torn-${position}-${this.#options.nowMs}`)
     if (rest.some((byte) => byte !== 0)) await this.#options.disk.writeFileDurably(aside, rest)
-    await file.truncate(position)
-    await file.sync()
     this.#options.logger.warn(
       {
         partition: this.#options.name,
@@ -353,7 +349,7 @@ class Recovery {
   }
 
   /** Gives the bytes to cut off, or throws corrupt_message. */
-  async #judgeEnd({ file, path, segment, fileBytes, nextBase }: ScannedFile, reason: string): Promise<Buffer> {
+  async #judgeEnd({ file, path, segment, fileBytes, nextBase, mark }: ScannedFile, reason: string): Promise<Buffer> {
     const position = segment.sizeBytes
     const corrupt = (what: string) =>
       new TailraceError(
@@ -366,17 +362,14 @@ class Recovery {
     // up to the next segment all is there: what follows is of a write that was undone, and its undoing not synced
     const isWhole = segment.endOffset === nextBase
     if (nextBase !== undefined && !isWhole) throw corrupt('later segments follow')
-    // one append alone may be larger than a group of several: all that waited for a partition, or one large batch
+    // one append alone may be larger than a stretch of several: all that waited for a partition, or one large batch
     const tornBytesMax = Math.max(APPEND_QUEUE_BYTES_MAX, this.#options.settings.maxMessageBytes)
     if (fileBytes - position > tornBytesMax) throw corrupt(`${fileBytes - position} bytes follow`)
     const rest = await readAt(file, position, fileBytes - position)
-    if (isWhole) return rest
-    const next = findGoodBatchIn(rest, segment.endOffset)
-    const isTorn = isTornOffset(rest, position, segment.endOffset)
-    if (next !== undefined && !isTorn && !hasZeroSector(rest, position, next)) {
-      throw corrupt(`a good batch follows at position ${position + next}`)
-    }
-    if (hasChecksum(rest) && !isTorn) throw corrupt('its checksum fits')
+    // where the mark begins all was synced before, and behind it all was whole when the mark was made
+    const isRewritten = mark !== undefined && position >= mark.from
+    const fault = isWhole || isRewritten ? undefined : faultOfTornEnd(rest, position, segment.endOffset)
+    if (fault !== undefined) throw corrupt(fault)
     return rest
   }
 
@@ -402,41 +395,4 @@ class Recovery {
     if (this.#known !== undefined) return
     for (const entry of this.#producers.values()) this.#options.index.noteProducer(this.#logId, entry)
   }
-}
-
-/**
- * Whether a sector of the file was never written: all zeros from a bad batch's first byte on. Of the first sector only the
- * part that belongs to the batch counts, and only if it is long enough to show that: a batch begins with an offset, which
- * may be zeros, and a length, which may not. So too the last one may hold the first zeros of the next good batch.
- */
-function hasZeroSector(rest: Buffer, position: number, end: number): boolean {
-  let start = 0
-  while (start < end) {
-    const next = start + SECTOR_BYTES - ((position + start) % SECTOR_BYTES)
-    const sector = rest.subarray(start, next)
-    if (sector.length >= LOG_OVERHEAD_BYTES && sector.every((byte) => byte === 0)) return true
-    start = next
-  }
-  return false
-}
-
-/** Whether the first batch is whole, but for what the checksum does not cover. */
-function hasChecksum(rest: Buffer): boolean {
-  if (rest.length < BATCH_HEADER_BYTES) return false
-  const sizeBytes = batchSizeAt(rest, 0)
-  if (sizeBytes < BATCH_HEADER_BYTES || sizeBytes > rest.length) return false
-  return batchCrcAt(rest, 0) === computeBatchCrc(rest, 0, sizeBytes)
-}
-
-/**
- * Whether the base offset is what it should be but for a front part that lies in another sector and was never written, and
- * with it the first zeros of the length at most. A batch that is whole otherwise was synced.
- */
-function isTornOffset(rest: Buffer, position: number, due: number): boolean {
-  const lost = SECTOR_BYTES - (position % SECTOR_BYTES)
-  if (lost >= LOG_OVERHEAD_BYTES || rest.length < OFFSET_BYTES) return false
-  const offset = Buffer.alloc(OFFSET_BYTES)
-  offset.writeBigInt64BE(BigInt(due))
-  const present = rest.subarray(0, OFFSET_BYTES)
-  return !offset.equals(present) && offset.fill(0, 0, Math.min(lost, OFFSET_BYTES)).equals(present)
 }

@@ -8,7 +8,7 @@ export interface Segment {
   readonly baseOffset: number
   /** The cleaning that wrote the file, as the partition counts them; 0: it stands as it was appended. */
   readonly generation: number
-  /** Bytes of the file that are durable whole batches. */
+  /** Bytes of the file that are whole batches, durable there or in the commit journal (of a closed segment: there). */
   sizeBytes: number
   /** The offset after the last record. */
   endOffset: number

@@ -12,6 +12,7 @@ import { isShortOfFiles } from './storage-failure.ts'
 
 interface Entry {
   readonly file: Promise<SegmentFile>
+  isOpen: boolean
   users: number
   /** Out of the cache: its last user closes it. */
   dropped: boolean
@@ -72,11 +73,30 @@ export class OpenFiles {
 
   #take(path: string, create: boolean): Entry {
     const known = this.#entries.get(path)
-    const entry = known ?? { file: this.#open(path, create), users: 0, dropped: false }
+    const entry = known ?? this.#openEntry(path, create)
     entry.users++
-    if (known !== undefined) this.#entries.delete(path)
-    this.#entries.set(path, entry)
+    this.#putLast(path, entry)
     return entry
+  }
+
+  /** As used just now. One that is in use for long would hide those behind it from who looks for one to close. */
+  #putLast(path: string, entry: Entry): void {
+    this.#entries.delete(path)
+    this.#entries.set(path, entry)
+  }
+
+  #openEntry(path: string, create: boolean): Entry {
+    const file = this.#open(path, create).then((opened) => {
+      entry.isOpen = true
+      return opened
+    })
+    const entry: Entry = { file, isOpen: false, users: 0, dropped: false }
+    return entry
+  }
+
+  /** Whether its next use needs to wait for nothing. */
+  isOpen(path: string): boolean {
+    return this.#entries.get(path)?.isOpen === true
   }
 
   async #open(path: string, create: boolean): Promise<SegmentFile> {
@@ -120,7 +140,10 @@ export class OpenFiles {
     let looks = LOOKS_PER_USE
     for (const [path, entry] of this.#entries) {
       if (looks-- === 0) return undefined
-      if (entry.users > 0) continue
+      if (entry.users > 0) {
+        this.#putLast(path, entry)
+        continue
+      }
       this.#entries.delete(path)
       return this.#close(entry)
     }
@@ -159,7 +182,10 @@ export class OpenFiles {
     for (const [path, entry] of this.#entries) {
       if (wanted <= 0) return
       if (looks-- === 0) break
-      if (entry.users > 0) continue
+      if (entry.users > 0) {
+        this.#putLast(path, entry)
+        continue
+      }
       this.#evict(path, entry)
       wanted--
     }

@@ -32,7 +32,7 @@ export class PartitionState {
   logStartOffset: number
   highWatermark = 0
   sizeBytes = 0
-  /** The next offset to give out; ahead of the high watermark while a group is under way. */
+  /** The next offset to give out; ahead of the high watermark while a stretch is under way. */
   nextOffset = 0
   producers = new Map<bigint, ProducerEntry>()
   /** All in front of it was compacted once; 0: not known. */

@@ -34,6 +34,8 @@ export interface SegmentDisk {
   rename(from: string, to: string): Promise<void>
   /** A file, or a folder with all that is in it; absent is fine. */
   remove(path: string): Promise<void>
+  /** What the process may still allot on the disk that a folder is on. */
+  freeBytes(directory: string): Promise<number>
 }
 
 /** At most this many buffers go into one writev (IOV_MAX is 1,024 on Linux). */
@@ -244,4 +246,9 @@ export const realDisk: SegmentDisk = {
   rename: (from, to) => fs.promises.rename(from, to),
 
   remove: (path) => folderCalls.run(() => fs.promises.rm(path, { recursive: true, force: true })),
+
+  async freeBytes(directory) {
+    const { bavail, bsize } = await fs.promises.statfs(directory)
+    return bavail * bsize
+  },
 }

@@ -2,8 +2,8 @@
 // next (Kafka's accumulator with linger.ms 0); with none in flight a request goes at once. Path A3, between the checks of
 // produce.ts and engine.append.
 //
-// A partition has two lanes, each with at most one group in flight: 'all' requests wait for their group's sync,
-// 'leader' and 'none' requests only for its write, so neither holds up the other and both gather. Before an 'all' group
+// A partition has two lanes, each with at most one append in flight: 'all' requests wait for its sync,
+// 'leader' and 'none' requests only for its write, so neither holds up the other and both gather. Before an 'all' append
 // leaves, what waits in the fast lane leaves: whoever was answered early is stored before what it sent next.
 //
 // Always: the records of one request and partition stay together in one batch; no batch of several requests is over
@@ -19,7 +19,7 @@ import { GATE_WAITING_BYTES_MAX, PRODUCE_WAITING_BYTES_MAX } from '../kernel/lim
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { sealBatch } from '../record/record-batch.ts'
-import { endOfAppend, sealGroup, settleBatch, settleGroup } from './part-group.ts'
+import { endOfAppend, sealAppend, settleAppend, settleBatch } from './gathered-append.ts'
 import type { ProducePart } from './produce-part.ts'
 import { failPart, unheard } from './produce-part.ts'
 
@@ -206,14 +206,14 @@ export class ProduceGates {
   #append(gate: Gate, lane: Lane, parts: readonly ProducePart[], bytes: number): void {
     lane.inFlight++
     try {
-      const group = sealGroup(gate.topic, parts)
-      for (let at = 0; at < group.ends.length; at++) {
-        this.#count(group.batches[at] as SealedBatch, (group.ends[at] as number) - (group.ends[at - 1] ?? 0))
+      const sealed = sealAppend(gate.topic, parts)
+      for (let at = 0; at < sealed.ends.length; at++) {
+        this.#count(sealed.batches[at] as SealedBatch, (sealed.ends[at] as number) - (sealed.ends[at - 1] ?? 0))
       }
-      this.#engine.append(gate.topic, gate.partition, group.batches, lane.acks).then(
+      this.#engine.append(gate.topic, gate.partition, sealed.batches, lane.acks).then(
         (appended) => {
           this.#sent(gate, lane, bytes)
-          settleGroup(parts, group.ends, appended)
+          settleAppend(parts, sealed.ends, appended)
         },
         (error) => this.#refused(gate, lane, parts, bytes, error),
       )
@@ -222,7 +222,7 @@ export class ProduceGates {
     }
   }
 
-  /** One lane's group is through: the next may go, before anybody is told. */
+  /** One lane's append is through: the next may go, before anybody is told. */
   #sent(gate: Gate, lane: Lane, bytes: number): void {
     lane.inFlight--
     this.#pendingBytes -= bytes
@@ -238,7 +238,7 @@ export class ProduceGates {
     if (partitions?.size === 0) this.#gates.delete(gate.topic.id)
   }
 
-  /** Nothing of the group is stored if its content was refused: then each request stands for itself. */
+  /** Nothing of the append is stored if its content was refused: then each request stands for itself. */
   #refused(gate: Gate, lane: Lane, parts: readonly ProducePart[], bytes: number, error: unknown): void {
     if (parts.length > 1 && error instanceof TailraceError && BLAMES_CONTENT.has(error.code)) {
       for (const part of parts) this.#append(gate, lane, [part], part.sizeBytes)

@@ -1,10 +1,11 @@
 // dump-log on the files that a real server has written, and on the same files broken.
 
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { JOURNAL_ID_BYTES, renderEntry, renderJournalFile } from '../../src/log/journal-entry.ts'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
 import { runCli, runCliOk } from './cli-process.ts'
@@ -147,4 +148,25 @@ test('--yes alone is a misunderstanding', async () => {
   const { code, stdout, stderr } = await runCli(['dump-log', 'any', '--yes'])
   assert.deepEqual({ code, stdout }, { code: 2, stdout: '' })
   assert.match(stderr, /--yes .* --repair/)
+})
+
+test('says when a commit journal beside the files has what they may lack', async (t) => {
+  const server = await twoBatches(t)
+  const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-dump-'))
+  t.after(() => rmSync(dataDir, { recursive: true }))
+  const file = join(dataDir, 'topics', 't-0', SEGMENT)
+  mkdirSync(join(file, '..'), { recursive: true })
+  copyFileSync(segmentOf(server), file)
+  assert.equal((await runCliOk(['dump-log', file])).stderr, '')
+  mkdirSync(join(dataDir, 'journal'))
+  const id = Buffer.alloc(JOURNAL_ID_BYTES, 7)
+  const journal = renderJournalFile(id, 8192)
+  Buffer.concat(renderEntry(Buffer.alloc(100), id, { number: 1, neededFrom: 1, stretches: [] })).copy(journal, 4096)
+  writeFileSync(join(dataDir, 'journal', '0'), journal)
+  const { stderr } = await runCliOk(['dump-log', file, file])
+  const beside = `${dataDir}/journal has 1 entries for the next start: after a power cut, files may lack them`
+  assert.equal(stderr, `tailrace: ${beside}\n`)
+  const repair = await runCli(['dump-log', '--repair', '--yes', file])
+  assert.equal(repair.code, 1)
+  assert.match(repair.stderr, /start the server once before a repair/)
 })

@@ -66,7 +66,8 @@ export class FaultActions {
     const kind = random.next()
     if (mayChangeTopics && (topic === undefined || kind < 0.2)) return this.#changeTopics(random, topic)
     if (topic === undefined) return
-    if (kind < 0.6) return this.#produce(topic, random)
+    if (kind < 0.25) return this.#produceToMany(random)
+    if (kind < 0.6) return this.#produce(topic, this.#anyPartition(topic, random), random)
     if (kind < 0.75) return this.#produceNamed(topic, random)
     if (kind < 0.95) return this.#read(topic, random)
     return this.#deleteRecords(topic, random)
@@ -93,10 +94,25 @@ export class FaultActions {
     })
   }
 
-  async #produce(topic: TopicPromises, random: Random): Promise<void> {
+  #anyPartition(topic: TopicPromises, random: Random): number {
+    return random.below(this.#handle(topic)?.partitionCount ?? 1)
+  }
+
+  /** To all partitions that there are, at once and again: they share rounds, and so the commit journal. */
+  async #produceToMany(random: Random): Promise<void> {
+    const { catalog, life } = this.#world
+    for (let waves = 2 + random.below(4); waves > 0 && !life.isOver; waves--) {
+      const sent: Promise<void>[] = []
+      for (const topic of catalog.topics) {
+        for (const partition of topic.partitions.keys()) sent.push(this.#produce(topic, partition, random))
+      }
+      await Promise.all(sent)
+    }
+  }
+
+  async #produce(topic: TopicPromises, partition: number, random: Random): Promise<void> {
     const handle = this.#handle(topic)
     if (handle === undefined) return
-    const partition = random.below(handle.partitionCount)
     const promises = topic.partitions[partition]
     assert.ok(promises !== undefined)
     const compression = random.chance(0.2) ? 'gzip' : 'none'
@@ -156,8 +172,10 @@ export class FaultActions {
     } else if (code === 'unknown_topic_or_partition' || code === 'topic_recreated') {
       assert.ok(topic === undefined || topic.isDying, error.message)
     } else if (code === 'invalid_record') {
+      // one that is not answered yet may be in force
+      const configs = topic === undefined ? [] : [...topic.configs, this.#handle(topic)?.config]
       assert.ok(
-        topic?.configs.some(({ cleanupPolicy }) => cleanupPolicy.compact),
+        configs.some((config) => config?.cleanupPolicy.compact),
         error.message,
       )
     } else {

@@ -2,13 +2,17 @@
 // and after each start a look at everything that there is.
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import type { Engine, Topic } from '../../src/engine/engine.ts'
 import type { TopicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { topicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { OFFSET_MAX } from '../../src/kernel/limits.ts'
+import type { Logger } from '../../src/kernel/logger.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
+import { findEntries, JOURNAL_HEADER_BYTES, parseJournalId } from '../../src/log/journal-entry.ts'
+import { journalDirectory } from '../../src/log/journal-replay.ts'
 import { parseNumberedName } from '../../src/log/log-segment.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import { GROUP_OPTIONS } from '../support/engine-options.ts'
@@ -78,6 +82,9 @@ export class FaultWorld {
   /** What happened last, for who looks into a failure. */
   readonly #trace: string[] = []
   #life: Life | undefined
+  /** Said by a start that could not replay all of the journal. */
+  #journalFailure: string | undefined
+  #journal = { fileBytes: 0, roundsBeforeMade: 0, roundsBeforeNextTry: 0 }
 
   constructor(dataDir: string) {
     this.#dataDir = dataDir
@@ -90,7 +97,8 @@ export class FaultWorld {
 
   /** What maintenance did, which nobody asked for. */
   countMaintenance(): void {
-    const { segmentsDeleted, compaction } = this.#telemetry
+    const { segmentsDeleted, compaction, journalEntries } = this.#telemetry
+    this.count('journal entries', journalEntries)
     this.count('segments deleted', segmentsDeleted)
     this.count('passes of compaction', compaction.passes)
     this.count('records compacted away', compaction.recordsRead - compaction.recordsKept)
@@ -113,6 +121,10 @@ export class FaultWorld {
   // --- starts and ends ---
 
   async begin(random: Random): Promise<void> {
+    // few entries fit into the smaller ones, and they are written anew all the time
+    const fileBytes = JOURNAL_HEADER_BYTES + random.pick([3_000, 12_288])
+    const roundsBeforeMade = random.chance(0.75) ? 0 : Number.POSITIVE_INFINITY
+    this.#journal = { fileBytes, roundsBeforeMade, roundsBeforeNextTry: random.below(10) }
     const disk = new PowerCutDisk(random, { isSlow: true })
     await this.#start(disk, new PowerCutDatabases(random, disk), random)
   }
@@ -160,6 +172,7 @@ export class FaultWorld {
   /** Some starts meet faults or are cut themselves; the last one meets none. */
   async #start(disk: PowerCutDisk, databases: PowerCutDatabases, random: Random): Promise<void> {
     this.note('--- start')
+    this.#countUses(disk)
     disk.faults.trace = (line) => this.note(line.replaceAll(`${this.#dataDir}/topics/`, ''))
     const trouble = random.next()
     const what = random.chance(0.7) ? 'power' : 'process'
@@ -175,6 +188,7 @@ export class FaultWorld {
     disk.faults.cancelCut()
     disk.faults.end()
     const wasCut = disk.isUnplugged
+    assert.equal(this.#journalFailure, undefined)
     if (engine === undefined || wasCut) {
       assert.ok(wasCut || strikes(disk) > 0, 'a start fails only where the disk does')
       await engine?.close()
@@ -202,7 +216,7 @@ export class FaultWorld {
     const opening = openLocalEngine({
       dataDir: this.#dataDir,
       clock: this.clock,
-      logger: silentLogger,
+      logger: this.#logger,
       telemetry: this.#telemetry,
       topicDefaults: DEFAULTS,
       numPartitions: 1,
@@ -213,6 +227,7 @@ export class FaultWorld {
       groups: GROUP_OPTIONS,
       cleaner: { isEnabled: true, backoffMs: 15_000, dedupeBufferBytes: 1_048_576 },
       node: { id: 1, host: '127.0.0.1', port: 8082 },
+      journal: this.#journal,
       disk,
       databases,
     })
@@ -221,6 +236,30 @@ export class FaultWorld {
     } catch (error) {
       if (error instanceof Endless || (strikes(disk) === 0 && !disk.isUnplugged)) throw error
       return undefined
+    }
+  }
+
+  /** A journal that a power cut, a kill or a failing disk has left as a whole is replayed as a whole. */
+  readonly #logger: Logger = {
+    ...silentLogger,
+    info: (_facts, message) => {
+      if (message === 'replayed the commit journal') this.count('journal replays')
+    },
+    error: (_facts, message) => {
+      this.note(`! ${message}`)
+      if (/could not be replayed/.test(message)) this.#journalFailure = message
+    },
+  }
+
+  /** An entry that is needed from a later number on than the first is in the second use of a file. */
+  #countUses(disk: PowerCutDisk): void {
+    const directory = journalDirectory(this.#dataDir)
+    for (const name of disk.namesIn(directory)) {
+      const bytes = disk.bytesOf(join(directory, name))
+      const id = parseJournalId(bytes)
+      if (id !== undefined && findEntries(bytes, id).some(({ neededFrom }) => neededFrom > 1)) {
+        this.count('journals written anew')
+      }
     }
   }
 

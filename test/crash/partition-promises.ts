@@ -51,7 +51,7 @@ export interface ReadBegun {
 }
 
 /** Sent in one step to one partition, at most. */
-const BATCHES_OF_A_GROUP_MAX = 8
+const BATCHES_OF_A_GROUP_MAX = 40
 
 interface Place {
   readonly batch: SentBatch

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import Database from 'better-sqlite3'
-import { GROUP_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { STRETCH_BYTES_MAX } from '../../src/kernel/limits.ts'
 import type { Logger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
@@ -18,8 +18,8 @@ import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
 const IDENTITY = { topicId: '0191d5a0-0000-7000-8000-000000000001', topicName: 'orders', partition: 0 }
-/** Of the topic here: more than a group of several appends ever has. */
-const MAX_MESSAGE_BYTES = 3 * GROUP_BYTES_MAX
+/** Of the topic here: more than a stretch of several appends ever has. */
+const MAX_MESSAGE_BYTES = 3 * STRETCH_BYTES_MAX
 const SEGMENT = '/data/topics/orders-0/00000000000000000000.log'
 
 interface Bench {
@@ -159,7 +159,7 @@ test('a torn batch at the end is cut off and kept aside', async () => {
   assert.equal(await append(bench, 'b'), 1)
 })
 
-test('a group of which one sector is missing is cut off, also where the next batch begins in that sector', async () => {
+test('a stretch of which one sector is missing is cut off, also where the next batch begins in that sector', async () => {
   const bench = openBench()
   await append(bench, 'a')
   const position = batchOf('a').bytes.length
@@ -170,23 +170,23 @@ test('a group of which one sector is missing is cut off, also where the next bat
     assert.equal(position + first.bytes.length, 1024 - zeros)
     stampBatch(first, 1, 1)
     stampBatch(second, 2, 1)
-    const group = Buffer.concat([first.bytes, second.bytes])
-    group.fill(0, 512 - position, 1024 - position)
-    await (await bench.disk.open(SEGMENT, false)).write([group], position)
+    const stretch = Buffer.concat([first.bytes, second.bytes])
+    stretch.fill(0, 512 - position, 1024 - position)
+    await (await bench.disk.open(SEGMENT, false)).write([stretch], position)
     await restart(bench)
     assert.deepEqual(await valuesFrom(bench, 0), ['a'], `${zeros} bytes`)
   }
 })
 
-test('a group of which the sector with its first few bytes is missing is cut off', async () => {
+test('a stretch of which the sector with its first few bytes is missing is cut off', async () => {
   for (const lost of [8, 9, 11]) {
     for (const followers of [0, 1]) {
       const bench = openBench()
       const empty = batchOf('x'.repeat(200)).bytes.length
       await append(bench, 'x'.repeat(200 + 512 - lost - empty))
-      const group = Array.from({ length: 1 + followers }, () => batchOf('b'))
-      for (const [at, batch] of group.entries()) stampBatch(batch, 1 + at, 1)
-      const bytes = Buffer.concat(group.map((batch) => batch.bytes)).fill(0, 0, lost)
+      const stretch = Array.from({ length: 1 + followers }, () => batchOf('b'))
+      for (const [at, batch] of stretch.entries()) stampBatch(batch, 1 + at, 1)
+      const bytes = Buffer.concat(stretch.map((batch) => batch.bytes)).fill(0, 0, lost)
       await (await bench.disk.open(SEGMENT, false)).write([bytes], 512 - lost)
       await restart(bench)
       assert.equal(bench.manager.log(IDENTITY).offline, undefined, `${lost} bytes`)

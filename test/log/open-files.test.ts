@@ -42,6 +42,21 @@ test('the longest unused file is closed first', async () => {
   assert.deepEqual([...open].sort(), ['/a', '/c'])
 })
 
+test('files that are in use for long hide none behind them from who looks for one to close', async () => {
+  const { files, open } = openFiles(50)
+  let end = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const held = Array.from({ length: 40 }, (_, at) => files.use(`/held-${at}`, true, () => ended))
+  for (let at = 0; at < 30; at++) await files.use(`/quick-${at}`, true, nothing)
+  await settled()
+  assert.equal(open.size, 50)
+  assert.ok(open.has('/quick-29') && open.has('/quick-28') && !open.has('/quick-3'))
+  end()
+  await Promise.all(held)
+})
+
 test('files in use stay open beyond the limit, and no more than the limit after', async () => {
   const { files, open } = openFiles(10)
   let end = () => {}

@@ -464,7 +464,8 @@ test('a replacement that was given up costs the next start no scan', async () =>
     const entries = bench.index.prepare('SELECT count(*) FROM entries WHERE generation > 0').pluck()
     assert.equal(entries.get(), 0)
     await bench.restart('process', await bench.stop())
-    assert.ok(bench.disk.faults.operations < 5, `${bench.disk.faults.operations} operations to open it`)
+    // two looks for a commit journal among them, and the end of the last segment is made durable
+    assert.ok(bench.disk.faults.operations < 9, `${bench.disk.faults.operations} operations to open it`)
     assert.deepEqual(await bench.offsets(), range(30))
   }
 })

@@ -171,6 +171,8 @@ export interface PowerCutDiskOptions {
 
 export class PowerCutDisk implements SegmentDisk {
   readonly faults: DiskFaults
+  /** What it says that it has left, in bytes; what is written takes none of it. */
+  free = Number.MAX_SAFE_INTEGER
   readonly #random: Random
   readonly #isSlow: boolean
   #root = new Folder()
@@ -362,6 +364,10 @@ export class PowerCutDisk implements SegmentDisk {
       if (entry instanceof Folder) for (const name of [...entry.present.keys()]) entry.change({ gone: name })
       this.#folder(dirname(path)).change({ gone: basename(path) })
     })
+  }
+
+  async freeBytes(): Promise<number> {
+    return this.free
   }
 
   // --- what tests look at and do, without an operation ---

@@ -9,22 +9,22 @@ import type { SealedBatch, SealOptions } from '../record/record-batch.ts'
 import { BATCH_HEADER_BYTES, sealBatch } from '../record/record-batch.ts'
 import type { ProducePart } from './produce-part.ts'
 
-interface SealedGroup {
+interface SealedAppend {
   readonly batches: SealedBatch[]
-  /** For each batch, the end of its parts in the group. */
+  /** For each batch, the end of its parts among those of the append. */
   readonly ends: number[]
 }
 
-export function sealGroup(topic: Topic, parts: readonly ProducePart[]): SealedGroup {
+export function sealAppend(topic: Topic, parts: readonly ProducePart[]): SealedAppend {
   const limit = Math.min(GATHERED_BATCH_BYTES_MAX, topic.config.maxMessageBytes)
-  const group: SealedGroup = { batches: [], ends: [] }
+  const sealed: SealedAppend = { batches: [], ends: [] }
   for (let start = 0; start < parts.length; ) {
     const end = endOfBatch(parts, start, limit)
-    group.batches.push(sealParts(parts, start, end))
-    group.ends.push(end)
+    sealed.batches.push(sealParts(parts, start, end))
+    sealed.ends.push(end)
     start = end
   }
-  return group
+  return sealed
 }
 
 /** The first part always fits: it was checked by itself. */
@@ -73,7 +73,7 @@ export function endOfAppend(parts: readonly ProducePart[], start: number, bytesM
   return end
 }
 
-export function settleGroup(
+export function settleAppend(
   parts: readonly ProducePart[],
   ends: readonly number[],
   appended: readonly BatchAppended[],
