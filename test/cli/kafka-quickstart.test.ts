@@ -218,7 +218,7 @@ test('what cannot be had is refused in a sentence', async (t) => {
     ['kafka-topics --list --describe --bootstrap-server localhost:9092', /exactly one action/],
     ['kafka-topics --frobnicate', /unknown option '--frobnicate'/],
     ['kafka-topics --create --topic t --replication-factor 3', /replication factor/i],
-    ['kafka-console-consumer --topic t --group g', /--group is not there yet/],
+    ['kafka-console-consumer --topic t --group g --partition 0', /group and partition cannot be specified together/],
     ['kafka-console-consumer --topic t --offset 5', /The partition is required when offset is specified\./],
     ['kafka-console-consumer --bootstrap-server localhost:9092', /Missing required argument "\[topic\]"/],
     ['kafka-console-producer --topic t --producer-property acks=2', /acks cannot be '2'/],
