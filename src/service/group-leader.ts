@@ -7,6 +7,7 @@ import type { AssignedMember } from './assignor.ts'
 import { ASSIGNORS, isAssignorName } from './assignors.ts'
 import type { ConsumerSubscription } from './consumer-protocol.ts'
 import {
+  decodeAssignment,
   decodeStickyUserData,
   decodeSubscription,
   encodeAssignment,
@@ -74,6 +75,26 @@ export function assignGroup(engine: Engine, { protocolName, members }: JoinedGro
     return { memberId, assignment: encodeAssignment({ partitions: partitions.get(memberId) ?? [], userData }) }
   })
   return { assignments, topicsSeen: seeTopics(engine, topics) }
+}
+
+/**
+ * Whether every partition that somebody wants is somebody's, by name: a static leader that is back takes over an assignment
+ * from before, and nobody watched the topics while it was away.
+ */
+export async function isAllAssigned(engine: Engine, groupId: string): Promise<boolean> {
+  const missing = new Map<string, Set<number>>()
+  const members = (await engine.groups.describe(groupId))?.members ?? []
+  for (const { metadata } of members) {
+    for (const name of decodeSubscription(metadata)?.topics ?? []) {
+      const count = engine.findTopic(name)?.partitionCount ?? 0
+      if (!missing.has(name)) missing.set(name, new Set(Array.from({ length: count }, (_, partition) => partition)))
+    }
+  }
+  for (const { assignment } of members) {
+    for (const { topic, partition } of decodeAssignment(assignment)?.partitions ?? [])
+      missing.get(topic)?.delete(partition)
+  }
+  return [...missing.values()].every(({ size }) => size === 0)
 }
 
 function ownedOf(subscription: ConsumerSubscription | undefined): Pick<AssignedMember, 'owned' | 'ownedGeneration'> {

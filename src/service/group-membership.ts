@@ -16,7 +16,7 @@ import { JOIN_RETRY_MS_MAX, JOIN_RETRY_MS_MIN } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { decodeAssignment } from './consumer-protocol.ts'
 import type { TopicsSeen } from './group-leader.ts'
-import { assignGroup, encodeWishes, haveTopicsChanged, isMoreToCome } from './group-leader.ts'
+import { assignGroup, encodeWishes, haveTopicsChanged, isAllAssigned, isMoreToCome } from './group-leader.ts'
 import type { GroupMemberSpec, OwnedPartition } from './group-member.ts'
 import { isThere, namePartition, OwnedPartitions } from './owned-partitions.ts'
 import type { TopicMatcher, TopicWishes } from './topic-pattern.ts'
@@ -183,9 +183,9 @@ export class GroupMembership {
     const isFencing = FENCING.has(error.code)
     if (!isFencing && error.code !== 'rebalance_in_progress') return false
     // Nothing new while it joins, and of an earlier generation.
-    if (this.isOut || this.isJoining || generationId !== this.#generationId) return true
+    if (this.#isClosed || this.isJoining || generationId !== this.#generationId) return true
     if (isFencing) this.#fence(error)
-    else this.#joins = true
+    else this.#joins = this.#wishes !== undefined
     this.#start()
     return true
   }
@@ -274,7 +274,9 @@ export class GroupMembership {
     this.#tellLost(gone)
     const isStale = this.#topicsSeen !== undefined && haveTopicsChanged(engine, this.#topicsSeen)
     const hasOthers = await this.#wishes?.follow(matcher)
-    if (isStale || hasOthers) this.#joins = this.#wishes !== undefined
+    // One that was made again under its name is assigned already, as far as names go.
+    const isMadeAgain = gone.some(({ topic }) => engine.findTopic(topic.name) !== undefined)
+    if (isStale || hasOthers || isMadeAgain) this.#joins = this.#wishes !== undefined
   }
 
   async #join(): Promise<void> {
@@ -299,6 +301,7 @@ export class GroupMembership {
       this.#phase = 'working'
       this.#tell()
     }
+    if (joining.signal.aborted) return
     this.#forgetFailure()
     this.#owner.onJoined()
     await this.#take(assignment)
@@ -329,6 +332,7 @@ export class GroupMembership {
     const { protocolType, protocolName } = joined
     const assignments = this.#lead(joined)
     const synced = await groups.sync({ ...this.identity, protocolType, protocolName, assignments }, signal)
+    if (joined.skipAssignment) this.#joins = !(await isAllAssigned(this.#parts.engine, this.#owner.spec.groupId))
     return synced.assignment
   }
 

@@ -64,10 +64,13 @@ export class HostedMember implements GroupMember {
   }
 
   touch(): void {
+    const wasAlive = this.isAlive
     this.#touchedMs = this.#parts.clock.monotonic()
     const { wishes, generationId, isIdle, isClosed, failure } = this.#membership
     if (wishes === undefined || isClosed) return
-    if (generationId >= 0) this.#heartbeat()
+    if (generationId >= 0 && wasAlive) this.#heartbeat()
+    // Its session is over, though nobody may have told: until that is known for sure, it has not settled.
+    else if (generationId >= 0) this.#membership.rejoin()
     else if (isIdle && this.#touchedMs >= (failure?.retryAtMs ?? 0)) this.#membership.rejoin()
   }
 
