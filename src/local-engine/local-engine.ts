@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import type Database from 'better-sqlite3'
 import type { GroupOptions } from '../coordinator/group-coordinator.ts'
 import { GroupCoordinator } from '../coordinator/group-coordinator.ts'
+import { subscribedTopics } from '../engine/consumer-protocol.ts'
 import type {
   Acks,
   AppendListener,
@@ -21,7 +22,6 @@ import type {
   Topic,
   TopicSpec,
 } from '../engine/engine.ts'
-import { subscribedTopics } from '../engine/subscribed-topics.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { parseTopicConfig } from '../engine/topic-config.ts'
 import type { Clock } from '../kernel/clock.ts'

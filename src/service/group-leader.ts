@@ -1,11 +1,7 @@
 // What a member of a group says to the others when it joins, and what it works out for them when it leads: from the
 // metadata of all to an assignment for each. Pure but for looking up topics.
 
-import type { Engine } from '../engine/engine.ts'
-import type { GroupPartition, GroupProtocol, JoinedGroup } from '../engine/group-protocol.ts'
-import type { AssignedMember } from './assignor.ts'
-import { ASSIGNORS, isAssignorName } from './assignors.ts'
-import type { ConsumerSubscription } from './consumer-protocol.ts'
+import type { ConsumerSubscription } from '../engine/consumer-protocol.ts'
 import {
   decodeAssignment,
   decodeStickyUserData,
@@ -13,7 +9,11 @@ import {
   encodeAssignment,
   encodeStickyUserData,
   encodeSubscription,
-} from './consumer-protocol.ts'
+} from '../engine/consumer-protocol.ts'
+import type { Engine } from '../engine/engine.ts'
+import type { GroupPartition, GroupProtocol, JoinedGroup } from '../engine/group-protocol.ts'
+import type { AssignedMember } from './assignor.ts'
+import { ASSIGNORS, isAssignorName } from './assignors.ts'
 import type { AssignorName } from './group-member.ts'
 
 export interface MemberWishes {

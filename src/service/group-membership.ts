@@ -7,6 +7,7 @@
 // what is no longer subscribed to), join, assign if it leads, sync, give up what went to others and join again so that they
 // get it, take what is new.
 
+import { decodeAssignment } from '../engine/consumer-protocol.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { JoinedGroup, MemberIdentity } from '../engine/group-protocol.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
@@ -14,7 +15,6 @@ import type { TailraceError } from '../kernel/errors.ts'
 import { asTailraceError } from '../kernel/errors.ts'
 import { JOIN_RETRY_MS_MAX, JOIN_RETRY_MS_MIN } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
-import { decodeAssignment } from './consumer-protocol.ts'
 import type { TopicsSeen } from './group-leader.ts'
 import { assignGroup, encodeWishes, haveTopicsChanged, isAllAssigned, isMoreToCome } from './group-leader.ts'
 import type { GroupMemberSpec, OwnedPartition } from './group-member.ts'

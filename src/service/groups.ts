@@ -1,6 +1,7 @@
 // Consumer groups as an operator sees them: which there are, who is in them, how far they lag; and what is done to one that
 // nobody is in: its offsets are put elsewhere or taken away, or all of it goes.
 
+import { decodeAssignment, decodeSubscription } from '../engine/consumer-protocol.ts'
 import type { Engine, Topic } from '../engine/engine.ts'
 import { checkGroupId } from '../engine/group-id.ts'
 import type {
@@ -15,7 +16,6 @@ import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { GROUP_OFFSETS_RESET_MAX } from '../kernel/limits.ts'
 import type { Caller } from './caller.ts'
-import { decodeAssignment, decodeSubscription } from './consumer-protocol.ts'
 import type { OffsetReset, PartitionStanding, ResetTarget } from './offset-reset.ts'
 import { keyOf, planReset } from './offset-reset.ts'
 import type { Position } from './positions.ts'

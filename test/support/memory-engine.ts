@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { GroupOptions } from '../../src/coordinator/group-coordinator.ts'
 import { GroupCoordinator } from '../../src/coordinator/group-coordinator.ts'
+import { subscribedTopics } from '../../src/engine/consumer-protocol.ts'
 import type {
   Acks,
   BatchAppended,
@@ -17,7 +18,6 @@ import type {
   Topic,
   TopicSpec,
 } from '../../src/engine/engine.ts'
-import { subscribedTopics } from '../../src/engine/subscribed-topics.ts'
 import type { TopicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { parseTopicConfig, topicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { isInternalTopic } from '../../src/engine/topic-name.ts'

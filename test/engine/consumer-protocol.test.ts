@@ -12,7 +12,7 @@ import {
   encodeAssignment,
   encodeStickyUserData,
   encodeSubscription,
-} from '../../src/service/consumer-protocol.ts'
+} from '../../src/engine/consumer-protocol.ts'
 
 const { MemberMetadata, MemberAssignment } = createRequire(import.meta.url)('kafkajs/src/consumer/assignerProtocol.js')
 

@@ -3,8 +3,8 @@
 // version 3, whatever follows is left alone. Bytes that are no such thing give undefined, since they come from outside, and
 // one bad member must not hold up its group.
 
-import type { GroupPartition } from '../engine/group-protocol.ts'
 import { ByteWriter } from '../kernel/byte-writer.ts'
+import type { GroupPartition } from './group-protocol.ts'
 
 /*
  * Subscription => version topics user_data [owned_partitions] [generation_id] [rack_id]
@@ -69,6 +69,13 @@ export function decodeSubscription(bytes: Uint8Array): ConsumerSubscription | un
       rackId: version >= 3 ? reader.nullableString() : null,
     }
   })
+}
+
+/** The topics that a member reads, by its metadata; undefined where that cannot be told. */
+export function subscribedTopics(protocolType: string, metadata: Uint8Array): ReadonlySet<string> | undefined {
+  if (protocolType !== 'consumer' && protocolType !== 'shared') return undefined
+  const subscription = decodeSubscription(metadata)
+  return subscription && new Set(subscription.topics)
 }
 
 export function encodeAssignment({ partitions, userData }: ConsumerAssignment): Buffer {
