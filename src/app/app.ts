@@ -80,7 +80,6 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     const topics = createTopicService({ engine, options: topicOptions(config, topicDefaults) })
     const produce = createProduceService({ engine, topics, clock, telemetry })
     const consume = createConsumeService({ engine, clock, telemetry })
-    const groups = createGroupService({ engine, clock })
     const members = openGroupMembers({ engine, clock, logger })
     const state = createStateTopic({ engine, clock })
     const consumers = new ConsumerInstances({
@@ -105,6 +104,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       sessionTimeoutMsMin: config.groups.sessionTimeoutMsMin,
       sessionTimeoutMsMax: config.groups.sessionTimeoutMsMax,
     })
+    const groups = createGroupService({ engine, clock, polls: groupPolls })
     const server = buildServer({
       services: { engine, topics, produce, consume, groups, consumers, groupPolls },
       options: config,

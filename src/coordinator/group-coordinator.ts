@@ -145,7 +145,7 @@ export class GroupCoordinator implements Groups {
 
   async leave(groupId: string, members: Parameters<Groups['leave']>[1]): ReturnType<Groups['leave']> {
     this.#check(groupId)
-    return members.map((leaving) => {
+    const left = members.map((leaving) => {
       const { memberId } = leaving
       try {
         this.#groupOf({ groupId, memberId }).leave(leaving)
@@ -154,6 +154,8 @@ export class GroupCoordinator implements Groups {
         return { memberId, error: asTailraceError(error) }
       }
     })
+    this.#tellRebalance(groupId)
+    return left
   }
 
   onRebalance(listener: (groupId: string) => void): () => void {
@@ -164,7 +166,8 @@ export class GroupCoordinator implements Groups {
   /** Not in the middle of the call that has caused it: who joins by it is in one generation with that. */
   #tellRebalance(groupId: string): void {
     queueMicrotask(() => {
-      if (this.#groups.get(groupId)?.isCalling) for (const listener of this.#listeners) listener(groupId)
+      const group = this.#groups.get(groupId)
+      if (group?.isCalling || group?.state === 'Empty') for (const listener of this.#listeners) listener(groupId)
     })
   }
 

@@ -168,6 +168,9 @@ export interface Groups {
    */
   deleteOffsets(groupId: string, partitions: readonly GroupPartition[]): Promise<readonly PartitionResult[]>
 
-  /** A rebalance has begun: its members on this server join again at once, not at their next heartbeat. Returns the function that ends it. */
+  /**
+   * A rebalance has begun, or all were made to leave: its members on this server join again at once, not at their next
+   * heartbeat. Returns the function that ends it.
+   */
   onRebalance(listener: (groupId: string) => void): () => void
 }

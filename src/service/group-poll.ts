@@ -114,6 +114,8 @@ export interface GroupPollService {
   extend(caller: Caller, groupId: string, leaseId: string, leaseMs: number): Promise<LeaseAnswer>
   /** What it held is given out again, at once. fenced_lease. */
   release(caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer>
+  /** Its member leaves now, not after a while, if no poll is under way and no lease is open. */
+  leaveUnused(groupId: string): Promise<void>
   /** Every lease is fenced and every member leaves; answers waiting polls first. */
   close(): Promise<void>
 }

@@ -49,7 +49,7 @@ const CLIENT_ID = 'tailrace-poll'
 /** What both kinds of groups are to the service. */
 interface AnyGroup {
   readonly mode: PollMode
-  readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'appended' | 'sweep' | 'close'>
+  readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'appended' | 'isUnused' | 'sweep' | 'close'>
   readonly leases: Pick<ExclusiveQueue, 'ack' | 'extend' | 'release' | 'openLeases'>
 }
 
@@ -101,6 +101,13 @@ class GroupPolls implements GroupPollService {
 
   async release(_caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer> {
     return await this.#holder(groupId, leaseId).release(leaseId)
+  }
+
+  async leaveUnused(groupId: string): Promise<void> {
+    const group = this.#groups.get(groupId)
+    if (group === undefined || !group.polls.isUnused) return
+    this.#groups.delete(groupId)
+    await group.polls.close()
   }
 
   async close(): Promise<void> {

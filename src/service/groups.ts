@@ -16,6 +16,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { GROUP_OFFSETS_RESET_MAX } from '../kernel/limits.ts'
 import type { Caller } from './caller.ts'
+import type { GroupPollService } from './group-poll.ts'
 import type { OffsetReset, PartitionStanding, ResetTarget } from './offset-reset.ts'
 import { keyOf, planReset } from './offset-reset.ts'
 import type { Position } from './positions.ts'
@@ -88,14 +89,22 @@ export interface GroupService {
   deleteOffsets(caller: Caller, groupId: string, topic: string, partitions?: readonly number[]): Promise<void>
 }
 
-export function createGroupService({
-  engine,
-  clock,
-}: {
+export interface GroupServiceParts {
   readonly engine: Engine
   readonly clock: Clock
-}): GroupService {
+  readonly polls: Pick<GroupPollService, 'leaveUnused'>
+}
+
+export function createGroupService({ engine, clock, polls }: GroupServiceParts): GroupService {
   const { groups } = engine
+
+  // Who stands for workers that have gone is in nobody's way.
+  const describeActive = async (groupId: string): Promise<GroupDescription | undefined> => {
+    const group = await groups.describe(groupId)
+    if (group?.members.length !== 1) return group
+    await polls.leaveUnused(groupId)
+    return await groups.describe(groupId)
+  }
 
   return {
     list: async (_caller, request) => pageOf(await groups.list(), request),
@@ -107,12 +116,13 @@ export function createGroupService({
     },
     async delete(_caller, groupId) {
       checkGroupId(groupId)
+      await describeActive(groupId)
       await groups.delete(groupId)
     },
     async resetOffsets(_caller, groupId, request) {
       checkGroupId(groupId)
       const target = targetOf(request.target, clock.now())
-      const group = await groups.describe(groupId)
+      const group = await describeActive(groupId)
       if (!request.force) checkInactive(group)
       const committed = await groups.committed(groupId)
       const partitions = chosenPartitions(engine, groupId, group, committed, request)
@@ -125,6 +135,7 @@ export function createGroupService({
       checkGroupId(groupId)
       const topic = getTopic(engine, name)
       const chosen = partitions === undefined ? allPartitions(topic) : checkPartitions(topic, partitions)
+      await describeActive(groupId)
       const results = await groups.deleteOffsets(
         groupId,
         chosen.map((partition) => ({ topic: name, partition })),
@@ -295,7 +306,7 @@ function offsetFound(offset: number | undefined): number | undefined {
   return offset === undefined || offset < 0 ? undefined : offset
 }
 
-/** Members of this server join again by themselves as soon as they were made to leave: between the two is a moment. */
+/** Members may be back before the commit has come to whoever keeps the group. */
 const EVICTIONS_MAX = 10
 
 async function commitFromOutside(
@@ -307,22 +318,16 @@ async function commitFromOutside(
   if (offsets.length === 0) return
   for (let evictions = 0; ; evictions++) {
     const group = await groups.describe(groupId)
-    const members = group?.members ?? []
-    if (group !== undefined && members.length > 0) {
-      if (!force || evictions === EVICTIONS_MAX) throw stillActive(group)
-      await groups.leave(
-        groupId,
-        members.map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId })),
-      )
-    }
-    try {
-      // What was deleted meanwhile has no offset any more: such a partition's own error is none of ours.
-      await groups.commit({ groupId, offsets })
-      return
-    } catch (error) {
-      const isTaken = error instanceof TailraceError && HAS_MEMBERS.has(error.code)
-      if (!isTaken || evictions === EVICTIONS_MAX) throw error
-    }
+    const members = (group?.members ?? []).map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId }))
+    const isLast = evictions === EVICTIONS_MAX
+    if (group !== undefined && members.length > 0 && (!force || isLast)) throw stillActive(group)
+    const left = members.length === 0 ? undefined : groups.leave(groupId, members)
+    // At once: members of this server, which join again by themselves, go on from the new offsets. What was deleted
+    // meanwhile has no offset any more: such a partition's own error is none of ours.
+    const [committed] = await Promise.allSettled([groups.commit({ groupId, offsets }), left])
+    if (committed.status === 'fulfilled') return
+    const isTaken = committed.reason instanceof TailraceError && HAS_MEMBERS.has(committed.reason.code)
+    if (!isTaken || isLast) throw committed.reason
   }
 }
 

@@ -202,10 +202,15 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     this.#changed(slot)
   }
 
+  /** No poll is under way and no lease is open. */
+  get isUnused(): boolean {
+    return this.#polls.size === 0 && this.queue.openLeases === 0
+  }
+
   /** Nobody has polled or held a lease for a while. Lets go of topics that nobody asks for any more. */
   sweep(): { readonly isIdle: boolean } {
     const longAgoMs = this.#clock.monotonic() - POLL_IDLE_MS_MAX
-    if (this.#polls.size === 0 && this.queue.openLeases === 0) return { isIdle: this.#lastUsedMs <= longAgoMs }
+    if (this.isUnused) return { isIdle: this.#lastUsedMs <= longAgoMs }
     this.#lastUsedMs = this.#clock.monotonic()
     const stale = [...this.#interests.values()].filter(
       (interest) => interest.polls === 0 && interest.lastUsedMs <= longAgoMs && !this.#isLeased(interest),

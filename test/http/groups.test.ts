@@ -160,3 +160,34 @@ test('offsets go with their topic, and a group that stands where records are gon
   await server.post('/v1/topics', { name: 'orders', partitions: 2 })
   assert.deepEqual((await server.get('/v1/groups/g')).json().offsets, [])
 })
+
+test('what stands for workers that have gone is in the way of nothing, and for one that holds a lease it is', async (t) => {
+  const { server, reset } = await start(t)
+  const poll = async () => (await server.post('/v1/groups/g/poll', { topics: ['orders'], wait_ms: 5_000 })).json()
+  const { lease } = await poll()
+  const described = (await server.get('/v1/groups/g')).json()
+  assert.equal(described.state, 'Stable')
+  assert.deepEqual(described.members[0].topics, ['orders'])
+  assert.equal(described.offsets[0].member_id, described.members[0].member_id)
+  const refused = await reset('g', { to: 'latest' })
+  assert.deepEqual([refused.status, refused.json().code], [409, 'non_empty_group'])
+  assert.equal((await server.request('DELETE', '/v1/groups/g')).json().code, 'non_empty_group')
+  const forgetting = await server.request('DELETE', '/v1/groups/g/offsets?topic=orders')
+  assert.equal(forgetting.json().code, 'group_subscribed_to_topic')
+
+  const forced = await reset('g', { to: 'latest', force: true })
+  assert.equal(forced.status, 200, forced.text())
+  const late = await server.post(`/v1/groups/g/leases/${lease}/ack`, { through: 'all' })
+  assert.equal(late.json().code, 'fenced_lease', 'what was leased before cannot be acknowledged after')
+  const offsets = (await server.get('/v1/groups/g')).json().offsets
+  assert.deepEqual(
+    offsets.map(({ lag }: { lag: number }) => lag),
+    [0, 0],
+  )
+
+  assert.equal((await reset('g', { to: 'earliest' })).status, 200, 'no lease is open')
+  const again = await poll()
+  assert.ok(again.records.length > 0)
+  await server.post(`/v1/groups/g/leases/${again.lease}/ack`, { through: 'all' })
+  assert.equal((await server.request('DELETE', '/v1/groups/g')).status, 204)
+})
