@@ -18,6 +18,9 @@ export const PATTERN_CHARS_MAX = 1_000
 export const PATTERN_PROGRAM_MAX = 2_000
 export const PATTERN_MATCHING_MS_PER_TURN_MAX = 5
 
+/** Patterns that members share as long as they are asked for again, with what they match: some KB each. */
+export const PATTERNS_KEPT_MAX = 1_000
+
 /**
  * Shares that the sticky assignor works out again to balance members with different subscriptions: in the worst case some
  * 50 ms, in which everybody else waits. A thousand members that want ten sorts of topics come to rest after a tenth.

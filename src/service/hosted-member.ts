@@ -54,7 +54,7 @@ export class HostedMember implements GroupMember {
   }
 
   subscribe(subscription: Subscription): void {
-    const wishes = new TopicWishes(subscription)
+    const wishes = new TopicWishes(subscription, this.#parts.matcher)
     this.#touchedMs = this.#parts.clock.monotonic()
     this.#membership.join(wishes)
   }
