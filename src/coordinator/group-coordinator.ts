@@ -190,8 +190,9 @@ export class GroupCoordinator implements Groups {
   }
 
   async deleteOffsets(groupId: string, partitions: readonly GroupPartition[]): Promise<readonly PartitionResult[]> {
-    const group = await this.#find(groupId)
-    return await this.#offsets.delete(groupId, partitions, group.topics())
+    this.#check(groupId)
+    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
+    return await this.#offsets.delete(groupId, partitions, this.#get(groupId).topics())
   }
 
   /** A topic was deleted, and what groups have committed of it. */
@@ -211,14 +212,14 @@ export class GroupCoordinator implements Groups {
   }
 
   async delete(groupId: string): Promise<void> {
-    const group = await this.#find(groupId)
+    this.#check(groupId)
+    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
+    const group = this.#get(groupId)
     if (group.state !== 'Empty') throw nonEmptyGroup(groupId)
     await this.#delete(group)
   }
 
-  async #find(groupId: string): Promise<Group> {
-    this.#check(groupId)
-    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
+  #get(groupId: string): Group {
     const group = this.#groups.get(groupId)
     if (group === undefined) throw groupNotFound(groupId)
     return group
