@@ -47,8 +47,6 @@ export interface GroupCoordinatorOptions extends GroupOffsetsOptions {
   readonly saved: SavedGroups
   /** For member ids: never the same again. */
   readonly newId: () => string
-  /** The topics that a member's metadata name; undefined where that cannot be told. */
-  readonly topicsOf: (protocolType: string, metadata: Uint8Array) => ReadonlySet<string> | undefined
 }
 
 export class GroupCoordinator implements Groups {
@@ -73,11 +71,10 @@ export class GroupCoordinator implements Groups {
   }
 
   #makeHost(): GroupHost {
-    const { clock, telemetry, store, options, topicsOf, newId } = this.#parts
+    const { clock, telemetry, store, options, newId } = this.#parts
     return {
       clock,
       telemetry,
-      topicsOf,
       initialRebalanceDelayMs: options.initialRebalanceDelayMs,
       membersMax: Math.min(options.membersMax, GROUP_MEMBERS_MAX),
       totals: { members: 0, bytes: 0 },

@@ -2,6 +2,7 @@
 // hold: of all who speak for a member or an instance only the last is heard, and of what was said in an earlier generation nothing.
 // The rounds are in rebalances.ts; metadata and assignments are opaque bytes.
 
+import { subscribedTopics } from '../engine/consumer-protocol.ts'
 import type {
   GroupDescription,
   GroupListing,
@@ -33,8 +34,6 @@ export interface GroupHost extends RebalanceHost {
   readonly membersMax: number
   readonly totals: MemberTotals
   newMemberId(prefix: string): string
-  /** The topics that a member's metadata name; undefined where that cannot be told. */
-  topicsOf(protocolType: string, metadata: Uint8Array): ReadonlySet<string> | undefined
 }
 
 type Speaker = Pick<MemberIdentity, 'memberId' | 'groupInstanceId'>
@@ -98,7 +97,7 @@ export class Group {
 
   #topicsOf(member: Member): ReadonlySet<string> | undefined {
     const name = this.#rounds.protocolName || (member.protocols[0]?.name ?? '')
-    return this.#host.topicsOf(this.#rounds.protocolType, member.metadata(name))
+    return subscribedTopics(this.#rounds.protocolType, member.metadata(name))
   }
 
   // --- join ---

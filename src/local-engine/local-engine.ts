@@ -5,7 +5,6 @@ import { randomUUID } from 'node:crypto'
 import type Database from 'better-sqlite3'
 import type { GroupOptions } from '../coordinator/group-coordinator.ts'
 import { GroupCoordinator } from '../coordinator/group-coordinator.ts'
-import { subscribedTopics } from '../engine/consumer-protocol.ts'
 import type {
   Acks,
   AppendListener,
@@ -221,7 +220,6 @@ class LocalEngine implements Engine {
       newId: randomUUID,
       findTopic: (name) => catalog.find(name),
       findTopicById: (topicId) => catalog.findById(topicId),
-      topicsOf: subscribedTopics,
     })
   }
 

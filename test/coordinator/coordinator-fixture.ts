@@ -3,7 +3,6 @@
 import type { GroupOptions } from '../../src/coordinator/group-coordinator.ts'
 import { GroupCoordinator } from '../../src/coordinator/group-coordinator.ts'
 import type { Topic } from '../../src/engine/engine.ts'
-import { subscribedTopics } from '../../src/engine/subscribed-topics.ts'
 import { parseTopicConfig, topicConfigDefaults } from '../../src/engine/topic-config.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { GROUP_OPTIONS } from '../support/engine-options.ts'
@@ -39,7 +38,6 @@ export class CoordinatorFixture {
       newId: () => String(++this.#ids),
       findTopic: (name) => this.topics.get(name),
       findTopicById: (topicId) => [...this.topics.values()].find(({ id }) => id === topicId),
-      topicsOf: subscribedTopics,
     })
   }
 

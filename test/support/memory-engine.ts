@@ -4,7 +4,6 @@
 import { randomUUID } from 'node:crypto'
 import type { GroupOptions } from '../../src/coordinator/group-coordinator.ts'
 import { GroupCoordinator } from '../../src/coordinator/group-coordinator.ts'
-import { subscribedTopics } from '../../src/engine/consumer-protocol.ts'
 import type {
   Acks,
   BatchAppended,
@@ -97,7 +96,6 @@ export class MemoryEngine implements Engine {
       newId: randomUUID,
       findTopic: (name) => this.findTopic(name),
       findTopicById: (topicId) => this.listTopics().find(({ id }) => id === topicId),
-      topicsOf: subscribedTopics,
     })
   }
 

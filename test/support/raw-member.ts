@@ -1,6 +1,7 @@
 // A member of a consumer group that speaks the protocol itself, as a Kafka client would: it says what it says when it is told to,
 // and knows what it was answered. Its metadata are a subscription; its assignments a list of `topic/partition`.
 
+import { encodeSubscription } from '../../src/engine/consumer-protocol.ts'
 import type { Groups, JoinedGroup, JoinGroup, MemberIdentity } from '../../src/engine/group-protocol.ts'
 
 export type RawMemberOptions = Partial<Omit<JoinGroup, 'memberId'>> & { readonly topics?: readonly string[] }
@@ -87,14 +88,6 @@ function placesIn(assignment: Uint8Array): string[] {
   return assignment.byteLength === 0 ? [] : (JSON.parse(Buffer.from(assignment).toString()) as string[])
 }
 
-/** Version 0 of Kafka's ConsumerProtocolSubscription. */
-export function subscription(topics: readonly string[]): Buffer {
-  const head = Buffer.alloc(6)
-  head.writeInt32BE(topics.length, 2)
-  const names = topics.map((topic) => {
-    const length = Buffer.alloc(2)
-    length.writeInt16BE(Buffer.byteLength(topic))
-    return Buffer.concat([length, Buffer.from(topic)])
-  })
-  return Buffer.concat([head, ...names, Buffer.alloc(4, 0xff)])
+function subscription(topics: readonly string[]): Buffer {
+  return encodeSubscription({ topics, userData: null, ownedPartitions: [], generationId: -1, rackId: null })
 }
