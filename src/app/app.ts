@@ -98,6 +98,8 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       engine,
       consume,
       members,
+      state,
+      telemetry,
       clock,
       logger,
       assignors: config.assignors,

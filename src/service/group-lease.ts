@@ -20,8 +20,8 @@ import type {
 import type { GroupStartParts } from './group-start.ts'
 import type { Lease } from './lease-table.ts'
 import { fenced, LeaseTable } from './lease-table.ts'
-import type { PollQueue, QueueHost } from './poll-group.ts'
-import { PartitionSlot } from './poll-group.ts'
+import type { PollQueue, QueueHost } from './poll-queue.ts'
+import { PartitionSlot } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
 import type { Position } from './positions.ts'
 
@@ -163,7 +163,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     if (slot.lease !== undefined) this.#end(slot.lease)
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#leases.close()
   }
 

@@ -96,6 +96,10 @@ export interface LeaseAnswer {
   readonly expiresMs: number | undefined
   /** Exclusive: what was committed, each the offset to be read next. */
   readonly committed: readonly TopicPartitionOffset[]
+  /** Shared, of an ack: numbers of records; those that were released too often are among the rejected. */
+  readonly accepted?: number
+  readonly released?: number
+  readonly rejected?: number
 }
 
 export interface GroupPollService {

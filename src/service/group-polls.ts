@@ -6,8 +6,10 @@ import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { POLL_IDLE_MS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Caller } from './caller.ts'
 import type { ConsumeService } from './consume.ts'
+import { DeadLetters } from './dead-letters.ts'
 import type { ExclusiveSlot } from './group-lease.ts'
 import { ExclusiveQueue } from './group-lease.ts'
 import type { AssignorName, GroupMembers } from './group-member.ts'
@@ -24,12 +26,19 @@ import type { GroupStartParts } from './group-start.ts'
 import { fenced } from './lease-table.ts'
 import { PollGroup } from './poll-group.ts'
 import { roomForInflated } from './record-walk.ts'
+import type { SharedQueueOptions } from './shared-queue.ts'
+import { SharedQueue } from './shared-queue.ts'
+import { SharedReader } from './shared-reader.ts'
+import type { SharedSlot } from './shared-slot.ts'
+import type { StateTopic } from './state-topic.ts'
 import { unknownTopic } from './topics.ts'
 
 export interface GroupPollDependencies {
   readonly engine: Engine
   readonly members: GroupMembers
   readonly consume: ConsumeService
+  readonly state: StateTopic
+  readonly telemetry: Telemetry
   /** partition.assignment.strategy */
   readonly assignors: readonly AssignorName[]
   /** What groups allow. */
@@ -60,14 +69,23 @@ export function createGroupPollService(dependencies: GroupPollDependencies): Gro
 class GroupPolls implements GroupPollService {
   readonly #dependencies: GroupPollDependencies
   readonly #groups = new Map<string, AnyGroup>()
+  readonly #leaving = new Map<string, Promise<void>>()
   readonly #starts: GroupStartParts
+  readonly #ofShared: Omit<SharedQueueOptions, 'host'>
   readonly #endAppends: () => void
   #sweepTimer: Timer | undefined
   #isClosed = false
 
   constructor(dependencies: GroupPollDependencies) {
     this.#dependencies = dependencies
-    this.#starts = { ...dependencies, inflations: roomForInflated(dependencies.clock) }
+    const parts = { ...dependencies, inflations: roomForInflated(dependencies.clock) }
+    this.#starts = parts
+    this.#ofShared = {
+      ...dependencies,
+      starts: parts,
+      reader: new SharedReader(parts),
+      deadLetters: new DeadLetters(parts),
+    }
     this.#endAppends = dependencies.engine.onAppend((topic, partition, highWatermark) => {
       for (const { polls } of this.#groups.values()) polls.appended(topic, partition, highWatermark)
     })
@@ -80,7 +98,8 @@ class GroupPolls implements GroupPollService {
         if (this.#dependencies.engine.findTopic(name) === undefined) throw unknownTopic(name)
       }
     }
-    if (request.mode === 'shared') throw new TailraceError('invalid_request', 'mode shared is not there yet')
+    // one that has just left may have something under way
+    await this.#leaving.get(request.groupId)
     const group = this.#group(request)
     try {
       return (await group.polls.poll(request, newSink)) as GroupPolled<Sink>
@@ -116,7 +135,7 @@ class GroupPolls implements GroupPollService {
     this.#sweepTimer?.cancel()
     const groups = [...this.#groups.values()]
     this.#groups.clear()
-    await Promise.all(groups.map(({ polls }) => polls.close()))
+    await Promise.all([...groups.map(({ polls }) => polls.close()), ...this.#leaving.values()])
   }
 
   #holder(groupId: string, leaseId: string): AnyGroup['leases'] {
@@ -143,9 +162,8 @@ class GroupPolls implements GroupPollService {
 
   #open(groupId: string, mode: PollMode): AnyGroup {
     const { clock, members, consume, assignors, sessionTimeoutMsMin, sessionTimeoutMsMax } = this.#dependencies
-    const polls = new PollGroup<ExclusiveSlot, ExclusiveQueue>({
+    const options = {
       groupId,
-      protocolType: 'consumer',
       clock,
       members,
       assignors,
@@ -153,16 +171,33 @@ class GroupPolls implements GroupPollService {
       host: '',
       sessionTimeoutMs: Math.min(Math.max(SESSION_MS, sessionTimeoutMsMin), sessionTimeoutMsMax),
       rebalanceTimeoutMs: REBALANCE_MS,
-      createQueue: (host) => new ExclusiveQueue({ host, consume, starts: this.#starts, clock }),
+    }
+    if (mode === 'exclusive') {
+      const polls = new PollGroup<ExclusiveSlot, ExclusiveQueue>({
+        ...options,
+        protocolType: 'consumer',
+        createQueue: (host) => new ExclusiveQueue({ host, consume, starts: this.#starts, clock }),
+      })
+      return { mode, polls, leases: polls.queue }
+    }
+    const polls = new PollGroup<SharedSlot, SharedQueue>({
+      ...options,
+      protocolType: 'shared',
+      createQueue: (host) => new SharedQueue({ ...this.#ofShared, host }),
     })
     return { mode, polls, leases: polls.queue }
   }
 
   #leave(groupId: string, group: AnyGroup): void {
-    if (this.#groups.get(groupId) === group) this.#groups.delete(groupId)
-    group.polls.close().catch((error: unknown) => {
-      this.#dependencies.logger.warn({ group: groupId, error: String(error) }, 'a member could not leave its group')
-    })
+    if (this.#groups.get(groupId) !== group) return
+    this.#groups.delete(groupId)
+    const left = group.polls
+      .close()
+      .catch((error: unknown) => {
+        this.#dependencies.logger.warn({ group: groupId, error: String(error) }, 'a member could not leave its group')
+      })
+      .finally(() => this.#leaving.delete(groupId))
+    this.#leaving.set(groupId, left)
   }
 
   #sweep(): void {

@@ -3,7 +3,6 @@
 // longest is served first, and gets its share of what there is; workers come and go without a rebalance. What of a
 // partition is given, and what a lease means, its queue says: group-lease.ts and shared-queue.ts.
 
-import type { RE2JS } from 're2js'
 import type { Topic } from '../engine/engine.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
@@ -13,95 +12,14 @@ import {
   PARTITION_FAULT_PAUSE_MS,
   POLL_IDLE_MS_MAX,
   POLL_SETTLE_MS_MIN,
-  POLL_SUBSCRIPTIONS_MAX,
 } from '../kernel/limits.ts'
 import { SerialQueue } from '../kernel/serial-queue.ts'
-import type { AssignorName, GroupMember, GroupMembers, OwnedPartition, Subscription } from './group-member.ts'
-import type { GivenLease, GroupPolled, GroupPollRequest, LeaseAnswer, PartitionFault, PollSink } from './group-poll.ts'
+import type { AssignorName, GroupMember, GroupMembers, OwnedPartition } from './group-member.ts'
+import type { GivenLease, GroupPolled, GroupPollRequest, PartitionFault, PollSink } from './group-poll.ts'
+import type { Interest } from './poll-interest.ts'
+import { Interests } from './poll-interest.ts'
+import type { PartitionSlot, PollQueue, QueueHost } from './poll-queue.ts'
 import type { Position } from './positions.ts'
-import { compilePattern } from './topic-pattern.ts'
-
-/** A partition that the member owns. Queues keep what they know of it in slots of their own kind. */
-export class PartitionSlot {
-  readonly topic: Topic
-  readonly partition: number
-  /** As last seen; Infinity: not known yet. */
-  endOffset = Number.POSITIVE_INFINITY
-  /** It is known where reading begins. */
-  isStarted = false
-  /** A poll reads it. */
-  isTaken = false
-  /** The member owns it no more. */
-  isLost = false
-  /** Why it could not be read the last time. */
-  fault: TailraceError | undefined = undefined
-  /** Because of its fault. */
-  isPaused = false
-
-  constructor({ topic, partition }: OwnedPartition) {
-    this.topic = topic
-    this.partition = partition
-  }
-}
-
-/** What a queue may ask of its group. */
-export interface QueueHost<Slot extends PartitionSlot> {
-  readonly groupId: string
-  readonly member: GroupMember
-  /** It may have something to give now, or no more. */
-  changed(slot: Slot): void
-  failed(slot: Slot, fault: TailraceError): void
-}
-
-export interface PollQueue<Slot extends PartitionSlot> {
-  readonly openLeases: number
-  createSlot(owned: OwnedPartition): Slot
-  /** Finds out where reading begins in each, from the committed offset, else from a position. Marks those started. */
-  start(slots: readonly Slot[], from: Position): Promise<void>
-  /** Records that it could give now, as far as is known. */
-  available(slot: Slot): number
-  /** Something of it is with a worker. */
-  isLeased(slot: Slot): boolean
-  /** Gives what the slots have, which are this poll's meanwhile; undefined: nothing was there. */
-  read(slots: readonly Slot[], request: GroupPollRequest, sink: PollSink): Promise<GivenLease | undefined>
-  /** Fences the leases on it. */
-  lose(slot: Slot): void
-  /** Gives back what a lease holds. */
-  release(leaseId: string): Promise<LeaseAnswer>
-  close(): void
-}
-
-/** Topics that polls ask for, in the same words. */
-class Interest {
-  readonly key: string
-  readonly topics: readonly string[] | undefined
-  readonly pattern: string | undefined
-  /** Polls that are here with it; of these, those that wait for partitions. */
-  polls = 0
-  waiting = 0
-  lastUsedMs = 0
-  readonly #compiled: RE2JS | undefined
-  /** By topic. */
-  readonly #matched = new Map<string, boolean>()
-
-  constructor(key: string, subscription: Subscription) {
-    this.key = key
-    this.topics = 'topics' in subscription ? subscription.topics : undefined
-    this.pattern = 'pattern' in subscription ? subscription.pattern : undefined
-    this.#compiled = this.pattern === undefined ? undefined : compilePattern(this.pattern)
-    for (const topic of this.topics ?? []) this.#matched.set(topic, true)
-  }
-
-  /** Of topics that the group owns only. */
-  matches(topic: string): boolean {
-    let known = this.#matched.get(topic)
-    if (known === undefined) {
-      known = this.#compiled?.testExact(topic) ?? false
-      this.#matched.set(topic, known)
-    }
-    return known
-  }
-}
 
 interface Poll<Slot> {
   readonly request: GroupPollRequest
@@ -134,7 +52,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   /** Those that have something to give, by topic; the one that gave last is last. */
   readonly #ready = new Map<string, Set<Slot>>()
   readonly #faulted = new Set<Slot>()
-  readonly #interests = new Map<string, Interest>()
+  readonly #interests = new Interests()
   /** In the order of coming. */
   readonly #polls = new Set<Poll<Slot>>()
   readonly #starts = new SerialQueue()
@@ -179,7 +97,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       )
     }
     const deadlineMs = this.#clock.monotonic() + request.waitMs
-    const interest = this.#enter(request.subscription)
+    const interest = this.#interests.enter(request.subscription, (all) => this.#member.subscribe(all))
     const poll: Poll<Slot> = { request, interest, wake: undefined }
     this.#polls.add(poll)
     try {
@@ -212,46 +130,18 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     const longAgoMs = this.#clock.monotonic() - POLL_IDLE_MS_MAX
     if (this.isUnused) return { isIdle: this.#lastUsedMs <= longAgoMs }
     this.#lastUsedMs = this.#clock.monotonic()
-    const stale = [...this.#interests.values()].filter(
-      (interest) => interest.polls === 0 && interest.lastUsedMs <= longAgoMs && !this.#isLeased(interest),
-    )
-    for (const { key } of stale) this.#interests.delete(key)
-    if (stale.length > 0) this.#subscribe()
+    const isStale = (interest: Interest) =>
+      interest.polls === 0 && interest.lastUsedMs <= longAgoMs && !this.#isLeased(interest)
+    if (this.#interests.drop(isStale)) this.#member.subscribe(this.#interests.subscription)
     return { isIdle: false }
   }
 
   async close(): Promise<void> {
     this.#pauseTimer?.cancel()
-    this.queue.close()
+    this.#lost([...this.#slots.values()])
+    await this.queue.close()
     this.#letGoOfMember()
     await this.#member.close()
-  }
-
-  #enter(subscription: Subscription): Interest {
-    const key = JSON.stringify(subscription)
-    let interest = this.#interests.get(key)
-    if (interest === undefined) {
-      if (this.#interests.size >= POLL_SUBSCRIPTIONS_MAX) throw tooManySubscriptions()
-      interest = new Interest(key, subscription)
-      this.#interests.set(key, interest)
-      try {
-        this.#subscribe()
-      } catch (error) {
-        this.#interests.delete(key)
-        throw error
-      }
-    }
-    interest.polls++
-    return interest
-  }
-
-  /** To all that polls ask for. */
-  #subscribe(): void {
-    const interests = [...this.#interests.values()]
-    const topics = [...new Set(interests.flatMap((interest) => interest.topics ?? []))].sort()
-    const patterns = interests.flatMap(({ pattern }) => (pattern === undefined ? [] : [`(?:${pattern})`]))
-    if (patterns.length === 0) this.#member.subscribe({ topics })
-    else this.#member.subscribe({ pattern: [...patterns, ...topics.map(quoted)].join('|') })
   }
 
   /** Who finds partitions of its topics here need not wait for others to be settled. */
@@ -502,16 +392,4 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
 
 function keyOf(topic: Topic, partition: number): string {
   return `${topic.id}/${partition}`
-}
-
-function tooManySubscriptions(): TailraceError {
-  return new TailraceError(
-    'overloaded',
-    `polls of this group name topics in ${POLL_SUBSCRIPTIONS_MAX} ways, which is as many as there may be at once: let its workers name them alike`,
-  )
-}
-
-/** Of the characters that a topic's name may have, the dot alone means something in a pattern. */
-function quoted(topic: string): string {
-  return topic.replaceAll('.', '\\.')
 }

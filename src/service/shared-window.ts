@@ -61,6 +61,10 @@ export class SharedWindow<Holder> {
     return this.#records[offset - this.#start]
   }
 
+  records(): Iterable<WindowRecord<Holder>> {
+    return this.#records
+  }
+
   /** The first free ones that stand together, [from, to), at or after an offset. */
   freeRun(after: number): { readonly from: number; readonly to: number } | undefined {
     if (this.#freeCount === 0) return undefined

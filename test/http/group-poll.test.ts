@@ -101,3 +101,57 @@ test('what is wrong with a poll or an ack is named, and nothing is done', async 
   await refused(`${lease}/extend`, { lease_ms: 0 }, 400, 'invalid_request', /lease_ms/)
   await refused(`${lease}/release`, {}, 409, 'fenced_lease', /lease/)
 })
+
+test('a shared group gives records one by one, with their attempts, and puts aside what fails', async (t) => {
+  const server = await start(t)
+  await server.post('/v1/topics/orders/records', { records: [{ key: 'a', value: 1 }, { value: 2 }, { value: 3 }] })
+  const poll = (body: object = {}) => server.post('/v1/groups/q/poll', { topics: ['orders'], mode: 'shared', ...body })
+  const first = (await poll({ limit: 2, max_attempts: 2 })).json()
+  assert.deepEqual(
+    first.records.map(({ offset, attempts }: { offset: number; attempts: number }) => [offset, attempts]),
+    [
+      [0, 1],
+      [1, 1],
+    ],
+  )
+  const other = (await poll()).json()
+  assert.deepEqual(other.positions, [{ topic: 'orders', partition: 0, from: 2, through: 2 }])
+  const place = (offset: number) => ({ topic: 'orders', partition: 0, offset })
+  const said = { rejected: [place(0)], released: [place(1)] }
+  const answer = await server.post(`/v1/groups/q/leases/${first.lease}/ack`, said)
+  assert.deepEqual(answer.json(), {
+    lease: null,
+    expires_at: null,
+    committed: [],
+    accepted: 0,
+    released: 1,
+    rejected: 1,
+  })
+  const dead = (await server.get('/v1/topics/orders.dlq/records')).json().records[0]
+  assert.equal(dead.key, 'a')
+  assert.equal(dead.value, 1)
+  const headers = Object.fromEntries(
+    dead.headers.map(({ name, value }: { name: string; value: string }) => [name, value]),
+  )
+  assert.deepEqual(
+    { ...headers, 'dlq.origin.timestamp': '' },
+    {
+      'dlq.reason': 'rejected',
+      'dlq.attempts': '1',
+      'dlq.group': 'q',
+      'dlq.origin.topic': 'orders',
+      'dlq.origin.partition': '0',
+      'dlq.origin.offset': '0',
+      'dlq.origin.timestamp': '',
+    },
+  )
+  const again = (await poll()).json()
+  assert.deepEqual([again.records[0].value, again.records[0].attempts], [2, 2])
+  for (const { lease } of [again, other]) {
+    assert.equal((await server.post(`/v1/groups/q/leases/${lease}/ack`, { accept: 'all' })).json().accepted, 1)
+  }
+  assert.equal((await server.get('/v1/groups/q')).json().offsets[0].committed_offset, 3)
+  const exclusive = await server.post('/v1/groups/q/poll', { topics: ['orders'] })
+  assert.equal(exclusive.status, 409)
+  assert.equal(exclusive.json().code, 'inconsistent_group_protocol')
+})

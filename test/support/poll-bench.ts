@@ -8,7 +8,7 @@ import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { LocalEngineOptions } from '../../src/local-engine/local-engine.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
-import type { RecordReader } from '../../src/record/batch-reader.ts'
+import { RecordReader } from '../../src/record/batch-reader.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import type { Caller } from '../../src/service/caller.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
@@ -18,6 +18,7 @@ import { openGroupMembers } from '../../src/service/group-members.ts'
 import type { GroupPolled, GroupPollRequest, GroupPollService, PollSink } from '../../src/service/group-poll.ts'
 import { createGroupPollService } from '../../src/service/group-polls.ts'
 import { parsePosition } from '../../src/service/positions.ts'
+import { createStateTopic } from '../../src/service/state-topic.ts'
 import { engineOptions, temporaryDirectory } from './engine-options.ts'
 import { FakeClock } from './fake-clock.ts'
 import type { PlainRecord } from './readable-engine.ts'
@@ -79,12 +80,15 @@ export class PollBench {
     this.dataDir = dataDir
     this.clock = clock
     this.engine = engine
-    const consume = createConsumeService({ engine, clock, telemetry: new Telemetry() })
+    const telemetry = new Telemetry()
+    const consume = createConsumeService({ engine, clock, telemetry })
     this.members = openGroupMembers({ engine, clock, logger: silentLogger })
     this.polls = createGroupPollService({
       engine,
       members: this.members,
       consume,
+      state: createStateTopic({ engine, clock }),
+      telemetry,
       assignors: ['cooperative-sticky', 'range'],
       sessionTimeoutMsMin: 1_000,
       sessionTimeoutMsMax: 1_800_000,
@@ -117,6 +121,53 @@ export class PollBench {
     return { lease: polled.given?.id ?? '', records, given, polled }
   }
 
+  /** The first poll of a group makes it shared. */
+  take(asked: Asked = {}): Promise<Polled> {
+    return this.poll({ mode: 'shared', ...asked })
+  }
+
+  /** Offsets of one partition. */
+  judge(
+    lease: string,
+    said: Partial<Record<'accepted' | 'released' | 'rejected', readonly number[]>>,
+    { keep, partition = 0, group = 'g' }: { keep?: boolean; partition?: number; group?: string } = {},
+  ) {
+    const places = (offsets: readonly number[] | undefined) =>
+      offsets?.map((offset) => ({ topic: 'jobs', partition, offset }))
+    return this.polls.ack(caller, group, lease, {
+      accepted: places(said.accepted),
+      released: places(said.released),
+      rejected: places(said.rejected),
+      keep,
+    })
+  }
+
+  /** All records of a partition as text, with the headers that say where a dead letter is from. */
+  async deadLetters(partition = 0, topicName = 'jobs.dlq'): Promise<string[]> {
+    const topic = this.engine.findTopic(topicName)
+    if (topic === undefined) return []
+    const [part] = await this.engine.fetch([{ topic, partition, offset: 0 }], {
+      minBytes: 0,
+      maxBytes: 2 ** 24,
+      maxWaitMs: 0,
+      isolation: 'read_committed',
+    })
+    const found: string[] = []
+    const reader = new RecordReader()
+    for (let position = 0; part !== undefined && position < part.bytes.length; position = reader.batchEnd) {
+      reader.open(part.bytes, position)
+      while (reader.next()) {
+        const headers = new Map(reader.headers().map(({ name, value }) => [name, String(value)]))
+        const value = reader.bytes.toString('utf8', Math.max(0, reader.valueStart), Math.max(0, reader.valueEnd))
+        const origin = ['group', 'origin.topic', 'origin.partition', 'origin.offset'].map((name) =>
+          headers.get(`dlq.${name}`),
+        )
+        found.push(`${origin.join('/')}=${value} ${headers.get('dlq.reason')} ${headers.get('dlq.attempts')}`)
+      }
+    }
+    return found
+  }
+
   ackAll(lease: string, group = 'g') {
     return this.polls.ack(caller, group, lease, { through: 'all' })
   }
@@ -146,15 +197,32 @@ export class PollBench {
     for (let turn = 0; turn < turns; turn++) await turnOfTheLoop()
   }
 
+  /** Until it is so, which takes no time of the clock. */
+  async until(isSo: () => Promise<boolean> | boolean): Promise<void> {
+    for (let turn = 0; !(await isSo()); turn++) {
+      if (turn === 2_000) throw new Error(`it does not come to be: ${isSo}`)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+  }
+
+  /** As if nobody had been there for a while. */
+  async leave(group = 'g'): Promise<void> {
+    for (let step = 0; step < 4; step++) await this.advance(15_000)
+    await this.until(async () => (await this.engine.groups.describe(group))?.state === 'Empty')
+  }
+
   async advance(ms: number): Promise<void> {
     this.clock.advance(ms)
     await this.settle()
   }
 
   async close(): Promise<void> {
-    await this.polls.close()
-    await this.members.close()
-    await this.engine.close()
+    try {
+      await this.polls.close()
+      await this.members.close()
+    } finally {
+      await this.engine.close()
+    }
   }
 }
 

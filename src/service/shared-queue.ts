@@ -1,0 +1,400 @@
+// Shared groups, for work queues (Kafka's share groups in meaning): a poll gets single records of any partition, each leased
+// to it and given with its attempts. What must hold: a record is with one worker at a time; what is accepted is durable
+// before that is answered, and never given out again, over kill -9 too; a delivery is counted durably before it is answered;
+// what was rejected, or delivered as often as may be, ends in the dead-letter topic, once. How far a partition is done is
+// the group's committed offset; what lies above it (shared-window.ts) is in the state topic.
+//
+// The two belong together by an epoch, in the commit's metadata: offsets that were set from outside have none, and what was
+// remembered counts no more.
+
+import type { Clock } from '../kernel/clock.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import {
+  DEAD_LETTER_RETRY_MS,
+  DEAD_LETTERS_AT_ONCE_MAX,
+  LEASES_REMEMBERED_MAX,
+  SHARED_POLL_RECORDS_MAX,
+} from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
+import type { DeadLetter, DeadLetters } from './dead-letters.ts'
+import type { OwnedPartition } from './group-member.ts'
+import type { AckRequest, GivenLease, GroupPollRequest, LeaseAnswer, LeasedRange, PollSink } from './group-poll.ts'
+import type { GroupStartParts } from './group-start.ts'
+import type { Lease } from './lease-table.ts'
+import { fenced, LeaseTable } from './lease-table.ts'
+import type { Gap } from './page.ts'
+import type { PollQueue, QueueHost } from './poll-queue.ts'
+import { findStarts } from './poll-start.ts'
+import type { Position } from './positions.ts'
+import type { AskedRecord } from './shared-ack.ts'
+import { askedOf, countsOf } from './shared-ack.ts'
+import type { SharedReader } from './shared-reader.ts'
+import type { HeldRecord, HeldRecords } from './shared-slot.ts'
+import { commitOf, keyOf, loadSlot, prefixOf, SharedSlot, saveSlot } from './shared-slot.ts'
+import type { Outcome } from './shared-window.ts'
+import type { StateTopic } from './state-topic.ts'
+
+export interface SharedQueueOptions {
+  readonly host: QueueHost<SharedSlot>
+  readonly starts: GroupStartParts
+  readonly state: StateTopic
+  readonly deadLetters: DeadLetters
+  readonly reader: SharedReader
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export class SharedQueue implements PollQueue<SharedSlot> {
+  readonly #options: SharedQueueOptions
+  readonly #host: QueueHost<SharedSlot>
+  readonly #leases: LeaseTable<HeldRecords>
+  /** Those that ended with an ack, the latest last: what it said, and what was answered. */
+  readonly #acknowledged = new Map<string, { readonly said: string; readonly answer: LeaseAnswer }>()
+  /** Of partitions that are lost: what still has to end before somebody may begin with them anew. */
+  readonly #leaving = new Set<Promise<unknown>>()
+
+  constructor(options: SharedQueueOptions) {
+    this.#options = options
+    this.#host = options.host
+    this.#leases = new LeaseTable({ clock: options.clock, onExpired: (lease) => this.#giveBack(lease, 'counted') })
+  }
+
+  get openLeases(): number {
+    return this.#leases.size
+  }
+
+  createSlot(owned: OwnedPartition): SharedSlot {
+    return new SharedSlot(owned)
+  }
+
+  async start(slots: readonly SharedSlot[], from: Position): Promise<void> {
+    await Promise.all(this.#leaving)
+    const { groupId, member } = this.#host
+    const { starts, state } = this.#options
+    const saved = new Map((await state.entries(prefixOf(groupId))).map(({ key, value }) => [key, value]))
+    const asked = await findStarts(starts, groupId, slots, from)
+    for (const { slot, error } of asked) if (error !== undefined) this.#host.failed(slot, error)
+    const found = asked.filter(({ error }) => error === undefined)
+    for (const { slot, offset, committed } of found) loadSlot(slot, offset, committed, saved.get(keyOf(groupId, slot)))
+    // without it, what is remembered from now on would be taken for another's
+    const fresh = found.filter(({ slot, committed }) => committed?.metadata !== slot.epoch)
+    const results =
+      fresh.length === 0 ? [] : await member.commit(fresh.map(({ slot, offset }) => commitOf(slot, offset)))
+    const failure = results.find(({ error }) => error !== undefined)?.error
+    if (failure !== undefined) throw failure
+    for (const { slot } of found) {
+      slot.isStarted = true
+      this.#advance(slot)
+      if (slot.window.condemned(1).length > 0) this.#buryLater(slot)
+    }
+  }
+
+  available({ window, endOffset, exhaustedAt }: SharedSlot): number {
+    const unread = endOffset === exhaustedAt ? 0 : Math.min(window.room, endOffset - window.end)
+    return window.freeCount + Math.max(0, unread)
+  }
+
+  isLeased({ window }: SharedSlot): boolean {
+    return window.leasedCount > 0
+  }
+
+  async read(slots: readonly SharedSlot[], request: GroupPollRequest, sink: PollSink): Promise<GivenLease | undefined> {
+    this.#leases.checkRoom()
+    const lease = this.#leases.open({ maxAttempts: request.maxAttempts, slots: new Map() }, request.leaseMs)
+    const gaps: Gap[] = []
+    try {
+      await this.#take(slots, request, sink, lease, gaps)
+      // a delivery counts, whatever becomes of this server
+      await Promise.all([...lease.held.slots.keys()].map((slot) => this.#write(slot)))
+    } catch (error) {
+      this.#leases.end(lease)
+      this.#giveBack(lease, 'uncounted')
+      throw error
+    }
+    const positions = positionsOf(lease.held)
+    if (!lease.isOpen || positions.length === 0) {
+      this.#leases.end(lease)
+      this.#giveBack(lease, 'uncounted')
+      return undefined
+    }
+    this.#leases.extend(lease, request.leaseMs)
+    return { id: lease.id, expiresMs: lease.expiresMs, positions, gaps }
+  }
+
+  async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
+    const acknowledged = this.#acknowledged.get(id)
+    if (acknowledged === undefined) return await this.#leases.use(id, (lease) => this.#ack(lease, request))
+    if (acknowledged.said !== JSON.stringify(request)) throw fenced(id)
+    return acknowledged.answer
+  }
+
+  async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {
+    return await this.#leases.use(id, async (lease) => {
+      this.#leases.extend(lease, leaseMs)
+      return { lease: lease.id, expiresMs: lease.expiresMs, committed: [] }
+    })
+  }
+
+  async release(id: string): Promise<LeaseAnswer> {
+    return await this.#leases.use(id, async (lease) => {
+      this.#end(lease, 'uncounted')
+      return ENDED
+    })
+  }
+
+  lose(slot: SharedSlot): void {
+    for (const lease of this.#holders(slot)) this.#end(lease, 'counted')
+    slot.retry?.cancel()
+    const busy = [slot.writing, slot.nextWrite, slot.burying].filter((one) => one !== undefined)
+    if (busy.length === 0) return
+    const over: Promise<unknown> = Promise.allSettled(busy).then(() => this.#leaving.delete(over))
+    this.#leaving.add(over)
+  }
+
+  async close(): Promise<void> {
+    this.#leases.close()
+    await Promise.all(this.#leaving)
+  }
+
+  async #take(
+    slots: readonly SharedSlot[],
+    request: GroupPollRequest,
+    sink: PollSink,
+    lease: Lease<HeldRecords>,
+    gaps: Gap[],
+  ): Promise<void> {
+    const budget = { records: Math.min(request.limit, SHARED_POLL_RECORDS_MAX), bytes: request.maxBytes, isFirst: true }
+    for (const slot of slots) {
+      if (budget.records <= 0 || budget.bytes <= 0 || !lease.isOpen) return
+      const open = new Map<number, HeldRecord>()
+      lease.held.slots.set(slot, { open, settled: new Map() })
+      const walked = await this.#options.reader.read(slot, budget, sink, {
+        take: (record) => {
+          if (record.attempts >= request.maxAttempts) {
+            this.#settle(slot, record, 'exhausted')
+            return undefined
+          }
+          slot.window.lease(record, lease)
+          slot.changedTo = Math.max(slot.changedTo, record.offset + 1)
+          open.set(record.offset, record)
+          return record.attempts
+        },
+        gone: (record) => this.#settle(slot, record, 'done'),
+      })
+      if (open.size === 0) lease.held.slots.delete(slot)
+      gaps.push(...walked.gaps)
+      if (walked.endOffset !== undefined) slot.endOffset = walked.endOffset
+      slot.exhaustedAt = walked.isExhausted && walked.fault === undefined ? slot.endOffset : -1
+      if (walked.fault !== undefined) this.#host.failed(slot, walked.fault)
+      this.#advance(slot)
+      if (slot.window.condemned(1).length > 0) this.#buryLater(slot)
+    }
+  }
+
+  async #ack(lease: Lease<HeldRecords>, request: AckRequest): Promise<LeaseAnswer> {
+    const asked = askedOf(lease.held, request)
+    const bySlot = Map.groupBy(asked, ({ slot }) => slot)
+    const failures: TailraceError[] = []
+    await Promise.all(
+      [...bySlot].map(([slot, records]) =>
+        this.#judge(lease, slot, records).catch((error: unknown) => failures.push(asTailraceError(error))),
+      ),
+    )
+    const [failure] = failures
+    if (failure !== undefined) throw this.#refused(lease, failure)
+    const condemned = [...bySlot.keys()].filter((slot) => !slot.isLost && slot.window.condemned(1).length > 0)
+    // if that fails it is tried again: they are remembered
+    await Promise.all(condemned.map((slot) => this.#bury(slot).catch(() => undefined)))
+    const hasMore = [...lease.held.slots.values()].some(({ open }) => open.size > 0)
+    const isKept = hasMore && lease.isOpen
+    const left = isKept ? { ...ENDED, lease: lease.id, expiresMs: lease.expiresMs } : ENDED
+    const answer = { ...left, ...countsOf(asked) }
+    if (!isKept) {
+      this.#end(lease, 'counted')
+      this.#remember(lease.id, request, answer)
+    }
+    return answer
+  }
+
+  /** What a worker says of one partition's records: durable, all of it or nothing, when it resolves. */
+  async #judge(lease: Lease<HeldRecords>, slot: SharedSlot, asked: readonly AskedRecord[]): Promise<void> {
+    for (const { record, outcome } of asked) {
+      record.proposed = outcome
+      // what is free is remembered so already
+      if (outcome !== 'free') slot.changedTo = Math.max(slot.changedTo, record.offset + 1)
+    }
+    const held = lease.held.slots.get(slot)
+    try {
+      if (asked.some(({ outcome }) => outcome !== 'free')) await this.#write(slot)
+    } catch (error) {
+      for (const { record } of asked) record.proposed = undefined
+      // it was left alone while this was under way
+      if (!lease.isOpen) this.#giveBack(lease, 'counted')
+      throw error
+    }
+    for (const { record, outcome, verdict } of asked) {
+      held?.open.delete(record.offset)
+      held?.settled.set(record.offset, verdict)
+      if (!slot.isLost) slot.window.settle(record, outcome)
+    }
+    this.#advance(slot)
+  }
+
+  #refused(lease: Lease<HeldRecords>, error: TailraceError): TailraceError {
+    if (!FENCING.has(error.code)) return error
+    this.#end(lease, 'counted')
+    return fenced(lease.id, error)
+  }
+
+  #settle(slot: SharedSlot, record: HeldRecord, outcome: Outcome): void {
+    slot.window.settle(record, outcome)
+    slot.changedTo = Math.max(slot.changedTo, record.offset + 1)
+  }
+
+  /** What is done in front is left behind: there is room for more. */
+  #advance(slot: SharedSlot): void {
+    if (slot.isLost) return
+    const { start } = slot.window
+    slot.window.advance()
+    if (slot.window.start > start) slot.exhaustedAt = -1
+    // not waited for: it is remembered as done
+    if (slot.window.start > slot.committed) this.#write(slot).catch(() => undefined)
+    this.#host.changed(slot)
+  }
+
+  #end(lease: Lease<HeldRecords>, delivery: 'counted' | 'uncounted'): void {
+    if (this.#leases.end(lease)) this.#giveBack(lease, delivery)
+  }
+
+  #giveBack({ held }: Lease<HeldRecords>, delivery: 'counted' | 'uncounted'): void {
+    for (const [slot, { open }] of held.slots) {
+      if (slot.isLost) continue
+      for (const record of open.values()) {
+        // an ack of it is under way
+        if (record.proposed !== undefined) continue
+        open.delete(record.offset)
+        if (delivery === 'uncounted') record.attempts--
+        if (delivery === 'counted' && record.attempts >= held.maxAttempts) this.#settle(slot, record, 'exhausted')
+        else slot.window.settle(record, 'free')
+      }
+      if (slot.window.condemned(1).length > 0) this.#buryLater(slot)
+      this.#host.changed(slot)
+    }
+  }
+
+  #holders({ window }: SharedSlot): ReadonlySet<Lease<HeldRecords>> {
+    const holders = new Set<Lease<HeldRecords>>()
+    for (const { holder } of window.records()) if (holder !== undefined) holders.add(holder)
+    return holders
+  }
+
+  /** Resolves when everything of the partition that was changed or proposed by now is durable. Joins a write that is to come. */
+  #write(slot: SharedSlot): Promise<void> {
+    slot.nextWrite ??= (slot.writing ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => {
+        const written = this.#writeNow(slot)
+        slot.writing = written
+        slot.nextWrite = undefined
+        return written
+      })
+    return slot.nextWrite
+  }
+
+  async #writeNow(slot: SharedSlot): Promise<void> {
+    if (slot.isLost) throw lost(slot)
+    const { groupId, member } = this.#host
+    const start = slot.window.proposedStart()
+    const { changedTo } = slot
+    slot.changedTo = 0
+    try {
+      // what lies below the committed offset need not be remembered; else the offset follows later
+      if (changedTo > start) await this.#options.state.put(keyOf(groupId, slot), saveSlot(slot))
+      else if (start > slot.committed) {
+        const [result] = await member.commit([commitOf(slot, start)])
+        if (result?.error !== undefined) throw result.error
+        slot.committed = start
+      }
+    } catch (error) {
+      slot.changedTo = Math.max(slot.changedTo, changedTo)
+      throw error
+    }
+  }
+
+  /** In the background, and again until it is done. */
+  #buryLater(slot: SharedSlot): void {
+    this.#bury(slot).catch(() => undefined)
+  }
+
+  #bury(slot: SharedSlot): Promise<void> {
+    slot.burying ??= this.#buryAll(slot)
+      .catch((error: unknown) => {
+        const { groupId } = this.#host
+        const { clock, logger } = this.#options
+        if (slot.isLost) return
+        const facts = { group: groupId, topic: slot.topic.name, partition: slot.partition, error: String(error) }
+        logger.warn(facts, 'records cannot be put into their dead-letter topic: it is tried again')
+        slot.retry = clock.after(DEAD_LETTER_RETRY_MS, () => this.#buryLater(slot))
+        throw error
+      })
+      .finally(() => {
+        slot.burying = undefined
+      })
+    return slot.burying
+  }
+
+  async #buryAll(slot: SharedSlot): Promise<void> {
+    const { deadLetters } = this.#options
+    while (!slot.isLost) {
+      const condemned = slot.window.condemned(DEAD_LETTERS_AT_ONCE_MAX)
+      if (condemned.length === 0) break
+      slot.grave ??= await deadLetters.openGrave(slot.topic, slot.partition)
+      // with the grave: whoever finds them after a crash has to know where to look
+      slot.changedTo = Number.POSITIVE_INFINITY
+      await this.#write(slot)
+      const letters = condemned.map(letterOf)
+      try {
+        await deadLetters.bury(this.#host.groupId, slot, letters, slot.grave, slot.mayBeBuried)
+      } catch (error) {
+        slot.mayBeBuried = true
+        if (asTailraceError(error).code === 'topic_recreated') slot.grave = undefined
+        throw error
+      }
+      if (slot.isLost) return
+      for (const record of condemned) this.#settle(slot, record, 'done')
+      slot.mayBeBuried = true
+      await this.#write(slot)
+      slot.mayBeBuried = false
+      slot.grave = undefined
+    }
+    this.#advance(slot)
+  }
+
+  #remember(id: string, request: AckRequest, answer: LeaseAnswer): void {
+    this.#acknowledged.set(id, { said: JSON.stringify(request), answer })
+    if (this.#acknowledged.size <= LEASES_REMEMBERED_MAX) return
+    for (const oldest of this.#acknowledged.keys()) {
+      this.#acknowledged.delete(oldest)
+      return
+    }
+  }
+}
+
+const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
+
+const FENCING: ReadonlySet<string> = new Set(['illegal_generation', 'unknown_member_id', 'fenced_instance_id'])
+
+function lost({ topic, partition }: SharedSlot): TailraceError {
+  return new TailraceError('illegal_generation', `partition ${partition} of topic ${topic.name} is another member's`)
+}
+
+function positionsOf({ slots }: HeldRecords): readonly LeasedRange[] {
+  return [...slots].map(([{ topic, partition }, { open }]) => {
+    const offsets = [...open.keys()]
+    return { topic: topic.name, partition, from: Math.min(...offsets), through: Math.max(...offsets) }
+  })
+}
+
+function letterOf({ offset, attempts, state }: HeldRecord): DeadLetter {
+  return { offset, attempts, reason: state === 'rejected' ? 'rejected' : 'max_attempts' }
+}

@@ -1,0 +1,95 @@
+// A partition of a shared group: its window, what is under way for it, and how it is remembered in the state topic.
+
+import { randomBytes } from 'node:crypto'
+import type { CommittedOffset, OffsetToCommit } from '../engine/group-protocol.ts'
+import type { Timer } from '../kernel/clock.ts'
+import type { Grave } from './dead-letters.ts'
+import type { Lease } from './lease-table.ts'
+import { PartitionSlot } from './poll-queue.ts'
+import type { WindowRecord } from './shared-window.ts'
+import { SharedWindow } from './shared-window.ts'
+import type { StateValue } from './state-topic.ts'
+
+export type HeldRecord = WindowRecord<Lease<HeldRecords>>
+
+/** What a lease has. */
+export interface HeldRecords {
+  /** Of the poll that took them. */
+  readonly maxAttempts: number
+  readonly slots: Map<SharedSlot, SlotRecords>
+}
+
+/** By offset: those that are leased still, and what was said of the others. */
+export interface SlotRecords {
+  readonly open: Map<number, HeldRecord>
+  readonly settled: Map<number, Verdict>
+}
+
+export type Verdict = 'accepted' | 'released' | 'rejected'
+
+export class SharedSlot extends PartitionSlot {
+  window = new SharedWindow<Lease<HeldRecords>>(0)
+  /** Of what is remembered above the committed offset. */
+  epoch = ''
+  committed = 0
+  /** The end offset at which there was no more to be had, although there seemed to be. */
+  exhaustedAt = -1
+  /** Up to here something changed that is not durable. */
+  changedTo = 0
+  writing: Promise<void> | undefined = undefined
+  nextWrite: Promise<void> | undefined = undefined
+  grave: Grave | undefined = undefined
+  /** Nobody knows whether what is condemned lies there. */
+  mayBeBuried = false
+  burying: Promise<void> | undefined = undefined
+  retry: Timer | undefined = undefined
+}
+
+/** As it is remembered. */
+interface SavedWindow {
+  readonly epoch: string
+  readonly start: number
+  readonly runs: readonly number[]
+  readonly grave?: Grave
+}
+
+export function commitOf({ topic, partition, epoch }: SharedSlot, offset: number): OffsetToCommit {
+  return { topic: topic.name, partition, offset, metadata: epoch }
+}
+
+const EPOCH = 'shared:'
+
+/** What is known above the committed offset, if it belongs to it; and the epoch that what will be known is of. */
+export function loadSlot(
+  slot: SharedSlot,
+  offset: number,
+  committed: CommittedOffset | undefined,
+  value: StateValue | undefined,
+): void {
+  const saved = value as unknown as SavedWindow | undefined
+  const epoch = committed?.metadata ?? ''
+  const window =
+    saved !== undefined && saved.epoch === epoch
+      ? // of the same epoch: what it has left behind is done, committed or not
+        SharedWindow.decode<Lease<HeldRecords>>(saved.start, saved.runs, Math.max(offset, saved.start))
+      : undefined
+  slot.committed = offset
+  slot.window = window ?? new SharedWindow(offset)
+  slot.epoch = epoch.startsWith(EPOCH) ? epoch : EPOCH + randomBytes(9).toString('base64url')
+  slot.grave = slot.window.condemned(1).length === 0 ? undefined : saved?.grave
+  slot.mayBeBuried = slot.grave !== undefined
+}
+
+export function saveSlot({ epoch, window, grave }: SharedSlot): SavedWindow & StateValue {
+  return { epoch, start: window.start, runs: window.encode(), ...(grave === undefined ? {} : { grave }) }
+}
+
+const KEY = 'shared/'
+
+export function prefixOf(groupId: string): string {
+  return `${KEY}${encodeURIComponent(groupId)}/`
+}
+
+export function keyOf(groupId: string, { topic, partition }: SharedSlot): string {
+  return `${prefixOf(groupId)}${topic.id}/${partition}`
+}

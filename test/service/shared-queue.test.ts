@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SHARED_WINDOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
+import type { Polled } from '../support/poll-bench.ts'
+import { caller, openPollBench } from '../support/poll-bench.ts'
+
+const FENCED = { code: 'fenced_lease' }
+const REFUSED = { code: 'invalid_request' }
+
+/** `offset=value xATTEMPTS` */
+const shown = ({ given }: Polled) => given.map(({ offset, value, attempts }) => `${offset}=${value} x${attempts}`)
+
+test('records of one partition go to several workers, each counted, and the group stands behind what is done', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c', 'd')
+  const first = await bench.take({ limit: 2 })
+  const second = await bench.take({ limit: 2 })
+  assert.deepEqual(shown(first), ['0=a x1', '1=b x1'])
+  assert.deepEqual(shown(second), ['2=c x1', '3=d x1'])
+  assert.deepEqual(second.polled.given?.positions, [{ topic: 'jobs', partition: 0, from: 2, through: 3 }])
+  const answer = await bench.polls.ack(caller, 'g', second.lease, { accept: 'all' })
+  assert.deepEqual(answer, {
+    lease: undefined,
+    expiresMs: undefined,
+    committed: [],
+    accepted: 2,
+    released: 0,
+    rejected: 0,
+  })
+  assert.deepEqual(await bench.committed(), ['jobs-0=0'])
+  await bench.polls.ack(caller, 'g', first.lease, { accept: 'all' })
+  assert.deepEqual(await bench.committed(), ['jobs-0=4'])
+  assert.deepEqual(shown(await bench.take()), [])
+})
+
+test('what is released is given out again at once, what is not named when the lease ends', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c')
+  const first = await bench.take()
+  const kept = await bench.judge(first.lease, { released: [1] }, { keep: true })
+  assert.equal(kept.lease, first.lease)
+  const second = await bench.take()
+  assert.deepEqual(shown(second), ['1=b x2'])
+  const ended = await bench.judge(first.lease, { accepted: [0] })
+  assert.deepEqual([ended.lease, ended.accepted, ended.released], [undefined, 1, 1])
+  assert.deepEqual(shown(await bench.take()), ['2=c x2'])
+  await bench.judge(second.lease, { accepted: [1] })
+  await bench.until(async () => (await bench.committed())[0] === 'jobs-0=2')
+})
+
+test('a lease whose time is over gives its records back, one that is released does not count the delivery', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a')
+  const first = await bench.take({ leaseMs: 1_000 })
+  await bench.advance(1_000)
+  await assert.rejects(bench.judge(first.lease, { accepted: [0] }), FENCED)
+  const second = await bench.take()
+  assert.deepEqual(shown(second), ['0=a x2'])
+  await bench.polls.release(caller, 'g', second.lease)
+  assert.deepEqual(shown(await bench.take()), ['0=a x2'])
+})
+
+test('what is rejected, or was delivered as often as may be, goes to the dead-letter topic', async (t) => {
+  const bench = await openPollBench(t)
+  const headers = [{ name: 'trace', value: Buffer.from('7') }]
+  await bench.append('jobs', 0, [{ key: 'k', value: 'a', headers }, { value: 'b' }, { value: 'c' }])
+  const first = await bench.take({ maxAttempts: 2 })
+  const answer = await bench.judge(first.lease, { rejected: [0], accepted: [2] })
+  assert.deepEqual([answer.accepted, answer.released, answer.rejected], [1, 1, 1])
+  assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a rejected 1'])
+  const second = await bench.take({ maxAttempts: 2 })
+  assert.deepEqual(shown(second), ['1=b x2'])
+  assert.equal((await bench.judge(second.lease, { released: [1] })).rejected, 1)
+  assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a rejected 1', 'g/jobs/0/1=b max_attempts 2'])
+  assert.deepEqual(shown(await bench.take()), [])
+  await bench.until(async () => (await bench.committed())[0] === 'jobs-0=3')
+})
+
+test('a poll that allows fewer attempts than a record has had sends it to the dead-letter topic instead', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  for (const _ of [1, 2]) await bench.judge((await bench.take({ limit: 1 })).lease, { released: [0] })
+  assert.deepEqual(shown(await bench.take({ maxAttempts: 2 })), ['1=b x1'])
+  await bench.until(async () => (await bench.deadLetters()).length > 0)
+  assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a max_attempts 2'])
+})
+
+test('after a restart leases are gone, attempts are counted, what was done stays done', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c', 'd')
+  const first = await bench.take({ limit: 3 })
+  await bench.judge(first.lease, { accepted: [1] }, { keep: true })
+  await bench.close()
+  const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
+  await assert.rejects(next.judge(first.lease, { accepted: [0] }), FENCED)
+  const again = await next.take()
+  assert.deepEqual(shown(again), ['0=a x2', '2=c x2', '3=d x1'])
+  await next.polls.ack(caller, 'g', again.lease, { accept: 'all' })
+  await next.until(async () => (await next.committed())[0] === 'jobs-0=4')
+})
+
+test('offsets that are set from outside make what was remembered above them void', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c')
+  const { lease } = await bench.take()
+  await bench.judge(lease, { accepted: [0, 2], released: [1] })
+  await bench.leave()
+  const offsets = [{ topic: 'jobs', partition: 0, offset: 0 }]
+  const [reset] = await bench.engine.groups.commit({ groupId: 'g', offsets })
+  assert.equal(reset?.error, undefined)
+  assert.deepEqual(shown(await bench.take()), ['0=a x1', '1=b x1', '2=c x1'])
+})
+
+test('an ack of what is not leased is refused whole; the same ack again is answered as the first time', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  const { lease } = await bench.take()
+  await assert.rejects(bench.judge(lease, { accepted: [0, 2] }), REFUSED)
+  await assert.rejects(bench.judge(lease, { accepted: [0], rejected: [0] }), REFUSED)
+  await assert.rejects(bench.polls.ack(caller, 'g', lease, { through: 'all' }), REFUSED)
+  await assert.rejects(bench.polls.ack(caller, 'g', lease, {}), REFUSED)
+  await assert.rejects(bench.judge(lease, { accepted: [0] }, { partition: 1 }), REFUSED)
+  await bench.judge(lease, { accepted: [0] }, { keep: true })
+  await bench.judge(lease, { accepted: [0] }, { keep: true })
+  await assert.rejects(bench.judge(lease, { released: [0] }, { keep: true }), REFUSED)
+  const answer = await bench.judge(lease, { accepted: [1] })
+  assert.deepEqual(await bench.judge(lease, { accepted: [1] }), answer)
+  await assert.rejects(bench.judge(lease, { rejected: [1] }), FENCED)
+  assert.deepEqual(await bench.deadLetters(), [])
+})
+
+test('a group is exclusive or shared, and that for its life', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a')
+  await bench.judge((await bench.take()).lease, { accepted: [0] })
+  const other = { code: 'inconsistent_group_protocol' }
+  await assert.rejects(bench.poll(), other)
+  await bench.leave()
+  await assert.rejects(bench.poll(), other)
+  assert.deepEqual(shown(await bench.take()), [])
+})
+
+test('a partition gives no more than its window holds, and goes on as the front of it is done', async (t) => {
+  const bench = await openPollBench(t)
+  const values = Array.from({ length: SHARED_WINDOW_RECORDS_MAX + 10 }, (_, at) => String(at))
+  await bench.produce('jobs', 0, ...values)
+  const first = await bench.take({ limit: 10 })
+  const rest = await bench.take({ limit: 10_000 })
+  assert.equal(rest.records.length, SHARED_WINDOW_RECORDS_MAX - 10)
+  assert.deepEqual((await bench.take({ limit: 100 })).records, [])
+  await bench.polls.ack(caller, 'g', rest.lease, { accept: 'all' })
+  assert.deepEqual((await bench.take({ limit: 100 })).records, [])
+  await bench.polls.ack(caller, 'g', first.lease, { accept: 'all' })
+  assert.equal((await bench.take({ limit: 100 })).records.length, 10)
+})
+
+test('records that were removed, by retention or by compaction, are passed', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c', 'd')
+  const first = await bench.take({ limit: 3 })
+  await bench.judge(first.lease, { released: [0, 2], accepted: [1] })
+  const topic = bench.engine.findTopic('jobs')
+  assert.ok(topic)
+  await bench.engine.deleteRecords(topic, 0, 3)
+  const next = await bench.take()
+  assert.deepEqual(shown(next), ['3=d x1'])
+  assert.deepEqual(
+    next.polled.given?.gaps.map(({ from, to }) => [from, to]),
+    [
+      [0, 1],
+      [2, 3],
+    ],
+  )
+  await bench.judge(next.lease, { accepted: [3] })
+  await bench.until(async () => (await bench.committed())[0] === 'jobs-0=4')
+})
+
+test('a dead-letter topic that cannot take anything holds nobody up, and gets its records when it can', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.engine.createTopic({ name: 'jobs.dlq', partitionCount: 1, configs: { 'cleanup.policy': 'compact' } })
+  await bench.produce('jobs', 0, 'a', 'b')
+  const { lease } = await bench.take()
+  const answer = await bench.judge(lease, { rejected: [0], accepted: [1] })
+  assert.deepEqual([answer.accepted, answer.rejected], [1, 1])
+  assert.deepEqual(await bench.committed(), ['jobs-0=0'])
+  await bench.engine.alterTopicConfigs('jobs.dlq', { 'cleanup.policy': 'delete' })
+  await bench.advance(1_000)
+  await bench.until(async () => (await bench.committed())[0] === 'jobs-0=2')
+  assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a rejected 1'])
+})
