@@ -110,9 +110,9 @@ export function renderDeletedOffsets(
   return `\n${lines([['TOPIC', 'PARTITION', 'STATUS'], ...cells], [15, 10, 15])}`
 }
 
-/** Kafka shows Java's form of an address. */
+/** Kafka shows Java's form of an address. Who stands for workers that poll has none. */
 function hostOf({ host }: GroupMember): string {
-  return `/${host}`
+  return host === '' ? '-' : `/${host}`
 }
 
 function numberOrNone(value: number | null): string {
