@@ -191,3 +191,25 @@ test('what stands for workers that have gone is in the way of nothing, and for o
   await server.post(`/v1/groups/g/leases/${again.lease}/ack`, { through: 'all' })
   assert.equal((await server.request('DELETE', '/v1/groups/g')).status, 204)
 })
+
+test('what a work queue has done above its offset is forgotten with a reset', async (t) => {
+  const { server, reset } = await start(t)
+  const body = { topics: ['orders'], mode: 'shared', wait_ms: 5_000 }
+  const given = async () => {
+    const records: Record<string, number>[] = []
+    while (records.length < 6) {
+      const polled = (await server.post('/v1/groups/q/poll', body)).json()
+      assert.ok(polled.lease, 'there is more')
+      await server.post(`/v1/groups/q/leases/${polled.lease}/ack`, { accept: 'all' })
+      records.push(...polled.records)
+    }
+    return records.map(({ partition, offset, attempts }) => [partition, offset, attempts]).sort()
+  }
+  const all = [0, 1].flatMap((partition) => [0, 1, 2].map((offset) => [partition, offset, 1]))
+  assert.deepEqual(await given(), all)
+  assert.equal((await server.get('/v1/groups/q')).json().protocol_type, 'shared')
+  assert.equal((await reset('q', { to: 'earliest' })).status, 200)
+  assert.deepEqual(await given(), all)
+  assert.equal((await server.request('DELETE', '/v1/groups/q')).status, 204)
+  assert.deepEqual(await given(), all)
+})
