@@ -26,8 +26,10 @@ import { parseTopicConfig } from '../engine/topic-config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { steadyClock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import { CleanerThread } from '../log/cleaner-thread.ts'
 import { lockDirectory } from '../log/directory-lock.ts'
-import type { LogIdentity, LogManagerOptions } from '../log/log-manager.ts'
+import type { LogIdentity } from '../log/log-identity.ts'
+import type { LogManagerOptions } from '../log/log-manager.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { MaintenanceScheduler } from '../log/maintenance-scheduler.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
@@ -181,11 +183,14 @@ class LocalEngine implements Engine {
   }
 
   #makeLogs(): LogManager {
-    const { dataDir, clock, logger, telemetry, topicDefaults, segmentFilesMax, databases, journal } = this.#options
+    const { dataDir, disk, clock, logger, telemetry, topicDefaults, segmentFilesMax, databases, journal } =
+      this.#options
     const catalog = this.#catalog
     return new LogManager({
       dataDir,
       disk: this.#disk,
+      // a double of the disk has none that another thread could work on
+      ...(disk === undefined ? { cleaner: new CleanerThread(clock) } : {}),
       ...(journal === undefined ? {} : { journal }),
       clock,
       steady: this.#steady,

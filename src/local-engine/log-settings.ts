@@ -3,7 +3,7 @@
 import type { TopicConfig } from '../engine/topic-config.ts'
 import type { LogSettings } from '../log/log-appender.ts'
 import { compactedSegmentMs } from '../log/log-compaction.ts'
-import type { LogIdentity } from '../log/log-manager.ts'
+import type { LogIdentity } from '../log/log-identity.ts'
 import { rollJitterMs } from '../log/log-segment.ts'
 
 export function logSettings(config: TopicConfig, { topicId, partition }: LogIdentity): LogSettings {

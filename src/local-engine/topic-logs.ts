@@ -4,7 +4,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Topic } from '../engine/engine.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import type { LogIdentity, LogManager } from '../log/log-manager.ts'
+import type { LogIdentity } from '../log/log-identity.ts'
+import type { LogManager } from '../log/log-manager.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import type { TopicCatalog } from './topic-catalog.ts'
 

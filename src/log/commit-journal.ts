@@ -93,7 +93,7 @@ export class CommitJournal {
     this.#roundsLeft = options.roundsBeforeMade
   }
 
-  /** Replays what an earlier start has left; no partition is open yet. Answers those that stay in doubt (journalKey), and why. */
+  /** Replays what an earlier start has left; no partition is open yet. Answers those that stay in doubt (logKey), and why. */
   async open(deletedTopics: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
     const { isRetired, inDoubt } = await replayJournal({ ...this.#options, deletedTopics })
     this.#isLeft = !isRetired

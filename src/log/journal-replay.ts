@@ -10,6 +10,7 @@ import { OPENING_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { JournalEntry, JournalStretch } from './journal-entry.ts'
 import { findEntries, parseJournalId } from './journal-entry.ts'
+import { logKey } from './log-identity.ts'
 import { parseNumberedName, segmentPath } from './log-segment.ts'
 import { readTopicId } from './partition-metadata.ts'
 import type { SegmentDisk } from './segment-file.ts'
@@ -26,11 +27,6 @@ export interface NeededEntries {
   readonly entries: readonly JournalEntry[]
   /** Numbers that are needed too and not there. */
   readonly missing: readonly number[]
-}
-
-/** A partition as a journal names it. */
-export function journalKey(stretch: { readonly topicId: string; readonly partition: number }): string {
-  return `${stretch.topicId}-${stretch.partition}`
 }
 
 /** What a start has to replay, as a data directory's journal has it. */
@@ -77,7 +73,7 @@ export interface ReplayOptions {
 interface Replayed {
   /** Nothing is left of the journal. */
   readonly isRetired: boolean
-  /** Partitions (journalKey) that may lack what was acknowledged, and why. */
+  /** Partitions (logKey) that may lack what was acknowledged, and why. */
   readonly inDoubt: ReadonlyMap<string, string>
 }
 
@@ -94,7 +90,7 @@ export async function replayJournal(options: ReplayOptions): Promise<Replayed> {
     for (const stretch of entry.stretches) {
       // of those nothing was synced any more
       if (deletedTopics.has(stretch.topicId)) continue
-      const key = journalKey(stretch)
+      const key = logKey(stretch)
       if (hole !== undefined && entry.number > hole) inDoubt.set(key, `entry ${hole} of the commit journal is damaged`)
       const stretches = byPartition.get(key)
       if (stretches === undefined) byPartition.set(key, [stretch])
@@ -153,7 +149,7 @@ class Replay {
       const directory = join(topicsDirectory, folder)
       // a folder of a topic that was deleted, or made again, has none of these stretches
       const topicId = await readTopicId(disk, directory)
-      const stretches = topicId && byPartition.get(journalKey({ topicId, partition: Number(partition) }))
+      const stretches = topicId && byPartition.get(logKey({ topicId, partition: Number(partition) }))
       if (stretches) await this.#replayInto(directory, stretches)
     })
   }
@@ -201,7 +197,7 @@ class Replay {
   }
 
   #doubt(stretch: JournalStretch, why: string): void {
-    this.#inDoubt.set(journalKey(stretch), why)
+    this.#inDoubt.set(logKey(stretch), why)
   }
 }
 

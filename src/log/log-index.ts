@@ -278,7 +278,7 @@ export class LogIndex {
       this.flush()
       return true
     } catch {
-      // log-manager.ts tries again by the clock, and says why
+      // index-keeper.ts tries again by the clock, and says why
       return false
     }
   }
