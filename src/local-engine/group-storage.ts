@@ -4,6 +4,7 @@
 
 import type Database from 'better-sqlite3'
 import type { GroupStore, OffsetPlace, SavedGroup, SavedGroups, SavedOffset } from '../coordinator/group-store.ts'
+import type { Clock } from '../kernel/clock.ts'
 import type { MetaChange } from './meta-schema.ts'
 import type { MetaCommits } from './meta-writer.ts'
 
@@ -20,8 +21,10 @@ export class GroupStorage implements GroupStore {
   #gathered: Gathered | undefined
 
   /** Reads what there is out of meta.db, before the writer has anything to do. */
-  constructor(db: Database.Database, writer: MetaCommits) {
+  constructor(db: Database.Database, { clock, writer }: { readonly clock: Clock; readonly writer: MetaCommits }) {
     this.#writer = writer
+    // whoever was in it when the server ended is not any more
+    db.prepare('UPDATE groups SET empty_since_ms = ? WHERE empty_since_ms IS NULL').run(clock.now())
     const groups = db.prepare('SELECT * FROM groups').all() as GroupRow[]
     const offsets = db.prepare('SELECT * FROM committed_offsets').all() as OffsetRow[]
     this.saved = { groups: groups.map(savedGroup), offsets: offsets.map(savedOffset) }
@@ -90,12 +93,22 @@ interface OffsetRow {
   readonly committed_ms: number
 }
 
+/** A bit that flipped must not become an offset, or a generation that was used. */
 function savedGroup(row: GroupRow): SavedGroup {
   const { group_id: groupId, protocol_type: protocolType, generation, empty_since_ms: emptySinceMs } = row
+  checkNumbers(groupId, [generation])
   return { groupId, protocolType, generation, emptySinceMs: emptySinceMs ?? undefined }
 }
 
 function savedOffset(row: OffsetRow): SavedOffset & { readonly groupId: string } {
-  const { group_id: groupId, topic_id: topicId, partition, offset, metadata } = row
-  return { groupId, topicId, partition, offset, metadata, leaderEpoch: row.leader_epoch, committedMs: row.committed_ms }
+  const { group_id: groupId, topic_id: topicId, partition, offset, metadata, leader_epoch: leaderEpoch } = row
+  checkNumbers(groupId, [partition, offset])
+  return { groupId, topicId, partition, offset, metadata, leaderEpoch, committedMs: row.committed_ms }
+}
+
+function checkNumbers(groupId: string, numbers: readonly unknown[]): void {
+  for (const number of numbers) {
+    if (Number.isSafeInteger(number) && (number as number) >= 0) continue
+    throw new Error(`group ${groupId} has the number ${number}`)
+  }
 }

@@ -77,7 +77,7 @@ export class TopicCatalog {
         writer: this.#writer,
         onForgotten: (producerIds) => this.#forgetGrowths(producerIds),
       })
-      this.groups = new GroupStorage(db, this.#writer)
+      this.groups = new GroupStorage(db, { clock: options.clock, writer: this.#writer })
     } catch (error) {
       throw isDiskFull(error) ? error : unusable(path, error)
     } finally {
