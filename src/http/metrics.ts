@@ -5,8 +5,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Counter, Metric, Registry } from 'prom-client'
 import type { PartitionDescription, Topic } from '../engine/engine.ts'
+import type { CommittedOffset, Groups } from '../engine/group-protocol.ts'
 import { METRICS_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Distribution, Telemetry } from '../kernel/telemetry.ts'
+import type { DescribedPartition } from './described-partitions.ts'
 import { describePartitionsOf } from './described-partitions.ts'
 import type { HttpFloor } from './http-floor.ts'
 
@@ -45,7 +47,9 @@ async function openRegistry(floor: HttpFloor): Promise<Registry> {
   addTelemetry(add, floor.telemetry)
   addCompaction(add, floor)
   addTraffic(add, floor)
-  addTopics(add, floor)
+  const described = onceAScrape(() => describeShownTopics(floor), floor.clock)
+  addTopics(add, floor, described)
+  addGroups(add, floor, described)
   return registry
 }
 
@@ -166,8 +170,15 @@ function addTraffic(add: AddMetric, { traffic }: HttpFloor): void {
   )
 }
 
-function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): void {
-  const described = onceAScrape(() => describePartitionsOf(engine, shownTopics(engine.listTopics())), clock)
+function describeShownTopics({ services: { engine } }: HttpFloor): Promise<readonly DescribedPartition[]> {
+  return describePartitionsOf(engine, shownTopics(engine.listTopics()))
+}
+
+function addTopics(
+  add: AddMetric,
+  { services: { engine } }: HttpFloor,
+  described: () => Promise<readonly DescribedPartition[]>,
+): void {
   const byPartition = (name: string, help: string, read: (partition: PartitionDescription) => number) =>
     add(name, 'gauge', help, async () =>
       (await described()).map(({ topic, partition }) => ({
@@ -203,6 +214,56 @@ function addTopics(add: AddMetric, { services: { engine }, clock }: HttpFloor): 
   byPartition('tailrace_log_size_bytes', 'Bytes on disk', ({ sizeBytes }) => sizeBytes)
   byPartition('tailrace_partition_offline', '1 if the partition takes nothing', ({ offline }) => (offline ? 1 : 0))
   byPartition('tailrace_partition_corrupt', '1 if a bad batch was met in it', ({ corrupt }) => (corrupt ? 1 : 0))
+}
+
+function addGroups(
+  add: AddMetric,
+  { services, telemetry, clock }: HttpFloor,
+  described: () => Promise<readonly DescribedPartition[]>,
+): void {
+  const { groups } = telemetry
+  const count = (name: string, help: string, read: () => number) =>
+    add(`tailrace_group_${name}_total`, 'counter', help, () => [{ value: read() }])
+  count('rebalances', 'Rebalances begun', () => groups.rebalances)
+  count('expired_members', 'Members taken out because they were silent', () => groups.expiredMembers)
+  count('committed_offsets', 'Offsets committed', () => groups.committedOffsets)
+  count('expired_offsets', 'Committed offsets forgotten', () => groups.expiredOffsets)
+  add('tailrace_groups', 'gauge', 'Consumer groups by state', async () =>
+    [...Map.groupBy(await services.engine.groups.list(), ({ state }) => state)].map(([state, { length: value }]) => {
+      return { value, labels: { state } }
+    }),
+  )
+  const shown = onceAScrape(() => describeGroups(services.engine.groups), clock)
+  add('kafka_consumergroup_members', 'gauge', 'Members of a consumer group', async () =>
+    (await shown()).map(({ consumergroup, members }) => ({ value: members, labels: { consumergroup } })),
+  )
+  const byOffset = (name: string, help: string, read: (offset: number, endOffset: number) => number) =>
+    add(`kafka_consumergroup_${name}`, 'gauge', help, async () => {
+      const ends = new Map((await described()).map((one) => [`${one.topic}/${one.partition.partition}`, one.partition]))
+      return (await shown()).flatMap(({ consumergroup, offsets }) =>
+        offsets.flatMap(({ topic, partition, offset }) => {
+          const end = ends.get(`${topic}/${partition}`)
+          if (end === undefined) return []
+          return [{ value: read(offset, end.endOffset), labels: { consumergroup, topic, partition } }]
+        }),
+      )
+    })
+  byOffset('current_offset', 'Offset that a group has committed', (offset) => offset)
+  byOffset('lag', 'Records that a group has not consumed', (offset, endOffset) => Math.max(0, endOffset - offset))
+}
+
+/** As many groups as have room, with what they have committed. */
+async function describeGroups(groups: Groups) {
+  const shown: { consumergroup: string; members: number; offsets: readonly CommittedOffset[] }[] = []
+  let room = METRICS_PARTITIONS_MAX
+  for (const { groupId: consumergroup } of await groups.list()) {
+    if (room <= 0) break
+    const offsets = (await groups.committed(consumergroup)).slice(0, room)
+    const members = (await groups.describe(consumergroup))?.members.length ?? 0
+    room -= Math.max(1, offsets.length)
+    shown.push({ consumergroup, members, offsets })
+  }
+  return shown
 }
 
 /** Whole topics, as many as are shown. */

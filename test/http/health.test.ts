@@ -70,3 +70,19 @@ test('metrics count requests and records, and name topics as kafka_exporter does
     lines.filter((line) => line.startsWith('# TYPE')).length,
   )
 })
+
+test('metrics show groups with what they have committed, and how far they are behind', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'orders', partitions: 1 })
+  await server.post('/v1/topics/orders/records', { records: [{ value: 1 }, { value: 2 }, { value: 3 }] })
+  const body = { to: 'earliest', topics: ['orders'] }
+  assert.equal((await server.request('PATCH', '/v1/groups/billing/offsets', { body })).status, 200)
+  const lines = (await server.get('/metrics')).text().split('\n')
+  const value = (series: string) => lines.find((line) => line.startsWith(`${series} `))?.split(' ')[1]
+  const series = '{consumergroup="billing",topic="orders",partition="0"}'
+  assert.equal(value(`kafka_consumergroup_current_offset${series}`), '0')
+  assert.equal(value(`kafka_consumergroup_lag${series}`), '3')
+  assert.equal(value('kafka_consumergroup_members{consumergroup="billing"}'), '0')
+  assert.equal(value('tailrace_groups{state="Empty"}'), '1')
+  assert.equal(value('tailrace_group_committed_offsets_total'), '1')
+})
