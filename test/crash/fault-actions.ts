@@ -7,6 +7,7 @@ import type { TailraceError } from '../../src/kernel/errors.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import type { Random } from '../support/random.ts'
+import { FaultCommits } from './fault-commits.ts'
 import type { FaultWorld, Life } from './fault-world.ts'
 import { isStorageFailure } from './fault-world.ts'
 import type { SentBatch, SentRecord } from './partition-promises.ts'
@@ -52,12 +53,14 @@ interface Reader {
 
 export class FaultActions {
   readonly #world: FaultWorld
+  readonly #commits: FaultCommits
   #ids = 0
   #producers: NamedProducer[] = []
   #readers: Reader[] = []
 
   constructor(world: FaultWorld) {
     this.#world = world
+    this.#commits = new FaultCommits(world)
   }
 
   /** One client's doing. */
@@ -69,7 +72,8 @@ export class FaultActions {
     if (kind < 0.25) return this.#produceToMany(random)
     if (kind < 0.6) return this.#produce(topic, this.#anyPartition(topic, random), random)
     if (kind < 0.75) return this.#produceNamed(topic, random)
-    if (kind < 0.95) return this.#read(topic, random)
+    if (kind < 0.9) return this.#read(topic, random)
+    if (kind < 0.95) return this.#commits.commit(topic, random)
     return this.#deleteRecords(topic, random)
   }
 
@@ -256,8 +260,14 @@ export class FaultActions {
     producer.pending = undefined
   }
 
-  /** After a start: the last request of each producer that was answered is remembered. */
-  async checkProducers(): Promise<void> {
+  /** After a start: what only clients know. */
+  async check(): Promise<void> {
+    await this.#checkProducers()
+    await this.#commits.check()
+  }
+
+  /** The last request of each producer that was answered is remembered. */
+  async #checkProducers(): Promise<void> {
     const { life, catalog } = this.#world
     for (const { topic, partition, id, acknowledged } of this.#producers) {
       const handle = this.#handle(topic)

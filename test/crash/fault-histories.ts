@@ -22,6 +22,7 @@ const EXERCISED = [
   'meta.db full',
   'named requests',
   'names forgotten',
+  'offsets committed',
   'open EMFILE',
   'passes of compaction',
   'power cuts',

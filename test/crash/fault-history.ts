@@ -93,7 +93,7 @@ class FaultHistory {
     try {
       for (const seed of steps) await this.#step(new Random(seed))
       await this.#world.crash('power', new Random(steps.at(-1) ?? 0))
-      await this.#actions.checkProducers()
+      await this.#actions.check()
     } finally {
       await within('the end', this.#world.life.engine.close())
     }
@@ -104,7 +104,7 @@ class FaultHistory {
     const kind = random.next()
     if (kind < 0.06) {
       await world.stop(random)
-      return this.#actions.checkProducers()
+      return this.#actions.check()
     }
     const { life } = world
     const end = random.chance(0.75) ? 'power' : 'process'
@@ -123,7 +123,7 @@ class FaultHistory {
     if (!life.isOver && random.chance(0.3)) life.databases.keepIndexCopy()
     if (life.isOver || kind > 0.95) {
       await world.crash(end, random)
-      await this.#actions.checkProducers()
+      await this.#actions.check()
     }
   }
 

@@ -224,7 +224,7 @@ export class FaultWorld {
       producerExpirationCheckMs: 600_000,
       retentionCheckIntervalMs: 300_000,
       offsetsRetentionCheckMs: 600_000,
-      groups: GROUP_OPTIONS,
+      groups: { ...GROUP_OPTIONS, offsetsRetentionMs: 3650 * 86_400_000 },
       cleaner: { isEnabled: true, backoffMs: 15_000, dedupeBufferBytes: 1_048_576 },
       node: { id: 1, host: '127.0.0.1', port: 8082 },
       journal: this.#journal,
