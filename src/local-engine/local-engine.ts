@@ -216,11 +216,17 @@ class LocalEngine implements Engine {
   #makeGroups(): GroupCoordinator {
     const { telemetry, groups: options } = this.#options
     const catalog = this.#catalog
+    const { groups: stored } = catalog
     return new GroupCoordinator({
       clock: this.#steady,
       telemetry,
-      store: catalog.groups,
-      saved: catalog.groups.saved,
+      store: {
+        saveGroup: (group) => stored.saveGroup(group),
+        saveOffsets: (groupId, offsets) => stored.saveOffsets(groupId, offsets),
+        deleteOffsets: (groupId, places) => stored.deleteOffsets(groupId, places),
+        deleteGroup: (groupId) => this.#reserve.withRoom(() => stored.deleteGroup(groupId)),
+      },
+      saved: stored.saved,
       options,
       newId: randomUUID,
       findTopic: (name) => catalog.find(name),

@@ -46,7 +46,7 @@ export function engineOptions(dataDir: string, changes: Partial<LocalEngineOptio
     producerExpirationMs: 86_400_000,
     producerExpirationCheckMs: 600_000,
     retentionCheckIntervalMs: 300_000,
-    offsetsRetentionCheckMs: 600_000,
+    offsetsRetentionCheckMs: 660_000,
     groups: GROUP_OPTIONS,
     cleaner: { isEnabled: true, backoffMs: 15_000, dedupeBufferBytes: 1_048_576 },
     node: { id: 1, host: '127.0.0.1', port: 8082 },
