@@ -35,3 +35,8 @@ export function untilAborted<Result>(awaited: Promise<Result>, signal: AbortSign
     awaited.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
 }
+
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

@@ -7,6 +7,7 @@
 import type { GroupPartition, OffsetToCommit } from '../engine/group-protocol.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { CONSUMER_REBALANCE_MS_MAX } from '../kernel/limits.ts'
+import { SerialQueue } from '../kernel/serial-queue.ts'
 import { untilAborted } from '../kernel/turns.ts'
 import type { Caller } from './caller.ts'
 import type { ConsumerPosition } from './consumer-positions.ts'
@@ -23,12 +24,14 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   readonly group: string
   readonly name: string
   readonly spec: ConsumerSpec
-  /** Monotonic ms; a running read is a call that goes on. */
+  /** When its client was last there: monotonic ms. */
   usedMs = 0
 
   readonly positions = new ConsumerPositions()
   readonly #parts: InstanceParts
+  readonly #onUsed: (instance: ConsumerInstance) => void
   #reads: ConsumerReads | undefined
+  #changes: SerialQueue | undefined
   #source: ConsumerSource
   #member: GroupMember | undefined
   /** Where it stood when the server was stopped; taken when the partition is its own again. */
@@ -39,13 +42,14 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
 
   constructor(
     { group, name, spec }: { readonly group: string; readonly name: string; readonly spec: ConsumerSpec },
-    parts: InstanceParts,
+    { parts, onUsed }: { readonly parts: InstanceParts; readonly onUsed: (instance: ConsumerInstance) => void },
     kept: { readonly source: ConsumerSource; readonly saved: SavedPosition[] } = { source: NO_SOURCE, saved: [] },
   ) {
     this.group = group
     this.name = name
     this.spec = spec
     this.#parts = parts
+    this.#onUsed = onUsed
     this.#source = kept.source
     this.#saved = kept.saved
   }
@@ -62,10 +66,15 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     return this.#reads !== undefined && this.#reads.count > 0
   }
 
+  /** What is remembered of it is changed by one call after the other. */
+  change<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#changes ??= new SerialQueue()
+    return this.#changes.run(work)
+  }
+
   /** A sign of life. One that came over a restart takes its place in the group again. */
   touch(caller: Caller): void {
     this.#owner ??= { principal: caller.principal, clientId: caller.clientId, host: caller.host, requestId: '' }
-    this.usedMs = this.#parts.clock.monotonic()
     const source = this.#source
     if (this.#member !== undefined) this.#member.touch()
     else if (source.kind === 'subscribed') this.#join(caller).subscribe(source.subscription)
@@ -86,7 +95,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   }
 
   async unsubscribe(): Promise<void> {
-    if (this.spec.autoCommit) await this.#commitAll('next')
+    if (this.spec.autoCommit) await this.#commitAll(this.#dealtWith)
     this.#source = NO_SOURCE
     this.positions.clear()
     this.#reads?.wake()
@@ -97,7 +106,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
 
   /** Replaces the partitions that there were; those that stay keep their place. */
   async assign(partitions: readonly GroupPartition[]): Promise<void> {
-    if (this.spec.autoCommit) await this.#commitAll('next')
+    if (this.spec.autoCommit) await this.#commitAll(this.#dealtWith)
     this.#source = { kind: 'assigned', partitions }
     const kept = new Set(partitions.map(({ topic, partition }) => `${topic}/${partition}`))
     for (const { topic, partition } of this.positions.all()) {
@@ -109,10 +118,12 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   }
 
   /** The topics that its subscription means at present. */
-  topics(): readonly string[] {
+  async topics(): Promise<readonly string[]> {
     const source = this.#source
     if (source.kind !== 'subscribed') return []
-    return 'topics' in source.subscription ? source.subscription.topics : (this.#member?.topics ?? [])
+    if ('topics' in source.subscription) return source.subscription.topics
+    await this.#settleSoon()
+    return this.#member?.topics ?? []
   }
 
   async assignments(): Promise<readonly GroupPartition[]> {
@@ -172,6 +183,11 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     )
   }
 
+  /** Whoever ends it has what it was given, unless that is on its way still. */
+  get #dealtWith(): 'next' | 'processed' {
+    return this.isReading ? 'processed' : 'next'
+  }
+
   /** What fails stays to be committed by the next one. */
   async #commitAll(upTo: 'next' | 'processed'): Promise<void> {
     const offsets = this.positions.toCommit(upTo)
@@ -189,7 +205,12 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
       throw illegalState('Consumer is not subscribed to any topics or assigned any partitions')
     }
     this.#reads ??= new ConsumerReads(this, this.#parts)
-    return await this.#reads.read(caller, request, sink)
+    const read = await this.#reads.read(caller, request, sink)
+    const settle = (isDelivered: boolean) => {
+      read.settle(isDelivered)
+      this.#onUsed(this)
+    }
+    return { refusal: read.refusal, settle }
   }
 
   async settle(signal: AbortSignal): Promise<void> {
@@ -269,11 +290,12 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     this.#reads?.wake()
   }
 
-  /** Leaves its group. `commitUpTo`: what is committed before, if it commits by itself. */
-  async close(commitUpTo: 'next' | 'processed' | 'nothing'): Promise<void> {
+  /** Leaves its group. By its client, who has what it was given; else only what was dealt with is committed, or nothing over a stop. */
+  async close(why: 'deleted' | 'expired' | 'stopped'): Promise<void> {
+    const upTo = why === 'deleted' ? this.#dealtWith : 'processed'
     this.#isClosed = true
     this.#reads?.wake()
-    if (this.spec.autoCommit && commitUpTo !== 'nothing') await this.#commitAll(commitUpTo)
+    if (this.spec.autoCommit && why !== 'stopped') await this.#commitAll(upTo)
     await this.#member?.close()
   }
 

@@ -26,6 +26,8 @@ const EXPIRY_CHECK_MS = 1_000
 
 export class ConsumerInstances {
   readonly #parts: ConsumerInstancesParts
+  /** One object for all of them. */
+  readonly #ofInstances: ConstructorParameters<typeof ConsumerInstance>[1]
   /** Longest unused first. */
   readonly #instances = new Map<string, ConsumerInstance>()
   readonly #countByGroup = new Map<string, number>()
@@ -39,6 +41,7 @@ export class ConsumerInstances {
 
   constructor(parts: ConsumerInstancesParts) {
     this.#parts = parts
+    this.#ofInstances = { parts, onUsed: (instance) => this.#used(instance) }
   }
 
   /** invalid_group_id, invalid_consumer_config, consumer_instance_exists, overloaded; disk_full and kafka_storage_error: it is not there. */
@@ -52,7 +55,7 @@ export class ConsumerInstances {
     this.#reserved.add(key)
     try {
       await this.#parts.state.put(INSTANCE + key, recordOf(spec, NO_SOURCE))
-      this.#add(key, new ConsumerInstance({ group, name, spec }, this.#parts))
+      this.#add(key, new ConsumerInstance({ group, name, spec }, this.#ofInstances))
     } finally {
       this.#reserved.delete(key)
     }
@@ -81,8 +84,7 @@ export class ConsumerInstances {
   async get(caller: Caller, group: string, name: string): Promise<ConsumerInstance> {
     const key = keyOf(group, name)
     const instance = await this.#find(key)
-    this.#instances.delete(key)
-    this.#instances.set(key, instance)
+    this.#used(instance)
     instance.touch(caller)
     if (this.#withSavedPlace.delete(key)) await this.#forgetPlace(key)
     return instance
@@ -106,32 +108,40 @@ export class ConsumerInstances {
   }
 
   /** consumer_illegal_state: it has partitions, or subscribes in another way; invalid_request: a pattern that is none. */
-  async subscribe(caller: Caller, instance: ConsumerInstance, subscription: Subscription): Promise<void> {
-    const { source } = instance
-    const isOther =
-      source.kind === 'assigned' ||
-      (source.kind === 'subscribed' && 'topics' in source.subscription !== 'topics' in subscription)
-    if (isOther) throw mutuallyExclusive()
-    if ('pattern' in subscription) compilePattern(subscription.pattern)
-    await this.#keep(instance, { kind: 'subscribed', subscription })
-    await instance.subscribe(caller, subscription)
+  subscribe(caller: Caller, instance: ConsumerInstance, subscription: Subscription): Promise<void> {
+    return instance.change(async () => {
+      const { source } = instance
+      const isOther =
+        source.kind === 'assigned' ||
+        (source.kind === 'subscribed' && 'topics' in source.subscription !== 'topics' in subscription)
+      if (isOther) throw mutuallyExclusive()
+      if ('pattern' in subscription) compilePattern(subscription.pattern)
+      await this.#keep(instance, { kind: 'subscribed', subscription })
+      await instance.subscribe(caller, subscription)
+    })
   }
 
-  async unsubscribe(instance: ConsumerInstance): Promise<void> {
-    if (instance.source.kind === 'none') return
-    await this.#keep(instance, NO_SOURCE)
-    await instance.unsubscribe()
+  unsubscribe(instance: ConsumerInstance): Promise<void> {
+    return instance.change(async () => {
+      if (instance.source.kind === 'none') return
+      await this.#keep(instance, NO_SOURCE)
+      await instance.unsubscribe()
+    })
   }
 
   /** consumer_illegal_state: it has a subscription. */
-  async assign(instance: ConsumerInstance, partitions: readonly GroupPartition[]): Promise<void> {
-    if (instance.source.kind === 'subscribed') throw mutuallyExclusive()
-    await this.#keep(instance, { kind: 'assigned', partitions })
-    await instance.assign(partitions)
+  assign(instance: ConsumerInstance, partitions: readonly GroupPartition[]): Promise<void> {
+    return instance.change(async () => {
+      if (instance.source.kind === 'subscribed') throw mutuallyExclusive()
+      await this.#keep(instance, { kind: 'assigned', partitions })
+      await instance.assign(partitions)
+    })
   }
 
   async #keep(instance: ConsumerInstance, source: ConsumerSource): Promise<void> {
     const key = keyOf(instance.group, instance.name)
+    // what is put after it was deleted would bring it back
+    if (instance.isClosed || this.#reserved.has(key)) throw instanceNotFound()
     await this.#parts.state.put(INSTANCE + key, recordOf(instance.spec, source))
     if (instance.isClosed) throw instanceNotFound()
   }
@@ -148,7 +158,7 @@ export class ConsumerInstances {
     try {
       await this.#forget(key)
       this.#remove(key, instance)
-      await instance.close('next')
+      await instance.close('deleted')
     } finally {
       this.#reserved.delete(key)
     }
@@ -188,13 +198,15 @@ export class ConsumerInstances {
     for (const [key, instance] of this.#instances) {
       if (now - instance.usedMs < this.#parts.instanceTimeoutMs) return
       if (this.#reserved.has(key)) continue
-      if (instance.isReading) this.#keepUsed(key, instance, now)
+      if (instance.isReading) this.#used(instance)
       else this.#end(key, instance)
     }
   }
 
-  #keepUsed(key: string, instance: ConsumerInstance, now: number): void {
-    instance.usedMs = now
+  #used(instance: ConsumerInstance): void {
+    if (instance.isClosed) return
+    const key = keyOf(instance.group, instance.name)
+    instance.usedMs = this.#parts.clock.monotonic()
     this.#instances.delete(key)
     this.#instances.set(key, instance)
   }
@@ -204,7 +216,7 @@ export class ConsumerInstances {
     this.#remove(key, instance)
     // one that cannot be forgotten expires again after the next start
     void this.#forget(key).catch(() => undefined)
-    void instance.close('processed').catch(() => undefined)
+    void instance.close('expired').catch(() => undefined)
   }
 
   #load(): Promise<void> {
@@ -224,7 +236,7 @@ export class ConsumerInstances {
       const { source, ...spec } = value as unknown as InstanceRecord
       const saved = (places.get(key) ?? []) as unknown as SavedPosition[]
       if (places.has(key)) this.#withSavedPlace.add(key)
-      this.#add(key, new ConsumerInstance({ group, name, spec }, this.#parts, { source, saved }))
+      this.#add(key, new ConsumerInstance({ group, name, spec }, this.#ofInstances, { source, saved }))
     }
   }
 
@@ -234,16 +246,19 @@ export class ConsumerInstances {
     this.#isClosed = true
     this.#expiry?.cancel()
     const { state } = this.#parts
-    await Promise.all(
-      [...this.#instances].map(async ([key, instance]) => {
-        await instance.close('nothing')
-        const places = instance.save()
-        // without its place it goes on from the committed offsets
-        if (places.length > 0) await state.put(PLACE + key, places).catch(() => undefined)
-      }),
-    )
+    // before the first one leaves: its partitions would be those of the others
+    const places = [...this.#instances].map(([key, instance]) => ({ key, places: instance.save() }))
+    await Promise.all([
+      ...[...this.#instances.values()].map((instance) => instance.close('stopped')),
+      // one without its place goes on from the committed offsets
+      ...places.map(({ key, places }) =>
+        places.length === 0 ? undefined : state.put(PLACE + key, places).catch(ignore),
+      ),
+    ])
   }
 }
+
+const ignore = () => undefined
 
 const INSTANCE = 'instance/'
 const PLACE = 'instance-place/'

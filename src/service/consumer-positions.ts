@@ -22,6 +22,7 @@ export interface ConsumerPosition {
 
 /** A record that cannot be shown in the consumer's format. */
 export interface RefusedRecord extends GroupPartition {
+  readonly topicId: string
   readonly offset: number
   readonly error: TailraceError
 }
@@ -104,13 +105,12 @@ export class ConsumerPositions {
   }
 
   /** Steps over a record that the client is told of. */
-  pass({ topic, partition, offset }: RefusedRecord): Moves {
-    const position = this.find(topic, partition)
-    const move = position === undefined ? undefined : this.#move(position.topic, partition, offset, offset + 1)
+  pass({ topic, topicId, partition, offset }: RefusedRecord): Moves {
+    const move = this.#move({ name: topic, id: topicId }, partition, offset, offset + 1)
     return move === undefined ? [] : [move]
   }
 
-  #move(topic: Topic, partition: number, from: number, to: number): Move | undefined {
+  #move(topic: Pick<Topic, 'name' | 'id'>, partition: number, from: number, to: number): Move | undefined {
     const position = this.find(topic.name, partition)
     if (position === undefined || position.topic.id !== topic.id || position.next !== from || from === to)
       return undefined

@@ -7,7 +7,7 @@
 
 import { TailraceError } from '../kernel/errors.ts'
 import { CONSUMER_READS_WAITING_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '../kernel/limits.ts'
-import { Turns, untilAborted } from '../kernel/turns.ts'
+import { aborted, Turns, untilAborted } from '../kernel/turns.ts'
 import type { Caller } from './caller.ts'
 import type { ConsumerPositions, Moves, RefusedRecord } from './consumer-positions.ts'
 import { undo } from './consumer-positions.ts'
@@ -90,6 +90,7 @@ export class ConsumerReads {
     if (this.count > CONSUMER_READS_WAITING_MAX) throw tooManyReads()
     const { clock } = this.#parts
     const timeoutMs = Math.min(request.timeoutMs ?? Number.POSITIVE_INFINITY, this.#timeoutMsMax())
+    const deadline = clock.monotonic() + timeoutMs
     const over = new AbortController()
     const stop = () => over.abort()
     const timer = clock.after(timeoutMs, stop)
@@ -98,7 +99,6 @@ export class ConsumerReads {
     try {
       const endTurn = await this.#turns.take(over.signal)
       if (endTurn === undefined) return { refusal: undefined, settle: () => undefined }
-      const deadline = clock.monotonic() + timeoutMs
       return await this.#readInTurn(caller, { ...request, over: over.signal, deadline }, sink, endTurn)
     } finally {
       timer.cancel()
@@ -158,7 +158,7 @@ export class ConsumerReads {
     const isOver = read.over.aborted
     try {
       if (offsets.length === 0) {
-        if (!isOver) await untilAborted(FOR_EVER, waiting.signal)
+        if (!isOver) await aborted(waiting.signal)
         return undefined
       }
       const page = await consume.readPartitions(
@@ -231,8 +231,6 @@ interface TimedRead extends ConsumerReadRequest {
   /** Monotonic ms. */
   readonly deadline: number
 }
-
-const FOR_EVER = new Promise<never>(() => undefined)
 
 const GONE: ReadonlySet<string> = new Set(['unknown_topic_or_partition', 'topic_recreated'])
 

@@ -35,6 +35,29 @@ const paths = fc.oneof(
   fc.constantFrom('/', '/brokers', '/topics', '/topics/t', '/topics/t/partitions/0', '/topics/t/partitions/0/records'),
   fc.array(texts, { maxLength: 5 }).map((parts) => `/topics/${parts.map(encodeURIComponent).join('/')}`),
 )
+
+const consumerNames = fc.oneof(fc.constantFrom('c', 'd'), texts)
+const consumerPaths = fc.oneof(
+  consumerNames.map((group) => `/consumers/${encodeURIComponent(group)}`),
+  fc
+    .tuple(
+      consumerNames,
+      consumerNames,
+      fc.constantFrom(
+        '',
+        '/subscription',
+        '/assignments',
+        '/positions',
+        '/positions/beginning',
+        '/positions/end',
+        '/offsets',
+        '/records',
+      ),
+    )
+    .map(([group, name, rest]) => {
+      return `/consumers/${encodeURIComponent(group)}/instances/${encodeURIComponent(name)}${rest}`
+    }),
+)
 const queries = fc.oneof(
   fc.constantFrom('', '?offset=0&timeout=0&max_bytes=1', '?offset=9&timeout=0&max_bytes=x', '?offset'),
   fc.tuple(texts, texts).map(([name, value]) => `?${encodeURIComponent(name)}=${encodeURIComponent(value)}`),
@@ -57,6 +80,50 @@ const bodies = fc.oneof(
   fc.array(records, { maxLength: 4 }).map((each) => JSON.stringify({ records: each })),
   fc.array(records, { maxLength: 4 }).map((each) => JSON.stringify({ records: each }, null, 2)),
 )
+const places = fc.record(
+  {
+    topic: fc.oneof(fc.constantFrom('t', 'u'), fc.jsonValue()),
+    partition: fc.oneof(fc.integer({ min: -1, max: 3 }), fc.jsonValue()),
+    offset: fc.oneof(fc.integer({ min: -1, max: 9 }), fc.maxSafeInteger(), fc.jsonValue()),
+    timestamp: fc.oneof(fc.date({ noInvalidDate: true }), fc.double(), fc.jsonValue()),
+    metadata: fc.jsonValue(),
+    other: fc.jsonValue(),
+  },
+  { requiredKeys: [] },
+)
+const lists = fc.oneof(
+  fc.array(places, { maxLength: 3 }),
+  fc.array(fc.constant({ topic: 't', partition: 0 }), { maxLength: 2 }),
+)
+const consumerBodies = fc.oneof(
+  fc.string(),
+  fc.json(),
+  fc
+    .record(
+      {
+        name: consumerNames,
+        format: fc.oneof(fc.constantFrom('json', 'BINARY', 'avro'), fc.jsonValue()),
+        'auto.offset.reset': fc.oneof(fc.constantFrom('earliest', 'none'), fc.jsonValue()),
+        'session.timeout.ms': fc.oneof(fc.integer(), fc.jsonValue()),
+        'fetch.min.bytes': fc.oneof(fc.integer(), fc.jsonValue()),
+      },
+      { requiredKeys: [] },
+    )
+    .map((config) => JSON.stringify(config)),
+  fc
+    .record(
+      {
+        topics: fc.array(fc.oneof(fc.constant('t'), texts)),
+        topic_pattern: fc.oneof(fc.constantFrom('t|u', '(', '.*', 'a{1000}'), fc.string()),
+        partitions: lists,
+        offsets: lists,
+        timestamps: lists,
+      },
+      { requiredKeys: [] },
+    )
+    .map((body) => JSON.stringify(body)),
+)
+
 const damage = fc.record({ at: fc.nat(), byte: fc.integer({ min: 0, max: 255 }), cut: fc.boolean() })
 
 for (const lenient of ['false', 'true']) {
@@ -89,6 +156,69 @@ for (const lenient of ['false', 'true']) {
     )
   })
 }
+
+test('a made-up request about consumers is answered in the form of the API', async (t) => {
+  const server = await startServer(t, { set: { 'consumer.request.timeout.ms': '1', 'num.partitions': '2' } })
+  await server.post('/topics/t', '{"records":[{"value":1},{"value":2}]}', { 'content-type': V2_JSON })
+  const property = fc.asyncProperty(
+    fc.record({
+      method: methods,
+      path: consumerPaths,
+      query: queries,
+      type: types,
+      accept: accepts,
+      body: consumerBodies,
+    }),
+    async ({ method, path, query, type, accept, body }) => {
+      const request = { headers: { 'content-type': type, accept }, ...(method === 'HEAD' ? {} : { body }) }
+      checkForm(await server.request(method, path + query, request))
+    },
+  )
+  await fc.assert(property, limits)
+  assert.deepEqual(
+    server.log.filter(({ level }) => level === 'error'),
+    [],
+  )
+})
+
+const calls = fc.constantFrom(
+  ...(['GET', 'POST', 'DELETE'] as const).map((method) => [method, '/subscription'] as const),
+  ...(['GET', 'POST'] as const).flatMap((method) => [[method, '/assignments'] as const, [method, '/offsets'] as const]),
+  ...['', '/beginning', '/end'].map((rest) => ['POST', `/positions${rest}`] as const),
+  ['GET', '/records'] as const,
+  ['DELETE', ''] as const,
+)
+const goodBodies = fc.constantFrom(
+  { topics: ['t'] },
+  { topic_pattern: 't|u' },
+  { partitions: [{ topic: 't', partition: 0 }] },
+  { partitions: [{ topic: 'u', partition: 1, offset: 1 }] },
+  { offsets: [{ topic: 't', partition: 1, offset: 1 }] },
+)
+
+test('a consumer that is called in any order, with anything, answers in the form of the API', async (t) => {
+  const server = await startServer(t, { set: { 'consumer.request.timeout.ms': '1', 'num.partitions': '2' } })
+  await server.post('/topics/t', '{"records":[{"value":1},{"value":2}]}', { 'content-type': V2_JSON })
+  const good = goodBodies.map((body) => JSON.stringify(body))
+  const steps = fc.array(fc.tuple(calls, fc.oneof(good, good, consumerBodies)), { minLength: 1, maxLength: 8 })
+  const statuses = new Set<number>()
+  const property = fc.asyncProperty(steps, async (each) => {
+    const headers = { 'content-type': 'application/vnd.kafka.v2+json', accept: 'application/json, */*' }
+    const config = { name: 'c', format: 'json', 'auto.offset.reset': 'earliest' }
+    await server.request('POST', '/consumers/g', { headers, body: config })
+    for (const [[method, rest], body] of each) {
+      const reply = await server.request(method, `/consumers/g/instances/c${rest}`, { headers, body })
+      checkForm(reply)
+      statuses.add(reply.status)
+    }
+  })
+  await fc.assert(property, { ...limits, numRuns: RUNS / 4 })
+  for (const status of [200, 204, 409]) assert.ok(statuses.has(status), `${status} is reached`)
+  assert.deepEqual(
+    server.log.filter(({ level }) => level === 'error'),
+    [],
+  )
+})
 
 test('any JSON value and any bytes come back as they were', async (t) => {
   const server = await startServer(t)

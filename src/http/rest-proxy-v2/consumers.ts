@@ -56,7 +56,7 @@ export function consumerRoutes(app: FastifyInstance, floor: HttpFloor): void {
     })
   }
 
-  call('GET', '/subscription', (instance) => ({ topics: instance.topics() }))
+  call('GET', '/subscription', async (instance) => ({ topics: await instance.topics() }))
   call('POST', '/subscription', async (instance, body, request) => {
     const subscription = parseSubscription(body)
     if (subscription === undefined) await consumers.unsubscribe(instance)

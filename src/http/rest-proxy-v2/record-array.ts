@@ -8,6 +8,7 @@
 import { ByteWriter } from '../../kernel/byte-writer.ts'
 import { isJson } from '../../kernel/json-scanner.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
+import type { TimestampType } from '../../record/record-batch.ts'
 import type { RefusedRecord } from '../../service/consumer-positions.ts'
 import type { ConsumerSink } from '../../service/consumer-read.ts'
 import { restProxyFailure } from './failure.ts'
@@ -32,6 +33,7 @@ export class RecordArray implements ConsumerSink {
   readonly #withMetadata: boolean
   readonly #onNotJson: string
   #topic = ''
+  #topicId = ''
   #partition = 0
   #start = ''
   /** What comes of this partition stands behind a record that could not be shown. */
@@ -44,8 +46,9 @@ export class RecordArray implements ConsumerSink {
     this.#output.writeByte(OPEN_BRACKET)
   }
 
-  begin(topic: string, partition: number): void {
+  begin(topic: string, partition: number, _timestampType: TimestampType, topicId: string): void {
     this.#topic = topic
+    this.#topicId = topicId
     this.#partition = partition
     this.#start = `{"topic":${JSON.stringify(topic)},"key":`
     this.#isEnded = this.refused.some((record) => record.topic === topic && record.partition === partition)
@@ -89,6 +92,7 @@ export class RecordArray implements ConsumerSink {
     const message = `Error deserializing ${part} for ${place}: it is not JSON. ${this.#onNotJson}`
     this.refused.push({
       topic: this.#topic,
+      topicId: this.#topicId,
       partition: this.#partition,
       offset,
       error: restProxyFailure(40801, message),

@@ -1,0 +1,294 @@
+// What consumers of the REST Proxy v2 API are given: when a read answers, what counts as given, how several share a group,
+// and what is left of them after silence, a stop and a crash.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { request as httpRequest } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { TestServer } from '../support/http.ts'
+import { startServer } from '../support/http.ts'
+import type { TestConsumer, TestRecord } from '../support/rest-proxy-v2.ts'
+import { checkFailure, checkStatus, openConsumer, postJson, V2_JSON } from '../support/rest-proxy-v2.ts'
+import { ServerProcess } from '../support/server-process.ts'
+
+const json = { format: 'json' }
+const earliest = { ...json, 'auto.offset.reset': 'earliest' }
+const byHand = { ...earliest, 'auto.commit.enable': 'false' }
+
+const put = async (server: Pick<TestServer, 'request'>, topic: string, values: readonly unknown[], partition = 0) => {
+  const body = { records: values.map((value) => ({ value, partition })) }
+  checkStatus(await server.request('POST', `/topics/${topic}`, { headers: { 'content-type': V2_JSON }, body }), 200)
+}
+const valuesOf = (records: readonly TestRecord[]) => records.map(({ value }) => value)
+
+async function subscribed(
+  server: TestServer,
+  group: string,
+  config: { name: string },
+  topic = 't',
+): Promise<TestConsumer> {
+  const consumer = await openConsumer(server, group, config)
+  await consumer.subscribe(topic)
+  return consumer
+}
+
+test('a read answers as soon as there is something, else when its time is over', async (t) => {
+  const server = await startServer(t)
+  await put(server, 't', [0])
+  const consumer = await subscribed(server, 'g', { name: 'c', ...json, 'consumer.request.timeout.ms': 20_000 } as never)
+  const waiting = consumer.records()
+  await put(server, 't', [1])
+  assert.deepEqual(valuesOf(await waiting), [1], 'latest begins where it subscribed')
+  const began = performance.now()
+  assert.deepEqual(await consumer.records('?timeout=200'), [])
+  const tookMs = performance.now() - began
+  assert.ok(tookMs >= 190 && tookMs < 10_000, `${tookMs} ms`)
+  const short = await subscribed(server, 'g2', { name: 'c', ...json, requestWaitMs: 50 } as never)
+  assert.deepEqual(await short.records('?timeout=60000'), [], 'the query asks for less, never for more')
+  assert.deepEqual(await short.records('?timeout=0'), [])
+})
+
+test('fetch.min.bytes waits for more, as long as the read waits', async (t) => {
+  const server = await startServer(t)
+  const config = { name: 'c', ...earliest, 'fetch.min.bytes': 1_000, 'consumer.request.timeout.ms': 20_000 }
+  const consumer = await subscribed(server, 'g', config as never)
+  await put(server, 't', ['small'])
+  const waiting = consumer.records()
+  await put(server, 't', ['small'])
+  await put(server, 't', ['x'.repeat(1_000)])
+  assert.equal((await waiting).length, 3)
+  await put(server, 't', ['last'])
+  assert.deepEqual(valuesOf(await consumer.records('?timeout=50')), ['last'])
+})
+
+test('max_bytes bounds what comes, and at least one record comes', async (t) => {
+  const server = await startServer(t, { set: { 'consumer.request.max.bytes': '3500' } })
+  await put(
+    server,
+    't',
+    Array.from({ length: 10 }, () => 'x'.repeat(1_000)),
+  )
+  const consumer = await subscribed(server, 'g', { name: 'c', ...earliest } as never)
+  assert.equal((await consumer.records('?max_bytes=1')).length, 1)
+  assert.equal((await consumer.records('?max_bytes=2500')).length, 2)
+  for (const none of ['', '?max_bytes=0', '?max_bytes=-1', '?max_bytes=99999999']) {
+    assert.ok((await consumer.records(none)).length <= 3, none)
+  }
+})
+
+test('what a read gave is committed by the next one, and by deleting the consumer', async (t) => {
+  const server = await startServer(t)
+  await put(server, 't', [0, 1, 2, 3])
+  const consumer = await subscribed(server, 'g', { name: 'c', ...earliest } as never)
+  const committed = async () => ((await consumer.committed(['t', 0])) as { offset: number }[])[0]?.offset
+  assert.deepEqual(valuesOf(await consumer.records('?max_bytes=17')), [0, 1])
+  assert.equal(await committed(), 0, 'where it began')
+  assert.deepEqual(valuesOf(await consumer.records('?max_bytes=1')), [2])
+  assert.equal(await committed(), 2)
+  await consumer.delete()
+  const next = await subscribed(server, 'g', { name: 'c', ...earliest } as never)
+  assert.deepEqual(valuesOf(await next.records()), [3])
+  const manual = await subscribed(server, 'by-hand', { name: 'c', ...byHand } as never)
+  await manual.readAll(4)
+  await manual.records('?timeout=1')
+  assert.deepEqual(await manual.committed(['t', 0]), [])
+})
+
+test('what nobody got is given again: a client that went while it waited, and one that took half of a reply', async (t) => {
+  const server = await startServer(t)
+  const consumer = await subscribed(server, 'g', { name: 'c', ...byHand, requestWaitMs: 20_000 } as never, 'large')
+  const hangUp = (path: string, afterMs: number) =>
+    new Promise<void>((resolve) => {
+      const sent = httpRequest({ port: server.port, path, headers: { accept: V2_JSON } }, (reply) => {
+        reply.once('readable', () => sent.destroy())
+      })
+      sent.on('close', resolve)
+      sent.on('error', () => undefined)
+      sent.end()
+      setTimeout(() => sent.destroy(), afterMs)
+    })
+  await hangUp(`${consumer.path}/records`, 50)
+  const value = 'x'.repeat(1_000_000)
+  for (let at = 0; at < 3; at++)
+    await put(
+      server,
+      'large',
+      Array.from({ length: 10 }, () => value),
+    )
+  await hangUp(`${consumer.path}/records?max_bytes=64000000`, 5_000)
+  const read = await consumer.records('?max_bytes=64000000')
+  assert.equal(read[0]?.offset, 0)
+  assert.equal(read.length, 30)
+
+  const auto = await subscribed(server, 'auto', { name: 'c', ...earliest } as never, 'large')
+  const path = `${auto.path}/records?max_bytes=64000000`
+  const sent = httpRequest({ port: server.port, path, headers: { accept: V2_JSON } }, (reply) => reply.pause())
+  sent.on('error', () => undefined)
+  sent.end()
+  await once(sent, 'response')
+  await auto.delete()
+  sent.destroy()
+  const next = await subscribed(server, 'auto', { name: 'c', ...earliest } as never, 'large')
+  assert.equal((await next.records())[0]?.offset, 0, 'what is on its way is not committed')
+})
+
+test('one read at a time: the next ones wait, and too many are refused', async (t) => {
+  const server = await startServer(t)
+  const consumer = await subscribed(server, 'g', { name: 'c', ...earliest, requestWaitMs: 20_000 } as never)
+  const reads = Array.from({ length: 7 }, () => consumer.read('?max_bytes=1'))
+  const refused = (await Promise.all(reads.slice(5))).map(({ status }) => status)
+  assert.deepEqual(refused, [503, 503])
+  checkFailure(await (reads[6] as (typeof reads)[0]), 50302, /once at a time|one at a time/)
+  await put(server, 't', [0, 1, 2, 3, 4])
+  const given = (await Promise.all(reads.slice(0, 5))).flatMap((reply) => reply.json())
+  assert.deepEqual(valuesOf(given).sort(), [0, 1, 2, 3, 4])
+})
+
+test('a read that waits ends with its subscription, and with its consumer', async (t) => {
+  const server = await startServer(t)
+  await postJson(server, '/topics/t', '{"records":[{"value":1}]}')
+  const consumer = await subscribed(server, 'g', { name: 'c', ...json, requestWaitMs: 20_000 } as never)
+  const first = consumer.read()
+  checkStatus(await consumer.call('DELETE', '/subscription'), 204)
+  assert.deepEqual((await first).json(), [])
+  await consumer.subscribe('t')
+  const second = consumer.read()
+  await consumer.delete()
+  checkFailure(await second, 40403)
+})
+
+test('where the position is gone the policy of the consumer applies', async (t) => {
+  const server = await startServer(t)
+  await put(server, 't', [0, 1, 2, 3, 4])
+  const consumers = await Promise.all(
+    ['earliest', 'latest', 'none'].map(async (reset) => {
+      const consumer = await openConsumer(server, reset, { name: 'c', ...json, 'auto.offset.reset': reset })
+      await consumer.commit({ partitions: [{ topic: 't', partition: 0, offset: 1 }] })
+      await consumer.subscribe('t')
+      assert.deepEqual(valuesOf(await consumer.records('?max_bytes=1')), [1])
+      return consumer
+    }),
+  )
+  await server.request('DELETE', '/v1/topics/t/partitions/0/records?before=4')
+  const [first, last, none] = consumers as [TestConsumer, TestConsumer, TestConsumer]
+  assert.deepEqual(valuesOf(await first.records()), [4])
+  assert.deepEqual(valuesOf(await last.records('?timeout=50')), [])
+  for (let time = 0; time < 2; time++) checkFailure(await none.read(), 40002, /the offsets 4 to 4/)
+  checkStatus(await none.call('POST', '/positions/beginning', { partitions: [{ topic: 't', partition: 0 }] }), 204)
+  assert.deepEqual(valuesOf(await none.records()), [4])
+  const fresh = await subscribed(server, 'fresh', { name: 'c', ...json, 'auto.offset.reset': 'none' } as never)
+  checkFailure(await fresh.read(), 40002, /committed no offset/)
+  assert.deepEqual((await fresh.call('GET', '/assignments')).json().partitions.length, 1)
+})
+
+test('the consumers of a group share its partitions, and those of one that falls silent go to the others', async (t) => {
+  const server = await startServer(t, { set: { 'num.partitions': '6', 'group.min.session.timeout.ms': '100' } })
+  for (let partition = 0; partition < 6; partition++) await put(server, 't', [`${partition}-0`], partition)
+  const open = (name: string) => subscribed(server, 'g', { name, ...earliest, 'session.timeout.ms': 600 } as never)
+  const consumers = [await open('a'), await open('b'), await open('c')]
+  const owned = await Promise.all(
+    consumers.map(async (consumer) => (await consumer.call('GET', '/assignments')).json().partitions as object[]),
+  )
+  assert.deepEqual(
+    owned.map(({ length }) => length),
+    [2, 2, 2],
+  )
+  const seen = new Set<string>()
+  const take = (records: readonly TestRecord[]) => {
+    for (const { value } of records) seen.add(value)
+    return records.length
+  }
+  for (const consumer of consumers) take(await consumer.readAll(2))
+  assert.equal(seen.size, 6)
+
+  const [silent, ...alive] = consumers as [TestConsumer, TestConsumer, TestConsumer]
+  for (let partition = 0; partition < 6; partition++) await put(server, 't', [`${partition}-1`], partition)
+  const deadline = performance.now() + 10_000
+  while (seen.size < 12 && performance.now() < deadline) {
+    for (const consumer of alive) take(await consumer.records('?timeout=50'))
+  }
+  assert.equal(seen.size, 12, 'what the silent one had came to the others')
+  // it is still there, and takes its part again when it comes back
+  await silent.commit()
+  const back = (await silent.call('GET', '/assignments')).json().partitions
+  assert.equal(back.length, 2)
+  await Promise.all(consumers.map((consumer) => consumer.delete()))
+  const group = await server.get('/v1/groups/g')
+  assert.equal(group.json().state, 'Empty')
+})
+
+test('a consumer that nobody calls is deleted, one that reads is not', async (t) => {
+  const server = await startServer(t, { set: { 'consumer.instance.timeout.ms': '300' } })
+  await put(server, 't', [0])
+  const idle = await openConsumer(server, 'g', { name: 'idle' })
+  const busy = await subscribed(server, 'g', { name: 'busy', ...json, requestWaitMs: 1_300 } as never)
+  assert.deepEqual(await busy.records(), [])
+  checkStatus(await busy.call('GET', '/subscription'), 200)
+  checkFailure(await idle.call('GET', '/subscription'), 40403)
+  await openConsumer(server, 'g', { name: 'idle' })
+})
+
+test('after a clean stop consumers are there and go on from where they stood', async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-v2-'))
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
+  const before = await startServer(t, { dataDir, set: { 'num.partitions': '2' } })
+  await put(before, 't', [0, 1, 2])
+  await put(before, 't', [10, 11], 1)
+  const manual = await subscribed(before, 'manual', { name: 'ä b', ...byHand } as never)
+  await manual.readAll(5)
+  const auto = await openConsumer(before, 'auto', { name: 'c', ...earliest })
+  checkStatus(await auto.call('POST', '/subscription', { topic_pattern: 't' }), 204)
+  await auto.readAll(5)
+  const assigned = await openConsumer(before, 'assigned', { name: 'c', ...byHand })
+  await assigned.assign(['t', 1])
+  assert.deepEqual(valuesOf(await assigned.records()), [10, 11])
+  const deleted = await openConsumer(before, 'manual', { name: 'deleted' })
+  await deleted.delete()
+  await before.close()
+
+  const after = await startServer(t, { dataDir })
+  const again = (group: string, config: { name: string }) => openConsumer(after, group, config, { isThere: true })
+  const [manual2, auto2] = [
+    await again('manual', { name: 'ä b', ...byHand }),
+    await again('auto', { name: 'c', ...earliest }),
+  ]
+  const assigned2 = await again('assigned', { name: 'c', ...byHand })
+  await put(after, 't', [3])
+  await put(after, 't', [12], 1)
+  assert.deepEqual(valuesOf(await manual2.readAll(2)).sort(), [12, 3])
+  assert.deepEqual(valuesOf(await auto2.readAll(2)).sort(), [12, 3])
+  assert.deepEqual(valuesOf(await assigned2.readAll(1)), [12])
+  assert.deepEqual((await manual2.call('GET', '/subscription')).json(), { topics: ['t'] })
+  checkFailure(await after.get('/consumers/manual/instances/deleted/subscription'), 40403)
+  const headers = { 'content-type': 'application/vnd.kafka.v2+json' }
+  checkFailure(await after.request('POST', '/consumers/auto', { headers, body: { name: 'c' } }), 40902)
+})
+
+test('after kill -9 consumers are there and go on from the committed offsets', async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-v2-'))
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
+  const set = { 'num.partitions': '1' }
+  const first = await ServerProcess.start({ dataDir, set })
+  t.after(() => first.kill())
+  await put(first, 't', [0, 1, 2, 3])
+  const config = { name: 'c', ...byHand }
+  const consumer = await openConsumer(first, 'g', config)
+  await consumer.subscribe('t')
+  assert.deepEqual(valuesOf(await consumer.records('?max_bytes=17')), [0, 1])
+  await consumer.commit()
+  assert.deepEqual(valuesOf(await consumer.records('?max_bytes=1')), [2])
+  await first.stop()
+  // clean: from where it stood
+  const second = await ServerProcess.start({ dataDir, set })
+  t.after(() => second.kill())
+  const there = { isThere: true }
+  assert.deepEqual(valuesOf(await (await openConsumer(second, 'g', config, there)).records()), [3])
+  await put(second, 't', [4])
+  await second.kill()
+  const third = await ServerProcess.start({ dataDir, set })
+  t.after(() => third.kill())
+  assert.deepEqual(valuesOf(await (await openConsumer(third, 'g', config, there)).records()), [2, 3, 4])
+})
