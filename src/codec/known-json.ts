@@ -74,3 +74,51 @@ export class JsonRanges {
     this.#ranges.splice(shortest, 1)
   }
 }
+
+/** One reader's way along partitions: asks what is known of each record's value, and passes on what it finds itself. */
+export class JsonWalk {
+  #ranges: JsonRanges | undefined
+  /** Offsets [from, to) for which `isKnown` is the answer of #ranges. */
+  readonly #span = { isKnown: false, from: 0, to: 0 }
+  /** Offsets [from, to) whose values were found to be JSON or null, one after the other, not passed on yet. */
+  #foundFrom = 0
+  #foundTo = 0
+
+  /** The records that follow are of this partition. */
+  begin(ranges: JsonRanges | undefined): void {
+    if (ranges === this.#ranges) return
+    this.end()
+    this.#ranges = ranges
+    this.#span.from = 0
+    this.#span.to = 0
+  }
+
+  isKnown(offset: number): boolean {
+    const span = this.#span
+    if (offset < span.from || offset >= span.to) this.#locate(offset)
+    return span.isKnown
+  }
+
+  #locate(offset: number): void {
+    const { isKnown, until } = this.#ranges?.locate(offset) ?? { isKnown: false, until: Number.POSITIVE_INFINITY }
+    this.#span.isKnown = isKnown
+    this.#span.from = offset
+    this.#span.to = until
+  }
+
+  /** The value of this record is JSON, or null. */
+  found(offset: number): void {
+    if (offset !== this.#foundTo) {
+      this.#ranges?.add(this.#foundFrom, this.#foundTo)
+      this.#foundFrom = offset
+    }
+    this.#foundTo = offset + 1
+  }
+
+  /** Nothing follows: what was found is passed on to other readers. */
+  end(): void {
+    this.#ranges?.add(this.#foundFrom, this.#foundTo)
+    this.#foundFrom = 0
+    this.#foundTo = 0
+  }
+}

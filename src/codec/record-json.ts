@@ -19,6 +19,7 @@ import { decodeToJson, ENCODINGS } from './encoding.ts'
 import { ISO_TIME_BYTES, IsoTimeWriter, oddTimeJson } from './iso-time.ts'
 import { writeJsonString } from './json-string.ts'
 import type { JsonRanges } from './known-json.ts'
+import { JsonWalk } from './known-json.ts'
 
 /** What is read of a record here: batch-reader.ts's RecordReader has it. */
 export interface RecordView {
@@ -57,12 +58,9 @@ export class RecordJsonWriter {
   #start: Piece = piece('')
   #time: TimePiece = timePiece('CreateTime')
   readonly #ends: (Piece | undefined)[] = []
-  #known: JsonRanges | undefined
-  /** Offsets [from, to) for which `isKnown` is the answer of #known. */
-  #span = { isKnown: false, from: 0, to: 0 }
-  /** Offsets [from, to) whose values were found to be JSON or null, one after the other, since the last note(). */
-  #foundFrom = 0
-  #foundTo = 0
+  readonly #known = new JsonWalk()
+  /** Values are spliced as they stand, so that what is known of them helps. */
+  readonly #isSpliced: boolean
   #source: Buffer = EMPTY
   #sourceView: DataView = viewOf(EMPTY)
 
@@ -71,6 +69,7 @@ export class RecordJsonWriter {
     this.#lineBreaks = options.lineBreaks
     this.#keyForms = formsOf(options.keyFormat, [STRING_FORM])
     this.#valueForms = formsOf(options.valueFormat, [JSON_FORM, STRING_FORM])
+    this.#isSpliced = this.#valueForms[0] === JSON_FORM && this.#lineBreaks === 'keep'
   }
 
   /**
@@ -78,11 +77,7 @@ export class RecordJsonWriter {
    * found to be JSON; it learns what is found now, at the next begin() or at end().
    */
   begin(topic: string, partition: number, timestampType: TimestampType, known?: JsonRanges): void {
-    if (known !== this.#known) {
-      this.end()
-      this.#known = known
-      this.#span = { isKnown: false, from: 0, to: 0 }
-    }
+    this.#known.begin(known)
     if (timestampType !== this.#timestampType) {
       this.#timestampType = timestampType
       this.#time = timePiece(timestampType)
@@ -95,9 +90,7 @@ export class RecordJsonWriter {
 
   /** Nothing follows: what was found is passed on to other readers. */
   end(): void {
-    this.#known?.add(this.#foundFrom, this.#foundTo)
-    this.#foundFrom = 0
-    this.#foundTo = 0
+    this.#known.end()
   }
 
   /** Writes one record as a JSON object; commas and line ends between records are the caller's. */
@@ -113,7 +106,7 @@ export class RecordJsonWriter {
     const { keyStart } = record
     const keyForm = keyStart < 0 ? this.#writeNull() : this.#writeBytes(keyStart, record.keyEnd, this.#keyForms)
     output.writePiece(VALUE)
-    const valueForm = this.#known === undefined ? this.#writeValue(record) : this.#writeKnown(record, this.#known)
+    const valueForm = this.#isSpliced ? this.#writeKnown(record) : this.#writeValue(record)
     const end = this.#end(keyForm, valueForm)
     output.writePiece(end)
     if (record.headerCount === 0) return
@@ -127,32 +120,17 @@ export class RecordJsonWriter {
   }
 
   /** As #writeValue, but what is known to be JSON is spliced unchecked, and what is found to be is noted. */
-  #writeKnown(record: RecordView, known: JsonRanges): number {
+  #writeKnown(record: RecordView): number {
     const { offset, valueStart, valueEnd } = record
-    if (this.#valueForms[0] !== JSON_FORM || this.#lineBreaks !== 'keep') return this.#writeValue(record)
-    const span = this.#span
-    if (offset < span.from || offset >= span.to) {
-      const { isKnown, until } = known.locate(offset)
-      span.isKnown = isKnown
-      span.from = offset
-      span.to = until
-    }
-    if (span.isKnown && valueStart >= 0) {
+    const known = this.#known
+    if (valueStart >= 0 && known.isKnown(offset)) {
       if (valueEnd - valueStart <= SHORT_BYTES_MAX) this.#output.writeView(this.#sourceView, valueStart, valueEnd)
       else this.#output.writeBytes(this.#source, valueStart, valueEnd)
       return JSON_FORM
     }
     const form = this.#writeValue(record)
-    if (form === JSON_FORM || form === NULL_FORM) this.#noteFound(offset)
+    if (form === JSON_FORM || form === NULL_FORM) known.found(offset)
     return form
-  }
-
-  #noteFound(offset: number): void {
-    if (offset !== this.#foundTo) {
-      this.#known?.add(this.#foundFrom, this.#foundTo)
-      this.#foundFrom = offset
-    }
-    this.#foundTo = offset + 1
   }
 
   #writeTime(timestamp: number): void {

@@ -3,11 +3,13 @@
 // `timeout` ms brought none. Only what went out counts as given: the connection tells.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { KnownJson } from '../../codec/known-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { CONSUMER_READ_BYTES_DEFAULT } from '../../kernel/limits.ts'
 import type { ConsumerInstance } from '../../service/consumer-instance.ts'
 import type { ConsumerRead } from '../../service/consumer-read.ts'
 import type { HttpFloor } from '../http-floor.ts'
+import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { whileConnected } from '../while-connected.ts'
 import { INSTANCE, instanceOf } from './consumers.ts'
@@ -21,6 +23,9 @@ const URL = `${INSTANCE}/records`
 const ON_NOT_JSON = 'The next read goes on behind it. Its bytes can be read by a consumer of the format binary.'
 
 export function consumerRecordRoutes(app: FastifyInstance, floor: HttpFloor): void {
+  const buffers = new ReplyBuffers()
+  const known = new KnownJson()
+
   // HEAD would take records that nobody gets
   app.get(URL, { exposeHeadRoute: false }, async (request, reply) => {
     const wanted = consumerFormatFor(request.headers.accept)
@@ -29,10 +34,15 @@ export function consumerRecordRoutes(app: FastifyInstance, floor: HttpFloor): vo
     const { format } = instance.spec
     if (wanted !== 'own' && wanted !== format) throw formatMismatch(instance)
     const withMetadata = floor.options.compatLenient
-    const records = new RecordArray(format, { withMetadata, onNotJson: ON_NOT_JSON })
+    const output = buffers.take()
+    const records = new RecordArray(format, { output, known, withMetadata, onNotJson: ON_NOT_JSON })
     const read = await whileConnected(reply, floor.closing, (signal) =>
       instance.read(callerOf(request), { ...limits, signal }, records),
-    )
+    ).catch((error) => {
+      buffers.giveBack(output)
+      throw error
+    })
+    buffers.giveBackAfter(reply.raw, output)
     settleWithReply(read, reply)
     if (read.refusal !== undefined) throw read.refusal
     return reply.header('content-type', RECORDS_MEDIA_TYPE[format]).send(records.finish())

@@ -3,10 +3,12 @@
 // a record, with at least one even if that is larger than max_bytes; an empty array when `timeout` ms brought none.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { KnownJson } from '../../codec/known-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { OFFSET_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '../../kernel/limits.ts'
 import type { ReadRequest } from '../../service/consume.ts'
 import type { HttpFloor } from '../http-floor.ts'
+import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { whileConnected } from '../while-connected.ts'
 import { partitionNotFound, restProxyFailure } from './failure.ts'
@@ -21,19 +23,25 @@ const ON_NOT_JSON = 'If needed, seek past the record to continue consumption, or
 
 export function recordRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
+  const buffers = new ReplyBuffers()
+  const known = new KnownJson()
 
   app.get(URL, async (request, reply) => {
     const format = recordFormatFor(request.headers.accept)
     const read = parseRead(request)
-    const records = new RecordArray(format, { withMetadata: floor.options.compatLenient, onNotJson: ON_NOT_JSON })
+    const output = buffers.take()
+    const withMetadata = floor.options.compatLenient
+    const records = new RecordArray(format, { output, known, withMetadata, onNotJson: ON_NOT_JSON })
     try {
       await whileConnected(reply, floor.closing, (signal) =>
         consume.read(callerOf(request), { ...read, signal }, records),
       )
     } catch (error) {
+      buffers.giveBack(output)
       throw failureOf(error)
     }
     const [refused] = records.refused
+    buffers.giveBackAfter(reply.raw, output)
     if (refused !== undefined) throw refused.error
     return reply.header('content-type', RECORDS_MEDIA_TYPE[format]).send(records.finish())
   })
