@@ -2,6 +2,7 @@
 // `Routes` function, server.ts mounts it under its dialect's prefix. Types only.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { KnownJson } from '../codec/known-json.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { TailraceError } from '../kernel/errors.ts'
@@ -17,6 +18,7 @@ import type { Closing } from './closing.ts'
 import type { HttpTraffic } from './http-traffic.ts'
 import type { JsonBodies } from './json-body.ts'
 import type { AdvertisedAddress } from './own-url.ts'
+import type { ReplyBuffers } from './reply-buffers.ts'
 import type { RequestBodies } from './request-body.ts'
 
 /** Bounds and times of the floor; app takes them from the configuration. */
@@ -64,6 +66,9 @@ export interface HttpFloor {
   /** Raw request bytes: `await floor.bodies.read(request.raw)`, or `collect` with a callback on a hot path. */
   readonly bodies: RequestBodies
   readonly traffic: HttpTraffic
+  /** Memory for pages of records, and what readers found to be JSON, whatever they asked for. */
+  readonly replyBuffers: ReplyBuffers
+  readonly knownJson: KnownJson
   /** Small JSON bodies, parsed and checked: `await floor.json.parse<CreateTopic>(bytes, 'CreateTopicRequest')`. */
   readonly json: JsonBodies
   /** Begun from the first moment of close(): readiness fails, waiting reads answer, what is under way is finished. */

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
+import { KnownJson } from '../codec/known-json.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX } from '../kernel/limits.ts'
@@ -19,6 +20,7 @@ import { JsonBodies } from './json-body.ts'
 import { metricsRoutes } from './metrics.ts'
 import type { UnreadableStatus } from './problem.ts'
 import { rawProblemReply, renderProblem } from './problem.ts'
+import { ReplyBuffers } from './reply-buffers.ts'
 import { RequestBodies } from './request-body.ts'
 import { requestIds } from './request-caller.ts'
 import { failureHandler, failureOf } from './request-failure.ts'
@@ -114,6 +116,8 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     bodies: new RequestBodies(options, clock),
     json: new JsonBodies(),
     traffic: new HttpTraffic(),
+    replyBuffers: new ReplyBuffers(),
+    knownJson: new KnownJson(),
     closing,
     healthChecks: parts.healthChecks ?? [],
   }

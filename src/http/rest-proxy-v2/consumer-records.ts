@@ -3,13 +3,11 @@
 // `timeout` ms brought none. Only what went out counts as given: the connection tells.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { KnownJson } from '../../codec/known-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { CONSUMER_READ_BYTES_DEFAULT } from '../../kernel/limits.ts'
 import type { ConsumerInstance } from '../../service/consumer-instance.ts'
 import type { ConsumerRead } from '../../service/consumer-read.ts'
 import type { HttpFloor } from '../http-floor.ts'
-import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { whileConnected } from '../while-connected.ts'
 import { INSTANCE, instanceOf } from './consumers.ts'
@@ -23,9 +21,7 @@ const URL = `${INSTANCE}/records`
 const ON_NOT_JSON = 'The next read goes on behind it. Its bytes can be read by a consumer of the format binary.'
 
 export function consumerRecordRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const buffers = new ReplyBuffers()
-  const known = new KnownJson()
-
+  const { replyBuffers: buffers, knownJson: known } = floor
   // HEAD would take records that nobody gets
   app.get(URL, { exposeHeadRoute: false }, async (request, reply) => {
     const wanted = consumerFormatFor(request.headers.accept)

@@ -3,12 +3,10 @@
 // a record, with at least one even if that is larger than max_bytes; an empty array when `timeout` ms brought none.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { KnownJson } from '../../codec/known-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { OFFSET_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '../../kernel/limits.ts'
 import type { ReadRequest } from '../../service/consume.ts'
 import type { HttpFloor } from '../http-floor.ts'
-import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { whileConnected } from '../while-connected.ts'
 import { partitionNotFound, restProxyFailure } from './failure.ts'
@@ -23,9 +21,7 @@ const ON_NOT_JSON = 'If needed, seek past the record to continue consumption, or
 
 export function recordRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
-  const buffers = new ReplyBuffers()
-  const known = new KnownJson()
-
+  const { replyBuffers: buffers, knownJson: known } = floor
   app.get(URL, async (request, reply) => {
     const format = recordFormatFor(request.headers.accept)
     const read = parseRead(request)

@@ -4,7 +4,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Encoding } from '../../codec/encoding.ts'
 import { timeText } from '../../codec/iso-time.ts'
-import { KnownJson } from '../../codec/known-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
   LEASE_ACK_BYTES_MAX,
@@ -34,7 +33,6 @@ import type { Position } from '../../service/positions.ts'
 import { parsePosition } from '../../service/positions.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { JSON_MEDIA_TYPE } from '../media-type.ts'
-import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText } from '../request-query.ts'
 import { whileConnected } from '../while-connected.ts'
@@ -69,9 +67,7 @@ interface AckLeaseRequest {
 
 export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { groupPolls } = floor.services
-  const buffers = new ReplyBuffers()
-  const known = new KnownJson()
-
+  const { replyBuffers: buffers, knownJson: known } = floor
   app.post('/groups/:group/poll', async (request, reply) => {
     const groupId = pathGroup(request)
     const body = await readJson<PollGroupRequest>(floor, request, 'PollGroupRequest')

@@ -2,7 +2,6 @@
 // reply is one run of bytes: records are written into it as they stand in the batches, no object is made for one.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { KnownJson } from '../../codec/known-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
   PAGE_BYTES_DEFAULT,
@@ -15,7 +14,6 @@ import type { PageRead, ReadRequest } from '../../service/consume.ts'
 import type { RecordFilters } from '../../service/record-filter.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
-import { ReplyBuffers } from '../reply-buffers.ts'
 import { callerOf } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
 import { whileConnected } from '../while-connected.ts'
@@ -44,9 +42,7 @@ const HEADER_PREFIX = 'header.'
 
 export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
-  const buffers = new ReplyBuffers()
-  const known = new KnownJson()
-
+  const { replyBuffers: buffers, knownJson: known } = floor
   app.get('/topics/:topic/records', async (request, reply) => {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
     const topic = pathTopic(request)
