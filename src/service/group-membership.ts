@@ -10,15 +10,15 @@
 import { decodeAssignment } from '../engine/consumer-protocol.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { JoinedGroup, MemberIdentity } from '../engine/group-protocol.ts'
-import type { Clock, Timer } from '../kernel/clock.ts'
+import type { Clock } from '../kernel/clock.ts'
 import type { TailraceError } from '../kernel/errors.ts'
 import { asTailraceError } from '../kernel/errors.ts'
-import { JOIN_RETRY_MS_MAX, JOIN_RETRY_MS_MIN } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { TopicsSeen } from './group-leader.ts'
 import { assignGroup, encodeWishes, haveTopicsChanged, isAllAssigned, isMoreToCome } from './group-leader.ts'
 import type { GroupMemberSpec, OwnedPartition } from './group-member.ts'
-import { isThere, namePartition, OwnedPartitions } from './owned-partitions.ts'
+import { isFencing, JoinFailures } from './join-failures.ts'
+import { namePartition, Ownership } from './ownership.ts'
 import type { TopicMatcher, TopicWishes } from './topic-pattern.ts'
 
 export interface GroupMembershipParts {
@@ -35,23 +35,9 @@ interface MembershipOwner {
   onJoined(): void
 }
 
-interface Failure {
-  readonly error: TailraceError
-  /** How often in a row. */
-  readonly count: number
-  /** By the monotonic clock. */
-  readonly retryAtMs: number
-  readonly retry?: Timer | undefined
-}
-
-/** The coordinator knows this member no more, or not as it is. */
-const FENCING: ReadonlySet<string> = new Set(['unknown_member_id', 'illegal_generation', 'fenced_instance_id'])
-
-/** So often in a row a fenced member joins again at once. */
-const FENCED_IN_A_ROW_MAX = 3
-
 export class GroupMembership {
-  readonly owned = new OwnedPartitions()
+  readonly owned: Ownership
+  readonly failures: JoinFailures
   #memberId = ''
   #generationId = -1
   #wishes: TopicWishes | undefined
@@ -67,18 +53,19 @@ export class GroupMembership {
   #joins = false
   #awaitsMore = false
   #isClosed = false
-  #failure: Failure | undefined
   /** While it leads. */
   #topicsSeen: TopicsSeen | undefined
   /** What it was last given: under an eager assignor it owns nothing when it joins. */
   #previous: readonly OwnedPartition[] = []
   /** Of the join that is under way: it is to leave instead. */
   #joining: AbortController | undefined
-  #waiting: (() => void)[] = NOBODY
+  #waiting: Set<() => void> | undefined
 
   constructor(owner: MembershipOwner, parts: GroupMembershipParts) {
     this.#owner = owner
     this.#parts = parts
+    this.owned = new Ownership(owner.spec, parts)
+    this.failures = new JoinFailures(parts.clock, this.#tryAgain)
   }
 
   get identity(): MemberIdentity {
@@ -121,18 +108,13 @@ export class GroupMembership {
     return this.#awaitsMore
   }
 
-  /** What keeps it from joining. */
-  get failure(): Failure | undefined {
-    return this.#failure
-  }
-
   isOwned(owned: OwnedPartition): boolean {
     return !this.#isLost && this.owned.isOwned(owned)
   }
 
   join(wishes: TopicWishes): void {
     this.#wishes = wishes
-    this.#forgetFailure()
+    this.failures.forget()
     this.rejoin()
   }
 
@@ -146,7 +128,7 @@ export class GroupMembership {
     this.#wishes = undefined
     this.#joins = false
     this.#leaves = true
-    this.#forgetFailure()
+    this.failures.forget()
     this.#joining?.abort()
     this.#start()
     while (this.#leaves && !this.#isClosed) await this.change()
@@ -155,11 +137,11 @@ export class GroupMembership {
   /** The listener is told nothing any more. A static member keeps its place. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#forgetFailure()
+    this.failures.forget()
     this.#joining?.abort()
-    this.owned.replace([])
+    this.owned.drop()
     this.#tell()
-    if (this.#owner.spec.groupInstanceId === undefined) await this.#leaveGroup(this.#memberId)
+    await this.#leaveUnlessStatic()
   }
 
   /** Called from inside the coordinator: what there is to do begins when that is done. */
@@ -171,20 +153,17 @@ export class GroupMembership {
 
   topicsChanged(): void {
     if (this.isOut) return
-    const { engine } = this.#parts
-    const isStale = this.#topicsSeen !== undefined && haveTopicsChanged(engine, this.#topicsSeen)
-    if (!isStale && !this.#wishes?.isPattern && this.owned.list.every((owned) => isThere(engine, owned))) return
+    if (!this.#isStale && !this.#wishes?.isPattern && this.owned.gone().length === 0) return
     this.#followsTopics = true
     this.#start()
   }
 
   /** What the coordinator answered to this member as it was in a generation. Returns whether that is about its membership. */
   heard(error: TailraceError, generationId: number): boolean {
-    const isFencing = FENCING.has(error.code)
-    if (!isFencing && error.code !== 'rebalance_in_progress') return false
+    if (!isFencing(error) && error.code !== 'rebalance_in_progress') return false
     // Nothing new while it joins, and of an earlier generation.
     if (this.#isClosed || this.isJoining || generationId !== this.#generationId) return true
-    if (isFencing) this.#fence(error)
+    if (isFencing(error)) this.#fence(error)
     else this.#joins = this.#wishes !== undefined
     this.#start()
     return true
@@ -192,21 +171,26 @@ export class GroupMembership {
 
   /** Resolves when something may have changed; rejects when the signal says so. */
   change(signal?: AbortSignal): Promise<void> {
+    const waiting = this.#waiting ?? new Set()
+    this.#waiting = waiting
     return new Promise((resolve, reject) => {
-      const stop = () => reject(signal?.reason)
-      signal?.addEventListener('abort', stop, { once: true })
-      if (this.#waiting === NOBODY) this.#waiting = []
-      this.#waiting.push(() => {
+      const told = () => {
         signal?.removeEventListener('abort', stop)
         resolve()
-      })
+      }
+      const stop = () => {
+        waiting.delete(told)
+        reject(signal?.reason)
+      }
+      waiting.add(told)
+      signal?.addEventListener('abort', stop, { once: true })
     })
   }
 
   #tell(): void {
     const waiting = this.#waiting
-    this.#waiting = NOBODY
-    for (const resolve of waiting) resolve()
+    this.#waiting = undefined
+    for (const told of waiting ?? []) told()
   }
 
   #start(): void {
@@ -243,18 +227,14 @@ export class GroupMembership {
 
   #lose(): void {
     this.#isLost = false
-    const lost = this.owned.list
-    this.owned.replace([])
-    this.#tellLost(lost)
+    this.owned.lose(this.owned.list)
   }
 
   async #unsubscribe(): Promise<void> {
-    await this.#revoke(this.owned.list)
+    await this.owned.revoke(this.owned.list)
     if (this.#isClosed || this.#isLost) return
     this.#leaves = false
-    // A static member keeps its place, and finds it again if it comes back in time.
-    if (this.#owner.spec.groupInstanceId === undefined) await this.#leaveGroup(this.#forgetIdentity())
-    else this.#generationId = -1
+    await this.#leaveUnlessStatic()
     this.#tell()
   }
 
@@ -269,24 +249,26 @@ export class GroupMembership {
   async #followTopics(): Promise<void> {
     this.#followsTopics = false
     const { engine, matcher } = this.#parts
-    const gone = this.owned.list.filter((owned) => !isThere(engine, owned))
-    this.owned.remove(gone)
-    this.#tellLost(gone)
-    const isStale = this.#topicsSeen !== undefined && haveTopicsChanged(engine, this.#topicsSeen)
+    const gone = this.owned.gone()
+    this.owned.lose(gone)
     const hasOthers = await this.#wishes?.follow(matcher)
     // One that was made again under its name is assigned already, as far as names go.
     const isMadeAgain = gone.some(({ topic }) => engine.findTopic(topic.name) !== undefined)
-    if (isStale || hasOthers || isMadeAgain) this.#joins = this.#wishes !== undefined
+    if (this.#wishes !== undefined && (this.#isStale || hasOthers || isMadeAgain)) this.#joins = true
+  }
+
+  get #isStale(): boolean {
+    return this.#topicsSeen !== undefined && haveTopicsChanged(this.#parts.engine, this.#topicsSeen)
   }
 
   async #join(): Promise<void> {
     const wishes = this.#wishes
     if (wishes === undefined) throw new Error('a member joins for its topics')
     await wishes.follow(this.#parts.matcher)
-    await this.#revoke(this.#unwanted(wishes.topics))
+    await this.owned.revoke(this.#unwanted(wishes.topics))
     if (this.#isClosed || this.#isLost || this.#wishes !== wishes) return
     this.#joins = false
-    this.#failure?.retry?.cancel()
+    this.failures.cancel()
     const joining = new AbortController()
     this.#joining = joining
     this.#phase = 'joining'
@@ -302,7 +284,7 @@ export class GroupMembership {
       this.#tell()
     }
     if (joining.signal.aborted) return
-    this.#forgetFailure()
+    this.failures.forget()
     this.#owner.onJoined()
     await this.#take(assignment)
   }
@@ -322,7 +304,7 @@ export class GroupMembership {
     const { groups } = this.#parts.engine
     const joined = await groups.join(this.#request(topics), signal)
     this.#memberId = joined.memberId
-    if (signal.aborted && this.#isClosed) await this.#leaveGroup(joined.memberId)
+    if (this.#isClosed) await this.#leaveUnlessStatic()
     signal.throwIfAborted()
     this.#generationId = joined.generationId
     this.#protocolName = joined.protocolName
@@ -332,7 +314,8 @@ export class GroupMembership {
     const { protocolType, protocolName } = joined
     const assignments = this.#lead(joined)
     const synced = await groups.sync({ ...this.identity, protocolType, protocolName, assignments }, signal)
-    if (joined.skipAssignment) this.#joins = !(await isAllAssigned(this.#parts.engine, this.#owner.spec.groupId))
+    const { groupId } = this.#owner.spec
+    if (joined.skipAssignment && !(await isAllAssigned(this.#parts.engine, groupId))) this.#joins = true
     return synced.assignment
   }
 
@@ -356,68 +339,25 @@ export class GroupMembership {
 
   async #take(assignment: Uint8Array): Promise<void> {
     const { partitions, userData } = decodeAssignment(assignment) ?? { partitions: [], userData: null }
-    const given = this.owned.resolve(this.#parts.engine, partitions)
+    const given = this.owned.resolve(partitions)
     const kept = new Set(given)
-    const gone = this.owned.list.filter((owned) => !kept.has(owned))
-    const added = given.filter((owned) => !this.owned.isOwned(owned))
+    const moved = this.owned.list.filter((owned) => !kept.has(owned))
     this.#awaitsMore = isMoreToCome(userData)
-    if (gone.length > 0) {
+    if (moved.length > 0) {
       this.#joins = true
-      await this.#revoke(gone)
+      await this.owned.revoke(moved)
       if (this.#isClosed || this.#isLost) return
     }
-    this.owned.replace(given)
     this.#previous = given
-    if (added.length > 0) await this.#tellListener(() => this.#owner.spec.listener.onAssigned(added))
+    await this.owned.own(given)
   }
 
-  async #revoke(revoked: readonly OwnedPartition[]): Promise<void> {
-    if (revoked.length === 0) return
-    await this.#tellListener(() => this.#owner.spec.listener.onRevoked(revoked))
-    this.owned.remove(revoked)
-  }
-
-  #tellLost(lost: readonly OwnedPartition[]): void {
-    if (lost.length === 0 || this.#isClosed) return
-    try {
-      this.#owner.spec.listener.onLost(lost)
-    } catch (error) {
-      this.#listenerFailed(error)
-    }
-  }
-
-  /** For no longer than others wait for this member. */
-  async #tellListener(call: () => Promise<void> | void): Promise<void> {
-    let timer: Timer | undefined
-    try {
-      const done = call()
-      if (done === undefined) return
-      const timeout = new Promise<void>((resolve) => {
-        timer = this.#parts.clock.after(this.#owner.spec.rebalanceTimeoutMs, resolve)
-      })
-      await Promise.race([done, timeout])
-    } catch (error) {
-      this.#listenerFailed(error)
-    } finally {
-      timer?.cancel()
-    }
-  }
-
-  #listenerFailed(error: unknown): void {
-    const { groupId } = this.#owner.spec
-    this.#parts.logger.error(
-      { err: error, group: groupId, member: this.#memberId },
-      'a member of a group failed to follow a rebalance',
-    )
-  }
-
-  /** It joins again, as another one or as the same; not if it was replaced by who has its instance id: those two would go on for ever. */
   #fence(error: TailraceError): void {
     this.#isLost = true
     if (error.code === 'illegal_generation') this.#generationId = -1
     else this.#forgetIdentity()
     const isReplaced = error.code === 'fenced_instance_id'
-    if (isReplaced) this.#failure = { error, count: 1, retryAtMs: Number.POSITIVE_INFINITY }
+    if (isReplaced) this.failures.noteReplaced(error)
     this.#joins = !isReplaced && this.#wishes !== undefined && this.#owner.isAlive
   }
 
@@ -427,24 +367,9 @@ export class GroupMembership {
       this.#joins = true
       return
     }
-    const count = (this.#failure?.count ?? 0) + 1
-    const isFencing = FENCING.has(error.code)
-    if (isFencing) this.#fence(error)
+    if (isFencing(error)) this.#fence(error)
     else if (!error.retriable) this.#giveUpMembership()
-    if (error.code === 'fenced_instance_id') return
-    const delayMs =
-      isFencing && count <= FENCED_IN_A_ROW_MAX ? 0 : Math.min(JOIN_RETRY_MS_MIN * 2 ** (count - 1), JOIN_RETRY_MS_MAX)
-    const retryAtMs = this.#parts.clock.monotonic() + delayMs
-    if (delayMs > 0) this.#joins = false
-    const retry =
-      delayMs > 0 && (error.retriable || isFencing) ? this.#parts.clock.after(delayMs, () => this.#retry()) : undefined
-    this.#failure?.retry?.cancel()
-    this.#failure = { error, count, retryAtMs, retry }
-  }
-
-  /** Whose client is gone does not: if that comes back, its sign of life joins again. */
-  #retry(): void {
-    if (this.#wishes !== undefined && this.#owner.isAlive) this.rejoin()
+    if (error.code !== 'fenced_instance_id' && !this.failures.note(error)) this.#joins = false
   }
 
   #giveUpMembership(): void {
@@ -452,9 +377,9 @@ export class GroupMembership {
     void this.#leaveGroup(this.#forgetIdentity())
   }
 
-  #forgetFailure(): void {
-    this.#failure?.retry?.cancel()
-    this.#failure = undefined
+  /** If its client is gone, it waits for the next sign of life. */
+  readonly #tryAgain = () => {
+    if (this.#wishes !== undefined && this.#owner.isAlive) this.rejoin()
   }
 
   #forgetIdentity(): string {
@@ -464,6 +389,12 @@ export class GroupMembership {
     this.#topicsSeen = undefined
     this.#awaitsMore = false
     return memberId
+  }
+
+  /** A static member keeps its place, and finds it again if it is back in time. */
+  async #leaveUnlessStatic(): Promise<void> {
+    if (this.#owner.spec.groupInstanceId === undefined) await this.#leaveGroup(this.#forgetIdentity())
+    else this.#generationId = -1
   }
 
   async #leaveGroup(memberId: string): Promise<void> {
@@ -477,5 +408,3 @@ export class GroupMembership {
     }
   }
 }
-
-const NOBODY: (() => void)[] = []

@@ -66,12 +66,12 @@ export class HostedMember implements GroupMember {
   touch(): void {
     const wasAlive = this.isAlive
     this.#touchedMs = this.#parts.clock.monotonic()
-    const { wishes, generationId, isIdle, isClosed, failure } = this.#membership
+    const { wishes, generationId, isIdle, isClosed, failures } = this.#membership
     if (wishes === undefined || isClosed) return
     if (generationId >= 0 && wasAlive) this.#heartbeat()
     // Its session is over, though nobody may have told: until that is known for sure, it has not settled.
     else if (generationId >= 0) this.#membership.rejoin()
-    else if (isIdle && this.#touchedMs >= (failure?.retryAtMs ?? 0)) this.#membership.rejoin()
+    else if (isIdle && failures.mayTryAgain) this.#membership.rejoin()
   }
 
   hold(): () => void {
@@ -92,7 +92,7 @@ export class HostedMember implements GroupMember {
       signal.throwIfAborted()
       if (membership.isClosed) throw closed()
       if (membership.isIdle) {
-        if (membership.failure !== undefined) throw membership.failure.error
+        if (membership.failures.last !== undefined) throw membership.failures.last
         if (membership.wishes === undefined) return
         if (membership.generationId < 0) this.#comeBack()
         else if (!membership.awaitsMore) return

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { JOIN_RETRY_MS_MAX } from '../../src/kernel/limits.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
+import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import type { OwnedPartition } from '../../src/service/group-member.ts'
+import { openGroupMembers } from '../../src/service/group-members.ts'
+import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import {
   openMember,
   openMembers,
@@ -544,6 +549,43 @@ test('waiting to settle can be given up', async () => {
   waiting.abort(reason)
   await assert.rejects(settling, reason)
   await assert.rejects(b.member.settled(waiting.signal), reason)
+})
+
+test('after a restart members are new, generations go on, and what was committed is there', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const start = async () => {
+    const clock = new FakeClock()
+    const engine = await openLocalEngine(engineOptions(dataDir, { clock }))
+    return { engine, members: openGroupMembers({ engine, clock, logger: silentLogger }) }
+  }
+  const first = await start()
+  await first.engine.createTopic({ name: 'orders', partitionCount: 2 })
+  const a = openMember(first.members)
+  const b = openMember(first.members)
+  for (const one of [a, b]) {
+    one.member.subscribe(orders)
+    await settled(one)
+  }
+  const [owned] = a.member.owned
+  const offset = { topic: 'orders', partition: owned?.partition ?? -1, offset: 7 }
+  assert.equal((await a.member.commit([offset]))[0]?.error, undefined)
+  const { memberId, generationId } = a.member
+  await first.engine.close()
+  a.member.touch()
+  await first.members.close()
+  const second = await start()
+  assert.equal(await stateOf(second.engine), 'Empty 0')
+  const old = { groupId: 'readers', memberId, generationId }
+  await assert.rejects(second.engine.groups.heartbeat(old), refusal('unknown_member_id'))
+  const c = openMember(second.members)
+  c.member.subscribe(orders)
+  await settled(c)
+  assert.equal(ownedNames(c), 'orders-0 orders-1')
+  assert.ok(c.member.generationId > generationId)
+  const [committed] = await second.engine.groups.committed('readers')
+  assert.deepEqual([committed?.partition, committed?.offset], [offset.partition, 7])
+  await second.members.close()
+  await second.engine.close()
 })
 
 test('a hundred members share a thousand partitions', async (t) => {
