@@ -3,9 +3,8 @@
 // the listener is told one thing after the other, and a membership that nothing happens to is a few fields, no timer and no
 // promise.
 //
-// A join, by KIP-429: give up what has to be given up before (under an eager assignor all of it, under the cooperative one
-// what is no longer subscribed to), join, assign if it leads, sync, give up what went to others and join again so that they
-// get it, take what is new.
+// A join, by KIP-429: give up everything, but nothing under the cooperative assignor; join, assign if it leads, sync; give up
+// what went to others, or is not wanted any more, and join again so that they get it; take what is new.
 
 import { decodeAssignment } from '../engine/consumer-protocol.ts'
 import type { Engine } from '../engine/engine.ts'
@@ -146,8 +145,9 @@ export class GroupMembership {
 
   /** Called from inside the coordinator: what there is to do begins when that is done. */
   rebalanceBegan(): void {
-    // It is the very one that it is joining; if it is not, its sync will say so.
-    if (this.isOut || this.#phase === 'joining') return
+    // While it joins, it is the very one that it is joining; if it is not, its sync will say so. Without a generation it is
+    // on its way in, or has left after a failure, which may be what the others are called for.
+    if (this.isOut || this.#phase === 'joining' || this.#generationId < 0) return
     this.rejoin()
   }
 
@@ -265,7 +265,7 @@ export class GroupMembership {
     const wishes = this.#wishes
     if (wishes === undefined) throw new Error('a member joins for its topics')
     await wishes.follow(this.#parts.matcher)
-    await this.owned.revoke(this.#unwanted(wishes.topics))
+    if (!this.#isCooperative) await this.owned.revoke(this.owned.list)
     if (this.#isClosed || this.#isLost || this.#wishes !== wishes) return
     this.#joins = false
     this.failures.cancel()
@@ -291,12 +291,6 @@ export class GroupMembership {
 
   get #isCooperative(): boolean {
     return this.#protocolName === 'cooperative-sticky'
-  }
-
-  #unwanted(topics: readonly string[]): readonly OwnedPartition[] {
-    if (!this.#isCooperative) return this.owned.list
-    const wanted = new Set(topics)
-    return this.owned.list.filter(({ topic }) => !wanted.has(topic.name))
   }
 
   /** Join and sync: what it is assigned. */

@@ -41,14 +41,13 @@ export class Ownership {
     return this.find(namePartition(owned)) === owned
   }
 
-  /** Those that are kept stay what they are. A topic that is gone by now is left out; another under its name is new. */
+  /** Those that are kept stay what they are; of a topic that is gone by now there is none. */
   resolve(assigned: readonly GroupPartition[]): readonly OwnedPartition[] {
     const resolved: OwnedPartition[] = []
     for (const named of assigned) {
       const topic = this.#parts.engine.findTopic(named.topic)
       if (topic === undefined || named.partition >= topic.partitionCount) continue
-      const kept = this.find(named)
-      resolved.push(kept?.topic.id === topic.id ? kept : { topic, partition: named.partition })
+      resolved.push(this.find(named) ?? { topic, partition: named.partition })
     }
     return resolved
   }

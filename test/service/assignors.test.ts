@@ -88,9 +88,8 @@ test('of two that claim a partition the later generation has it; of the same gen
   const unknown = [member('a', 't', ['t-1', 't-3'], -1), member('b', 't', ['t-0', 't-1'], 0)]
   assert.deepEqual(assign('sticky', unknown, counts), { a: ['t-2', 't-3'], b: ['t-0', 't-1'] })
   const same = [member('a', 't', ['t-0', 't-1'], 2), member('b', 't', ['t-0', 't-3'], 2)]
-  const [first, second] = [assign('sticky', same, counts), assign('sticky', [...same].reverse(), counts)]
-  assert.deepEqual(first, second)
-  assert.ok(first['a']?.includes('t-1') && first['b']?.includes('t-3'))
+  assert.deepEqual(assign('sticky', same, counts), { a: ['t-0', 't-1'], b: ['t-2', 't-3'] })
+  assert.deepEqual(assign('sticky', same.toReversed(), counts), { a: ['t-0', 't-1'], b: ['t-2', 't-3'] })
 })
 
 test('cooperative-sticky withholds what has to be given up first, and says who waits for it', () => {
@@ -205,7 +204,7 @@ test('with the same subscriptions sticky keeps as much as a balanced assignment 
       const staying = ids.slice(Math.min(gone, before - 1))
       const members = [
         ...staying.map((id) => member(id, 't', first[id])),
-        ...Array.from({ length: come }, (_, at) => member(`n${at}`, 't')),
+        ...Array.from({ length: come }, (_, at) => member(`${at % 2 === 0 ? 'a' : 'n'}${at}`, 't')),
       ]
       const second = assign('sticky', members, { t: count })
       const kept = staying.flatMap((id) => (first[id] ?? []).filter((partition) => second[id]?.includes(partition)))

@@ -185,13 +185,14 @@ test('closing while it joins leaves nobody behind', async () => {
   await b.member.close()
   await quiet()
   assert.equal(await stateOf(engine), 'PreparingRebalance 1')
-  for (let turn = 0; turn < 12; turn++) {
+  for (let turn = 0; turn < 40; turn++) {
     const c = openMember(members, { groupId: `g${turn}` })
     c.member.subscribe(orders)
     for (let step = 0; step < turn; step++) await Promise.resolve()
     await c.member.close()
     await quiet()
     assert.match(await stateOf(engine, `g${turn}`), /^none|Empty 0$/, `closed after ${turn} steps`)
+    assert.equal(ownedNames(c), '', `closed after ${turn} steps`)
   }
 })
 
@@ -215,6 +216,30 @@ test('a silent client is replaced when its session is over, and comes back with 
   await settled(a)
   await settled(b)
   assert.deepEqual([a.member.owned.length, b.member.owned.length], [1, 1])
+})
+
+test('who comes back to a group that has forgotten it has settled only when it is in it again', async () => {
+  const { clock, engine, members } = await openOrders(2)
+  const a = openMember(members)
+  a.member.subscribe(orders)
+  await settled(a)
+  clock.advance(1)
+  a.member.touch()
+  await quiet()
+  clock.advance(SESSION_MS)
+  await quiet()
+  assert.equal(await stateOf(engine), 'Empty 0')
+  const { memberId } = a.member
+  const heartbeat = engine.groups.heartbeat.bind(engine.groups)
+  engine.groups.heartbeat = async (member) => {
+    await quiet()
+    await heartbeat(member)
+  }
+  a.member.touch()
+  await settled(a)
+  assert.notEqual(a.member.memberId, memberId)
+  assert.equal(await stateOf(engine), 'Stable 1')
+  assert.deepEqual(a.told.events.slice(1), ['lost orders-0 orders-1', 'assigned orders-0 orders-1'])
 })
 
 test('a rebalance does not prolong the session of a silent client', async () => {
@@ -481,6 +506,26 @@ test('a static member that is back has what it had, and who had its place is fen
   assert.equal((await engine.groups.describe('readers'))?.members.length, 2)
 })
 
+test('a static leader that is back sees what has changed while nobody watched', async () => {
+  const { engine, members } = await openOrders(2)
+  const open = (groupInstanceId: string) => openMember(members, { groupInstanceId })
+  const a = open('one')
+  const b = open('two')
+  a.member.subscribe(orders)
+  await settled(a)
+  b.member.subscribe(orders)
+  await settled(b)
+  await a.member.close()
+  await engine.growTopic('orders', 4)
+  await quiet()
+  assert.equal(ownedNames(b), 'orders-1')
+  const again = open('one')
+  again.member.subscribe(orders)
+  await settled(again)
+  await settled(b)
+  assert.deepEqual([ownedNames(again), ownedNames(b)], ['orders-0 orders-2', 'orders-1 orders-3'])
+})
+
 test('what keeps a member from joining is told to who waits, and joining goes on', async () => {
   const { clock, engine, members } = await openOrders(1)
   const shared = openMember(members, { protocolType: 'shared' })
@@ -520,6 +565,27 @@ test('a store that fails is tried again after a while, without haste', async () 
   await settled(a)
   assert.equal(ownedNames(a), 'orders-0')
   release()
+})
+
+test('what fails every time is left alone, also where leaving the group would call its members', async () => {
+  const { clock, engine, members } = await openOrders(1)
+  let tries = 0
+  engine.groups.sync = () => {
+    tries++
+    return Promise.reject(new TailraceError('request_too_large', 'too much for one member'))
+  }
+  const a = openMember(members)
+  a.member.subscribe(orders)
+  await assert.rejects(settled(a), refusal('request_too_large'))
+  await quiet()
+  assert.deepEqual([tries, await stateOf(engine)], [1, 'Empty 0'])
+  a.member.touch()
+  await quiet()
+  assert.equal(tries, 1)
+  clock.advance(JOIN_RETRY_MS_MAX)
+  a.member.touch()
+  await assert.rejects(settled(a), refusal('request_too_large'))
+  assert.equal(tries, 2)
 })
 
 test('a listener that fails holds up nobody', async () => {
