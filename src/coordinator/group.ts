@@ -166,13 +166,13 @@ export class Group {
     const reply = new PendingReply<JoinedGroup>(signal, () => {
       if (member.joining === reply) this.#joinGivenUp(member)
     })
-    member.joining = reply
+    this.#members.beginJoin(member, reply)
     this.#rounds.membersChanged()
     return reply.promise
   }
 
   #joinGivenUp(member: Member): void {
-    member.joining = undefined
+    this.#members.endJoin(member)
     if (member.canComeBack) {
       this.#rounds.beginSession(member)
     } else {

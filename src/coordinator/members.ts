@@ -6,6 +6,7 @@ import { MEMBER_METADATA_BYTES_MAX, MEMBERS_BYTES_MAX, MEMBERS_MAX } from '../ke
 import { inconsistentProtocol } from './group-errors.ts'
 import type { Member } from './member.ts'
 import { bytesOf } from './member.ts'
+import type { PendingReply } from './pending-reply.ts'
 
 /** Of all groups together. */
 export interface MemberTotals {
@@ -21,6 +22,7 @@ export class Members {
   readonly #byInstance = new Map<string, Member>()
   /** How many have each protocol: whether one more can join is answered without asking them all. */
   readonly #counts = new Map<string, number>()
+  #joiningCount = 0
 
   constructor(groupId: string, sizeMax: number, totals: MemberTotals) {
     this.#groupId = groupId
@@ -59,7 +61,7 @@ export class Members {
     if (instance !== undefined && this.#byInstance.get(instance) === member) this.#byInstance.delete(instance)
     this.#totals.members--
     this.#count(member, -1)
-    member.joining?.reject(why)
+    this.endJoin(member)?.reject(why)
     member.syncing?.reject(why)
   }
 
@@ -92,9 +94,21 @@ export class Members {
     })
   }
 
+  beginJoin(member: Member, reply: PendingReply<JoinedGroup>): void {
+    if (member.joining === undefined) this.#joiningCount++
+    member.joining = reply
+  }
+
+  /** Gives what it waited for. */
+  endJoin(member: Member): PendingReply<JoinedGroup> | undefined {
+    const { joining } = member
+    if (joining !== undefined) this.#joiningCount--
+    member.joining = undefined
+    return joining
+  }
+
   haveAllJoined(): boolean {
-    for (const { joining } of this) if (joining === undefined) return false
-    return true
+    return this.#joiningCount === this.size
   }
 
   joined(): Member[] {

@@ -168,9 +168,7 @@ export class Rebalances {
     this.#alarm.setBy(this.#syncDeadlineMs)
     for (const member of this.#members) member.owesSync = member.joining !== undefined
     for (const member of joined) {
-      const reply = member.joining
-      member.joining = undefined
-      reply?.resolve(this.tell(member))
+      this.#members.endJoin(member)?.resolve(this.tell(member))
     }
   }
 
@@ -191,8 +189,7 @@ export class Rebalances {
 
   #failJoins(failure: TailraceError): void {
     for (const member of this.#members.joined()) {
-      member.joining?.reject(failure)
-      member.joining = undefined
+      this.#members.endJoin(member)?.reject(failure)
       if (member.canComeBack) this.beginSession(member)
       else this.#members.drop(member, failure)
     }
