@@ -294,10 +294,10 @@ export const META_WAITING_COMMITS_MAX = 10_000
 export const STATE_BYTES_MAX = 64 * 1024 * 1024
 export const STATE_VALUE_BYTES_MAX = 256 * 1024
 
-/** Consumer groups that are known at once, a few hundred bytes each: beyond them joins and commits of new ones get 503. */
+/** Consumer groups that are known at once, a kilobyte or two each: beyond them joins and commits of new ones get 503. */
 export const GROUPS_MAX = 100_000
 
-/** Members of one group, whatever group.max.size says: the leader's list of them is one reply. Of all groups: a kilobyte each. */
+/** Members of one group, whatever group.max.size says: the leader's list of them is one reply. Of all groups: two kilobytes each, with a group of its own. */
 export const GROUP_MEMBERS_MAX = 10_000
 export const MEMBERS_MAX = 100_000
 
