@@ -168,7 +168,8 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   }
 
   async #ack(lease: Lease<HeldPartitions>, request: AckRequest): Promise<LeaseAnswer> {
-    const asked = askedOf(lease.held, request)
+    // a part that is done may be another lease's by now
+    const asked = askedOf(lease.held, request).filter(({ part, next }) => next > part.next)
     const results = await this.#host.member.commit(asked.map(({ part, next }) => toCommit(part.slot, next)))
     const failed = results.find(({ error }) => error !== undefined)?.error
     const done = asked.filter(({ part: { slot } }) => {

@@ -70,6 +70,19 @@ test('a part of a lease is acknowledged: the rest is given again, or stays with 
   assert.deepEqual(await bench.committed(), ['jobs-0=2', 'jobs-1=2'])
 })
 
+test('the ack of a lease that was kept commits nothing of a partition that it was done with', async (t) => {
+  const bench = await openPollBench(t, { partitions: 2 })
+  await bench.produce('jobs', 0, 'a')
+  await bench.produce('jobs', 1, 'x')
+  const { lease } = await bench.poll()
+  await bench.polls.ack(caller, 'g', lease, { through: [{ topic: 'jobs', partition: 0, offset: 0 }], keep: true })
+  await bench.produce('jobs', 0, 'b')
+  await bench.ackAll((await bench.poll()).lease)
+  const { committed } = await bench.ackAll(lease)
+  assert.deepEqual(committed, [{ topic: 'jobs', partition: 1, offset: 1 }])
+  assert.deepEqual(await bench.committed(), ['jobs-0=2', 'jobs-1=1'])
+})
+
 test('an ack of what the lease does not hold is refused, and nothing is done', async (t) => {
   const bench = await openPollBench(t, { partitions: 2 })
   await bench.produce('jobs', 0, 'a', 'b')
