@@ -30,6 +30,7 @@ import type { SharedQueueOptions } from './shared-queue.ts'
 import { SharedQueue } from './shared-queue.ts'
 import { SharedReader } from './shared-reader.ts'
 import type { SharedSlot } from './shared-slot.ts'
+import { forgetGone } from './shared-slot.ts'
 import type { StateTopic } from './state-topic.ts'
 import { unknownTopic } from './topics.ts'
 
@@ -74,6 +75,7 @@ class GroupPolls implements GroupPollService {
   readonly #ofShared: Omit<SharedQueueOptions, 'host'>
   readonly #endAppends: () => void
   #sweepTimer: Timer | undefined
+  #forgotten: Promise<void> | undefined
   #isClosed = false
 
   constructor(dependencies: GroupPollDependencies) {
@@ -100,6 +102,7 @@ class GroupPolls implements GroupPollService {
     }
     // one that has just left may have something under way
     await this.#leaving.get(request.groupId)
+    if (request.mode === 'shared') await this.#forgetGone()
     const group = this.#group(request)
     try {
       return (await group.polls.poll(request, newSink)) as GroupPolled<Sink>
@@ -136,6 +139,16 @@ class GroupPolls implements GroupPollService {
     const groups = [...this.#groups.values()]
     this.#groups.clear()
     await Promise.all([...groups.map(({ polls }) => polls.close()), ...this.#leaving.values()])
+  }
+
+  /** Once: what is remembered of shared groups and topics that are deleted. */
+  #forgetGone(): Promise<unknown> {
+    const { engine, state } = this.#dependencies
+    this.#forgotten ??= forgetGone(engine, state).catch((error: unknown) => {
+      this.#forgotten = undefined
+      throw error
+    })
+    return this.#forgotten
   }
 
   #holder(groupId: string, leaseId: string): AnyGroup['leases'] {

@@ -1,6 +1,7 @@
 // A partition of a shared group: its window, what is under way for it, and how it is remembered in the state topic.
 
 import { randomBytes } from 'node:crypto'
+import type { Engine } from '../engine/engine.ts'
 import type { CommittedOffset, OffsetToCommit } from '../engine/group-protocol.ts'
 import type { Timer } from '../kernel/clock.ts'
 import type { Grave } from './dead-letters.ts'
@@ -8,7 +9,7 @@ import type { Lease } from './lease-table.ts'
 import { PartitionSlot } from './poll-queue.ts'
 import type { WindowRecord } from './shared-window.ts'
 import { SharedWindow } from './shared-window.ts'
-import type { StateValue } from './state-topic.ts'
+import type { StateTopic, StateValue } from './state-topic.ts'
 
 export type HeldRecord = WindowRecord<Lease<HeldRecords>>
 
@@ -92,4 +93,16 @@ export function prefixOf(groupId: string): string {
 
 export function keyOf(groupId: string, { topic, partition }: SharedSlot): string {
   return `${prefixOf(groupId)}${topic.id}/${partition}`
+}
+
+/** What is remembered of groups and topics that are not there any more. */
+export async function forgetGone(engine: Engine, state: StateTopic): Promise<void> {
+  const topicIds = new Set(engine.listTopics().map(({ id }) => id))
+  const groups = new Set((await engine.groups.list()).map(({ groupId }) => groupId))
+  const entries = await state.entries(KEY)
+  const gone = entries.filter(({ key }) => {
+    const [, groupId = '', topicId = ''] = key.split('/')
+    return !topicIds.has(topicId) || !groups.has(decodeURIComponent(groupId))
+  })
+  await Promise.all(gone.map(({ key }) => state.put(key, null)))
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SHARED_WINDOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
+import { createStateTopic } from '../../src/service/state-topic.ts'
 import type { Polled } from '../support/poll-bench.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 
@@ -187,4 +188,20 @@ test('a dead-letter topic that cannot take anything holds nobody up, and gets it
   await bench.advance(1_000)
   await bench.until(async () => (await bench.committed())[0] === 'jobs-0=2')
   assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a rejected 1'])
+})
+
+test('what is remembered of a group that was deleted goes after the next start', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  await bench.judge((await bench.take()).lease, { accepted: [1] })
+  await bench.leave()
+  await bench.engine.groups.delete('g')
+  assert.deepEqual(shown(await bench.take()), ['0=a x1', '1=b x1'])
+  await bench.leave()
+  await bench.engine.groups.delete('g')
+  await bench.close()
+  const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
+  await next.take({ group: 'other' })
+  const left = await createStateTopic({ engine: next.engine, clock: next.clock }).entries('shared/g/')
+  assert.deepEqual(left, [])
 })
