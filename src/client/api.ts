@@ -264,6 +264,13 @@ export interface AckLeaseRequest {
   readonly keep?: boolean | undefined
 }
 
+export interface OpenLease {
+  /** As the worker named itself; empty if it did not. */
+  readonly member: string
+  readonly expires_at: string
+  readonly positions: readonly LeasedRange[]
+}
+
 export interface LeaseStatus {
   /** Null when it has ended. */
   readonly lease: string | null

@@ -13,6 +13,7 @@ import type {
   ImportReport,
   LeaseStatus,
   OffsetsReset,
+  OpenLease,
   PartitionOffset,
   PollGroupRequest,
   ProduceRecord,
@@ -270,6 +271,12 @@ export class TailraceClient {
   /** Records on a lease; with a wait_ms it comes with the first of them. */
   async pollGroup(group: string, request: PollGroupRequest, options: CallOptions = {}): Promise<GroupPoll> {
     return parseGroupPoll(await this.#body(this.#postToGroup(group, 'poll', request, options)))
+  }
+
+  /** Those that are open. */
+  async listLeases(group: string, { signal }: CallOptions = {}): Promise<OpenLease[]> {
+    const call: Call = { method: 'GET', path: `${groupPathOf(group)}/leases`, signal }
+    return (await this.#json<{ items: OpenLease[] }>(call)).items
   }
 
   async ackLease(

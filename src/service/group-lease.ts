@@ -14,6 +14,7 @@ import type {
   GivenLease,
   GroupPollRequest,
   LeaseAnswer,
+  OpenLease,
   PollSink,
   TopicPartitionOffset,
 } from './group-poll.ts'
@@ -42,6 +43,8 @@ interface HeldPart {
 }
 
 interface HeldPartitions {
+  /** The worker's name for itself. */
+  readonly member: string
   readonly parts: readonly HeldPart[]
 }
 
@@ -69,6 +72,17 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
 
   get openLeases(): number {
     return this.#leases.size
+  }
+
+  list(): readonly OpenLease[] {
+    return this.#leases.list().map(({ held, expiresMs }) => {
+      const positions = held.parts
+        .filter(({ next, end }) => next < end)
+        .map(({ slot, next, end }) => {
+          return { topic: slot.topic.name, partition: slot.partition, from: next, through: end - 1 }
+        })
+      return { member: held.member, expiresMs, positions }
+    })
   }
 
   createSlot(owned: OwnedPartition): ExclusiveSlot {
@@ -131,7 +145,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
       for (const { slot, end } of parts) slot.position = end
       return undefined
     }
-    const lease = this.#leases.open({ parts }, leaseMs)
+    const lease = this.#leases.open({ member: request.member, parts }, leaseMs)
     for (const { slot } of parts) slot.lease = lease
     const positions = parts.map(({ slot, began, end }) => {
       return { topic: slot.topic.name, partition: slot.partition, from: began, through: end - 1 }

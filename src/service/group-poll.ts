@@ -52,6 +52,14 @@ export interface GivenLease {
   readonly gaps: readonly Gap[]
 }
 
+/** As it is shown to whoever looks: without its id, which is its holder's alone. */
+export interface OpenLease {
+  readonly member: string
+  readonly expiresMs: number
+  /** What is not acknowledged yet. */
+  readonly positions: readonly LeasedRange[]
+}
+
 /** A partition of the group that could not be read. */
 export interface PartitionFault {
   readonly topic: string
@@ -120,6 +128,8 @@ export interface GroupPollService {
   release(caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer>
   /** Its member leaves now, not after a while, if no poll is under way and no lease is open. */
   leaveUnused(groupId: string): Promise<void>
+  /** Those that are open on this server, the oldest first. */
+  leases(caller: Caller, groupId: string): readonly OpenLease[]
   /** Every lease is fenced and every member leaves; answers waiting polls first. */
   close(): Promise<void>
 }

@@ -19,6 +19,7 @@ import type {
   GroupPollRequest,
   GroupPollService,
   LeaseAnswer,
+  OpenLease,
   PollMode,
   PollSink,
 } from './group-poll.ts'
@@ -60,7 +61,7 @@ const CLIENT_ID = 'tailrace-poll'
 interface AnyGroup {
   readonly mode: PollMode
   readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'appended' | 'isUnused' | 'sweep' | 'close'>
-  readonly leases: Pick<ExclusiveQueue, 'ack' | 'extend' | 'release' | 'openLeases'>
+  readonly leases: Pick<ExclusiveQueue, 'ack' | 'extend' | 'release' | 'list'>
 }
 
 export function createGroupPollService(dependencies: GroupPollDependencies): GroupPollService {
@@ -130,6 +131,10 @@ class GroupPolls implements GroupPollService {
     if (group === undefined || !group.polls.isUnused) return
     this.#groups.delete(groupId)
     await group.polls.close()
+  }
+
+  leases(_caller: Caller, groupId: string): readonly OpenLease[] {
+    return this.#groups.get(groupId)?.leases.list() ?? []
   }
 
   async close(): Promise<void> {

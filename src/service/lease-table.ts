@@ -46,6 +46,10 @@ export class LeaseTable<Held> {
     return this.#open.size
   }
 
+  list(): readonly Lease<Held>[] {
+    return [...this.#open.values()]
+  }
+
   checkRoom(): void {
     if (this.#open.size < LEASES_OPEN_MAX) return
     throw new TailraceError(

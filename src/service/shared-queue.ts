@@ -18,7 +18,15 @@ import {
 import type { Logger } from '../kernel/logger.ts'
 import type { DeadLetter, DeadLetters } from './dead-letters.ts'
 import type { OwnedPartition } from './group-member.ts'
-import type { AckRequest, GivenLease, GroupPollRequest, LeaseAnswer, LeasedRange, PollSink } from './group-poll.ts'
+import type {
+  AckRequest,
+  GivenLease,
+  GroupPollRequest,
+  LeaseAnswer,
+  LeasedRange,
+  OpenLease,
+  PollSink,
+} from './group-poll.ts'
 import type { GroupStartParts } from './group-start.ts'
 import type { Lease } from './lease-table.ts'
 import { fenced, LeaseTable } from './lease-table.ts'
@@ -63,6 +71,12 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     return this.#leases.size
   }
 
+  list(): readonly OpenLease[] {
+    return this.#leases.list().map(({ held, expiresMs }) => {
+      return { member: held.member, expiresMs, positions: positionsOf(held) }
+    })
+  }
+
   createSlot(owned: OwnedPartition): SharedSlot {
     return new SharedSlot(owned)
   }
@@ -100,7 +114,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
 
   async read(slots: readonly SharedSlot[], request: GroupPollRequest, sink: PollSink): Promise<GivenLease | undefined> {
     this.#leases.checkRoom()
-    const lease = this.#leases.open({ maxAttempts: request.maxAttempts, slots: new Map() }, request.leaseMs)
+    const { member, maxAttempts } = request
+    const lease = this.#leases.open({ member, maxAttempts, slots: new Map() }, request.leaseMs)
     const gaps: Gap[] = []
     try {
       await this.#take(slots, request, sink, lease, gaps)
@@ -389,7 +404,8 @@ function lost({ topic, partition }: SharedSlot): TailraceError {
 }
 
 function positionsOf({ slots }: HeldRecords): readonly LeasedRange[] {
-  return [...slots].map(([{ topic, partition }, { open }]) => {
+  const held = [...slots].filter(([, { open }]) => open.size > 0)
+  return held.map(([{ topic, partition }, { open }]) => {
     const offsets = [...open.keys()]
     return { topic: topic.name, partition, from: Math.min(...offsets), through: Math.max(...offsets) }
   })

@@ -15,6 +15,8 @@ export type HeldRecord = WindowRecord<Lease<HeldRecords>>
 
 /** What a lease has. */
 export interface HeldRecords {
+  /** The worker's name for itself. */
+  readonly member: string
   /** Of the poll that took them. */
   readonly maxAttempts: number
   readonly slots: Map<SharedSlot, SlotRecords>

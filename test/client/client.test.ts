@@ -265,6 +265,8 @@ test('a group is polled, its leases are acknowledged, extended and released', as
   assert.equal(first.records[0]?.member('value')?.toString(), '1.0')
   assert.deepEqual(first.positions, [{ topic: 'orders', partition: 0, from: 0, through: 0 }])
   const lease = first.lease ?? ''
+  const [open] = await client.listLeases('a/b')
+  assert.deepEqual(open?.positions, first.positions)
   const extended = await client.extendLease('a/b', lease, 60_000)
   assert.ok(String(extended.expires_at) > String(first.expiresAt))
   const acked = await client.ackLease('a/b', lease, { through: 'all' })

@@ -28,6 +28,10 @@ test('a group is polled and acknowledged with no state in the client', async (t)
     generation: rest.generation,
     next: '/v1/groups/billing%2Feu/poll',
   })
+  assert.deepEqual((await server.get('/v1/groups/billing%2Feu/leases')).json(), {
+    items: [{ member: 'w-1', expires_at, positions: rest.positions }],
+    next_cursor: null,
+  })
   const empty = (await server.post(rest.next, { topics: ['orders'] })).json()
   assert.deepEqual(
     { ...empty, generation: 0 },

@@ -1,4 +1,4 @@
-// /v1/groups/{group}/poll and /v1/groups/{group}/leases/{lease}/ack, extend, release: consuming as a group with no state in
+// /v1/groups/{group}/poll, /v1/groups/{group}/leases and its {lease}/ack, extend, release: consuming as a group with no state in
 // the client. A poll's reply is written as pages are: stored bytes spliced, nothing parsed.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -32,9 +32,9 @@ import type {
 import type { Position } from '../../service/positions.ts'
 import { parsePosition } from '../../service/positions.ts'
 import type { HttpFloor } from '../http-floor.ts'
-import { JSON_MEDIA_TYPE } from '../media-type.ts'
+import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
-import { pathText } from '../request-query.ts'
+import { pathText, RequestQuery } from '../request-query.ts'
 import { whileConnected } from '../while-connected.ts'
 import { pathGroup } from './groups.ts'
 import { faultJson, JsonPage } from './json-page.ts'
@@ -89,6 +89,16 @@ export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
       buffers.giveBack(output)
       throw error
     }
+  })
+
+  app.get('/groups/:group/leases', async (request) => {
+    checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
+    new RequestQuery(request, [])
+    const leases = groupPolls.leases(callerOf(request), pathGroup(request))
+    const items = leases.map(({ member, expiresMs, positions }) => {
+      return { member, expires_at: timeText(expiresMs), positions }
+    })
+    return { items, next_cursor: null }
   })
 
   app.post('/groups/:group/leases/:lease/ack', async (request) => {
