@@ -95,15 +95,15 @@ class GroupPolls implements GroupPollService {
   }
 
   async poll<Sink extends PollSink>(request: GroupPollRequest, newSink: () => Sink): Promise<GroupPolled<Sink>> {
-    if (this.#isClosed) throw new TailraceError('shutting_down', 'the server is shutting down')
     if ('topics' in request.subscription) {
       for (const name of request.subscription.topics) {
         if (this.#dependencies.engine.findTopic(name) === undefined) throw unknownTopic(name)
       }
     }
-    // one that has just left may have something under way
-    await this.#leaving.get(request.groupId)
     if (request.mode === 'shared') await this.#forgetGone()
+    // one that is leaving has something under way
+    while (this.#leaving.has(request.groupId)) await this.#leaving.get(request.groupId)
+    if (this.#isClosed) throw new TailraceError('shutting_down', 'the server is shutting down')
     const group = this.#group(request)
     try {
       return (await group.polls.poll(request, newSink)) as GroupPolled<Sink>
@@ -128,9 +128,8 @@ class GroupPolls implements GroupPollService {
 
   async leaveUnused(groupId: string): Promise<void> {
     const group = this.#groups.get(groupId)
-    if (group === undefined || !group.polls.isUnused) return
-    this.#groups.delete(groupId)
-    await group.polls.close()
+    if (group?.polls.isUnused) this.#leave(groupId, group)
+    await this.#leaving.get(groupId)
   }
 
   leases(_caller: Caller, groupId: string): readonly OpenLease[] {
