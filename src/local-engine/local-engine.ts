@@ -199,6 +199,7 @@ class LocalEngine implements Engine {
       segmentFilesMax,
       isForgotten: (entry) => this.#isForgotten(entry),
       leaderEpoch: catalog.startNumber,
+      tailMarkKey: catalog.tailMarkKey,
       settings: (identity) => {
         const config = catalog.findById(identity.topicId)?.config ?? parseTopicConfig({}, topicDefaults)
         return logSettings(config, identity)

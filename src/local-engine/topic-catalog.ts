@@ -2,7 +2,7 @@
 // keeps what belongs to no topic: cluster id, start counter, producers' names (producer-names.ts) and consumer groups
 // (group-storage.ts). One caller at a time changes a topic (topic-changes.ts serializes); reading is free.
 
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type Database from 'better-sqlite3'
@@ -13,6 +13,7 @@ import { checkTopicName, isInternalTopic } from '../engine/topic-name.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { TOPIC_PARTITIONS_MAX } from '../kernel/limits.ts'
+import { SIPHASH_KEY_BYTES } from '../kernel/siphash.ts'
 import { isDiskFull } from '../log/storage-failure.ts'
 import { GroupStorage } from './group-storage.ts'
 import type { MetaChange } from './meta-schema.ts'
@@ -47,6 +48,8 @@ export class TopicCatalog {
   readonly clusterId: string
   /** How often this data directory was started, this start included. */
   readonly startNumber: number
+  /** For marks in segment files (log/rewritten-tail). */
+  readonly tailMarkKey: Buffer
   readonly producers: ProducerNames
   readonly groups: GroupStorage
   readonly #defaults: TopicConfigDefaults
@@ -70,6 +73,7 @@ export class TopicCatalog {
       const cluster = startCluster(db)
       this.clusterId = cluster.clusterId
       this.startNumber = cluster.startNumber
+      this.tailMarkKey = Buffer.from(cluster.tailMarkKey, 'hex')
       this.#load(db)
       this.producers = new ProducerNames(db, {
         clock: options.clock,
@@ -292,7 +296,7 @@ function setConfig(topicId: string, name: string, value: string): MetaChange {
   return { statement: 'setConfig', values: [topicId, name, value] }
 }
 
-function startCluster(db: Database.Database): { clusterId: string; startNumber: number } {
+function startCluster(db: Database.Database): { clusterId: string; startNumber: number; tailMarkKey: string } {
   const find = db.prepare('SELECT value FROM cluster WHERE name = ?').pluck()
   const put = db.prepare('INSERT OR REPLACE INTO cluster (name, value) VALUES (?, ?)')
   return db.transaction(() => {
@@ -300,7 +304,10 @@ function startCluster(db: Database.Database): { clusterId: string; startNumber: 
     const startNumber = Number(find.get('start_number') ?? 0) + 1
     put.run('cluster_id', clusterId)
     put.run('start_number', String(startNumber))
-    return { clusterId, startNumber }
+    const tailMarkKey =
+      (find.get('tail_mark_key') as string | undefined) ?? randomBytes(SIPHASH_KEY_BYTES).toString('hex')
+    put.run('tail_mark_key', tailMarkKey)
+    return { clusterId, startNumber, tailMarkKey }
   })()
 }
 

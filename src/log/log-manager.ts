@@ -34,6 +34,7 @@ import { LogUpkeep } from './log-upkeep.ts'
 import { OpenFiles } from './open-files.ts'
 import { PartitionLog } from './partition-log.ts'
 import type { ProducerEntry } from './producer-state.ts'
+import { TailMarks } from './rewritten-tail.ts'
 import type { SegmentDisk } from './segment-file.ts'
 
 export interface LogManagerOptions extends IndexKeeperOptions {
@@ -45,6 +46,8 @@ export interface LogManagerOptions extends IndexKeeperOptions {
   readonly isForgotten: (entry: ProducerEntry) => boolean
   /** The start counter: this start's number. */
   readonly leaderEpoch: number
+  /** Of marks in segment files: SIPHASH_KEY_BYTES that never change and that nobody outside knows. */
+  readonly tailMarkKey: Buffer
   /** What the catalog knows; asked when a log is made and for every stretch. */
   readonly settings: (identity: LogIdentity) => LogSettings
   readonly logStartOffset: (identity: LogIdentity) => number
@@ -74,6 +77,7 @@ export class LogManager {
   readonly #cleaner: Cleaner
   readonly #upkeep: LogUpkeep
   readonly #cleanStop: boolean
+  readonly #tailMarks: TailMarks
   /** What a crash may have torn has been looked at. */
   #isRecovered = false
   #replay: Promise<ReadonlyMap<string, string>> | undefined
@@ -111,6 +115,7 @@ export class LogManager {
       logs: this.#logs,
       log: (identity) => this.log(identity),
     })
+    this.#tailMarks = new TailMarks(options.tailMarkKey)
     this.#cleanStop = this.#keeper.index.cleanStop() === options.leaderEpoch - 1
   }
 
@@ -240,6 +245,7 @@ export class LogManager {
           nowMs: this.#steady.now(),
           cleanStop: this.#cleanStop,
           cleaningGeneration: this.#options.cleaningGeneration(identity),
+          tailMarks: this.#tailMarks,
         }).catch((error) => {
           this.#keeper.noteFailure(error)
           throw error

@@ -23,8 +23,8 @@ import type { OpenFiles } from './open-files.ts'
 import { readTopicId } from './partition-metadata.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { parseSnapshot, withBatch } from './producer-state.ts'
-import type { TailMark } from './rewritten-tail.ts'
-import { endAt, findTailMark, settleTail } from './rewritten-tail.ts'
+import type { TailMark, TailMarks } from './rewritten-tail.ts'
+import { endAt } from './rewritten-tail.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
 import { SegmentGrowth } from './segment-growth.ts'
 import { tidyFolder } from './segment-swap.ts'
@@ -52,6 +52,7 @@ export interface RecoveryOptions {
   readonly cleanStop: boolean
   /** How often segments were replaced, as meta.db has it: what index.db says of fewer is not believed. */
   readonly cleaningGeneration: number
+  readonly tailMarks: TailMarks
 }
 
 const SCAN_BYTES = 1024 * 1024
@@ -247,11 +248,11 @@ class Recovery {
   /** What was written but not synced before the crash becomes visible now: so it must be durable first. */
   async #scanLast(file: SegmentFile, path: string, segment: Segment, fileBytes: number): Promise<void> {
     const from = segment.sizeBytes
-    const mark = fileBytes > from ? await findTailMark(file, fileBytes) : undefined
+    const mark = fileBytes > from ? await this.#options.tailMarks.find(file, fileBytes) : undefined
     const scanned = { file, path, segment, fileBytes: mark?.to ?? fileBytes, nextBase: undefined, mark }
     await this.#scanFile(scanned)
     const to = segment.sizeBytes
-    await settleTail(file, path, { from, to }, to === mark?.to ? mark : undefined)
+    await this.#options.tailMarks.settle(file, path, { from, to }, to === mark?.to ? mark : undefined)
   }
 
   /** A roll that failed half way leaves an empty file behind, and the segment in front of it goes on. */

@@ -6,10 +6,13 @@
 //   mark =>  marker  8 bytes
 //            from    int64   where the tail begins: everything in front of it was synced before
 //            to      int64   where it ends, and the mark begins
-//            crc     uint32  CRC-32C of the above
+//            hash    16 bytes  SipHash-2-4 of the above, under a key that nobody outside knows
+//
+// The hash is keyed because a file may end with bytes of a client's choice, the value of a record's last header: with them
+// it could have acknowledged records cut off, its own and others'.
 
-import { crc32c } from '../kernel/crc32c.ts'
 import { TailraceError } from '../kernel/errors.ts'
+import { SipHash } from '../kernel/siphash.ts'
 import { scanBatches } from '../record/batch-reader.ts'
 import { batchSizeAt } from '../record/record-batch.ts'
 import { readAt } from './good-batch.ts'
@@ -24,59 +27,68 @@ export interface TailMark {
 const MARKER = Buffer.from('TRTAIL\x00\x01', 'latin1')
 const FROM_AT = MARKER.length
 const TO_AT = FROM_AT + 8
-const CRC_AT = TO_AT + 8
-const MARK_BYTES = CRC_AT + 4
+const HASH_AT = TO_AT + 8
+const MARK_BYTES = HASH_AT + 16
 const PIECE_BYTES = 1024 * 1024
 
-/** The mark that a file ends with. */
-export async function findTailMark(file: SegmentFile, fileBytes: number): Promise<TailMark | undefined> {
-  const to = fileBytes - MARK_BYTES
-  if (to < 0) return undefined
-  const bytes = await readAt(file, to, MARK_BYTES)
-  if (bytes.length < MARK_BYTES || !bytes.subarray(0, FROM_AT).equals(MARKER)) return undefined
-  if (bytes.readUInt32BE(CRC_AT) !== crc32c(bytes, 0, CRC_AT)) return undefined
-  const from = Number(bytes.readBigInt64BE(FROM_AT))
-  return Number(bytes.readBigInt64BE(TO_AT)) === to && from <= to ? { from, to } : undefined
-}
+export class TailMarks {
+  readonly #hash: SipHash
 
-function renderTailMark({ from, to }: TailMark): Buffer {
-  const bytes = Buffer.alloc(MARK_BYTES)
-  MARKER.copy(bytes)
-  bytes.writeBigInt64BE(BigInt(from), FROM_AT)
-  bytes.writeBigInt64BE(BigInt(to), TO_AT)
-  bytes.writeUInt32BE(crc32c(bytes, 0, CRC_AT), CRC_AT)
-  return bytes
+  /** `key`: SIPHASH_KEY_BYTES, the same at every start of a data directory. */
+  constructor(key: Buffer) {
+    this.#hash = new SipHash(key)
+  }
+
+  /** The mark that a file ends with. */
+  async find(file: SegmentFile, fileBytes: number): Promise<TailMark | undefined> {
+    const to = fileBytes - MARK_BYTES
+    if (to < 0) return undefined
+    const bytes = await readAt(file, to, MARK_BYTES)
+    if (bytes.length < MARK_BYTES || !bytes.subarray(0, FROM_AT).equals(MARKER)) return undefined
+    const mark = { from: Number(bytes.readBigInt64BE(FROM_AT)), to }
+    return mark.from <= to && this.#render(mark).equals(bytes) ? mark : undefined
+  }
+
+  #render({ from, to }: TailMark): Buffer {
+    const bytes = Buffer.alloc(MARK_BYTES)
+    MARKER.copy(bytes)
+    bytes.writeBigInt64BE(BigInt(from), FROM_AT)
+    bytes.writeBigInt64BE(BigInt(to), TO_AT)
+    this.#hash.hash(bytes, 0, HASH_AT)
+    for (const [at, word] of this.#hash.words.entries()) bytes.writeInt32LE(word, HASH_AT + at * 4)
+    return bytes
+  }
+
+  /**
+   * Makes a last segment durable up to where its good batches end, and what is behind them gone. `from` is the recovery
+   * point; `mark` one that the file still ends with, which then goes on being the mark.
+   */
+  async settle(file: SegmentFile, path: string, tail: TailMark, mark?: TailMark): Promise<void> {
+    // also where nothing is to be written: an undone write's cut may not be synced, and the next append stands in its place
+    if (mark === undefined) await endAt(file, tail.to)
+    if (tail.from === tail.to) return
+    const marked = mark ?? tail
+    await this.#write(file, marked)
+    await writeAnew(file, path, { from: Math.max(marked.from, tail.from), to: tail.to })
+    await file.sync()
+    await endAt(file, tail.to)
+  }
+
+  async #write(file: SegmentFile, mark: TailMark): Promise<void> {
+    try {
+      await file.write([this.#render(mark)], mark.to)
+    } catch (error) {
+      // such as for want of room: a part of it would be taken for a torn batch
+      await file.truncate(mark.to)
+      throw error
+    }
+    await file.sync()
+  }
 }
 
 /** Cuts a file off, durably. */
 export async function endAt(file: SegmentFile, position: number): Promise<void> {
   await file.truncate(position)
-  await file.sync()
-}
-
-/**
- * Makes a last segment durable up to where its good batches end, and what is behind them gone. `from` is the recovery
- * point; `mark` one that the file still ends with, which then goes on being the mark.
- */
-export async function settleTail(file: SegmentFile, path: string, tail: TailMark, mark?: TailMark): Promise<void> {
-  // also where nothing is to be written: an undone write's cut may not be synced, and the next append stands in its place
-  if (mark === undefined) await endAt(file, tail.to)
-  if (tail.from === tail.to) return
-  const marked = mark ?? tail
-  await writeMark(file, marked)
-  await writeAnew(file, path, { from: Math.max(marked.from, tail.from), to: tail.to })
-  await file.sync()
-  await endAt(file, tail.to)
-}
-
-async function writeMark(file: SegmentFile, mark: TailMark): Promise<void> {
-  try {
-    await file.write([renderTailMark(mark)], mark.to)
-  } catch (error) {
-    // such as for want of room: a part of it would be taken for a torn batch
-    await file.truncate(mark.to)
-    throw error
-  }
   await file.sync()
 }
 

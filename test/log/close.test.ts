@@ -12,7 +12,7 @@ import { sealBatch } from '../../src/record/record-batch.ts'
 import { toParts } from '../record/records.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { logSettings } from '../support/log-settings.ts'
+import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDatabases } from '../support/power-cut-databases.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
@@ -35,6 +35,7 @@ function openManager(disk: PowerCutDisk, leaderEpoch: number, index = newIndex()
     telemetry: new Telemetry(),
     isForgotten: () => false,
     leaderEpoch,
+    tailMarkKey: TAIL_MARK_KEY,
     settings: () => logSettings(),
     logStartOffset: () => 0,
     cleaningGeneration: () => 0,

@@ -14,7 +14,7 @@ import { LogManager } from '../../src/log/log-manager.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { readAll, toParts } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { logSettings } from '../support/log-settings.ts'
+import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
@@ -73,6 +73,7 @@ class Bench {
       logger,
       telemetry: this.telemetry,
       leaderEpoch: ++this.#starts,
+      tailMarkKey: TAIL_MARK_KEY,
       isForgotten: () => false,
       settings: () => logSettings({ segmentBytes: 20_000, indexIntervalBytes: 300 }),
       logStartOffset: () => 0,

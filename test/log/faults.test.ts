@@ -13,7 +13,7 @@ import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { sealBatch, stampBatch } from '../../src/record/record-batch.ts'
 import { readAll, toParts } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { logSettings } from '../support/log-settings.ts'
+import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
@@ -45,6 +45,7 @@ function openManager(bench: Omit<Bench, 'manager'>, index = newIndex()): LogMana
     telemetry: bench.telemetry,
     isForgotten: () => false,
     leaderEpoch: ++bench.starts,
+    tailMarkKey: TAIL_MARK_KEY,
     settings: () => logSettings({ maxMessageBytes: MAX_MESSAGE_BYTES }),
     logStartOffset: () => 0,
     cleaningGeneration: () => 0,

@@ -13,7 +13,7 @@ import { RecordReader } from '../../src/record/batch-reader.ts'
 import { BATCH_HEADER_BYTES, sealBatch } from '../../src/record/record-batch.ts'
 import { toParts } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { logSettings } from '../support/log-settings.ts'
+import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
@@ -53,6 +53,7 @@ function openManager({
     telemetry: new Telemetry(),
     isForgotten: () => false,
     leaderEpoch: startNumber,
+    tailMarkKey: TAIL_MARK_KEY,
     settings: () => logSettings({ segmentBytes, segmentMs: 1_000_000, indexIntervalBytes }),
     logStartOffset: () => 0,
     cleaningGeneration: () => 0,

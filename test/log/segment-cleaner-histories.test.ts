@@ -17,7 +17,7 @@ import type { SegmentDisk } from '../../src/log/segment-file.ts'
 import { COMPRESSION_TYPES } from '../../src/record/compression.ts'
 import { hasDeleteHorizon, timestampTypeOf } from '../../src/record/record-batch.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { logSettings } from '../support/log-settings.ts'
+import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 import type { BatchPlan, FoundBatch, FoundRecord } from './cleaner-log.ts'
@@ -288,6 +288,7 @@ function openLog(disk: SegmentDisk): PartitionLog {
     telemetry: new Telemetry(),
     isForgotten: () => false,
     leaderEpoch: 1,
+    tailMarkKey: TAIL_MARK_KEY,
     settings: () => logSettings({ segmentBytes: 100_000, indexIntervalBytes: 150, maxMessageBytes: 100_000 }),
     logStartOffset: () => 0,
     cleaningGeneration: () => 0,

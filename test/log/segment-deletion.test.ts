@@ -16,7 +16,7 @@ import type { PartitionLog } from '../../src/log/partition-log.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { readAll, toParts } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { logSettings } from '../support/log-settings.ts'
+import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
@@ -53,6 +53,7 @@ class Bench {
       telemetry,
       isForgotten: () => false,
       leaderEpoch: ++this.#starts,
+      tailMarkKey: TAIL_MARK_KEY,
       settings: () => this.settings,
       logStartOffset: () => 0,
       cleaningGeneration: () => 0,

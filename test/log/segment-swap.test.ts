@@ -27,7 +27,7 @@ import {
 import { toParts } from '../record/records.ts'
 import { DiskFaults } from '../support/disk-faults.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { logSettings } from '../support/log-settings.ts'
+import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
 
@@ -84,6 +84,7 @@ class Bench {
       telemetry: new Telemetry(),
       isForgotten: () => false,
       leaderEpoch: ++this.#starts,
+      tailMarkKey: TAIL_MARK_KEY,
       settings: () => SETTINGS,
       logStartOffset: () => 0,
       cleaningGeneration: () => this.generation,

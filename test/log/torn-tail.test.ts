@@ -9,13 +9,14 @@ import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
-import { settleTail } from '../../src/log/rewritten-tail.ts'
+import { TailMarks } from '../../src/log/rewritten-tail.ts'
 import { sealBatch, stampBatch } from '../../src/record/record-batch.ts'
 import { readAll, toParts } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { logSettings } from '../support/log-settings.ts'
+import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
+import { partsOf } from '../support/readable-engine.ts'
 
 const IDENTITY = { topicId: '0191d5a0-0000-7000-8000-000000000001', topicName: 'orders', partition: 0 }
 const SEGMENT = '/data/topics/orders-0/00000000000000000000.log'
@@ -77,6 +78,7 @@ class Bench {
       telemetry: new Telemetry(),
       isForgotten: () => false,
       leaderEpoch: ++this.#starts,
+      tailMarkKey: TAIL_MARK_KEY,
       settings: () => logSettings({ segmentBytes: 1_000_000 }),
       logStartOffset: () => 0,
       cleaningGeneration: () => 0,
@@ -208,7 +210,7 @@ test('that a tail was being written anew excuses nothing in front of it', async 
   await file.write([bytesOf(STRETCH)], position)
   const tail = { from: position, to: position + bytesOf(STRETCH).length }
   bench.disk.failNext('write', 'EIO', 1)
-  await assert.rejects(settleTail(file, SEGMENT, tail), { code: 'EIO' })
+  await assert.rejects(new TailMarks(TAIL_MARK_KEY).settle(file, SEGMENT, tail), { code: 'EIO' })
   const marked = Buffer.from(bench.disk.bytesOf(SEGMENT))
   assert.ok(marked.length > tail.to)
   // a tear in the tail, which leaves no sector empty
@@ -225,3 +227,35 @@ test('that a tail was being written anew excuses nothing in front of it', async 
   assert.match(bench.manager.log(IDENTITY).offline?.message ?? '', /a good batch follows/)
   assert.equal(bench.disk.bytesOf(SEGMENT).length, marked.length)
 })
+
+/** What a start under a key would write behind a tail that begins at 0 and ends at `to`. */
+async function markUnder(key: Buffer, to: number): Promise<Buffer> {
+  const disk = new PowerCutDisk(new Random(1))
+  await disk.makeDirectory('/data')
+  const file = await disk.open('/data/any', true)
+  await file.write([Buffer.alloc(to)], 0)
+  // the tail is no batch: it ends there, with the mark in its place
+  await assert.rejects(new TailMarks(key).settle(file, '/data/any', { from: 0, to }), { code: 'corrupt_message' })
+  return Buffer.from(disk.bytesOf('/data/any').subarray(to))
+}
+
+for (const knowsKey of [false, true]) {
+  const what = knowsKey ? 'who knew the key could cut records off with it' : 'cuts nothing off without the key'
+  test(`a mark that a client puts at the end of its last header: ${what}`, async () => {
+    const bench = new Bench(new Random(1), true)
+    await bench.start()
+    await bench.append('of another client')
+    const ending = (mark: Buffer) =>
+      sealBatch([partsOf({ value: 'a' }), partsOf({ value: 'b', headers: [{ name: 'h', value: mark }] })], {
+        compression: 'none',
+      })
+    const any = await markUnder(TAIL_MARK_KEY, 100)
+    const to = bench.position + ending(any).bytes.length - any.length
+    const mark = await markUnder(knowsKey ? TAIL_MARK_KEY : Buffer.alloc(16, 8), to)
+    await bench.log.append([ending(mark)], 'all')
+    bench.disk = bench.disk.cut('process')
+    await bench.start()
+    assert.equal(bench.log.offline, undefined)
+    assert.equal((await bench.values()).length, knowsKey ? 1 : 3)
+  })
+}

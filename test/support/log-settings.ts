@@ -16,3 +16,6 @@ export function logSettings(changes: Partial<LogSettings> = {}): LogSettings {
     ...changes,
   }
 }
+
+/** Of the marks in segment files: any, and always the same. */
+export const TAIL_MARK_KEY = Buffer.alloc(16, 7)
