@@ -13,6 +13,8 @@ export class PartitionSlot {
   readonly partition: number
   /** As last seen; Infinity: not known yet. */
   endOffset = Number.POSITIVE_INFINITY
+  /** The group knew its topic before the topic had it; undefined: not asked yet, or committed. */
+  isAdded: boolean | undefined = undefined
   /** It is known where reading begins. */
   isStarted = false
   /** A poll reads it. */

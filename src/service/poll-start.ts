@@ -1,12 +1,12 @@
 // Where a group begins in partitions that it polls: where it has committed, wherever that lies by now (what is gone is told
-// as a gap, not passed in silence), else at a position. Partitions that were added to a topic which the group knows begin
-// at their first record, whatever the position: what came before the group saw them is not to be missed.
+// as a gap, not passed in silence), else at a position. Partitions that a topic grew by when the group knew it begin at
+// their first record, whatever the position: what came before the group saw them is not to be missed.
 
 import type { CommittedOffset } from '../engine/group-protocol.ts'
 import type { TailraceError } from '../kernel/errors.ts'
-import type { OwnedPartition } from './group-member.ts'
 import type { GroupStartParts } from './group-start.ts'
 import { startPartitions } from './group-start.ts'
+import type { PartitionSlot } from './poll-queue.ts'
 import type { Position } from './positions.ts'
 
 export interface PollStart<Slot> {
@@ -18,7 +18,7 @@ export interface PollStart<Slot> {
   readonly error: TailraceError | undefined
 }
 
-export async function findStarts<Slot extends OwnedPartition>(
+export async function findStarts<Slot extends PartitionSlot>(
   parts: GroupStartParts,
   groupId: string,
   slots: readonly Slot[],
@@ -31,16 +31,24 @@ export async function findStarts<Slot extends OwnedPartition>(
   const fresh: Slot[] = []
   for (const slot of slots) {
     const known = committed.get(placeKey(slot.topic.name, slot.partition))
-    if (known === undefined) fresh.push(slot)
-    else found.push({ slot, offset: known.offset, committed: known, error: undefined })
+    if (known !== undefined) found.push({ slot, offset: known.offset, committed: known, error: undefined })
+    else {
+      fresh.push(slot)
+      // one that cannot be asked now is what it is when it can
+      slot.isAdded ??= topics.has(slot.topic.name) && isOfGrowth(slot)
+    }
   }
-  const [added, first] = [true, false].map((isKnown) => fresh.filter(({ topic }) => topics.has(topic.name) === isKnown))
+  const [added, first] = [true, false].map((isAdded) => fresh.filter((slot) => slot.isAdded === isAdded))
   for (const [own = [], policy] of [[added, EARLIEST] as const, [first, from] as const]) {
     for (const { owned: slot, offset, error } of await startPartitions(parts, groupId, own, policy)) {
       found.push({ slot, offset, committed: undefined, error })
     }
   }
   return found
+}
+
+function isOfGrowth({ topic, partition }: PartitionSlot): boolean {
+  return partition >= (topic.growths[0]?.partitionCountBefore ?? topic.partitionCount)
 }
 
 const EARLIEST: Position = { kind: 'earliest' }

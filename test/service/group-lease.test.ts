@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { TailraceError } from '../../src/kernel/errors.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 
 const FENCED = { code: 'fenced_lease' }
@@ -269,4 +270,29 @@ test('after a restart old leases are fenced and what was not acknowledged is giv
   assert.deepEqual(again.records, ['0:1=b'])
   assert.ok(again.polled.generation > polled.generation)
   await assert.rejects(next.ackAll(lease), FENCED)
+})
+
+test('a partition that could not be asked at first begins where from says, unless it was added', async (t) => {
+  for (const grows of [false, true]) {
+    const bench = await openPollBench(t, { partitions: grows ? 1 : 2 })
+    if (grows) await bench.engine.growTopic('jobs', 2)
+    await bench.produce('jobs', 1, 'old')
+    const { engine } = bench
+    const listOffsets = engine.listOffsets.bind(engine)
+    engine.listOffsets = async (queries) => {
+      if (queries.some(({ partition }) => partition === 1)) throw new TailraceError('overloaded', 'no file is free')
+      return await listOffsets(queries)
+    }
+    const first = await bench.poll({ from: 'latest' })
+    assert.deepEqual(
+      first.polled.faults.map(({ partition }) => partition),
+      [1],
+    )
+    engine.listOffsets = listOffsets
+    if (grows) await bench.advance(2_000)
+    else await bench.leave()
+    assert.deepEqual((await bench.poll({ from: 'latest' })).records, [])
+    await bench.produce('jobs', 1, 'new')
+    assert.deepEqual((await bench.poll({ from: 'latest' })).records, ['1:1=new'])
+  }
 })
