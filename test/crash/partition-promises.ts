@@ -146,6 +146,7 @@ export class PartitionPromises {
   }
 
   readBounds(start: number, end: number, begun: ReadBegun, takers: Takers): void {
+    this.#wasCompacted ||= takers.configs.some(({ cleanupPolicy }) => cleanupPolicy.compact)
     assert.ok(end >= begun.endSeen, `the end went back from ${begun.endSeen} to ${end}`)
     assert.ok(start >= begun.startSeen, `the start went back from ${begun.startSeen} to ${start}`)
     assert.ok(start <= end, `the start ${start} is behind the end ${end}`)
@@ -163,7 +164,6 @@ export class PartitionPromises {
 
   /** All records that a reader got from one offset to another. */
   readRecords(from: number, next: number, found: readonly FoundRecord[], begun: ReadBegun, takers: Takers): void {
-    this.#wasCompacted ||= takers.configs.some(({ cleanupPolicy }) => cleanupPolicy.compact)
     const offsets = new Set<number>()
     let last = from - 1
     for (const record of found) {
@@ -276,8 +276,8 @@ export class PartitionPromises {
       const isDue = offset < this.#startAsked || record.timestamp < oldest
       if (!isDue && this.#whyItStays(offset, takers) !== undefined) {
         allExpired = false
-        // what nobody has seen yet may lie in front of it
-        if (this.#unseen().some(({ timestamp }) => timestamp < oldest)) allowed = Math.max(allowed, offset)
+        // a segment of which no reader finds a record goes by their times all the same
+        if (this.#hiddenBefore(offset).some(({ timestamp }) => timestamp < oldest)) allowed = Math.max(allowed, offset)
         break
       }
       allowed = Math.max(allowed, offset + 1)
@@ -310,6 +310,13 @@ export class PartitionPromises {
     return this.#batches
       .filter(({ fate }) => fate !== 'visible' && fate !== 'refused')
       .flatMap(({ records }) => records)
+  }
+
+  /** What lies in front of an offset, or may: nobody has seen it yet, or all but its batch's header may be compacted away. */
+  #hiddenBefore(offset: number): SentRecord[] {
+    if (!this.#wasCompacted) return this.#unseen()
+    const seen = [...this.#idAt].filter(([at]) => at >= this.#startSeen && at < offset)
+    return [...this.#unseen(), ...seen.map(([, id]) => (this.#places.get(id) as Place).record)]
   }
 
   #unseenOf(key: string): SentRecord[] {
