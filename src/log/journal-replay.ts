@@ -32,9 +32,14 @@ export interface NeededEntries {
 /** What a start has to replay, as a data directory's journal has it. */
 export async function readJournal(disk: Pick<SegmentDisk, 'readFile'>, dataDir: string): Promise<NeededEntries> {
   const paths = JOURNAL_FILES.map((name) => join(journalDirectory(dataDir), name))
-  const files = (await Promise.all(paths.map((path) => disk.readFile(path)))).filter((bytes) => bytes !== undefined)
+  const [first, second] = await Promise.all(paths.map((path) => disk.readFile(path)))
+  const files = [first, second].filter((bytes) => bytes !== undefined)
   const id = files.map(parseJournalId).find((found) => found !== undefined)
   if (id === undefined && files.length > 0) throw unreadable(dataDir)
+  // both have their full length before there is an entry; while they are made, only the second one may lack something
+  const isWhole = first !== undefined && first.length === second?.length
+  const mayLack = (first?.length ?? 0) >= (second?.length ?? 0)
+  if (!isWhole && !(mayLack && files.every((bytes) => !hasEntry(bytes, id)))) throw unreadable(dataDir)
   const found = new Map<number, JournalEntry>()
   let newest: JournalEntry | undefined
   for (const entry of files.flatMap((bytes) => findEntries(bytes, id as Buffer))) {
@@ -49,6 +54,10 @@ export async function readJournal(disk: Pick<SegmentDisk, 'readFile'>, dataDir: 
     else entries.push(entry)
   }
   return { entries, missing }
+}
+
+function hasEntry(bytes: Buffer, id: Buffer | undefined): boolean {
+  return id !== undefined && findEntries(bytes, id).length > 0
 }
 
 function unreadable(dataDir: string): TailraceError {

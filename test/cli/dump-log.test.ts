@@ -161,6 +161,7 @@ test('says when a commit journal beside the files has what they may lack', async
   mkdirSync(join(dataDir, 'journal'))
   const id = Buffer.alloc(JOURNAL_ID_BYTES, 7)
   const journal = renderJournalFile(id, 8192)
+  writeFileSync(join(dataDir, 'journal', '1'), journal)
   Buffer.concat(renderEntry(Buffer.alloc(100), id, { number: 1, neededFrom: 1, stretches: [] })).copy(journal, 4096)
   writeFileSync(join(dataDir, 'journal', '0'), journal)
   const { stderr } = await runCliOk(['dump-log', file, file])

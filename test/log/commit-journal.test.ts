@@ -8,7 +8,7 @@ import type { Logger } from '../../src/kernel/logger.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { findEntries, JOURNAL_HEADER_BYTES, parseJournalId } from '../../src/log/journal-entry.ts'
-import { replayJournal } from '../../src/log/journal-replay.ts'
+import { readJournal, replayJournal } from '../../src/log/journal-replay.ts'
 import { createIndexSchema } from '../../src/log/log-index.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
@@ -380,6 +380,32 @@ test('a journal without a header refuses the start and says what to do', async (
   await bench.round('a')
   for (const name of ['0', '1']) bench.disk.flipBit(`/data/journal/${name}`, 9, 1)
   await assert.rejects(bench.restart('process'), /the commit journal in \/data\/journal is damaged .* move it away/)
+})
+
+test('a journal of which a file is missing, or shorter than the other, refuses the start', async () => {
+  for (const name of ['0', '1']) {
+    for (const length of [undefined, 0, JOURNAL_HEADER_BYTES, 8_000]) {
+      const bench = await warmBench()
+      bench.disk = bench.disk.cut('power')
+      const path = `/data/journal/${name}`
+      if (length === undefined) await bench.disk.remove(path)
+      else await (await bench.disk.open(path, false)).truncate(length)
+      await assert.rejects(bench.start(), { code: 'kafka_storage_error', message: /move it away/ })
+    }
+  }
+})
+
+test('a journal that was being made is none', async () => {
+  const bench = await warmBench()
+  // no entry has come into it yet
+  const first = Buffer.from(bench.disk.bytesOf('/data/journal/1'))
+  for (const length of [undefined, 0, 8_000]) {
+    const disk = new PowerCutDisk(new Random(1))
+    await disk.makeDirectory('/data/journal')
+    await disk.writeFileDurably('/data/journal/0', first)
+    if (length !== undefined) await disk.writeFileDurably('/data/journal/1', first.subarray(0, length))
+    assert.deepEqual(await readJournal(disk, '/data'), { entries: [], missing: [] })
+  }
 })
 
 test('what comes into one file of the journal while those of the other are synced is synced again', async () => {
