@@ -16,7 +16,7 @@ import { recordSizeUpperBound, sealBatch } from '../record/record-batch.ts'
 import { listOffsets } from './positions.ts'
 import { RecordWalk, unreadable } from './record-walk.ts'
 
-const SUFFIX = '.dlq'
+export const DEAD_LETTER_SUFFIX = '.dlq'
 
 /** What the headers take, and a batch's own bytes: a record that the topic could hold fits its dead-letter topic. */
 const ROOM_BYTES = 64 * 1024
@@ -84,7 +84,7 @@ export class DeadLetters {
   }
 
   async #target(topic: Topic): Promise<Topic> {
-    const name = topic.name + SUFFIX
+    const name = topic.name + DEAD_LETTER_SUFFIX
     const found = this.#engine.findTopic(name)
     if (found !== undefined) return found
     const { maxMessageBytes } = topic.config

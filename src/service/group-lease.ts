@@ -19,6 +19,7 @@ import type {
   TopicPartitionOffset,
 } from './group-poll.ts'
 import type { GroupStartParts } from './group-start.ts'
+import { isFencing } from './join-failures.ts'
 import type { Lease } from './lease-table.ts'
 import { fenced, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
@@ -207,7 +208,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
 
   /** Of another generation by now: then it is as if its partitions had been lost before. */
   #refused(lease: Lease<HeldPartitions>, error: TailraceError): TailraceError {
-    if (!FENCING.has(error.code)) return error
+    if (!isFencing(error)) return error
     this.#end(lease)
     return fenced(lease.id, error)
   }
@@ -237,8 +238,6 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
 }
 
 const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
-
-const FENCING: ReadonlySet<string> = new Set(['illegal_generation', 'unknown_member_id', 'fenced_instance_id'])
 
 interface AskedPart {
   readonly part: HeldPart

@@ -11,8 +11,14 @@ export interface OwnedPartition {
 
 export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
 
-/** `pattern`: a regular expression (RE2) that the whole name of a topic must match; topics that are made later are followed. */
-export type Subscription = { readonly topics: readonly string[] } | { readonly pattern: string }
+export type Subscription = { readonly topics: readonly string[] } | PatternSubscription
+
+export interface PatternSubscription {
+  /** A regular expression (RE2) that the whole name of a topic must match; topics that are made later are followed. */
+  readonly pattern: string
+  /** Not those whose names end so. */
+  readonly passesOver?: string | undefined
+}
 
 /** Told one at a time, in order. What it does may take until the rebalance timeout. */
 export interface OwnershipListener {
@@ -44,8 +50,8 @@ export interface GroupMember {
   readonly owned: readonly OwnedPartition[]
   /** The topics that the subscription means at present. */
   readonly topics: readonly string[]
-  /** Replaces the subscription that there was, and joins in the background. invalid_request: a pattern that is none. */
-  subscribe(subscription: Subscription): void
+  /** To all of these, instead of what there was; joins in the background. invalid_request: a pattern that is none. */
+  subscribe(...subscriptions: readonly Subscription[]): void
   /** Leaves the group; the member can subscribe again. */
   unsubscribe(): Promise<void>
   /** A sign of life of its client: the session timeout begins anew; a member whose session has ended joins again. */

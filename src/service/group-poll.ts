@@ -118,7 +118,8 @@ export interface GroupPollService {
    */
   poll<Sink extends PollSink>(request: GroupPollRequest, newSink: () => Sink): Promise<GroupPolled<Sink>>
   /**
-   * Durable when it resolves; the same ack again, after a reply that was lost, gives the same answer. fenced_lease;
+   * Durable when it resolves; one that ended its lease, sent again after a reply that was lost, is answered while it is
+   * remembered (LEASES_REMEMBERED_MAX) and the group's member is here. fenced_lease;
    * invalid_request: it names what is not leased, and nothing was done. disk_full: nothing was done, the lease is open still.
    */
   ack(caller: Caller, groupId: string, leaseId: string, request: AckRequest): Promise<LeaseAnswer>

@@ -9,10 +9,10 @@ import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Caller } from './caller.ts'
 import type { ConsumeService } from './consume.ts'
-import { DeadLetters } from './dead-letters.ts'
+import { DEAD_LETTER_SUFFIX, DeadLetters } from './dead-letters.ts'
 import type { ExclusiveSlot } from './group-lease.ts'
 import { ExclusiveQueue } from './group-lease.ts'
-import type { AssignorName, GroupMembers } from './group-member.ts'
+import type { AssignorName, GroupMembers, Subscription } from './group-member.ts'
 import type {
   AckRequest,
   GroupPolled,
@@ -106,7 +106,7 @@ class GroupPolls implements GroupPollService {
     if (this.#isClosed) throw new TailraceError('shutting_down', 'the server is shutting down')
     const group = this.#group(request)
     try {
-      return (await group.polls.poll(request, newSink)) as GroupPolled<Sink>
+      return (await group.polls.poll({ ...request, subscription: meantBy(request) }, newSink)) as GroupPolled<Sink>
     } catch (error) {
       // its member could never join: the next poll may be of the right kind
       if (asTailraceError(error).code === 'inconsistent_group_protocol') this.#leave(request.groupId, group)
@@ -222,4 +222,10 @@ class GroupPolls implements GroupPollService {
     this.#sweepTimer =
       this.#groups.size === 0 ? undefined : this.#dependencies.clock.after(POLL_IDLE_MS_MAX / 2, () => this.#sweep())
   }
+}
+
+/** A work queue by a pattern does not do its own dead letters. */
+function meantBy({ mode, subscription }: GroupPollRequest): Subscription {
+  if (mode === 'exclusive' || 'topics' in subscription) return subscription
+  return { ...subscription, passesOver: DEAD_LETTER_SUFFIX }
 }

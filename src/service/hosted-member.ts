@@ -53,8 +53,8 @@ export class HostedMember implements GroupMember {
     return this.#holds > 0 || this.#sessionLeftMs > 0
   }
 
-  subscribe(subscription: Subscription): void {
-    const wishes = new TopicWishes(subscription, this.#parts.matcher)
+  subscribe(...subscriptions: readonly Subscription[]): void {
+    const wishes = new TopicWishes(subscriptions, this.#parts.matcher)
     this.#touchedMs = this.#parts.clock.monotonic()
     this.#membership.join(wishes)
   }

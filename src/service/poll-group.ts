@@ -58,14 +58,12 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   readonly #starts = new SerialQueue()
   /** Those with a poll that waits. */
   #interestsWaiting = 0
-  #lastUsedMs: number
   #isDispatchDue = false
   #pauseTimer: Timer | undefined
 
   constructor(options: PollGroupOptions<Slot, Queue>) {
     const { groupId, protocolType, members, clock, createQueue } = options
     this.#clock = clock
-    this.#lastUsedMs = clock.monotonic()
     this.#member = members.open({
       groupId,
       clientId: options.clientId,
@@ -97,7 +95,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       )
     }
     const deadlineMs = this.#clock.monotonic() + request.waitMs
-    const interest = this.#interests.enter(request.subscription, (all) => this.#member.subscribe(all))
+    const interest = this.#interests.enter(request.subscription, (all) => this.#member.subscribe(...all))
     const poll: Poll<Slot> = { request, interest, wake: undefined }
     this.#polls.add(poll)
     try {
@@ -108,7 +106,6 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       this.#polls.delete(poll)
       interest.polls--
       interest.lastUsedMs = this.#clock.monotonic()
-      this.#lastUsedMs = interest.lastUsedMs
     }
   }
 
@@ -127,12 +124,11 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
 
   /** Nobody has polled or held a lease for a while. Lets go of topics that nobody asks for any more. */
   sweep(): { readonly isIdle: boolean } {
-    const longAgoMs = this.#clock.monotonic() - POLL_IDLE_MS_MAX
-    if (this.isUnused) return { isIdle: this.#lastUsedMs <= longAgoMs }
-    this.#lastUsedMs = this.#clock.monotonic()
-    const isStale = (interest: Interest) =>
-      interest.polls === 0 && interest.lastUsedMs <= longAgoMs && !this.#isLeased(interest)
-    if (this.#interests.drop(isStale)) this.#member.subscribe(this.#interests.subscription)
+    const now = this.#clock.monotonic()
+    for (const interest of this.#interests) if (this.#isLeased(interest)) interest.lastUsedMs = now
+    const hasDropped = this.#interests.drop(now - POLL_IDLE_MS_MAX)
+    if (this.#interests.isEmpty && this.isUnused) return { isIdle: true }
+    if (hasDropped) this.#member.subscribe(...this.#interests.subscriptions)
     return { isIdle: false }
   }
 

@@ -28,6 +28,7 @@ import type {
   PollSink,
 } from './group-poll.ts'
 import type { GroupStartParts } from './group-start.ts'
+import { isFencing } from './join-failures.ts'
 import type { Lease } from './lease-table.ts'
 import { fenced, LeaseTable } from './lease-table.ts'
 import type { Gap } from './page.ts'
@@ -256,7 +257,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   }
 
   #refused(lease: Lease<HeldRecords>, error: TailraceError): TailraceError {
-    if (!FENCING.has(error.code)) return error
+    if (!isFencing(error)) return error
     this.#end(lease, 'counted')
     return fenced(lease.id, error)
   }
@@ -396,8 +397,6 @@ export class SharedQueue implements PollQueue<SharedSlot> {
 }
 
 const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
-
-const FENCING: ReadonlySet<string> = new Set(['illegal_generation', 'unknown_member_id', 'fenced_instance_id'])
 
 function lost({ topic, partition }: SharedSlot): TailraceError {
   return new TailraceError('illegal_generation', `partition ${partition} of topic ${topic.name} is another member's`)

@@ -5,6 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { RE2JS } from 're2js'
 import type { Engine } from '../engine/engine.ts'
+import { isInternalTopic } from '../engine/topic-name.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import {
@@ -14,15 +15,27 @@ import {
   PATTERNS_KEPT_MAX,
 } from '../kernel/limits.ts'
 import { compareText } from './assignor.ts'
-import type { Subscription } from './group-member.ts'
+import type { PatternSubscription, Subscription } from './group-member.ts'
 
 const NONE: ReadonlySet<string> = new Set()
 
-interface TopicPattern {
-  readonly expression: RE2JS
+export class TopicPattern {
   /** What it was last found to match, in the order of the names, and among which topics: one set for all patterns. */
-  topics: readonly string[]
-  among: ReadonlySet<string>
+  topics: readonly string[] = []
+  among: ReadonlySet<string> = NONE
+  readonly #expression: RE2JS
+  readonly #passesOver: string | undefined
+
+  /** invalid_request. */
+  constructor({ pattern, passesOver }: PatternSubscription) {
+    this.#expression = compilePattern(pattern)
+    this.#passesOver = passesOver
+  }
+
+  matches(name: string): boolean {
+    if (isInternalTopic(name) || (this.#passesOver !== undefined && name.endsWith(this.#passesOver))) return false
+    return this.#expression.testExact(name)
+  }
 }
 
 /** Tells what patterns match at present, looking only at topics that came since the last time. */
@@ -43,10 +56,11 @@ export class TopicMatcher {
   }
 
   /** invalid_request. */
-  pattern(text: string): TopicPattern {
-    const pattern = this.#patterns.get(text) ?? { expression: compilePattern(text), topics: [], among: NONE }
-    this.#patterns.delete(text)
-    this.#patterns.set(text, pattern)
+  pattern(subscription: PatternSubscription): TopicPattern {
+    const key = `${subscription.passesOver ?? ''}/${subscription.pattern}`
+    const pattern = this.#patterns.get(key) ?? new TopicPattern(subscription)
+    this.#patterns.delete(key)
+    this.#patterns.set(key, pattern)
     const [oldest] = this.#patterns.keys()
     if (oldest !== undefined && this.#patterns.size > PATTERNS_KEPT_MAX) this.#patterns.delete(oldest)
     return pattern
@@ -60,7 +74,7 @@ export class TopicMatcher {
     let turnBegan = this.#clock.monotonic()
     for (const name of among) {
       if (last.has(name)) continue
-      if (pattern.expression.testExact(name)) topics.push(name)
+      if (pattern.matches(name)) topics.push(name)
       if (this.#clock.monotonic() - turnBegan < PATTERN_MATCHING_MS_PER_TURN_MAX) continue
       await nextTurn()
       turnBegan = this.#clock.monotonic()
@@ -71,12 +85,7 @@ export class TopicMatcher {
   }
 
   #present(): ReadonlySet<string> {
-    this.#names ??= new Set(
-      this.#engine
-        .listTopics()
-        .filter(({ internal }) => !internal)
-        .map(({ name }) => name),
-    )
+    this.#names ??= new Set(this.#engine.listTopics().map(({ name }) => name))
     return this.#names
   }
 }
@@ -99,20 +108,21 @@ function refused(fault: string, cause?: unknown): TailraceError {
   return new TailraceError('invalid_request', `the regular expression for topics ${fault}`, {}, { cause })
 }
 
-/** The topics that a subscription means: those it names, or those that a pattern matches by now. */
+/** The topics that subscriptions mean together: those they name, and those that patterns match by now. */
 export class TopicWishes {
-  readonly #pattern: TopicPattern | undefined
+  readonly #named: readonly string[]
+  readonly #patterns: readonly TopicPattern[]
   #topics: readonly string[]
 
   /** invalid_request: a pattern that is none. */
-  constructor(subscription: Subscription, matcher: TopicMatcher) {
-    const isPattern = 'pattern' in subscription
-    this.#pattern = isPattern ? matcher.pattern(subscription.pattern) : undefined
-    this.#topics = isPattern ? [] : [...new Set(subscription.topics)]
+  constructor(subscriptions: readonly Subscription[], matcher: TopicMatcher) {
+    this.#named = [...new Set(subscriptions.flatMap((one) => ('topics' in one ? one.topics : [])))]
+    this.#patterns = subscriptions.flatMap((one) => ('pattern' in one ? [matcher.pattern(one)] : []))
+    this.#topics = this.#named
   }
 
   get isPattern(): boolean {
-    return this.#pattern !== undefined
+    return this.#patterns.length > 0
   }
 
   get topics(): readonly string[] {
@@ -121,9 +131,13 @@ export class TopicWishes {
 
   /** Returns whether they are others than before. */
   async follow(matcher: TopicMatcher): Promise<boolean> {
-    if (this.#pattern === undefined) return false
+    if (!this.isPattern) return false
     const before = this.#topics
-    this.#topics = await matcher.match(this.#pattern)
+    const lists = [this.#named]
+    for (const pattern of this.#patterns) lists.push(await matcher.match(pattern))
+    const [only, ...more] = lists.filter((list) => list.length > 0)
+    // members with the same pattern share what it matches
+    this.#topics = more.length === 0 ? (only ?? []) : [...new Set(lists.flat())]
     return this.#topics.length !== before.length || this.#topics.some((name, at) => name !== before[at])
   }
 }

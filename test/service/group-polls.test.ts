@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { POLL_SUBSCRIPTIONS_MAX } from '../../src/kernel/limits.ts'
 import type { PollBench } from '../support/poll-bench.ts'
-import { openPollBench } from '../support/poll-bench.ts'
+import { caller, openPollBench } from '../support/poll-bench.ts'
 
 /** From now on appends to the dead-letter topic wait until they are let through. */
 function holdDeadLetters(bench: PollBench) {
@@ -58,4 +59,46 @@ test('a poll that waits for its group to leave opens none when the server is clo
   letThrough()
   await Promise.all([leaving, closing, refused])
   assert.equal((await bench.engine.groups.describe('g'))?.members.length, 0)
+})
+
+test('what no poll asks for any more is forgotten, though none is under way just then', async (t) => {
+  const bench = await openPollBench(t)
+  for (let topic = 0; topic <= POLL_SUBSCRIPTIONS_MAX; topic++) {
+    await bench.engine.createTopic({ name: `t${topic}`, partitionCount: 1 })
+    await bench.poll({ topics: [`t${topic}`] })
+    await bench.advance(15_000)
+  }
+  const { generation } = (await bench.poll({ topics: [`t${POLL_SUBSCRIPTIONS_MAX}`] })).polled
+  assert.ok(generation > POLL_SUBSCRIPTIONS_MAX)
+})
+
+test('a poll by pattern and one with many topics keep no other out of their group, and internal topics stay named', async (t) => {
+  const bench = await openPollBench(t)
+  const topics = Array.from({ length: 40 }, (_, at) => `some-topic-of-the-company-${at}`)
+  for (const name of [...topics, '__own']) await bench.engine.createTopic({ name, partitionCount: 1 })
+  for (const topic of ['jobs', '__own', 'some-topic-of-the-company-39']) await bench.produce(topic, 0, topic)
+  const given = async (asked: Parameters<typeof bench.poll>[0]) => {
+    const polled = await bench.poll(asked)
+    return polled.given.map(({ value }) => value)
+  }
+  assert.deepEqual(await given({ subscription: { pattern: 'j.*' } }), ['jobs'])
+  assert.deepEqual(await given({ topics }), ['some-topic-of-the-company-39'])
+  const own = await bench.poll({ topics: ['__own'] })
+  await bench.polls.release(caller, 'g', own.lease)
+  await bench.produce('some-topic-of-the-company-0', 0, 'more')
+  assert.deepEqual(await given({ subscription: { pattern: '.*' } }), ['more'])
+  assert.deepEqual(await given({ subscription: { pattern: '.*' } }), [])
+  assert.deepEqual(await given({ topics: ['__own'] }), ['__own'])
+})
+
+test('a work queue by a pattern gets no dead letters; one by their name does', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a')
+  const all = { subscription: { pattern: 'jobs.*' }, waitMs: 0 }
+  const { lease } = await bench.take(all)
+  await bench.judge(lease, { rejected: [0] })
+  await bench.settle()
+  assert.deepEqual((await bench.take(all)).records, [])
+  assert.deepEqual((await bench.take({ topics: ['jobs.dlq'] })).records, ['0:0=a'])
+  assert.deepEqual((await bench.poll({ ...all, group: 'reader' })).records, ['0:0=a', '0:0=a'])
 })
