@@ -78,8 +78,9 @@ export function assignGroup(engine: Engine, { protocolName, members }: JoinedGro
 }
 
 /**
- * Whether every partition that somebody wants is somebody's, by name: a static leader that is back takes over an assignment
- * from before, and nobody watched the topics while it was away.
+ * Whether every partition that somebody wants is somebody's, by name. Who comes back in the place of a static member begins no
+ * rebalance: it may have led, and nobody watched the topics meanwhile; or have been about to join again, having given up
+ * what others still wait for.
  */
 export async function isAllAssigned(engine: Engine, groupId: string): Promise<boolean> {
   const missing = new Map<string, Set<number>>()

@@ -4,7 +4,7 @@
 // promise.
 //
 // A join, by KIP-429: give up everything, but nothing under the cooperative assignor; join, assign if it leads, sync; give up
-// what went to others, or is not wanted any more, and join again so that they get it; take what is new.
+// what went to others, or is not wanted any more, and join again so that they get it; where that is nothing, take what is new.
 
 import { decodeAssignment } from '../engine/consumer-protocol.ts'
 import type { Engine } from '../engine/engine.ts'
@@ -296,20 +296,24 @@ export class GroupMembership {
   /** Join and sync: what it is assigned. */
   async #joinGroup(topics: readonly string[], signal: AbortSignal): Promise<Uint8Array> {
     const { groups } = this.#parts.engine
+    const { groupId, groupInstanceId } = this.#owner.spec
+    const mayBeBack = groupInstanceId !== undefined && this.#memberId === ''
     const joined = await groups.join(this.#request(topics), signal)
     this.#memberId = joined.memberId
     if (this.#isClosed) await this.#leaveUnlessStatic()
     signal.throwIfAborted()
+    const hasMissedOne = this.#generationId >= 0 && joined.generationId > this.#generationId + 1
     this.#generationId = joined.generationId
     this.#protocolName = joined.protocolName
     this.#phase = 'syncing'
-    // Under an eager assignor its leader gives away what it knows nobody to have.
-    if (!this.#isCooperative) this.#lose()
+    // Under an eager assignor its leader gives away what it knows nobody to have; so did the leader of a generation that
+    // this member was left out of. What it said to have when it joined is withheld from others until it joins again.
+    if (hasMissedOne) this.#joins = true
+    if (hasMissedOne || !this.#isCooperative) this.#lose()
     const { protocolType, protocolName } = joined
     const assignments = this.#lead(joined)
     const synced = await groups.sync({ ...this.identity, protocolType, protocolName, assignments }, signal)
-    const { groupId } = this.#owner.spec
-    if (joined.skipAssignment && !(await isAllAssigned(this.#parts.engine, groupId))) this.#joins = true
+    if (mayBeBack && !(await isAllAssigned(this.#parts.engine, groupId))) this.#joins = true
     return synced.assignment
   }
 
@@ -337,13 +341,14 @@ export class GroupMembership {
     const kept = new Set(given)
     const moved = this.owned.list.filter((owned) => !kept.has(owned))
     this.#awaitsMore = isMoreToCome(userData)
-    if (moved.length > 0) {
-      this.#joins = true
-      await this.owned.revoke(moved)
-      if (this.#isClosed || this.#isLost) return
+    if (moved.length === 0) {
+      this.#previous = given
+      await this.owned.own(given)
+      return
     }
-    this.#previous = given
-    await this.owned.own(given)
+    // What is new comes with the next generation: until this one is done giving up, others may have begun that without it.
+    this.#joins = true
+    await this.owned.revoke(moved)
   }
 
   #fence(error: TailraceError): void {

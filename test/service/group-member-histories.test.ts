@@ -241,8 +241,10 @@ class History {
     const group = await this.#engine.groups.describe(GROUP)
     const inGroup = new Set(group?.members.map(({ memberId }) => memberId))
     const owners = new Map<string, string>()
-    for (const { member } of this.#clients) {
+    for (const { member, wanted } of this.#clients) {
       if (!inGroup.has(member.memberId)) continue
+      // It was on its way into the next generation, and now is on its way out.
+      if (wanted === undefined && member.generationId !== group?.generationId) continue
       for (const owned of member.owned) {
         const owner = owners.get(keyOf(owned))
         assert.equal(owner, undefined, `${keyOf(owned)} is owned by ${owner} and ${member.memberId}`)

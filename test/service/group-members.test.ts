@@ -98,6 +98,27 @@ test('who takes too long to give up is not waited for', async () => {
   for (const end of release) end()
 })
 
+test('a static member that a generation was made without loses what it had before it is in the next one', async () => {
+  const { clock, members } = await openOrders(3)
+  const long = { sessionTimeoutMs: 10 * REBALANCE_MS }
+  const a = openMember(members, { ...long, groupInstanceId: 'one' })
+  const b = openMember(members, long)
+  const c = openMember(members, long)
+  a.told.beforeRevoked = () => new Promise(() => {})
+  a.member.subscribe(orders)
+  await settled(a)
+  b.member.subscribe(orders)
+  await quiet()
+  clock.advance(1_000)
+  c.member.subscribe(orders)
+  await quiet()
+  // At once: it has no time to join again before the others go on without it.
+  clock.advance(REBALANCE_MS)
+  for (const one of [a, b, c]) await settled(one)
+  assert.deepEqual(a.told.events.slice(1), ['revoked orders-2', 'lost orders-0 orders-1', 'assigned orders-0'])
+  assert.deepEqual([ownedNames(b), ownedNames(c)].sort(), ['orders-1', 'orders-2'])
+})
+
 test('under an eager assignor everything is given up first', async () => {
   const { members } = await openOrders(4)
   const assignors = ['range'] as const
