@@ -11,7 +11,8 @@ export async function whileConnected<Result>(
   const over = new AbortController()
   const abort = () => over.abort()
   const ignoreClosing = closing.onBegin(abort)
-  reply.raw.once('close', abort)
+  if (reply.raw.closed || reply.raw.destroyed) abort()
+  else reply.raw.once('close', abort)
   try {
     return await wait(over.signal)
   } finally {

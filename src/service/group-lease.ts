@@ -132,6 +132,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     )
     // somebody else may have given out the same
     if (slots.some(({ isLost }) => isLost)) return undefined
+    for (const gap of page.gaps) this.#host.passed(gap)
     const parts: HeldPart[] = []
     for (const [at, slot] of slots.entries()) {
       const bounds = page.partitions[at]
@@ -151,7 +152,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     const positions = parts.map(({ slot, began, end }) => {
       return { topic: slot.topic.name, partition: slot.partition, from: began, through: end - 1 }
     })
-    return { id: lease.id, expiresMs: lease.expiresMs, positions, gaps: page.gaps }
+    return { id: lease.id, expiresMs: lease.expiresMs, positions }
   }
 
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {

@@ -49,7 +49,6 @@ export interface GivenLease {
   /** Wall clock, ms. */
   readonly expiresMs: number
   readonly positions: readonly LeasedRange[]
-  readonly gaps: readonly Gap[]
 }
 
 /** As it is shown to whoever looks: without its id, which is its holder's alone. */
@@ -73,7 +72,11 @@ export interface GroupPolled<Sink extends PollSink = PollSink> {
   /** undefined: there was nothing. */
   readonly given: GivenLease | undefined
   readonly generation: number
+  /** Of its topics: what was removed before the group got it, and nobody was told of yet. */
+  readonly gaps: readonly Gap[]
   readonly faults: readonly PartitionFault[]
+  /** To be told when the reply is over: what did not go out is another worker's, at once. */
+  settle(isDelivered: boolean): void
 }
 
 export interface TopicPartitionOffset {

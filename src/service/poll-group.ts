@@ -20,6 +20,7 @@ import type { Interest } from './poll-interest.ts'
 import { Interests } from './poll-interest.ts'
 import type { PartitionSlot, PollQueue, QueueHost } from './poll-queue.ts'
 import type { Position } from './positions.ts'
+import { UntoldGaps } from './untold-gaps.ts'
 
 interface Poll<Slot> {
   readonly request: GroupPollRequest
@@ -52,6 +53,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   /** Those that have something to give, by topic; the one that gave last is last. */
   readonly #ready = new Map<string, Set<Slot>>()
   readonly #faulted = new Set<Slot>()
+  readonly #untold = new UntoldGaps()
   readonly #interests = new Interests()
   /** In the order of coming. */
   readonly #polls = new Set<Poll<Slot>>()
@@ -84,6 +86,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       member: this.#member,
       changed: (slot) => this.#changed(slot),
       failed: (slot, fault) => this.#failed(slot, fault),
+      passed: (gap) => this.#untold.add(gap),
     })
   }
 
@@ -176,8 +179,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       }
       if (given === undefined) continue
       if (!request.signal?.aborted) return this.#answer(poll, sink, given)
-      // nobody hears of it
-      await this.queue.release(given.id).catch(() => undefined)
+      await this.#takeBack(given)
       return this.#answer(poll, newSink(), undefined)
     }
   }
@@ -190,7 +192,18 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     const [first] = faults
     // nothing of it can be read
     if (first !== undefined && given === undefined && faults.length === this.#countOwned(interest)) throw first.fault
-    return { sink, given, generation: this.#member.generationId, faults }
+    const gaps = this.#untold.take((topic) => interest.matches(topic))
+    const settle = (isDelivered: boolean) => {
+      if (isDelivered) return
+      for (const gap of gaps) this.#untold.add(gap)
+      if (given !== undefined) void this.#takeBack(given)
+    }
+    return { sink, given, generation: this.#member.generationId, gaps, faults, settle }
+  }
+
+  /** Nobody heard of it. */
+  async #takeBack({ id }: GivenLease): Promise<void> {
+    await this.queue.release(id).catch(() => undefined)
   }
 
   /** The partitions that are its own now; none when its time is over, or its client gone. */
@@ -338,6 +351,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       if (slot === undefined) continue
       slot.isLost = true
       this.#slots.delete(key)
+      this.#untold.forget({ topic: topic.name, partition })
       this.#fresh.delete(slot)
       this.#faulted.delete(slot)
       this.#unready(slot)

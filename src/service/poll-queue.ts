@@ -5,6 +5,7 @@ import type { Topic } from '../engine/engine.ts'
 import type { TailraceError } from '../kernel/errors.ts'
 import type { GroupMember, OwnedPartition } from './group-member.ts'
 import type { GivenLease, GroupPollRequest, LeaseAnswer, PollSink } from './group-poll.ts'
+import type { Gap } from './page.ts'
 import type { Position } from './positions.ts'
 
 /** A partition that the member owns. Queues keep what they know of it in slots of their own kind. */
@@ -39,6 +40,8 @@ export interface QueueHost<Slot extends PartitionSlot> {
   /** It may have something to give now, or no more. */
   changed(slot: Slot): void
   failed(slot: Slot, fault: TailraceError): void
+  /** Records that were removed before they could be given: to be told. */
+  passed(gap: Gap): void
 }
 
 export interface PollQueue<Slot extends PartitionSlot> {

@@ -31,7 +31,6 @@ import type { GroupStartParts } from './group-start.ts'
 import { isFencing } from './join-failures.ts'
 import type { Lease } from './lease-table.ts'
 import { fenced, LeaseTable } from './lease-table.ts'
-import type { Gap } from './page.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
 import type { Position } from './positions.ts'
@@ -117,9 +116,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     this.#leases.checkRoom()
     const { member, maxAttempts } = request
     const lease = this.#leases.open({ member, maxAttempts, slots: new Map() }, request.leaseMs)
-    const gaps: Gap[] = []
     try {
-      await this.#take(slots, request, sink, lease, gaps)
+      await this.#take(slots, request, sink, lease)
       // a delivery counts, whatever becomes of this server
       await Promise.all([...lease.held.slots.keys()].map((slot) => this.#write(slot)))
     } catch (error) {
@@ -134,7 +132,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
       return undefined
     }
     this.#leases.extend(lease, request.leaseMs)
-    return { id: lease.id, expiresMs: lease.expiresMs, positions, gaps }
+    return { id: lease.id, expiresMs: lease.expiresMs, positions }
   }
 
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
@@ -177,7 +175,6 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     request: GroupPollRequest,
     sink: PollSink,
     lease: Lease<HeldRecords>,
-    gaps: Gap[],
   ): Promise<void> {
     const budget = { records: Math.min(request.limit, SHARED_POLL_RECORDS_MAX), bytes: request.maxBytes, isFirst: true }
     for (const slot of slots) {
@@ -198,7 +195,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
         gone: (record) => this.#settle(slot, record, 'done'),
       })
       if (open.size === 0) lease.held.slots.delete(slot)
-      gaps.push(...walked.gaps)
+      for (const gap of walked.gaps) this.#host.passed(gap)
       if (walked.endOffset !== undefined) slot.endOffset = walked.endOffset
       slot.exhaustedAt = walked.isExhausted && walked.fault === undefined ? slot.endOffset : -1
       if (walked.fault !== undefined) this.#host.failed(slot, walked.fault)

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import type { Socket } from 'node:net'
+import { connect } from 'node:net'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import type { TestServer } from '../support/http.ts'
@@ -158,4 +160,28 @@ test('a shared group gives records one by one, with their attempts, and puts asi
   const exclusive = await server.post('/v1/groups/q/poll', { topics: ['orders'] })
   assert.equal(exclusive.status, 409)
   assert.equal(exclusive.json().code, 'inconsistent_group_protocol')
+})
+
+test('what nobody got is given again at once: a client that went before its reply, and one that took half of it', async (t) => {
+  const server = await startServer(t)
+  const hangUp = (path: string, body: object, whenSent: (socket: Socket) => void) =>
+    new Promise<void>((resolve) => {
+      const text = JSON.stringify(body)
+      const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${text.length}`
+      const socket = connect(server.port, '127.0.0.1')
+      socket.on('error', () => undefined)
+      socket.on('close', () => resolve())
+      socket.write(`${head}\r\n\r\n${text}`, () => whenSent(socket))
+    })
+  const value = 'x'.repeat(400_000)
+  for (const mode of ['exclusive', 'shared']) {
+    const poll = { topics: [mode], mode, limit: 100, max_bytes: 64_000_000 }
+    await server.post('/v1/topics', { name: mode, partitions: 1 })
+    for (let at = 0; at < 20; at++) await server.post(`/v1/topics/${mode}/records`, { records: [{ value }] })
+    await hangUp(`/v1/groups/${mode}/poll`, poll, (socket) => socket.resetAndDestroy())
+    await hangUp(`/v1/groups/${mode}/poll`, poll, (socket) => socket.once('data', () => socket.resetAndDestroy()))
+    const next = (await server.post(`/v1/groups/${mode}/poll`, { ...poll, wait_ms: 10_000 })).json()
+    assert.equal(next.records.length, 20)
+    assert.equal(next.records[0].attempts ?? 1, 1)
+  }
 })

@@ -201,9 +201,32 @@ test('records that were removed are told as a gap', async (t) => {
   await bench.engine.deleteRecords(topic, 0, 2)
   const { records, lease, polled } = await bench.poll()
   assert.deepEqual(records, ['0:2=c'])
-  assert.deepEqual(polled.given?.gaps, [{ topic: 'jobs', partition: 0, from: 0, to: 2, reason: 'removed' }])
+  assert.deepEqual(polled.gaps, [{ topic: 'jobs', partition: 0, from: 0, to: 2, reason: 'removed' }])
   await bench.ackAll(lease)
   assert.deepEqual(await bench.committed(), ['jobs-0=3'])
+})
+
+test('a gap that is met with nothing to give is told by the next answer, and again if that did not go out', async (t) => {
+  for (const mode of ['exclusive', 'shared'] as const) {
+    const bench = await openPollBench(t)
+    await bench.produce('jobs', 0, 'a', 'b', 'c')
+    const first = await bench.poll({ mode, limit: 1 })
+    await bench.polls.ack(caller, 'g', first.lease, mode === 'shared' ? { accept: 'all' } : { through: 'all' })
+    const topic = bench.engine.findTopic('jobs')
+    assert.ok(topic)
+    await bench.engine.deleteRecords(topic, 0, 3)
+    const gap = { topic: 'jobs', partition: 0, from: 1, to: 3, reason: 'removed' }
+    const waiting = bench.poll({ mode, waitMs: 1_000 })
+    await bench.settle()
+    await bench.produce('jobs', 0, 'd')
+    const { records, polled } = await waiting
+    assert.deepEqual([records, polled.gaps], [['0:3=d'], [gap]])
+    polled.settle(false)
+    const again = await bench.poll({ mode })
+    assert.deepEqual([again.records, again.polled.gaps], [['0:3=d'], [gap]])
+    again.polled.settle(true)
+    assert.deepEqual((await bench.poll({ mode })).polled.gaps, [])
+  }
 })
 
 test('workers come and go without a rebalance; the member leaves when nobody has been there for a while', async (t) => {

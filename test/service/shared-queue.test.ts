@@ -166,7 +166,7 @@ test('records that were removed, by retention or by compaction, are passed', asy
   const next = await bench.take()
   assert.deepEqual(shown(next), ['3=d x1'])
   assert.deepEqual(
-    next.polled.given?.gaps.map(({ from, to }) => [from, to]),
+    next.polled.gaps.map(({ from, to }) => [from, to]),
     [
       [0, 1],
       [2, 3],

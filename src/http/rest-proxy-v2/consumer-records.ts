@@ -2,13 +2,13 @@
 // answers as soon as there is a record, with at least one even if that is larger than max_bytes; an empty array when
 // `timeout` ms brought none. Only what went out counts as given: the connection tells.
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TailraceError } from '../../kernel/errors.ts'
 import { CONSUMER_READ_BYTES_DEFAULT } from '../../kernel/limits.ts'
 import type { ConsumerInstance } from '../../service/consumer-instance.ts'
-import type { ConsumerRead } from '../../service/consumer-read.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { callerOf } from '../request-caller.ts'
+import { settleWithReply } from '../settle-with-reply.ts'
 import { whileConnected } from '../while-connected.ts'
 import { INSTANCE, instanceOf } from './consumers.ts'
 import { restProxyFailure } from './failure.ts'
@@ -39,19 +39,11 @@ export function consumerRecordRoutes(app: FastifyInstance, floor: HttpFloor): vo
       throw error
     })
     buffers.giveBackAfter(reply.raw, output)
-    settleWithReply(read, reply)
+    settleWithReply(reply, read.refusal === undefined ? 200 : 408, read.settle)
     if (read.refusal !== undefined) throw read.refusal
     return reply.header('content-type', RECORDS_MEDIA_TYPE[format]).send(records.finish())
   })
   answerOptions(app, URL, 'GET, OPTIONS')
-}
-
-/** A reply that something else took the place of, on its way, is none. */
-function settleWithReply(read: ConsumerRead, { raw }: FastifyReply): void {
-  const status = read.refusal === undefined ? 200 : 408
-  const settle = () => read.settle(raw.writableFinished && raw.statusCode === status)
-  if (raw.closed || raw.destroyed) settle()
-  else raw.once('close', settle)
 }
 
 function maxBytesOf(floor: HttpFloor, request: FastifyRequest): number {

@@ -35,6 +35,7 @@ import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText, RequestQuery } from '../request-query.ts'
+import { settleWithReply } from '../settle-with-reply.ts'
 import { whileConnected } from '../while-connected.ts'
 import { pathGroup } from './groups.ts'
 import { faultJson, JsonPage } from './json-page.ts'
@@ -82,6 +83,7 @@ export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
       const polled = await whileConnected(reply, floor.closing, (signal) =>
         groupPolls.poll({ ...poll, signal }, newSink),
       )
+      settleWithReply(reply, 200, polled.settle)
       const bytes = polled.sink.finish(renderPolled(groupId, polled))
       buffers.giveBackAfter(reply.raw, output)
       return reply.type(JSON_MEDIA_TYPE).send(bytes)
@@ -182,14 +184,14 @@ function within(name: string, value: number | undefined, min: number, max: numbe
   throw invalid(`${name} is ${value}; an integer from ${min} to ${max} is allowed`, { parameter: name, min, max })
 }
 
-function renderPolled(groupId: string, { given, generation, faults }: GroupPolled): object {
+function renderPolled(groupId: string, { given, generation, gaps, faults }: GroupPolled): object {
   return {
     lease: given?.id ?? null,
     expires_at: given === undefined ? null : timeText(given.expiresMs),
     positions: given?.positions ?? [],
     generation,
     next: `/v1/groups/${encodeURIComponent(groupId)}/poll`,
-    ...(given === undefined || given.gaps.length === 0 ? {} : { gaps: given.gaps }),
+    ...(gaps.length === 0 ? {} : { gaps }),
     ...(faults.length === 0
       ? {}
       : { faults: faults.map(({ topic, partition, fault }) => ({ topic, partition, error: faultJson(fault) })) }),
