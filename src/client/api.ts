@@ -280,6 +280,7 @@ export interface LeaseStatus {
   readonly accepted?: number
   readonly released?: number
   readonly rejected?: number
+  readonly dead_lettered?: number
 }
 
 export interface ClusterDescription {

@@ -107,10 +107,12 @@ export interface LeaseAnswer {
   readonly expiresMs: number | undefined
   /** Exclusive: what was committed, each the offset to be read next. */
   readonly committed: readonly TopicPartitionOffset[]
-  /** Shared, of an ack: numbers of records; those that were released too often are among the rejected. */
+  /** Shared, of an ack: numbers of records. */
   readonly accepted?: number
   readonly released?: number
   readonly rejected?: number
+  /** The rejected, and those that were released for the last time that they may be. */
+  readonly deadLettered?: number
 }
 
 export interface GroupPollService {

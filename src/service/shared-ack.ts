@@ -23,12 +23,15 @@ export function askedOf(held: HeldRecords, request: AckRequest): readonly AskedR
   if (accept === undefined && accepted === undefined && released === undefined && rejected === undefined) {
     throw invalid('an ack says {"accept":"all"}, or which records are accepted, released and rejected')
   }
+  if (accept !== undefined && accepted !== undefined) {
+    throw invalid('accept is for all that released and rejected do not name, accepted names records: one of them')
+  }
   const asked = new AskedRecords(held)
   for (const place of accepted ?? []) asked.name(place, 'accepted')
   for (const place of released ?? []) asked.name(place, 'released')
   for (const place of rejected ?? []) asked.name(place, 'rejected')
   if (accept === 'all') asked.addRest('accepted')
-  else if (keep !== true) asked.addRest('released')
+  else if (keep !== true) asked.addRest('unnamed')
   return asked.list
 }
 
@@ -69,14 +72,20 @@ class AskedRecords {
 
   #add(slot: SharedSlot, record: HeldRecord, verdict: Verdict): void {
     const isLast = record.attempts >= this.#held.maxAttempts
-    const outcomes = { accepted: 'done', rejected: 'rejected', released: isLast ? 'exhausted' : 'free' } as const
+    const released = isLast ? 'exhausted' : 'free'
+    const outcomes = { accepted: 'done', rejected: 'rejected', released, unnamed: 'free' } as const
     this.#asked.set(record, { slot, record, verdict, outcome: outcomes[verdict] })
   }
 }
 
 export function countsOf(asked: readonly AskedRecord[]) {
-  const count = (...outcomes: Outcome[]) => asked.filter(({ outcome }) => outcomes.includes(outcome)).length
-  return { accepted: count('done'), released: count('free'), rejected: count('rejected', 'exhausted') }
+  const count = (wanted: Outcome) => asked.filter(({ outcome }) => outcome === wanted).length
+  return {
+    accepted: count('done'),
+    released: count('free'),
+    rejected: count('rejected'),
+    deadLettered: count('rejected') + count('exhausted'),
+  }
 }
 
 function placeOf(topic: string, partition: number): string {

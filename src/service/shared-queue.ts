@@ -37,7 +37,7 @@ import type { Position } from './positions.ts'
 import type { AskedRecord } from './shared-ack.ts'
 import { askedOf, countsOf } from './shared-ack.ts'
 import type { SharedReader } from './shared-reader.ts'
-import type { HeldRecord, HeldRecords } from './shared-slot.ts'
+import type { HeldRecord, HeldRecords, Verdict } from './shared-slot.ts'
 import { commitOf, keyOf, loadSlot, prefixOf, SharedSlot, saveSlot } from './shared-slot.ts'
 import type { Outcome } from './shared-window.ts'
 import type { StateTopic } from './state-topic.ts'
@@ -231,16 +231,19 @@ export class SharedQueue implements PollQueue<SharedSlot> {
 
   /** What a worker says of one partition's records: durable, all of it or nothing, when it resolves. */
   async #judge(lease: Lease<HeldRecords>, slot: SharedSlot, asked: readonly AskedRecord[]): Promise<void> {
-    for (const { record, outcome } of asked) {
+    for (const { record, outcome, verdict } of asked) {
       record.proposed = outcome
-      // what is free is remembered so already
-      if (outcome !== 'free') slot.changedTo = Math.max(slot.changedTo, record.offset + 1)
+      if (verdict === 'unnamed') record.attempts--
+      if (isChange(verdict, outcome)) slot.changedTo = Math.max(slot.changedTo, record.offset + 1)
     }
     const held = lease.held.slots.get(slot)
     try {
-      if (asked.some(({ outcome }) => outcome !== 'free')) await this.#write(slot)
+      if (asked.some(({ verdict, outcome }) => isChange(verdict, outcome))) await this.#write(slot)
     } catch (error) {
-      for (const { record } of asked) record.proposed = undefined
+      for (const { record, verdict } of asked) {
+        record.proposed = undefined
+        if (verdict === 'unnamed') record.attempts++
+      }
       // it was left alone while this was under way
       if (!lease.isOpen) this.#giveBack(lease, 'counted')
       throw error
@@ -394,6 +397,11 @@ export class SharedQueue implements PollQueue<SharedSlot> {
 }
 
 const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
+
+/** What is free, with its delivery counted, is remembered so already. */
+function isChange(verdict: Verdict, outcome: Outcome): boolean {
+  return outcome !== 'free' || verdict === 'unnamed'
+}
 
 function lost({ topic, partition }: SharedSlot): TailraceError {
   return new TailraceError('illegal_generation', `partition ${partition} of topic ${topic.name} is another member's`)

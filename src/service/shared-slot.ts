@@ -28,7 +28,8 @@ export interface SlotRecords {
   readonly settled: Map<number, Verdict>
 }
 
-export type Verdict = 'accepted' | 'released' | 'rejected'
+/** unnamed: its worker has not tried it; given out again, and the delivery does not count. */
+export type Verdict = 'accepted' | 'released' | 'rejected' | 'unnamed'
 
 export class SharedSlot extends PartitionSlot {
   window = new SharedWindow<Lease<HeldRecords>>(0)

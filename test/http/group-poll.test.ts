@@ -132,6 +132,7 @@ test('a shared group gives records one by one, with their attempts, and puts asi
     accepted: 0,
     released: 1,
     rejected: 1,
+    dead_lettered: 1,
   })
   const dead = (await server.get('/v1/topics/orders.dlq/records')).json().records[0]
   assert.equal(dead.key, 'a')

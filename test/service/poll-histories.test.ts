@@ -293,10 +293,11 @@ class SharedHistory extends History<Taken> {
     const unheard = () => {
       for (const record of said.accepted) record.accepted = 'maybe'
       for (const record of said.rejected) record.dead = 'maybe'
+      if (rest.length > 0) this.#unheard = true
     }
     this.#asked.add(unheard)
-    const givenBack = [...said.released, ...rest]
-    const exhausted = givenBack.filter(({ attempts }) => attempts >= ATTEMPTS_MAX)
+    const exhausted = said.released.filter(({ attempts }) => attempts >= ATTEMPTS_MAX)
+    for (const record of rest) record.attempts--
     // others may get it before this is answered
     for (const record of [...Object.values(said).flat(), ...rest]) {
       record.lease = undefined

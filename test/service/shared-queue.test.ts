@@ -27,6 +27,7 @@ test('records of one partition go to several workers, each counted, and the grou
     accepted: 2,
     released: 0,
     rejected: 0,
+    deadLettered: 0,
   })
   assert.deepEqual(await bench.committed(), ['jobs-0=0'])
   await bench.polls.ack(caller, 'g', first.lease, { accept: 'all' })
@@ -44,9 +45,26 @@ test('what is released is given out again at once, what is not named when the le
   assert.deepEqual(shown(second), ['1=b x2'])
   const ended = await bench.judge(first.lease, { accepted: [0] })
   assert.deepEqual([ended.lease, ended.accepted, ended.released], [undefined, 1, 1])
-  assert.deepEqual(shown(await bench.take()), ['2=c x2'])
+  assert.deepEqual(shown(await bench.take()), ['2=c x1'])
   await bench.judge(second.lease, { accepted: [1] })
   await bench.until(async () => (await bench.committed())[0] === 'jobs-0=2')
+})
+
+test('what an ack does not name was not tried: the delivery does not count, however often, after a restart too', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c', 'd')
+  for (const offset of [0, 1, 2]) {
+    const { lease } = await bench.take({ maxAttempts: 1 })
+    const { released, rejected, deadLettered } = await bench.judge(lease, { accepted: [offset] })
+    assert.deepEqual([released, rejected, deadLettered], [3 - offset, 0, 0])
+  }
+  await bench.close()
+  const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
+  const last = await next.take({ maxAttempts: 1 })
+  assert.deepEqual(shown(last), ['3=d x1'])
+  const answer = await next.judge(last.lease, { released: [3] })
+  assert.deepEqual([answer.released, answer.rejected, answer.deadLettered], [0, 0, 1])
+  assert.deepEqual(await next.deadLetters(), ['g/jobs/0/3=d max_attempts 1'])
 })
 
 test('a lease whose time is over gives its records back, one that is released does not count the delivery', async (t) => {
@@ -68,10 +86,12 @@ test('what is rejected, or was delivered as often as may be, goes to the dead-le
   const first = await bench.take({ maxAttempts: 2 })
   const answer = await bench.judge(first.lease, { rejected: [0], accepted: [2] })
   assert.deepEqual([answer.accepted, answer.released, answer.rejected], [1, 1, 1])
+  assert.equal(answer.deadLettered, 1)
   assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a rejected 1'])
+  await bench.judge((await bench.take({ maxAttempts: 2 })).lease, { released: [1] })
   const second = await bench.take({ maxAttempts: 2 })
   assert.deepEqual(shown(second), ['1=b x2'])
-  assert.equal((await bench.judge(second.lease, { released: [1] })).rejected, 1)
+  assert.equal((await bench.judge(second.lease, { released: [1] })).deadLettered, 1)
   assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a rejected 1', 'g/jobs/0/1=b max_attempts 2'])
   assert.deepEqual(shown(await bench.take()), [])
   await bench.until(async () => (await bench.committed())[0] === 'jobs-0=3')
@@ -120,6 +140,7 @@ test('an ack of what is not leased is refused whole; the same ack again is answe
   await assert.rejects(bench.judge(lease, { accepted: [0], rejected: [0] }), REFUSED)
   await assert.rejects(bench.polls.ack(caller, 'g', lease, { through: 'all' }), REFUSED)
   await assert.rejects(bench.polls.ack(caller, 'g', lease, {}), REFUSED)
+  await assert.rejects(bench.polls.ack(caller, 'g', lease, { accept: 'all', accepted: [] }), REFUSED)
   await assert.rejects(bench.judge(lease, { accepted: [0] }, { partition: 1 }), REFUSED)
   await bench.judge(lease, { accepted: [0] }, { keep: true })
   await bench.judge(lease, { accepted: [0] }, { keep: true })

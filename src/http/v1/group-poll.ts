@@ -198,8 +198,13 @@ function renderPolled(groupId: string, { given, generation, gaps, faults }: Grou
   }
 }
 
-function renderAnswer({ lease, expiresMs, ...rest }: LeaseAnswer): object {
-  return { lease: lease ?? null, expires_at: expiresMs === undefined ? null : timeText(expiresMs), ...rest }
+function renderAnswer({ lease, expiresMs, deadLettered, ...rest }: LeaseAnswer): object {
+  return {
+    lease: lease ?? null,
+    expires_at: expiresMs === undefined ? null : timeText(expiresMs),
+    ...rest,
+    ...(deadLettered === undefined ? {} : { dead_lettered: deadLettered }),
+  }
 }
 
 function invalid(message: string, details: Record<string, unknown>): TailraceError {
