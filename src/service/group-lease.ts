@@ -140,7 +140,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
       const { nextOffset: end, endOffset, fault } = bounds
       if (fault !== undefined) this.#host.failed(slot, fault)
       // one that gave nothing waits for more, whatever is said to be there
-      else slot.endOffset = end > slot.position || page.recordCount > 0 ? endOffset : slot.position
+      else slot.sawEnd(endOffset, end > slot.position || page.recordCount > 0 ? endOffset : slot.position)
       if (end > slot.position) parts.push({ slot, began: slot.position, end, next: slot.position })
     }
     if (page.recordCount === 0) {

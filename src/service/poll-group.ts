@@ -115,7 +115,9 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   /** A partition's high watermark has moved. */
   appended(topic: Topic, partition: number, highWatermark: number): void {
     const slot = this.#slots.get(keyOf(topic, partition))
-    if (slot === undefined || slot.endOffset === Number.POSITIVE_INFINITY) return
+    if (slot === undefined) return
+    slot.appendedTo = highWatermark
+    if (slot.endOffset === Number.POSITIVE_INFINITY) return
     slot.endOffset = Math.max(slot.endOffset, highWatermark)
     this.#changed(slot)
   }

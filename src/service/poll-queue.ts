@@ -16,6 +16,8 @@ export class PartitionSlot {
   endOffset = Number.POSITIVE_INFINITY
   /** The group knew its topic before the topic had it; undefined: not asked yet, or committed. */
   isAdded: boolean | undefined = undefined
+  /** By the last append that was told of. */
+  appendedTo = -1
   /** It is known where reading begins. */
   isStarted = false
   /** A poll reads it. */
@@ -30,6 +32,11 @@ export class PartitionSlot {
   constructor({ topic, partition }: OwnedPartition) {
     this.topic = topic
     this.partition = partition
+  }
+
+  /** A read has found the end there, and can do nothing with what lies behind `readable`; what was appended since is news. */
+  sawEnd(endOffset: number, readable = endOffset): void {
+    this.endOffset = this.appendedTo > endOffset ? this.appendedTo : readable
   }
 }
 

@@ -196,8 +196,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
       })
       if (open.size === 0) lease.held.slots.delete(slot)
       for (const gap of walked.gaps) this.#host.passed(gap)
-      if (walked.endOffset !== undefined) slot.endOffset = walked.endOffset
-      slot.exhaustedAt = walked.isExhausted && walked.fault === undefined ? slot.endOffset : -1
+      if (walked.endOffset !== undefined) slot.sawEnd(walked.endOffset)
+      slot.exhaustedAt = walked.isExhausted && walked.fault === undefined ? (walked.endOffset ?? -1) : -1
       if (walked.fault !== undefined) this.#host.failed(slot, walked.fault)
       this.#advance(slot)
       if (slot.window.condemned(1).length > 0) this.#buryLater(slot)

@@ -319,3 +319,16 @@ test('a partition that could not be asked at first begins where from says, unles
     assert.deepEqual((await bench.poll({ from: 'latest' })).records, ['1:1=new'])
   }
 })
+
+test('a record that comes while a poll looks, and finds nothing, is not missed', async (t) => {
+  const bench = await openPollBench(t)
+  const { engine } = bench
+  const fetch = engine.fetch
+  engine.fetch = async (...asked) => {
+    engine.fetch = fetch
+    const found = await fetch.apply(engine, asked)
+    await bench.produce('jobs', 0, 'a')
+    return found
+  }
+  assert.deepEqual((await bench.poll({ waitMs: 20_000 })).records, ['0:0=a'])
+})
