@@ -370,6 +370,9 @@ export const POLL_IDLE_MS_MAX = 30_000
 /** Lists of topics, or patterns, that polls of one group name at once: the group's member subscribes to all of them. */
 export const POLL_SUBSCRIPTIONS_MAX = 100
 
+/** Groups that are polled, or were a moment ago: a few kilobytes each, some hundred bytes for each of its partitions. */
+export const POLLED_GROUPS_MAX = 10_000
+
 /** How long a poll waits for its group's rebalance at least, whatever it wants to wait for records. */
 export const POLL_SETTLE_MS_MIN = 5_000
 

@@ -4,7 +4,7 @@
 import type { Engine } from '../engine/engine.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { POLL_IDLE_MS_MAX } from '../kernel/limits.ts'
+import { POLL_IDLE_MS_MAX, POLLED_GROUPS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Caller } from './caller.ts'
@@ -25,6 +25,7 @@ import type {
 } from './group-poll.ts'
 import type { GroupStartParts } from './group-start.ts'
 import { fenced } from './lease-table.ts'
+import { PollAppends } from './poll-appends.ts'
 import { PollGroup } from './poll-group.ts'
 import { roomForInflated } from './record-walk.ts'
 import type { SharedQueueOptions } from './shared-queue.ts'
@@ -60,7 +61,7 @@ const CLIENT_ID = 'tailrace-poll'
 /** What both kinds of groups are to the service. */
 interface AnyGroup {
   readonly mode: PollMode
-  readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'appended' | 'isUnused' | 'sweep' | 'close'>
+  readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'isUnused' | 'sweep' | 'close'>
   readonly leases: Pick<ExclusiveQueue, 'ack' | 'extend' | 'release' | 'list'>
 }
 
@@ -72,6 +73,7 @@ class GroupPolls implements GroupPollService {
   readonly #dependencies: GroupPollDependencies
   readonly #groups = new Map<string, AnyGroup>()
   readonly #leaving = new Map<string, Promise<void>>()
+  readonly #appends = new PollAppends()
   readonly #starts: GroupStartParts
   readonly #ofShared: Omit<SharedQueueOptions, 'host'>
   readonly #endAppends: () => void
@@ -90,7 +92,7 @@ class GroupPolls implements GroupPollService {
       deadLetters: new DeadLetters(parts),
     }
     this.#endAppends = dependencies.engine.onAppend((topic, partition, highWatermark) => {
-      for (const { polls } of this.#groups.values()) polls.appended(topic, partition, highWatermark)
+      this.#appends.appended(topic, partition, highWatermark)
     })
   }
 
@@ -171,6 +173,12 @@ class GroupPolls implements GroupPollService {
         { group: groupId, mode: known.mode },
       )
     }
+    if (this.#groups.size >= POLLED_GROUPS_MAX) {
+      throw new TailraceError(
+        'overloaded',
+        `${POLLED_GROUPS_MAX} groups are polled, which is as many as there may be at once`,
+      )
+    }
     const group = this.#open(groupId, mode)
     this.#groups.set(groupId, group)
     this.#sweepTimer ??= this.#dependencies.clock.after(POLL_IDLE_MS_MAX / 2, () => this.#sweep())
@@ -183,6 +191,7 @@ class GroupPolls implements GroupPollService {
       groupId,
       clock,
       members,
+      appends: this.#appends,
       assignors,
       clientId: CLIENT_ID,
       host: '',

@@ -16,6 +16,7 @@ import {
 import { SerialQueue } from '../kernel/serial-queue.ts'
 import type { AssignorName, GroupMember, GroupMembers, OwnedPartition } from './group-member.ts'
 import type { GivenLease, GroupPolled, GroupPollRequest, PartitionFault, PollSink } from './group-poll.ts'
+import type { AppendTarget, PollAppends } from './poll-appends.ts'
 import type { Interest } from './poll-interest.ts'
 import { Interests } from './poll-interest.ts'
 import type { PartitionSlot, PollQueue, QueueHost } from './poll-queue.ts'
@@ -34,6 +35,7 @@ export interface PollGroupOptions<Slot extends PartitionSlot, Queue extends Poll
   readonly protocolType: 'consumer' | 'shared'
   readonly clock: Clock
   readonly members: GroupMembers
+  readonly appends: PollAppends
   readonly assignors: readonly AssignorName[]
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
@@ -42,9 +44,10 @@ export interface PollGroupOptions<Slot extends PartitionSlot, Queue extends Poll
   readonly createQueue: (host: QueueHost<Slot>) => Queue
 }
 
-export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>> {
+export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>> implements AppendTarget {
   readonly queue: Queue
   readonly #clock: Clock
+  readonly #appends: PollAppends
   readonly #member: GroupMember
   readonly #letGoOfMember: () => void
   readonly #slots = new Map<string, Slot>()
@@ -66,6 +69,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   constructor(options: PollGroupOptions<Slot, Queue>) {
     const { groupId, protocolType, members, clock, createQueue } = options
     this.#clock = clock
+    this.#appends = options.appends
     this.#member = members.open({
       groupId,
       clientId: options.clientId,
@@ -102,8 +106,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     const poll: Poll<Slot> = { request, interest, wake: undefined }
     this.#polls.add(poll)
     try {
-      await this.#settle(poll)
-      await this.#startSlots()
+      await this.#getReady(poll)
       return await this.#serve(poll, deadlineMs, newSink)
     } finally {
       this.#polls.delete(poll)
@@ -112,7 +115,6 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     }
   }
 
-  /** A partition's high watermark has moved. */
   appended(topic: Topic, partition: number, highWatermark: number): void {
     const slot = this.#slots.get(keyOf(topic, partition))
     if (slot === undefined) return
@@ -145,16 +147,17 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     await this.#member.close()
   }
 
-  /** Who finds partitions of its topics here need not wait for others to be settled. */
-  async #settle({ interest, request }: Poll<Slot>): Promise<void> {
-    if (this.#countOwned(interest) > 0) return
+  /** Until its partitions are known, and where they begin; no longer than it may last, or its client is there. */
+  async #getReady({ interest, request }: Poll<Slot>): Promise<void> {
     const over = new AbortController()
     const abort = () => over.abort()
     const timer = this.#clock.after(Math.max(request.waitMs, POLL_SETTLE_MS_MIN), abort)
     request.signal?.addEventListener('abort', abort)
     if (request.signal?.aborted) abort()
     try {
-      await this.#member.settled(over.signal)
+      // who finds partitions of its topics here need not wait for others to be settled
+      if (this.#countOwned(interest) === 0) await this.#member.settled(over.signal)
+      if (this.#fresh.size > 0) await Promise.race([this.#startSlots(), aborted(over.signal)])
     } catch (error) {
       // it has waited long enough: there is nothing for it
       if (!over.signal.aborted) throw error
@@ -340,6 +343,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   #add(key: string, slot: Slot): void {
     const { name } = slot.topic
     this.#slots.set(key, slot)
+    this.#appends.add(slot, this)
     this.#fresh.add(slot)
     const others = this.#byTopic.get(name)
     if (others === undefined) this.#byTopic.set(name, new Set([slot]))
@@ -354,6 +358,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       slot.isLost = true
       this.#slots.delete(key)
       this.#untold.forget({ topic: topic.name, partition })
+      this.#appends.delete(slot, this)
       this.#fresh.delete(slot)
       this.#faulted.delete(slot)
       this.#unready(slot)
@@ -404,4 +409,11 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
 
 function keyOf(topic: Topic, partition: number): string {
   return `${topic.id}/${partition}`
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { POLL_SUBSCRIPTIONS_MAX } from '../../src/kernel/limits.ts'
+import { TailraceError } from '../../src/kernel/errors.ts'
+import { POLL_SETTLE_MS_MIN, POLL_SUBSCRIPTIONS_MAX, POLLED_GROUPS_MAX } from '../../src/kernel/limits.ts'
 import type { PollBench } from '../support/poll-bench.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 
@@ -63,13 +64,11 @@ test('a poll that waits for its group to leave opens none when the server is clo
 
 test('what no poll asks for any more is forgotten, though none is under way just then', async (t) => {
   const bench = await openPollBench(t)
-  for (let topic = 0; topic <= POLL_SUBSCRIPTIONS_MAX; topic++) {
-    await bench.engine.createTopic({ name: `t${topic}`, partitionCount: 1 })
-    await bench.poll({ topics: [`t${topic}`] })
+  for (let poll = 0; poll <= POLL_SUBSCRIPTIONS_MAX; poll++) {
+    await bench.poll({ subscription: { pattern: `t${poll}` } })
     await bench.advance(15_000)
   }
-  const { generation } = (await bench.poll({ topics: [`t${POLL_SUBSCRIPTIONS_MAX}`] })).polled
-  assert.ok(generation > POLL_SUBSCRIPTIONS_MAX)
+  await bench.until(async () => (await bench.engine.groups.describe('g'))?.state === 'Stable')
 })
 
 test('a poll by pattern and one with many topics keep no other out of their group, and internal topics stay named', async (t) => {
@@ -101,4 +100,45 @@ test('a work queue by a pattern gets no dead letters; one by their name does', a
   assert.deepEqual((await bench.take(all)).records, [])
   assert.deepEqual((await bench.take({ topics: ['jobs.dlq'] })).records, ['0:0=a'])
   assert.deepEqual((await bench.poll({ ...all, group: 'reader' })).records, ['0:0=a', '0:0=a'])
+})
+
+test('a poll does not wait longer than it may for its group to be able to commit where it begins', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a')
+  const { groups } = bench.engine
+  const commit = groups.commit.bind(groups)
+  const rebalance = Promise.withResolvers<void>()
+  let waiting = 0
+  groups.commit = async (request) => {
+    waiting++
+    await rebalance.promise
+    return await commit(request)
+  }
+  const given: (readonly string[])[] = []
+  const poll = async (asked: Parameters<typeof bench.poll>[0]) => given.push((await bench.poll(asked)).records)
+  const client = new AbortController()
+  const polls = [poll({}), poll({ waitMs: 20_000, signal: client.signal })]
+  await bench.until(() => waiting === 1)
+  client.abort()
+  await polls[1]
+  await bench.advance(POLL_SETTLE_MS_MIN)
+  await polls[0]
+  assert.deepEqual(given, [[], []])
+  rebalance.resolve()
+  assert.deepEqual((await bench.poll()).records, ['0:0=a'])
+})
+
+test('no more groups are polled at once than there may be', async (t) => {
+  const bench = await openPollBench(t)
+  bench.engine.groups.join = async () => {
+    throw new TailraceError('invalid_request', 'nobody may join')
+  }
+  const codes = new Map<unknown, number>()
+  const polls = Array.from({ length: POLLED_GROUPS_MAX + 2 }, (_, group) =>
+    bench.poll({ group: `g${group}` }).catch(({ code }) => codes.set(code, (codes.get(code) ?? 0) + 1)),
+  )
+  await Promise.all(polls)
+  assert.deepEqual(Object.fromEntries(codes), { invalid_request: POLLED_GROUPS_MAX, overloaded: 2 })
+  await bench.advance(30_000)
+  await assert.rejects(bench.poll({ group: 'later' }), { code: 'invalid_request' })
 })

@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../../src/kernel/clock.ts'
 export class FakeClock implements Clock {
   #now: number
   #monotonic = 0
-  #timers: { dueMs: number; callback: () => void }[] = []
+  readonly #timers = new Set<{ readonly dueMs: number; readonly callback: () => void }>()
 
   constructor(now = Date.UTC(2026, 0, 1)) {
     this.#now = now
@@ -21,19 +21,15 @@ export class FakeClock implements Clock {
 
   after(delayMs: number, callback: () => void): Timer {
     const timer = { dueMs: this.#monotonic + delayMs, callback }
-    this.#timers.push(timer)
-    return {
-      cancel: () => {
-        this.#timers = this.#timers.filter((one) => one !== timer)
-      },
-    }
+    this.#timers.add(timer)
+    return { cancel: () => void this.#timers.delete(timer) }
   }
 
   advance(ms: number): void {
     this.#now += ms
     this.#monotonic += ms
-    const due = this.#timers.filter((timer) => timer.dueMs <= this.#monotonic).sort((a, b) => a.dueMs - b.dueMs)
-    this.#timers = this.#timers.filter((timer) => timer.dueMs > this.#monotonic)
+    const due = [...this.#timers].filter((timer) => timer.dueMs <= this.#monotonic).sort((a, b) => a.dueMs - b.dueMs)
+    for (const timer of due) this.#timers.delete(timer)
     for (const timer of due) timer.callback()
   }
 
