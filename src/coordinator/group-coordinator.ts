@@ -176,7 +176,7 @@ export class GroupCoordinator implements Groups {
     const group = this.#groups.get(groupId)
     if (group === undefined && member !== undefined) throw unknownMember(groupId, member.memberId)
     group?.checkCommit(member)
-    const plan = this.#offsets.plan(offsets)
+    const plan = this.#offsets.plan(groupId, offsets)
     return await this.#use(groupId, group, () => this.#offsets.commit(groupId, plan))
   }
 

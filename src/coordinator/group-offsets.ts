@@ -49,6 +49,8 @@ export class GroupOffsets {
   /** The last commit of each group that is under way. */
   readonly #committing = new Map<string, Promise<void>>()
   #waiting = 0
+  /** Those of them that nothing was committed for before. */
+  #waitingNew = 0
 
   constructor(parts: GroupOffsetsOptions) {
     this.#parts = parts
@@ -70,12 +72,14 @@ export class GroupOffsets {
   }
 
   /** request_too_large, overloaded, invalid_request: nothing is stored. */
-  plan(offsets: readonly OffsetToCommit[]): readonly Planned[] {
-    this.#checkRoom(offsets.length)
-    return offsets.map((offset) => this.#plan(offset))
+  plan(groupId: string, offsets: readonly OffsetToCommit[]): readonly Planned[] {
+    this.#checkCount(offsets.length)
+    const plan = offsets.map((offset) => this.#plan(offset))
+    this.#checkRoom(this.#countNew(groupId, savedOf(plan)))
+    return plan
   }
 
-  #checkRoom(count: number): void {
+  #checkCount(count: number): void {
     if (count > OFFSETS_A_COMMIT_MAX) {
       const message = `${count} offsets in one commit: ${OFFSETS_A_COMMIT_MAX} are allowed`
       throw new TailraceError('request_too_large', message, { limit: OFFSETS_A_COMMIT_MAX })
@@ -83,13 +87,21 @@ export class GroupOffsets {
     if (this.#waiting > 0 && this.#waiting + count > OFFSETS_WAITING_MAX) {
       throw new TailraceError('overloaded', `${this.#waiting} offsets wait already to be committed`)
     }
-    if (this.#offsets.size + this.#waiting + count > COMMITTED_OFFSETS_MAX) {
+  }
+
+  /** Who commits again what is remembered already needs none. */
+  #checkRoom(newCount: number): void {
+    if (newCount > 0 && this.#offsets.size + this.#waitingNew + newCount > COMMITTED_OFFSETS_MAX) {
       const message = `${this.#offsets.size} offsets are remembered already: delete groups that are not needed any more`
       throw new TailraceError('overloaded', message, { limit: COMMITTED_OFFSETS_MAX })
     }
   }
 
-  #plan({ topic: name, partition, offset, leaderEpoch = -1, metadata = '' }: OffsetToCommit): Planned {
+  #countNew(groupId: string, offsets: readonly SavedOffset[]): number {
+    return offsets.reduce((count, place) => count + (this.#offsets.find(groupId, place) === undefined ? 1 : 0), 0)
+  }
+
+  #plan({ topic: name, topicId, partition, offset, leaderEpoch = -1, metadata = '' }: OffsetToCommit): Planned {
     if (!Number.isSafeInteger(offset) || offset < 0) {
       const message = `an offset to commit is a whole number from 0 on, not ${offset}`
       throw new TailraceError('invalid_request', message, { topic: name, partition })
@@ -100,6 +112,9 @@ export class GroupOffsets {
     if (!isThere || partition >= topic.partitionCount) {
       return { topic: name, partition, error: unknownPartition(name, partition) }
     }
+    if (topicId !== undefined && topicId !== topic.id) {
+      return { topic: name, partition, error: recreated(name, partition) }
+    }
     const bytes = Buffer.byteLength(metadata)
     if (bytes > options.offsetMetadataBytesMax) {
       return { topic: name, partition, error: metadataTooLarge(bytes, options.offsetMetadataBytesMax) }
@@ -109,7 +124,7 @@ export class GroupOffsets {
   }
 
   async commit(groupId: string, plan: readonly Planned[]): Promise<readonly PartitionResult[]> {
-    const offsets = plan.flatMap(({ saved }) => saved ?? [])
+    const offsets = savedOf(plan)
     if (offsets.length > 0) await this.#save(groupId, offsets)
     return plan.map(({ topic, partition, error, saved }) => {
       // the topic may have been deleted meanwhile
@@ -120,7 +135,9 @@ export class GroupOffsets {
 
   async #save(groupId: string, offsets: readonly SavedOffset[]): Promise<void> {
     const { store, telemetry } = this.#parts
+    const newCount = this.#countNew(groupId, offsets)
     this.#waiting += offsets.length
+    this.#waitingNew += newCount
     const saving = store.saveOffsets(groupId, offsets).then(() => {
       for (const offset of offsets) this.#put(groupId, offset)
       telemetry.groups.committedOffsets += offsets.length
@@ -131,6 +148,7 @@ export class GroupOffsets {
       await saving
     } finally {
       this.#waiting -= offsets.length
+      this.#waitingNew -= newCount
       if (this.#committing.get(groupId) === settled) this.#committing.delete(groupId)
     }
   }
@@ -206,6 +224,10 @@ export class GroupOffsets {
   }
 }
 
+function savedOf(plan: readonly Planned[]): SavedOffset[] {
+  return plan.flatMap(({ saved }) => saved ?? [])
+}
+
 function once<Result>(ask: () => Result): () => Result {
   let asked: { readonly result: Result } | undefined
   return () => {
@@ -217,6 +239,11 @@ function once<Result>(ask: () => Result): () => Result {
 function unknownPartition(topic: string, partition: number): TailraceError {
   const message = `there is no partition ${partition} of a topic ${topic}`
   return new TailraceError('unknown_topic_or_partition', message, { topic, partition })
+}
+
+function recreated(topic: string, partition: number): TailraceError {
+  const message = `topic ${topic} was deleted and made again: partition ${partition} is another one by now`
+  return new TailraceError('topic_recreated', message, { topic, partition })
 }
 
 function metadataTooLarge(bytes: number, limit: number): TailraceError {

@@ -70,6 +70,8 @@ export interface GroupPartition {
 }
 
 export interface OffsetToCommit extends GroupPartition {
+  /** Where it is known, topic_recreated is the error when another topic has the name by now. */
+  readonly topicId?: string | undefined
   /** The next one to be read. */
   readonly offset: number
   /** -1: not known. */

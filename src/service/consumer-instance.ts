@@ -34,7 +34,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   #changes: SerialQueue | undefined
   #source: ConsumerSource
   #member: GroupMember | undefined
-  /** Where it stood when the server was stopped; taken when the partition is its own again. */
+  /** Where it stood when the server was stopped; taken once, when the partition is its own again. */
   #saved: SavedPosition[]
   /** Who called first: for what it does by itself. */
   #owner: Caller | undefined
@@ -98,6 +98,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     if (this.spec.autoCommit) await this.#commitAll(this.#dealtWith)
     this.#source = NO_SOURCE
     this.positions.clear()
+    this.#saved = []
     this.#reads?.wake()
     const member = this.#member
     this.#member = undefined
@@ -142,6 +143,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     )
     const positions = targets.map((target) => this.#assigned(target))
     for (const [at, position] of positions.entries()) this.positions.seek(position, offsets[at] as number)
+    this.#dropSaved(positions)
     this.#reads?.wake()
   }
 
@@ -154,9 +156,11 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   /** Without offsets: up to where records were given. What others own is refused before anything is stored. */
   async commit(offsets: readonly OffsetToCommit[] | undefined): Promise<void> {
     await this.#settleSoon()
-    const toCommit = offsets ?? this.positions.standing()
+    let toCommit = offsets ?? this.positions.standing()
     if (toCommit.length === 0) return
-    if (this.#member !== undefined) for (const each of toCommit) this.#assigned(each)
+    if (this.#member !== undefined) {
+      toCommit = toCommit.map((each) => ({ ...each, topicId: this.#assigned(each).topic.id }))
+    }
     await this.#send(toCommit)
   }
 
@@ -241,8 +245,16 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     if (unstarted.length === 0 || owner === undefined) return
     const { found, failure } = await findStarts(this.#parts.consume, owner, this, unstarted, this.#saved)
     for (const { position, offset, committed } of found) this.positions.start(position, offset, committed)
+    this.#dropSaved(found.map(({ position }) => position))
     if (failure !== undefined && (this.spec.offsetReset === 'none' || this.positions.toRead().length === 0))
       throw failure
+  }
+
+  /** From now on it stands elsewhere, or others may have. */
+  #dropSaved(partitions: readonly OwnedPartition[]): void {
+    if (this.#saved.length === 0) return
+    const places = new Set(partitions.map(({ topic, partition }) => `${topic.id}/${partition}`))
+    this.#saved = this.#saved.filter(({ topicId, partition }) => !places.has(`${topicId}/${partition}`))
   }
 
   /** Topics may come and go under an assignment. */
@@ -287,6 +299,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
 
   onLost(partitions: readonly OwnedPartition[]): void {
     for (const { topic, partition } of partitions) this.positions.remove(topic.name, partition)
+    this.#dropSaved(partitions)
     this.#reads?.wake()
   }
 
@@ -304,7 +317,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     const standing = this.positions.all().flatMap(({ topic, partition, next, committed }) => {
       return next === undefined ? [] : [{ topicId: topic.id, partition, next, committed: committed ?? -1 }]
     })
-    return standing.length === 0 ? this.#saved : standing
+    return [...standing, ...this.#saved]
   }
 }
 

@@ -127,7 +127,7 @@ export class ConsumerPositions {
   /** Up to where the client was given records, everywhere. */
   standing(): OffsetToCommit[] {
     return this.all().flatMap(({ topic, partition, next }) => {
-      return next === undefined ? [] : [{ topic: topic.name, partition, offset: next }]
+      return next === undefined ? [] : [{ topic: topic.name, topicId: topic.id, partition, offset: next }]
     })
   }
 
@@ -136,14 +136,14 @@ export class ConsumerPositions {
     return among.flatMap(({ topic, partition }) => {
       const position = this.find(topic.name, partition)
       const offset = position?.[upTo]
-      if (offset === undefined || offset === position?.committed) return []
-      return [{ topic: topic.name, partition, offset }]
+      if (position === undefined || offset === undefined || offset === position.committed) return []
+      return [{ topic: topic.name, topicId: position.topic.id, partition, offset }]
     })
   }
 
-  noteCommitted({ topic, partition, offset }: OffsetToCommit): void {
+  noteCommitted({ topic, topicId, partition, offset }: OffsetToCommit): void {
     const position = this.find(topic, partition)
-    if (position !== undefined) position.committed = offset
+    if (position !== undefined && position.topic.id === (topicId ?? position.topic.id)) position.committed = offset
   }
 }
 

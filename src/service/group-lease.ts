@@ -284,7 +284,7 @@ function repeatedAnswer(id: string, held: HeldPartitions, request: AckRequest): 
 }
 
 function toCommit({ topic, partition }: PartitionSlot, offset: number): OffsetToCommit {
-  return { topic: topic.name, partition, offset }
+  return { topic: topic.name, topicId: topic.id, partition, offset }
 }
 
 function placeOf({ topic, partition }: PartitionSlot, offset: number): TopicPartitionOffset {

@@ -126,8 +126,14 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       if (!request.force) checkInactive(group)
       const committed = await groups.committed(groupId)
       const partitions = chosenPartitions(engine, groupId, group, committed, request)
+      const ids = new Map(partitions.map(({ topic }) => [topic, getTopic(engine, topic).id]))
       const plan = planReset(target, await standingsOf(engine, partitions, committed, target))
-      const offsets = plan.map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+      const offsets = plan.map(({ topic, partition, offset }) => ({
+        topic,
+        topicId: ids.get(topic),
+        partition,
+        offset,
+      }))
       if (!request.dryRun) await commitFromOutside(engine, groupId, offsets, request.force)
       return plan
     },

@@ -107,7 +107,9 @@ export class HostedMember implements GroupMember {
     for (;;) {
       while (membership.isJoining && !membership.isClosed) await membership.change()
       const isOwn = owning.map((owned) => owned !== undefined && membership.isOwned(owned))
-      const own = offsets.filter((_, at) => isOwn[at])
+      const own = offsets.flatMap((offset, at) => {
+        return isOwn[at] ? [{ ...offset, topicId: offset.topicId ?? owning[at]?.topic.id }] : []
+      })
       if (own.length === 0) return offsets.map(notOwned)
       const { groupId, ...member } = membership.identity
       const { isIdle } = membership

@@ -58,7 +58,7 @@ interface SavedWindow {
 }
 
 export function commitOf({ topic, partition, epoch }: SharedSlot, offset: number): OffsetToCommit {
-  return { topic: topic.name, partition, offset, metadata: epoch }
+  return { topic: topic.name, topicId: topic.id, partition, offset, metadata: epoch }
 }
 
 const EPOCH = 'shared:'

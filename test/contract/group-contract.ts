@@ -202,6 +202,20 @@ export function groupContract({ name, open }: EngineUnderTest): void {
     assert.deepEqual(await groups.committed('g'), [])
   })
 
+  describe('a commit for a topic that another one has taken the name of is refused', async (engine) => {
+    const { groups } = engine
+    const old = { topic: 't', topicId: engine.findTopic('t')?.id }
+    await groups.commit({ groupId: 'g', offsets: [{ ...old, partition: 0, offset: 3 }] }).then(throwFirst)
+    await engine.deleteTopic('t')
+    const commit = () =>
+      groups.commit({ groupId: 'g', offsets: [{ ...old, partition: 0, offset: 4 }] }).then(throwFirst)
+    await assert.rejects(commit(), { code: 'unknown_topic_or_partition' })
+    const { id: topicId } = await engine.createTopic({ name: 't', partitionCount: 4 })
+    await assert.rejects(commit(), { code: 'topic_recreated' })
+    await groups.commit({ groupId: 'g', offsets: [{ ...old, topicId, partition: 1, offset: 5 }] }).then(throwFirst)
+    assert.deepEqual(places(await groups.committed('g')), ['t/1=5'])
+  })
+
   describe('who listens is told that topics have changed, when they have', async (engine) => {
     const seen: (number | undefined)[] = []
     const end = engine.onTopicsChanged(() => seen.push(engine.findTopic('u')?.partitionCount))

@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { GroupOffsets } from '../../src/coordinator/group-offsets.ts'
+import type { Topic } from '../../src/engine/engine.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { COMMITTED_OFFSETS_MAX } from '../../src/kernel/limits.ts'
 import { settle } from '../support/raw-member.ts'
 import { CoordinatorFixture, turns } from './coordinator-fixture.ts'
 
@@ -229,4 +232,20 @@ test('an empty group without offsets goes with the next check, not one that is a
   )
   fixture.restart()
   assert.equal((await fixture.groups.committed('g')).length, 1)
+})
+
+test('where no more offsets can be remembered, those that are go on being committed', async () => {
+  const { clock, telemetry, store, options, topics } = new CoordinatorFixture()
+  const topic = { ...(topics.get('t') as Topic), partitionCount: COMMITTED_OFFSETS_MAX }
+  const findTopic = () => topic
+  const offsets = new GroupOffsets({ clock, telemetry, store, options, findTopic, findTopicById: findTopic })
+  const saved = { topicId: topic.id, offset: 1, leaderEpoch: -1, metadata: '', committedMs: 0 }
+  for (let partition = 1; partition < COMMITTED_OFFSETS_MAX; partition++) offsets.load('g', { ...saved, partition })
+  const commit = (groupId: string, ...partitions: readonly number[]) => {
+    const plan = partitions.map((partition) => ({ topic: 't', partition, offset: 2 }))
+    return offsets.commit(groupId, offsets.plan(groupId, plan))
+  }
+  await Promise.all([commit('g', 1, 2, 3), commit('g', 0, 1, 2), commit('g', 3, 4)])
+  assert.throws(() => commit('h', 0), { code: 'overloaded', details: { limit: COMMITTED_OFFSETS_MAX } })
+  await commit('g', 0, 1)
 })

@@ -135,6 +135,17 @@ test('what nobody got is given again: a client that went while it waited, and on
   assert.equal((await next.records())[0]?.offset, 0, 'what is on its way is not committed')
 })
 
+test('of a topic that is made again under its name everything comes, whatever was read of the one before', async (t) => {
+  const server = await startServer(t, { set: { 'num.partitions': '1' } })
+  await put(server, 't', [0, 1, 2])
+  const consumer = await openConsumer(server, 'g', { name: 'c', ...earliest })
+  await consumer.assign(['t', 0])
+  assert.deepEqual(valuesOf(await consumer.records()), [0, 1, 2])
+  checkStatus(await server.request('DELETE', '/v1/topics/t'), 204)
+  await put(server, 't', [10, 11, 12, 13])
+  assert.deepEqual(valuesOf(await consumer.readAll(4)), [10, 11, 12, 13])
+})
+
 test('one read at a time: the next ones wait, and too many are refused', async (t) => {
   const server = await startServer(t)
   const consumer = await subscribed(server, 'g', { name: 'c', ...earliest, requestWaitMs: 20_000 } as never)
@@ -265,6 +276,26 @@ test('after a clean stop consumers are there and go on from where they stood', a
   checkFailure(await after.get('/consumers/manual/instances/deleted/subscription'), 40403)
   const headers = { 'content-type': 'application/vnd.kafka.v2+json' }
   checkFailure(await after.request('POST', '/consumers/auto', { headers, body: { name: 'c' } }), 40902)
+})
+
+test('where a consumer stood at a stop is taken once: a later reset to what was committed then is obeyed', async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-v2-'))
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
+  const before = await startServer(t, { dataDir, set: { 'num.partitions': '1' } })
+  await put(before, 't', [0, 1, 2, 3])
+  const stopped = await subscribed(before, 'g', { name: 'c', ...byHand } as never)
+  await stopped.readAll(4)
+  await stopped.commit({ offsets: [{ topic: 't', partition: 0, offset: 2 }] })
+  await before.close()
+  const after = await startServer(t, { dataDir })
+  const consumer = await openConsumer(after, 'g', { name: 'c', ...byHand }, { isThere: true })
+  await put(after, 't', [4])
+  assert.deepEqual(valuesOf(await consumer.readAll(1)), [4])
+  await consumer.commit()
+  const headers = { 'content-type': 'application/json' }
+  const body = { to: '3', topics: ['t'], force: true }
+  checkStatus(await after.request('PATCH', '/v1/groups/g/offsets', { headers, body }), 200)
+  assert.deepEqual(valuesOf(await consumer.records()), [3, 4])
 })
 
 test('after kill -9 consumers are there and go on from the committed offsets', async (t) => {

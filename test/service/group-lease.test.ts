@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { encodeSubscription } from '../../src/engine/consumer-protocol.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
+import { RawMember } from '../support/raw-member.ts'
+
+const metadata = encodeSubscription({
+  topics: ['jobs'],
+  userData: null,
+  ownedPartitions: [],
+  generationId: -1,
+  rackId: null,
+})
 
 const FENCED = { code: 'fenced_lease' }
 
@@ -277,6 +287,31 @@ test('a partition that goes to another member takes its lease with it', async (t
   assert.deepEqual(
     again.given.map(({ partition }) => partition),
     owned,
+  )
+})
+
+test('an ack that waits for a rebalance commits nothing of the topic that is made meanwhile under the same name', async (t) => {
+  const bench = await openPollBench(t, { partitions: 2 })
+  await bench.produce('jobs', 0, 'a', 'b')
+  const { lease } = await bench.poll()
+  const member = () => new RawMember(bench.engine.groups, { protocols: [{ name: 'cooperative-sticky', metadata }] })
+  const a = member()
+  const sync = (who: RawMember) => bench.engine.groups.sync({ ...who.identity, assignments: [] })
+  await a.join()
+  await sync(a)
+  await bench.until(async () => (await bench.engine.groups.describe('g'))?.state === 'Stable')
+  const b = member()
+  const joining = b.join()
+  await bench.settle()
+  const ack = bench.ackAll(lease)
+  await bench.settle()
+  await bench.engine.deleteTopic('jobs')
+  await bench.engine.createTopic({ name: 'jobs', partitionCount: 2 })
+  await Promise.all([a.join(), joining])
+  await Promise.all([sync(a), sync(b), assert.rejects(ack)])
+  assert.deepEqual(
+    (await bench.committed()).filter((place) => !place.endsWith('=0')),
+    [],
   )
 })
 
