@@ -1,13 +1,14 @@
-// Where a group begins in partitions that it polls: where it has committed, wherever that lies by now (what is gone is told
-// as a gap, not passed in silence), else at a position. Partitions that a topic grew by when the group knew it begin at
+// Where a group begins in partitions that it polls: where it has committed (what was removed behind that is told as a gap,
+// not passed in silence), else at a position. An offset beyond the partition's end counts as none, as in group-start.ts. Partitions that a topic grew by when the group knew it begin at
 // their first record, whatever the position: what came before the group saw them is not to be missed.
 
 import type { CommittedOffset } from '../engine/group-protocol.ts'
-import type { TailraceError } from '../kernel/errors.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import type { GroupStartParts } from './group-start.ts'
 import { startPartitions } from './group-start.ts'
 import type { PartitionSlot } from './poll-queue.ts'
 import type { Position } from './positions.ts'
+import { listOffsets } from './positions.ts'
 
 export interface PollStart<Slot> {
   readonly slot: Slot
@@ -29,10 +30,18 @@ export async function findStarts<Slot extends PartitionSlot>(
   const committed = new Map(all.map((one) => [placeKey(one.topic, one.partition), one]))
   const found: PollStart<Slot>[] = []
   const fresh: Slot[] = []
-  for (const slot of slots) {
+  const ends = await Promise.all(
+    slots.map((slot) => {
+      return committed.has(placeKey(slot.topic.name, slot.partition)) ? endOf(parts, slot) : undefined
+    }),
+  )
+  for (const [at, slot] of slots.entries()) {
     const known = committed.get(placeKey(slot.topic.name, slot.partition))
-    if (known !== undefined) found.push({ slot, offset: known.offset, committed: known, error: undefined })
-    else {
+    const end = ends[at]
+    if (end instanceof TailraceError) found.push({ slot, offset: -1, committed: known, error: end })
+    else if (known !== undefined && end !== undefined && known.offset <= end) {
+      found.push({ slot, offset: known.offset, committed: known, error: undefined })
+    } else {
       fresh.push(slot)
       // one that cannot be asked now is what it is when it can
       slot.isAdded ??= topics.has(slot.topic.name) && isOfGrowth(slot)
@@ -45,6 +54,18 @@ export async function findStarts<Slot extends PartitionSlot>(
     }
   }
   return found
+}
+
+async function endOf(
+  { engine }: GroupStartParts,
+  { topic, partition }: PartitionSlot,
+): Promise<number | TailraceError> {
+  try {
+    const [end] = await listOffsets(engine, topic, [partition], 'latest')
+    return end?.offset ?? 0
+  } catch (error) {
+    return asTailraceError(error)
+  }
 }
 
 function isOfGrowth({ topic, partition }: PartitionSlot): boolean {

@@ -201,6 +201,17 @@ test('each poll gets its own topics only, and the group reads all that are asked
   await assert.rejects(bench.poll({ subscription: { pattern: '(' } }), { code: 'invalid_request' })
 })
 
+test('a committed offset beyond the end counts as none, in both kinds of groups', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  for (const mode of ['exclusive', 'shared'] as const) {
+    const offsets = [{ topic: 'jobs', partition: 0, offset: 3 }]
+    await bench.engine.groups.commit({ groupId: mode, offsets })
+    assert.deepEqual((await bench.poll({ group: mode, mode })).records, ['0:0=a', '0:1=b'])
+    assert.deepEqual(await bench.committed(mode), ['jobs-0=0'])
+  }
+})
+
 test('records that were removed are told as a gap', async (t) => {
   const bench = await openPollBench(t)
   await bench.produce('jobs', 0, 'a', 'b', 'c')
