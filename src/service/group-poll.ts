@@ -132,7 +132,9 @@ export interface GroupPollService {
   extend(caller: Caller, groupId: string, leaseId: string, leaseMs: number): Promise<LeaseAnswer>
   /** What it held is given out again, at once. fenced_lease. */
   release(caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer>
-  /** Its member leaves now, not after a while, if no poll is under way and no lease is open. */
+  /** It is polled on this server, but no poll is under way and no lease is open. */
+  isUnused(groupId: string): boolean
+  /** Its member leaves now, not after a while, if that is so. */
   leaveUnused(groupId: string): Promise<void>
   /** Those that are open on this server, the oldest first. */
   leases(caller: Caller, groupId: string): readonly OpenLease[]

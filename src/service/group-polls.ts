@@ -128,9 +128,13 @@ class GroupPolls implements GroupPollService {
     return await this.#holder(groupId, leaseId).release(leaseId)
   }
 
+  isUnused(groupId: string): boolean {
+    return this.#groups.get(groupId)?.polls.isUnused === true
+  }
+
   async leaveUnused(groupId: string): Promise<void> {
     const group = this.#groups.get(groupId)
-    if (group?.polls.isUnused) this.#leave(groupId, group)
+    if (group !== undefined && this.isUnused(groupId)) this.#leave(groupId, group)
     await this.#leaving.get(groupId)
   }
 

@@ -92,18 +92,16 @@ export interface GroupService {
 export interface GroupServiceParts {
   readonly engine: Engine
   readonly clock: Clock
-  readonly polls: Pick<GroupPollService, 'leaveUnused'>
+  readonly polls: Pick<GroupPollService, 'isUnused' | 'leaveUnused'>
 }
 
 export function createGroupService({ engine, clock, polls }: GroupServiceParts): GroupService {
   const { groups } = engine
 
   // Who stands for workers that have gone is in nobody's way.
-  const describeActive = async (groupId: string): Promise<GroupDescription | undefined> => {
-    const group = await groups.describe(groupId)
-    if (group?.members.length !== 1) return group
-    await polls.leaveUnused(groupId)
-    return await groups.describe(groupId)
+  const isUnused = (group: GroupDescription | undefined) => group?.members.length === 1 && polls.isUnused(group.groupId)
+  const leaveUnused = async (groupId: string): Promise<void> => {
+    if (isUnused(await groups.describe(groupId))) await polls.leaveUnused(groupId)
   }
 
   return {
@@ -116,14 +114,14 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
     },
     async delete(_caller, groupId) {
       checkGroupId(groupId)
-      await describeActive(groupId)
+      await leaveUnused(groupId)
       await groups.delete(groupId)
     },
     async resetOffsets(_caller, groupId, request) {
       checkGroupId(groupId)
       const target = targetOf(request.target, clock.now())
-      const group = await describeActive(groupId)
-      if (!request.force) checkInactive(group)
+      const group = await groups.describe(groupId)
+      if (!request.force && !isUnused(group)) checkInactive(group)
       const committed = await groups.committed(groupId)
       const partitions = chosenPartitions(engine, groupId, group, committed, request)
       const ids = new Map(partitions.map(({ topic }) => [topic, getTopic(engine, topic).id]))
@@ -134,14 +132,16 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
         partition,
         offset,
       }))
-      if (!request.dryRun) await commitFromOutside(engine, groupId, offsets, request.force)
+      if (request.dryRun) return plan
+      await leaveUnused(groupId)
+      await commitFromOutside(engine, groupId, offsets, request.force)
       return plan
     },
     async deleteOffsets(_caller, groupId, name, partitions) {
       checkGroupId(groupId)
       const topic = getTopic(engine, name)
       const chosen = partitions === undefined ? allPartitions(topic) : checkPartitions(topic, partitions)
-      await describeActive(groupId)
+      await leaveUnused(groupId)
       const results = await groups.deleteOffsets(
         groupId,
         chosen.map((partition) => ({ topic: name, partition })),

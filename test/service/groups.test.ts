@@ -17,6 +17,7 @@ import { createGroupService } from '../../src/service/groups.ts'
 import { parsePosition } from '../../src/service/positions.ts'
 import { toParts } from '../record/records.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
+import { openPollBench } from '../support/poll-bench.ts'
 
 const CALLER = { principal: ANONYMOUS, clientId: '', host: '', requestId: '' }
 const T0 = Date.UTC(2026, 10, 21)
@@ -36,7 +37,11 @@ async function open(t: TestContext) {
     }))
     await engine.append(topic, partition, [sealBatch(toParts(records), { compression: 'none' })], 'all')
   }
-  const groups = createGroupService({ engine, clock: systemClock, polls: { leaveUnused: async () => {} } })
+  const groups = createGroupService({
+    engine,
+    clock: systemClock,
+    polls: { isUnused: () => false, leaveUnused: async () => {} },
+  })
   const reset = (groupId: string, to: string, more: Partial<ResetRequest> = {}) =>
     groups.resetOffsets(CALLER, groupId, {
       target: { kind: 'position', position: parsePosition(to, groupId) },
@@ -183,6 +188,23 @@ test('a dry run tells what would be done and does nothing', async (t) => {
   assert.deepEqual(plan, [{ topic: 'orders', partition: 1, previousOffset: undefined, offset: 3 }])
   assert.deepEqual(await offsets('g'), [])
   await assert.rejects(groups.describe(CALLER, 'g'), { code: 'group_id_not_found' })
+})
+
+test('a dry run lets a group that is polled be: its acks may be repeated', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  const { lease } = await bench.poll()
+  const answer = await bench.ackAll(lease)
+  const groups = createGroupService(bench)
+  const reset = (dryRun: boolean) =>
+    groups.resetOffsets(CALLER, 'g', { target: { kind: 'shift', by: -1 }, dryRun, force: false })
+  const [planned] = await reset(true)
+  assert.deepEqual(await bench.ackAll(lease), answer)
+  const { lease: another } = await bench.poll({ waitMs: 0 })
+  assert.equal(another, '')
+  assert.deepEqual(await reset(false), [planned])
+  assert.deepEqual((await bench.poll()).records, ['0:1=b'])
+  await assert.rejects(reset(true), { code: 'non_empty_group' })
 })
 
 test('what cannot be reset is refused and changes nothing', async (t) => {
