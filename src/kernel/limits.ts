@@ -289,7 +289,8 @@ export const META_WAITING_COMMITS_MAX = 10_000
 
 /**
  * What services remember of consumers (service/state-topic): all of it is in memory and read when it is first asked for.
- * Room for a hundred thousand consumer instances, or ten thousand partitions with a full window of leased records.
+ * Of each kind, so that none takes another's room: a hundred thousand consumer instances, or ten thousand partitions with a
+ * full window of leased records.
  */
 export const STATE_BYTES_MAX = 64 * 1024 * 1024
 export const STATE_VALUE_BYTES_MAX = 256 * 1024

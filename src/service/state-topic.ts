@@ -47,9 +47,12 @@ export interface StateTopic {
    * kafka_storage_error, corrupt_message: it cannot be read; a later call tries again.
    */
   entries(prefix: string): Promise<readonly StateEntry[]>
+  /** Of those. */
+  keys(prefix: string): Promise<readonly string[]>
   /**
    * Durable when it resolves; null removes. Of puts to one key the one that was called last stays. invalid_request: too
-   * large; overloaded, disk_full: nothing is stored; kafka_storage_error: it may be.
+   * large; overloaded, disk_full: nothing is stored; kafka_storage_error: it may be. What makes less of a key is never too
+   * much.
    */
   put(key: string, value: StateValue | null): Promise<void>
 }
@@ -76,8 +79,9 @@ class KeyedState implements StateTopic {
   readonly #durable = new Map<string, string>()
   /** By key, in the order of the puts. */
   readonly #waiting = new Map<string, Put>()
-  /** Of keys and values, durable and waiting. */
-  #heldBytes = 0
+  #writing: ReadonlyMap<string, Put> = new Map()
+  /** Of keys and values, as the puts that are under way will leave them: by kind, which is what stands before the key's first slash. */
+  readonly #heldBytes = new Map<string, number>()
   #isWriting = false
   #loading: Promise<void> | undefined
 
@@ -95,16 +99,21 @@ class KeyedState implements StateTopic {
     return found
   }
 
+  async keys(prefix: string): Promise<readonly string[]> {
+    await this.#load()
+    return [...this.#durable.keys()].filter((key) => key.startsWith(prefix))
+  }
+
   async put(key: string, value: StateValue | null): Promise<void> {
     // before: what is read must not come over what is put
     await this.#load()
     const json = value === null ? null : JSON.stringify(value)
-    const replaced = this.#waiting.get(key)
-    const sizeBytes = Buffer.byteLength(key) + (json === null ? 0 : Buffer.byteLength(json))
-    if (json !== null) this.#checkRoom(sizeBytes)
+    const sizeBytes = sizeOf(key, json)
+    const beforeBytes = this.#bytesOf(key)
+    this.#checkRoom(key, sizeBytes, beforeBytes)
+    this.#count(key, sizeBytes - beforeBytes)
     // who put what is replaced is answered together with what replaces it
-    const done = replaced?.done ?? Promise.withResolvers<void>()
-    this.#heldBytes += sizeBytes - (replaced?.sizeBytes ?? 0)
+    const done = this.#waiting.get(key)?.done ?? Promise.withResolvers<void>()
     this.#waiting.delete(key)
     this.#waiting.set(key, { json, sizeBytes, done })
     if (!this.#isWriting) {
@@ -115,17 +124,29 @@ class KeyedState implements StateTopic {
     return done.promise
   }
 
-  #checkRoom(sizeBytes: number): void {
+  /** What the last put of it takes. */
+  #bytesOf(key: string): number {
+    const put = this.#waiting.get(key) ?? this.#writing.get(key)
+    return put?.sizeBytes ?? sizeOf(key, this.#durable.get(key) ?? null)
+  }
+
+  #count(key: string, bytes: number): void {
+    const kind = kindOf(key)
+    this.#heldBytes.set(kind, (this.#heldBytes.get(kind) ?? 0) + bytes)
+  }
+
+  #checkRoom(key: string, sizeBytes: number, beforeBytes: number): void {
     if (sizeBytes > STATE_VALUE_BYTES_MAX) {
       throw new TailraceError(
         'invalid_request',
         `what is to be remembered has more than ${STATE_VALUE_BYTES_MAX} bytes`,
       )
     }
-    if (this.#heldBytes + sizeBytes <= STATE_BYTES_MAX) return
+    const heldBytes = this.#heldBytes.get(kindOf(key)) ?? 0
+    if (sizeBytes <= beforeBytes || heldBytes + sizeBytes - beforeBytes <= STATE_BYTES_MAX) return
     throw new TailraceError(
       'overloaded',
-      `consumers have ${this.#heldBytes} bytes of state, which is about all that is kept: acknowledge, or delete groups and instances that are not needed`,
+      `consumers have ${heldBytes} bytes of state, which is about all that is kept: acknowledge, or delete groups and instances that are not needed`,
     )
   }
 
@@ -134,21 +155,23 @@ class KeyedState implements StateTopic {
     this.#isWriting = false
   }
 
-  #takeBatch(): readonly (readonly [string, Put])[] {
-    const batch: (readonly [string, Put])[] = []
+  #takeBatch(): ReadonlyMap<string, Put> {
+    const batch = new Map<string, Put>()
     let bytes = 0
-    for (const entry of this.#waiting) {
-      bytes += entry[1].sizeBytes
-      if (batch.length > 0 && bytes > GATHERED_BATCH_BYTES_MAX) break
-      batch.push(entry)
+    for (const [key, put] of this.#waiting) {
+      // what is removed has a record, too
+      bytes += Buffer.byteLength(key) + put.sizeBytes
+      if (batch.size > 0 && bytes > GATHERED_BATCH_BYTES_MAX) break
+      batch.set(key, put)
     }
-    for (const [key] of batch) this.#waiting.delete(key)
+    for (const key of batch.keys()) this.#waiting.delete(key)
     return batch
   }
 
-  async #write(batch: readonly (readonly [string, Put])[]): Promise<void> {
+  async #write(batch: ReadonlyMap<string, Put>): Promise<void> {
     const timestamp = this.#clock.now()
-    const records = batch.map(([key, { json }]) => partsOf(key, json, timestamp))
+    const records = [...batch].map(([key, { json }]) => partsOf(key, json, timestamp))
+    this.#writing = batch
     try {
       const [appended] = await this.#engine.append(
         await this.#topic(),
@@ -158,28 +181,28 @@ class KeyedState implements StateTopic {
       )
       if (appended?.error !== undefined) throw appended.error
     } catch (error) {
-      for (const [, { sizeBytes, done }] of batch) {
-        this.#heldBytes -= sizeBytes
-        done.reject(asTailraceError(error))
+      this.#writing = new Map()
+      for (const [key, put] of batch) {
+        if (!this.#waiting.has(key)) this.#count(key, this.#bytesOf(key) - put.sizeBytes)
+        put.done.reject(asTailraceError(error))
       }
       return
     }
+    this.#writing = new Map()
     for (const [key, put] of batch) {
       this.#keep(key, put.json)
-      this.#heldBytes -= put.sizeBytes
       put.done.resolve()
     }
   }
 
-  /** Counts it, too. */
   #keep(key: string, json: string | null): void {
-    const before = this.#durable.get(key)
-    if (before !== undefined) this.#heldBytes -= Buffer.byteLength(key) + Buffer.byteLength(before)
     if (json === null) this.#durable.delete(key)
-    else {
-      this.#durable.set(key, json)
-      this.#heldBytes += Buffer.byteLength(key) + Buffer.byteLength(json)
-    }
+    else this.#durable.set(key, json)
+  }
+
+  #keepRead(key: string, json: string | null): void {
+    this.#count(key, sizeOf(key, json) - this.#bytesOf(key))
+    this.#keep(key, json)
   }
 
   async #topic(): Promise<Topic> {
@@ -192,7 +215,7 @@ class KeyedState implements StateTopic {
     this.#loading ??= this.#readAll().catch((error) => {
       this.#loading = undefined
       this.#durable.clear()
-      this.#heldBytes = 0
+      this.#heldBytes.clear()
       throw error
     })
     return this.#loading
@@ -227,7 +250,7 @@ class KeyedState implements StateTopic {
     }
     walk.begin(part, offset)
     do {
-      while (walk.next()) this.#keep(keyOf(walk.record), jsonOf(walk.record))
+      while (walk.next()) this.#keepRead(keyOf(walk.record), jsonOf(walk.record))
     } while (await walk.inflate())
     if (walk.nextOffset > offset) return walk.nextOffset
     throw unreadable(
@@ -236,6 +259,14 @@ class KeyedState implements StateTopic {
       new TailraceError('kafka_storage_error', 'it ends before its end'),
     )
   }
+}
+
+function kindOf(key: string): string {
+  return key.slice(0, key.indexOf('/') + 1)
+}
+
+function sizeOf(key: string, json: string | null): number {
+  return json === null ? 0 : Buffer.byteLength(key) + Buffer.byteLength(json)
 }
 
 function keyOf({ bytes, keyStart, keyEnd }: RecordReader): string {

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { Engine } from '../../src/engine/engine.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
-import { STATE_VALUE_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { STATE_BYTES_MAX, STATE_VALUE_BYTES_MAX } from '../../src/kernel/limits.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import type { StateValue } from '../../src/service/state-topic.ts'
 import { createStateTopic, STATE_TOPIC_NAME } from '../../src/service/state-topic.ts'
@@ -78,6 +78,35 @@ test('a value has a limit', async () => {
   const state = stateOf(new MemoryEngine())
   await assert.rejects(state.put('a', 'x'.repeat(STATE_VALUE_BYTES_MAX)), { code: 'invalid_request' })
   assert.deepEqual(await state.entries(''), [])
+})
+
+test('at the limit what gets smaller is taken, what is removed makes room, and another kind of state has its own', async () => {
+  const state = stateOf(new MemoryEngine())
+  const value = 'x'.repeat(STATE_VALUE_BYTES_MAX - 1_000)
+  const count = Math.floor(STATE_BYTES_MAX / STATE_VALUE_BYTES_MAX)
+  await Promise.all(Array.from({ length: count }, (_, n) => state.put(`a/${n}`, value)))
+  await state.put('a/rest', 'x'.repeat(count * 900))
+  const more = 'x'.repeat(count * 950)
+  await assert.rejects(state.put('a/more', more), { code: 'overloaded' })
+  await assert.rejects(state.put('a/rest', value), { code: 'overloaded' })
+  await state.put('a/0', value.slice(1))
+  await state.put('b/0', value)
+  await Promise.all([state.put('a/0', null), state.put('a/more', more)])
+})
+
+test('a put that failed takes no room', async () => {
+  const engine = new MemoryEngine()
+  const state = stateOf(engine)
+  const value = 'x'.repeat(STATE_VALUE_BYTES_MAX - 1_000)
+  const putAll = (count: number) => Promise.all(Array.from({ length: count }, (_, n) => state.put(`a/${n}`, value)))
+  await state.put('a/0', 1)
+  engine.beforeWrite = () => {
+    throw new TailraceError('disk_full', 'full')
+  }
+  const count = Math.floor(STATE_BYTES_MAX / STATE_VALUE_BYTES_MAX)
+  await assert.rejects(putAll(count), { code: 'disk_full' })
+  engine.beforeWrite = () => {}
+  await putAll(count)
 })
 
 test('a topic that cannot be read is told to who asks, and is asked again', async () => {
