@@ -391,6 +391,13 @@ export const SHARED_POLL_RECORDS_MAX = 2_000
 export const MAX_ATTEMPTS_DEFAULT = 5
 export const MAX_ATTEMPTS_MAX = 1_000
 
-/** Records that go to a dead-letter topic in one append, of one partition, which has one under way. And how soon a failed one is tried again. */
+/** Records that go to a dead-letter topic in one append, of one partition, which has one under way. And how soon a failed one is tried again: twice as late each time, up to a most. */
 export const DEAD_LETTERS_AT_ONCE_MAX = 100
 export const DEAD_LETTER_RETRY_MS = 1_000
+export const DEAD_LETTER_RETRY_MS_MAX = 30_000
+
+/** How long what is remembered of a shared group's partition stays when there is nothing in it any more. */
+export const SHARED_STATE_IDLE_MS = 10_000
+
+/** How often, at most, what is remembered of groups and topics that are gone is looked for. */
+export const SHARED_STATE_CHECK_MS = 600_000

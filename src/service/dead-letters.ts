@@ -8,7 +8,7 @@ import type { Engine, FetchedPartition, Topic } from '../engine/engine.ts'
 import type { ByteRoom } from '../kernel/byte-room.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { EXPORT_FETCH_BYTES, GATHERED_BATCH_BYTES_MAX } from '../kernel/limits.ts'
+import { EXPORT_FETCH_BYTES, GATHERED_BATCH_BYTES_MAX, TOPIC_NAME_CHARS_MAX } from '../kernel/limits.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { RecordHeader, RecordParts } from '../record/record.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
@@ -17,6 +17,21 @@ import { listOffsets } from './positions.ts'
 import { RecordWalk, unreadable } from './record-walk.ts'
 
 export const DEAD_LETTER_SUFFIX = '.dlq'
+
+export function deadLetterTopicOf(topicName: string): string {
+  return topicName + DEAD_LETTER_SUFFIX
+}
+
+/** invalid_request: no topic can have the name that its dead letters' topic would have. */
+export function checkWorkQueue(topicName: string): void {
+  const { length } = deadLetterTopicOf(topicName)
+  if (length <= TOPIC_NAME_CHARS_MAX) return
+  throw new TailraceError(
+    'invalid_request',
+    `a topic whose name has ${topicName.length} characters cannot be polled in mode shared: its dead letters would go to NAME${DEAD_LETTER_SUFFIX}, and a name has ${TOPIC_NAME_CHARS_MAX} characters at most`,
+    { topic: topicName },
+  )
+}
 
 /** What the headers take, and a batch's own bytes: a record that the topic could hold fits its dead-letter topic. */
 const ROOM_BYTES = 64 * 1024
@@ -84,7 +99,7 @@ export class DeadLetters {
   }
 
   async #target(topic: Topic): Promise<Topic> {
-    const name = topic.name + DEAD_LETTER_SUFFIX
+    const name = deadLetterTopicOf(topic.name)
     const found = this.#engine.findTopic(name)
     if (found !== undefined) return found
     const { maxMessageBytes } = topic.config

@@ -57,6 +57,8 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   readonly #ready = new Map<string, Set<Slot>>()
   readonly #faulted = new Set<Slot>()
   readonly #untold = new UntoldGaps()
+  /** Those that can be read, and why polls are told of them all the same. */
+  readonly #troubled = new Map<Slot, TailraceError>()
   readonly #interests = new Interests()
   /** In the order of coming. */
   readonly #polls = new Set<Poll<Slot>>()
@@ -91,6 +93,10 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       changed: (slot) => this.#changed(slot),
       failed: (slot, fault) => this.#failed(slot, fault),
       passed: (gap) => this.#untold.add(gap),
+      troubled: (slot, trouble) => {
+        if (trouble === undefined || slot.isLost) this.#troubled.delete(slot)
+        else this.#troubled.set(slot, trouble)
+      },
     })
   }
 
@@ -197,6 +203,10 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     const [first] = faults
     // nothing of it can be read
     if (first !== undefined && given === undefined && faults.length === this.#countOwned(interest)) throw first.fault
+    for (const [{ topic, partition, fault }, trouble] of this.#troubled) {
+      if (fault !== undefined || !interest.matches(topic.name)) continue
+      faults.push({ topic: topic.name, partition, fault: trouble })
+    }
     const gaps = this.#untold.take((topic) => interest.matches(topic))
     const settle = (isDelivered: boolean) => {
       if (isDelivered) return
@@ -361,6 +371,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       this.#appends.delete(slot, this)
       this.#fresh.delete(slot)
       this.#faulted.delete(slot)
+      this.#troubled.delete(slot)
       this.#unready(slot)
       const others = this.#byTopic.get(topic.name)
       if (others?.delete(slot) && others.size === 0) this.#byTopic.delete(topic.name)

@@ -49,6 +49,8 @@ export interface QueueHost<Slot extends PartitionSlot> {
   failed(slot: Slot, fault: TailraceError): void
   /** Records that were removed before they could be given: to be told. */
   passed(gap: Gap): void
+  /** It can be read, and still polls are to know of it; undefined: no more. */
+  troubled(slot: Slot, trouble: TailraceError | undefined): void
 }
 
 export interface PollQueue<Slot extends PartitionSlot> {

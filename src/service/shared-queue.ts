@@ -7,16 +7,14 @@
 // The two belong together by an epoch, in the commit's metadata: offsets that were set from outside have none, and what was
 // remembered counts no more.
 
+import { hash } from 'node:crypto'
 import type { Clock } from '../kernel/clock.ts'
-import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import {
-  DEAD_LETTER_RETRY_MS,
-  DEAD_LETTERS_AT_ONCE_MAX,
-  LEASES_REMEMBERED_MAX,
-  SHARED_POLL_RECORDS_MAX,
-} from '../kernel/limits.ts'
+import type { TailraceError } from '../kernel/errors.ts'
+import { asTailraceError } from '../kernel/errors.ts'
+import { LEASES_REMEMBERED_MAX, SHARED_POLL_RECORDS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
-import type { DeadLetter, DeadLetters } from './dead-letters.ts'
+import type { DeadLetters } from './dead-letters.ts'
+import { checkWorkQueue } from './dead-letters.ts'
 import type { OwnedPartition } from './group-member.ts'
 import type {
   AckRequest,
@@ -36,9 +34,11 @@ import { findStarts } from './poll-start.ts'
 import type { Position } from './positions.ts'
 import type { AskedRecord } from './shared-ack.ts'
 import { askedOf, countsOf } from './shared-ack.ts'
+import { SharedBurials } from './shared-burials.ts'
 import type { SharedReader } from './shared-reader.ts'
 import type { HeldRecord, HeldRecords, Verdict } from './shared-slot.ts'
-import { commitOf, keyOf, loadSlot, prefixOf, SharedSlot, saveSlot } from './shared-slot.ts'
+import { commitOf, keyOf, loadSlot, prefixOf, SharedSlot } from './shared-slot.ts'
+import { SharedStore } from './shared-store.ts'
 import type { Outcome } from './shared-window.ts'
 import type { StateTopic } from './state-topic.ts'
 
@@ -56,7 +56,9 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   readonly #options: SharedQueueOptions
   readonly #host: QueueHost<SharedSlot>
   readonly #leases: LeaseTable<HeldRecords>
-  /** Those that ended with an ack, the latest last: what it said, and what was answered. */
+  readonly #store: SharedStore
+  readonly #burials: SharedBurials
+  /** Those that ended with an ack, the latest last: what it said, as its hash, and what was answered. */
   readonly #acknowledged = new Map<string, { readonly said: string; readonly answer: LeaseAnswer }>()
   /** Of partitions that are lost: what still has to end before somebody may begin with them anew. */
   readonly #leaving = new Set<Promise<unknown>>()
@@ -64,6 +66,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   constructor(options: SharedQueueOptions) {
     this.#options = options
     this.#host = options.host
+    this.#store = new SharedStore(options)
+    this.#burials = new SharedBurials({ ...options, store: this.#store, onBuried: (slot) => this.#advance(slot) })
     this.#leases = new LeaseTable({ clock: options.clock, onExpired: (lease) => this.#giveBack(lease, 'counted') })
   }
 
@@ -86,7 +90,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     const { groupId, member } = this.#host
     const { starts, state } = this.#options
     const saved = new Map((await state.entries(prefixOf(groupId))).map(({ key, value }) => [key, value]))
-    const asked = await findStarts(starts, groupId, slots, from)
+    const asked = await findStarts(starts, groupId, this.#workQueues(slots), from)
     for (const { slot, error } of asked) if (error !== undefined) this.#host.failed(slot, error)
     const found = asked.filter(({ error }) => error === undefined)
     for (const { slot, offset, committed } of found) loadSlot(slot, offset, committed, saved.get(keyOf(groupId, slot)))
@@ -99,8 +103,21 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     for (const { slot } of found) {
       slot.isStarted = true
       this.#advance(slot)
-      if (slot.window.condemned(1).length > 0) this.#buryLater(slot)
+      this.#burials.start(slot)
     }
+  }
+
+  /** Those whose records can have a dead-letter topic. */
+  #workQueues(slots: readonly SharedSlot[]): readonly SharedSlot[] {
+    return slots.filter((slot) => {
+      try {
+        checkWorkQueue(slot.topic.name)
+        return true
+      } catch (error) {
+        this.#host.failed(slot, asTailraceError(error))
+        return false
+      }
+    })
   }
 
   available({ window, endOffset, exhaustedAt }: SharedSlot): number {
@@ -119,7 +136,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     try {
       await this.#take(slots, request, sink, lease)
       // a delivery counts, whatever becomes of this server
-      await Promise.all([...lease.held.slots.keys()].map((slot) => this.#write(slot)))
+      await Promise.all([...lease.held.slots.keys()].map((slot) => this.#store.write(slot)))
     } catch (error) {
       this.#leases.end(lease)
       this.#giveBack(lease, 'uncounted')
@@ -138,7 +155,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
     const acknowledged = this.#acknowledged.get(id)
     if (acknowledged === undefined) return await this.#leases.use(id, (lease) => this.#ack(lease, request))
-    if (acknowledged.said !== JSON.stringify(request)) throw fenced(id)
+    if (acknowledged.said !== hashOf(request)) throw fenced(id)
     return acknowledged.answer
   }
 
@@ -160,13 +177,16 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     for (const lease of this.#holders(slot)) this.#end(lease, 'counted')
     slot.retry?.cancel()
     const busy = [slot.writing, slot.nextWrite, slot.burying].filter((one) => one !== undefined)
-    if (busy.length === 0) return
-    const over: Promise<unknown> = Promise.allSettled(busy).then(() => this.#leaving.delete(over))
+    if (busy.length === 0 && !slot.isForgettable) return
+    const over: Promise<unknown> = Promise.allSettled(busy)
+      .then(() => this.#store.leave(slot))
+      .then(() => this.#leaving.delete(over))
     this.#leaving.add(over)
   }
 
   async close(): Promise<void> {
     this.#leases.close()
+    this.#store.close()
     await Promise.all(this.#leaving)
   }
 
@@ -184,7 +204,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
       const walked = await this.#options.reader.read(slot, budget, sink, {
         take: (record) => {
           if (record.attempts >= request.maxAttempts) {
-            this.#settle(slot, record, 'exhausted')
+            slot.settle(record, 'exhausted')
             return undefined
           }
           slot.window.lease(record, lease)
@@ -192,7 +212,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
           open.set(record.offset, record)
           return record.attempts
         },
-        gone: (record) => this.#settle(slot, record, 'done'),
+        gone: (record) => slot.settle(record, 'done'),
       })
       if (open.size === 0) lease.held.slots.delete(slot)
       for (const gap of walked.gaps) this.#host.passed(gap)
@@ -200,7 +220,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
       slot.exhaustedAt = walked.isExhausted && walked.fault === undefined ? (walked.endOffset ?? -1) : -1
       if (walked.fault !== undefined) this.#host.failed(slot, walked.fault)
       this.#advance(slot)
-      if (slot.window.condemned(1).length > 0) this.#buryLater(slot)
+      this.#burials.start(slot)
     }
   }
 
@@ -215,9 +235,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     )
     const [failure] = failures
     if (failure !== undefined) throw this.#refused(lease, failure)
-    const condemned = [...bySlot.keys()].filter((slot) => !slot.isLost && slot.window.condemned(1).length > 0)
     // if that fails it is tried again: they are remembered
-    await Promise.all(condemned.map((slot) => this.#bury(slot).catch(() => undefined)))
+    await Promise.all([...bySlot.keys()].map((slot) => this.#burials.bury(slot)))
     const hasMore = [...lease.held.slots.values()].some(({ open }) => open.size > 0)
     const isKept = hasMore && lease.isOpen
     const left = isKept ? { ...ENDED, lease: lease.id, expiresMs: lease.expiresMs } : ENDED
@@ -238,7 +257,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     }
     const held = lease.held.slots.get(slot)
     try {
-      if (asked.some(({ verdict, outcome }) => isChange(verdict, outcome))) await this.#write(slot)
+      if (asked.some(({ verdict, outcome }) => isChange(verdict, outcome))) await this.#store.write(slot)
     } catch (error) {
       for (const { record, verdict } of asked) {
         record.proposed = undefined
@@ -262,11 +281,6 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     return fenced(lease.id, error)
   }
 
-  #settle(slot: SharedSlot, record: HeldRecord, outcome: Outcome): void {
-    slot.window.settle(record, outcome)
-    slot.changedTo = Math.max(slot.changedTo, record.offset + 1)
-  }
-
   /** What is done in front is left behind: there is room for more. */
   #advance(slot: SharedSlot): void {
     if (slot.isLost) return
@@ -274,7 +288,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     slot.window.advance()
     if (slot.window.start > start) slot.exhaustedAt = -1
     // not waited for: it is remembered as done
-    if (slot.window.start > slot.committed) this.#write(slot).catch(() => undefined)
+    if (slot.window.start > slot.committed) this.#store.write(slot).catch(() => undefined)
+    else this.#store.forgetLater(slot)
     this.#host.changed(slot)
   }
 
@@ -290,10 +305,10 @@ export class SharedQueue implements PollQueue<SharedSlot> {
         if (record.proposed !== undefined) continue
         open.delete(record.offset)
         if (delivery === 'uncounted') record.attempts--
-        if (delivery === 'counted' && record.attempts >= held.maxAttempts) this.#settle(slot, record, 'exhausted')
+        if (delivery === 'counted' && record.attempts >= held.maxAttempts) slot.settle(record, 'exhausted')
         else slot.window.settle(record, 'free')
       }
-      if (slot.window.condemned(1).length > 0) this.#buryLater(slot)
+      this.#burials.start(slot)
       this.#host.changed(slot)
     }
   }
@@ -304,90 +319,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     return holders
   }
 
-  /** Resolves when everything of the partition that was changed or proposed by now is durable. Joins a write that is to come. */
-  #write(slot: SharedSlot): Promise<void> {
-    slot.nextWrite ??= (slot.writing ?? Promise.resolve())
-      .catch(() => undefined)
-      .then(() => {
-        const written = this.#writeNow(slot)
-        slot.writing = written
-        slot.nextWrite = undefined
-        return written
-      })
-    return slot.nextWrite
-  }
-
-  async #writeNow(slot: SharedSlot): Promise<void> {
-    if (slot.isLost) throw lost(slot)
-    const { groupId, member } = this.#host
-    const start = slot.window.proposedStart()
-    const { changedTo } = slot
-    slot.changedTo = 0
-    try {
-      // what lies below the committed offset need not be remembered; else the offset follows later
-      if (changedTo > start) await this.#options.state.put(keyOf(groupId, slot), saveSlot(slot))
-      else if (start > slot.committed) {
-        const [result] = await member.commit([commitOf(slot, start)])
-        if (result?.error !== undefined) throw result.error
-        slot.committed = start
-      }
-    } catch (error) {
-      slot.changedTo = Math.max(slot.changedTo, changedTo)
-      throw error
-    }
-  }
-
-  /** In the background, and again until it is done. */
-  #buryLater(slot: SharedSlot): void {
-    this.#bury(slot).catch(() => undefined)
-  }
-
-  #bury(slot: SharedSlot): Promise<void> {
-    slot.burying ??= this.#buryAll(slot)
-      .catch((error: unknown) => {
-        const { groupId } = this.#host
-        const { clock, logger } = this.#options
-        if (slot.isLost) return
-        const facts = { group: groupId, topic: slot.topic.name, partition: slot.partition, error: String(error) }
-        logger.warn(facts, 'records cannot be put into their dead-letter topic: it is tried again')
-        slot.retry = clock.after(DEAD_LETTER_RETRY_MS, () => this.#buryLater(slot))
-        throw error
-      })
-      .finally(() => {
-        slot.burying = undefined
-      })
-    return slot.burying
-  }
-
-  async #buryAll(slot: SharedSlot): Promise<void> {
-    const { deadLetters } = this.#options
-    while (!slot.isLost) {
-      const condemned = slot.window.condemned(DEAD_LETTERS_AT_ONCE_MAX)
-      if (condemned.length === 0) break
-      slot.grave ??= await deadLetters.openGrave(slot.topic, slot.partition)
-      // with the grave: whoever finds them after a crash has to know where to look
-      slot.changedTo = Number.POSITIVE_INFINITY
-      await this.#write(slot)
-      const letters = condemned.map(letterOf)
-      try {
-        await deadLetters.bury(this.#host.groupId, slot, letters, slot.grave, slot.mayBeBuried)
-      } catch (error) {
-        slot.mayBeBuried = true
-        if (asTailraceError(error).code === 'topic_recreated') slot.grave = undefined
-        throw error
-      }
-      if (slot.isLost) return
-      for (const record of condemned) this.#settle(slot, record, 'done')
-      slot.mayBeBuried = true
-      await this.#write(slot)
-      slot.mayBeBuried = false
-      slot.grave = undefined
-    }
-    this.#advance(slot)
-  }
-
   #remember(id: string, request: AckRequest, answer: LeaseAnswer): void {
-    this.#acknowledged.set(id, { said: JSON.stringify(request), answer })
+    this.#acknowledged.set(id, { said: hashOf(request), answer })
     if (this.#acknowledged.size <= LEASES_REMEMBERED_MAX) return
     for (const oldest of this.#acknowledged.keys()) {
       this.#acknowledged.delete(oldest)
@@ -403,8 +336,9 @@ function isChange(verdict: Verdict, outcome: Outcome): boolean {
   return outcome !== 'free' || verdict === 'unnamed'
 }
 
-function lost({ topic, partition }: SharedSlot): TailraceError {
-  return new TailraceError('illegal_generation', `partition ${partition} of topic ${topic.name} is another member's`)
+/** A body may have half a megabyte. */
+function hashOf(request: AckRequest): string {
+  return hash('sha256', JSON.stringify(request), 'base64')
 }
 
 function positionsOf({ slots }: HeldRecords): readonly LeasedRange[] {
@@ -413,8 +347,4 @@ function positionsOf({ slots }: HeldRecords): readonly LeasedRange[] {
     const offsets = [...open.keys()]
     return { topic: topic.name, partition, from: Math.min(...offsets), through: Math.max(...offsets) }
   })
-}
-
-function letterOf({ offset, attempts, state }: HeldRecord): DeadLetter {
-  return { offset, attempts, reason: state === 'rejected' ? 'rejected' : 'max_attempts' }
 }

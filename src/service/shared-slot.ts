@@ -7,7 +7,7 @@ import type { Timer } from '../kernel/clock.ts'
 import type { Grave } from './dead-letters.ts'
 import type { Lease } from './lease-table.ts'
 import { PartitionSlot } from './poll-queue.ts'
-import type { WindowRecord } from './shared-window.ts'
+import type { Outcome, WindowRecord } from './shared-window.ts'
 import { SharedWindow } from './shared-window.ts'
 import type { StateTopic, StateValue } from './state-topic.ts'
 
@@ -47,6 +47,20 @@ export class SharedSlot extends PartitionSlot {
   mayBeBuried = false
   burying: Promise<void> | undefined = undefined
   retry: Timer | undefined = undefined
+  /** One after the other. */
+  failedBurials = 0
+  /** The state topic has something of it. */
+  isRemembered = false
+
+  /** The committed offset says all there is. */
+  get isForgettable(): boolean {
+    return this.isRemembered && this.committed >= this.window.end
+  }
+
+  settle(record: HeldRecord, outcome: Outcome): void {
+    this.window.settle(record, outcome)
+    this.changedTo = Math.max(this.changedTo, record.offset + 1)
+  }
 }
 
 /** As it is remembered. */
@@ -78,6 +92,7 @@ export function loadSlot(
         SharedWindow.decode<Lease<HeldRecords>>(saved.start, saved.runs, Math.max(offset, saved.start))
       : undefined
   slot.committed = offset
+  slot.isRemembered = saved !== undefined
   slot.window = window ?? new SharedWindow(offset)
   slot.epoch = epoch.startsWith(EPOCH) ? epoch : EPOCH + randomBytes(9).toString('base64url')
   slot.grave = slot.window.condemned(1).length === 0 ? undefined : saved?.grave
@@ -100,12 +115,22 @@ export function keyOf(groupId: string, { topic, partition }: SharedSlot): string
 
 /** What is remembered of groups and topics that are not there any more. */
 export async function forgetGone(engine: Engine, state: StateTopic): Promise<void> {
-  const topicIds = new Set(engine.listTopics().map(({ id }) => id))
+  // before: what is remembered from now on is of groups and topics that this has not seen
+  const keys = await state.keys(KEY)
   const groups = new Set((await engine.groups.list()).map(({ groupId }) => groupId))
-  const entries = await state.entries(KEY)
-  const gone = entries.filter(({ key }) => {
+  const topicIds = new Set(engine.listTopics().map(({ id }) => id))
+  const gone = keys.filter((key) => {
     const [, groupId = '', topicId = ''] = key.split('/')
     return !topicIds.has(topicId) || !groups.has(decodeURIComponent(groupId))
   })
-  await Promise.all(gone.map(({ key }) => state.put(key, null)))
+  await forget(state, gone)
+}
+
+/** What is remembered of a group that was just deleted. */
+export async function forgetGroup(state: StateTopic, groupId: string): Promise<void> {
+  await forget(state, await state.keys(prefixOf(groupId)))
+}
+
+async function forget(state: StateTopic, keys: readonly string[]): Promise<void> {
+  await Promise.all(keys.map((key) => state.put(key, null)))
 }
