@@ -136,6 +136,8 @@ export interface GroupPollService {
   isUnused(groupId: string): boolean
   /** Its member leaves now, not after a while, if that is so. */
   leaveUnused(groupId: string): Promise<void>
+  /** What is remembered of a group that was deleted. */
+  forget(groupId: string): Promise<void>
   /** Those that are open on this server, the oldest first. */
   leases(caller: Caller, groupId: string): readonly OpenLease[]
   /** Every lease is fenced and every member leaves; answers waiting polls first. */

@@ -4,12 +4,12 @@
 import type { Engine } from '../engine/engine.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { POLL_IDLE_MS_MAX, POLLED_GROUPS_MAX } from '../kernel/limits.ts'
+import { POLL_IDLE_MS_MAX, POLLED_GROUPS_MAX, SHARED_STATE_CHECK_MS } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { Caller } from './caller.ts'
 import type { ConsumeService } from './consume.ts'
-import { DEAD_LETTER_SUFFIX, DeadLetters } from './dead-letters.ts'
+import { checkWorkQueue, DEAD_LETTER_SUFFIX, DeadLetters } from './dead-letters.ts'
 import type { ExclusiveSlot } from './group-lease.ts'
 import { ExclusiveQueue } from './group-lease.ts'
 import type { AssignorName, GroupMembers, Subscription } from './group-member.ts'
@@ -32,7 +32,7 @@ import type { SharedQueueOptions } from './shared-queue.ts'
 import { SharedQueue } from './shared-queue.ts'
 import { SharedReader } from './shared-reader.ts'
 import type { SharedSlot } from './shared-slot.ts'
-import { forgetGone } from './shared-slot.ts'
+import { forgetGone, forgetGroup } from './shared-slot.ts'
 import type { StateTopic } from './state-topic.ts'
 import { unknownTopic } from './topics.ts'
 
@@ -78,7 +78,8 @@ class GroupPolls implements GroupPollService {
   readonly #ofShared: Omit<SharedQueueOptions, 'host'>
   readonly #endAppends: () => void
   #sweepTimer: Timer | undefined
-  #forgotten: Promise<void> | undefined
+  /** Monotonic: when what is gone is to be forgotten again. */
+  #forgetDueMs = Number.NEGATIVE_INFINITY
   #isClosed = false
 
   constructor(dependencies: GroupPollDependencies) {
@@ -100,9 +101,10 @@ class GroupPolls implements GroupPollService {
     if ('topics' in request.subscription) {
       for (const name of request.subscription.topics) {
         if (this.#dependencies.engine.findTopic(name) === undefined) throw unknownTopic(name)
+        if (request.mode === 'shared') checkWorkQueue(name)
       }
     }
-    if (request.mode === 'shared') await this.#forgetGone()
+    if (request.mode === 'shared') this.#forgetGone()
     // one that is leaving has something under way
     while (this.#leaving.has(request.groupId)) await this.#leaving.get(request.groupId)
     if (this.#isClosed) throw new TailraceError('shutting_down', 'the server is shutting down')
@@ -138,6 +140,11 @@ class GroupPolls implements GroupPollService {
     await this.#leaving.get(groupId)
   }
 
+  async forget(groupId: string): Promise<void> {
+    // what stays goes with that of others that are gone
+    await forgetGroup(this.#dependencies.state, groupId).catch(() => undefined)
+  }
+
   leases(_caller: Caller, groupId: string): readonly OpenLease[] {
     return this.#groups.get(groupId)?.leases.list() ?? []
   }
@@ -151,14 +158,15 @@ class GroupPolls implements GroupPollService {
     await Promise.all([...groups.map(({ polls }) => polls.close()), ...this.#leaving.values()])
   }
 
-  /** Once: what is remembered of shared groups and topics that are deleted. */
-  #forgetGone(): Promise<unknown> {
-    const { engine, state } = this.#dependencies
-    this.#forgotten ??= forgetGone(engine, state).catch((error: unknown) => {
-      this.#forgotten = undefined
-      throw error
+  /** Now and then: what is remembered of shared groups and topics that are deleted, or have expired. */
+  #forgetGone(): void {
+    const { engine, state, clock, logger } = this.#dependencies
+    const now = clock.monotonic()
+    if (now < this.#forgetDueMs) return
+    this.#forgetDueMs = now + SHARED_STATE_CHECK_MS
+    forgetGone(engine, state).catch((error: unknown) => {
+      logger.warn({ error: String(error) }, 'what is remembered of groups that are gone could not be removed')
     })
-    return this.#forgotten
   }
 
   #holder(groupId: string, leaseId: string): AnyGroup['leases'] {

@@ -92,7 +92,7 @@ export interface GroupService {
 export interface GroupServiceParts {
   readonly engine: Engine
   readonly clock: Clock
-  readonly polls: Pick<GroupPollService, 'isUnused' | 'leaveUnused'>
+  readonly polls: Pick<GroupPollService, 'isUnused' | 'leaveUnused' | 'forget'>
 }
 
 export function createGroupService({ engine, clock, polls }: GroupServiceParts): GroupService {
@@ -116,6 +116,7 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       checkGroupId(groupId)
       await leaveUnused(groupId)
       await groups.delete(groupId)
+      await polls.forget(groupId)
     },
     async resetOffsets(_caller, groupId, request) {
       checkGroupId(groupId)

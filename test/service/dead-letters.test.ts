@@ -50,6 +50,7 @@ test('what cannot be buried is told with every poll, and no more when it is buri
   await bench.engine.alterTopicConfigs('jobs.dlq', { 'cleanup.policy': 'delete' })
   await bench.advance(1_000)
   await bench.until(async () => (await bench.committed())[0] === `jobs-0=${SHARED_WINDOW_RECORDS_MAX}`)
+  await bench.settle()
   const last = await bench.take()
   assert.deepEqual([last.given.length, faultsOf(last)], [1, []])
 })

@@ -40,7 +40,7 @@ async function open(t: TestContext) {
   const groups = createGroupService({
     engine,
     clock: systemClock,
-    polls: { isUnused: () => false, leaveUnused: async () => {} },
+    polls: { isUnused: () => false, leaveUnused: async () => {}, forget: async () => {} },
   })
   const reset = (groupId: string, to: string, more: Partial<ResetRequest> = {}) =>
     groups.resetOffsets(CALLER, groupId, {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SHARED_WINDOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { SHARED_STATE_CHECK_MS, SHARED_STATE_IDLE_MS, SHARED_WINDOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
+import { createGroupService } from '../../src/service/groups.ts'
 import { createStateTopic } from '../../src/service/state-topic.ts'
-import type { Polled } from '../support/poll-bench.ts'
+import type { PollBench, Polled } from '../support/poll-bench.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 
 const FENCED = { code: 'fenced_lease' }
@@ -211,6 +214,47 @@ test('a dead-letter topic that cannot take anything holds nobody up, and gets it
   assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a rejected 1'])
 })
 
+const remembered = async ({ engine, clock }: PollBench) => {
+  const entries = await createStateTopic({ engine, clock }).entries('shared/')
+  return entries.map(({ key }) => key.split('/')[1]).sort()
+}
+
+test('what is remembered goes when the committed offset says it all: soon, and when the group has left', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  const [first, second] = [await bench.take({ limit: 1 }), await bench.take({ limit: 1 })]
+  await bench.judge(second.lease, { accepted: [1] })
+  await bench.advance(SHARED_STATE_IDLE_MS)
+  assert.deepEqual(await remembered(bench), ['g'])
+  await bench.judge(first.lease, { accepted: [0] })
+  assert.deepEqual(await remembered(bench), ['g'])
+  await bench.advance(SHARED_STATE_IDLE_MS)
+  await bench.until(async () => (await remembered(bench)).length === 0)
+  await bench.produce('jobs', 0, 'c', 'd')
+  await bench.judge((await bench.take()).lease, { accepted: [2, 3] })
+  assert.deepEqual(await remembered(bench), ['g'])
+  await bench.leave()
+  assert.deepEqual(await remembered(bench), [])
+  assert.deepEqual(shown(await bench.take()), [])
+})
+
+test('what is remembered of a group or a topic that was deleted goes', async (t) => {
+  const bench = await openPollBench(t)
+  const groups = createGroupService({ engine: bench.engine, clock: bench.clock, polls: bench.polls })
+  await bench.produce('jobs', 0, 'a', 'b')
+  await bench.produce('other', 0, 'c', 'd')
+  await bench.judge((await bench.take()).lease, { accepted: [1] })
+  const other = await bench.take({ group: 'h', topics: ['other'], limit: 1 })
+  await bench.polls.release(caller, 'h', other.lease)
+  assert.deepEqual(await remembered(bench), ['g', 'h'])
+  await groups.delete(caller, 'g')
+  assert.deepEqual(await remembered(bench), ['h'])
+  await bench.engine.deleteTopic('other')
+  await bench.advance(SHARED_STATE_CHECK_MS)
+  await bench.take({ group: 'i' })
+  await bench.until(async () => (await remembered(bench)).join() === 'i')
+})
+
 test('what is remembered of a group that was deleted goes after the next start', async (t) => {
   const bench = await openPollBench(t)
   await bench.produce('jobs', 0, 'a', 'b')
@@ -223,8 +267,7 @@ test('what is remembered of a group that was deleted goes after the next start',
   await bench.close()
   const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
   await next.take({ group: 'other' })
-  const left = await createStateTopic({ engine: next.engine, clock: next.clock }).entries('shared/g/')
-  assert.deepEqual(left, [])
+  await next.until(async () => (await remembered(next)).join() === 'other')
 })
 
 test('a record that comes while a poll looks, and finds nothing, is not missed', async (t) => {
@@ -239,3 +282,24 @@ test('a record that comes while a poll looks, and finds nothing, is not missed',
   }
   assert.deepEqual((await bench.take({ waitMs: 20_000 })).records, ['0:0=a'])
 })
+
+test('an ack is remembered in a few bytes, however much it said', async (t) => {
+  const bench = await openPollBench(t)
+  const count = 25
+  await bench.produce('jobs', 0, ...Array.from({ length: 2 * count }, () => 'x'))
+  const before = heapUsedBytes()
+  for (let n = 0; n < count; n++) {
+    const { lease, given } = await bench.take({ limit: 2 })
+    const [first = -1, second = -1] = given.map(({ offset }) => offset)
+    await bench.judge(lease, { accepted: [first] }, { keep: true })
+    await bench.judge(lease, { accepted: [...new Array<number>(9_000).fill(first), second] })
+  }
+  const grownBytes = heapUsedBytes() - before
+  assert.ok(grownBytes < count * 100_000, `grew by ${grownBytes} bytes`)
+})
+
+function heapUsedBytes(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  return process.memoryUsage().heapUsed
+}
