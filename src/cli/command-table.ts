@@ -138,7 +138,10 @@ function addProduce(program: Command, terminal: Terminal): void {
 
 function addConsume(program: Command, terminal: Terminal): void {
   reading(program.command('consume').description('Print the records of a topic, and wait for more.'))
-    .option('-o, --offset <position>', 'where to begin (latest if left out)')
+    .option(
+      '-o, --offset <position>',
+      'where to begin (latest if left out; of a group, where it has committed nothing)',
+    )
     .option('--from-beginning', 'begin at the earliest record')
     .addOption(
       new Option(

@@ -1,5 +1,7 @@
 // `tailrace consume TOPIC` and `tailrace tail TOPIC`.
 
+import type { TailraceClient } from '../client/client.ts'
+import { TailraceClientError } from '../client/client-error.ts'
 import type { RawRecord } from '../client/record-page.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import type { ListOptions } from './connect.ts'
@@ -59,11 +61,50 @@ async function consumeAsGroup(
       { exitCode: EXIT.usage },
     )
   }
+  if (PLACE_IN_ONE.test(following.from)) {
+    throw new CommandFailure(
+      `--offset ${following.from} does not go with --group: earliest, latest, -N, a time or a duration ago says where a new group begins, committed reads where it stands without being in it; 'tailrace groups reset' puts it elsewhere`,
+      { exitCode: EXIT.usage },
+    )
+  }
   const printer = openRecordPrinter(terminal, chosenOutput(options.output, terminal))
   const client = connect(terminal, options)
+  await tellWhereItBegins(terminal, client, topic, following, options)
   const whole = { topic, keyFormat, valueFormat, ...following }
   await followAsGroup(terminal, client, whole, (records) => printer.print(records))
   await printer.finish()
+}
+
+/** An offset, or a cursor. */
+const PLACE_IN_ONE = /^\d+$|^cursor:/
+
+/** What is asked for holds only where the group has committed nothing: what it then passes, or does not, is no surprise. */
+async function tellWhereItBegins(
+  terminal: Terminal,
+  client: TailraceClient,
+  topic: string,
+  { group, from }: Pick<GroupFollowOptions, 'group' | 'from'>,
+  { fromBeginning, offset }: ConsumeVerbOptions,
+): Promise<void> {
+  const asked = fromBeginning ? '--from-beginning' : offset === undefined ? undefined : `--offset ${offset}`
+  if (await hasOffsets(client, group, topic)) {
+    if (asked === undefined) return
+    terminal.note(`tailrace: group '${group}' goes on where it stands in topic '${topic}': ${asked} is ignored`)
+  } else if (asked === undefined) {
+    terminal.note(
+      `tailrace: group '${group}' is new to topic '${topic}': it begins at ${from}; --from-beginning begins at the earliest record`,
+    )
+  }
+}
+
+async function hasOffsets(client: TailraceClient, group: string, name: string): Promise<boolean> {
+  try {
+    const { offsets } = await client.getGroup(group)
+    return offsets.some(({ topic, committed_offset }) => topic === name && committed_offset !== null)
+  } catch (error) {
+    if (error instanceof TailraceClientError && error.code === 'group_id_not_found') return false
+    throw error
+  }
 }
 
 export interface TailVerbOptions extends ReadVerbOptions {

@@ -5,6 +5,7 @@
 import type { TailraceClient } from '../client/client.ts'
 import { TailraceClientError } from '../client/client-error.ts'
 import type { GroupPoll, RawRecord } from '../client/record-page.ts'
+import { CommandFailure } from './command-failure.ts'
 import { foregroundClock, pause } from './foreground-clock.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -46,12 +47,12 @@ export async function followAsGroup(
   let longestWaitMs = stopAtEnd ? FIRST_WAIT_MS : WAIT_MS
   while (left > 0) {
     const quietMsLeft = quietSince + quietMsMax - foregroundClock.monotonic()
-    if (quietMsLeft <= 0) return
+    if (quietMsLeft <= 0) return worker.checkWhole()
     const waitMs = Math.ceil(Math.min(longestWaitMs, quietMsLeft))
     const page = await worker.poll(Math.min(left, POLL_RECORDS), waitMs)
     if (page === undefined) return
     if (page.lease === undefined) {
-      if (stopAtEnd) return
+      if (stopAtEnd) return worker.checkWhole()
       continue
     }
     await worker.work(page.lease, () => take(page.records))
@@ -103,6 +104,15 @@ class GroupWorker {
     return undefined
   }
 
+  /** An end that was reached without some partition is none. */
+  checkWhole(): void {
+    const { group, topic } = this.#options
+    const numbers = [...this.#faulty.keys()]
+    if (numbers.length === 0) return
+    const what = numbers.length === 1 ? `partition ${numbers[0]}` : `partitions ${numbers.join(', ')}`
+    throw new CommandFailure(`${what} of topic '${topic}' could not be read by group '${group}'`)
+  }
+
   #tell({ gaps, faults }: GroupPoll): void {
     for (const { partition, from, to } of gaps) {
       this.#terminal.note(
@@ -110,7 +120,8 @@ class GroupWorker {
       )
     }
     for (const { partition, error } of faults) {
-      if (!this.#faulty.has(partition)) this.#terminal.note(`tailrace: partition ${partition}: ${error.detail}`)
+      if (this.#faulty.has(partition)) continue
+      this.#terminal.note(`tailrace: partition ${partition}: ${error.detail}${this.#remedyOf(error.code)}`)
     }
     this.#faulty = new Set(faults.map(({ partition }) => partition))
   }
@@ -143,6 +154,12 @@ class GroupWorker {
     }
   }
 
+  #remedyOf(code: string): string {
+    const { group, topic } = this.#options
+    if (code !== 'offset_out_of_range') return ''
+    return `; 'tailrace groups reset ${group} -t ${topic} --to latest --execute' puts the group at the end, --to earliest at the start`
+  }
+
   /** undefined: a signal came. Only a first call fails when the server is not there. */
   async #patiently<Result>(call: () => Promise<Result>): Promise<Result | undefined> {
     for (let retryMs = RETRY_MS_MIN; !this.#signal.aborted; retryMs = Math.min(retryMs * 2, RETRY_MS_MAX)) {
@@ -152,7 +169,10 @@ class GroupWorker {
         return result
       } catch (error) {
         if (this.#signal.aborted) return undefined
-        if (!this.#wasAnswered || !(error instanceof TailraceClientError) || !error.retryable) throw error
+        if (!(error instanceof TailraceClientError)) throw error
+        const remedy = this.#remedyOf(error.code)
+        if (remedy !== '') throw new CommandFailure(`${error.message}${remedy}`, { cause: error })
+        if (!this.#wasAnswered || !error.retryable) throw error
         if (retryMs === RETRY_MS_MIN) this.#terminal.note(`tailrace: ${error.message}: waiting for the server`)
         await pause(retryMs, this.#signal)
       }

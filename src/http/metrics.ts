@@ -237,8 +237,8 @@ function addGroups(
   add('kafka_consumergroup_members', 'gauge', 'Members of a consumer group', async () =>
     (await shown()).map(({ consumergroup, members }) => ({ value: members, labels: { consumergroup } })),
   )
-  const byOffset = (name: string, help: string, read: (offset: number, endOffset: number) => number) =>
-    add(`kafka_consumergroup_${name}`, 'gauge', help, async () => {
+  const byOffset = (name: string, help: string, read: (offset: number, endOffset: number) => number) => {
+    const samples = async () => {
       const ends = new Map((await described()).map((one) => [`${one.topic}/${one.partition.partition}`, one.partition]))
       return (await shown()).flatMap(({ consumergroup, offsets }) =>
         offsets.flatMap(({ topic, partition, offset }) => {
@@ -247,9 +247,25 @@ function addGroups(
           return [{ value: read(offset, end.endOffset), labels: { consumergroup, topic, partition } }]
         }),
       )
-    })
+    }
+    add(`kafka_consumergroup_${name}`, 'gauge', `${help} in a partition`, samples)
+    add(`kafka_consumergroup_${name}_sum`, 'gauge', `${help} in a topic`, async () =>
+      sumOverPartitions(await samples()),
+    )
+  }
   byOffset('current_offset', 'Offset that a group has committed', (offset) => offset)
-  byOffset('lag', 'Records that a group has not consumed', (offset, endOffset) => Math.max(0, endOffset - offset))
+  // below zero where a commit lies beyond the end, as Kafka's tool says it
+  byOffset('lag', 'Records that a group has not consumed', (offset, endOffset) => endOffset - offset)
+}
+
+function sumOverPartitions(
+  samples: readonly { readonly value: number; readonly labels: { consumergroup: string; topic: string } }[],
+): Sample[] {
+  const byTopic = Map.groupBy(samples, ({ labels: { consumergroup, topic } }) => JSON.stringify([consumergroup, topic]))
+  return [...byTopic.values()].map((of) => {
+    const { consumergroup = '', topic = '' } = of[0]?.labels ?? {}
+    return { value: of.reduce((sum, { value }) => sum + value, 0), labels: { consumergroup, topic } }
+  })
 }
 
 /** As many groups as have room, with what they have committed. */

@@ -1,6 +1,9 @@
 // `consume --group` and Kafka's console consumer with --group: workers of a group as people run them.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { TailraceClient } from '../../src/client/client.ts'
@@ -72,6 +75,58 @@ test('without a place to begin a group begins at the end', async (t) => {
   assert.ok(Number(lines[0].value.slice(1)) >= 4, lines[0].value)
 })
 
+test('where a group begins, or goes on in spite of what is asked, is told', async (t) => {
+  const { url } = await start(t, 4)
+  const consume = async (...options: string[]) => {
+    const { stderr, lines } = await runCliOk(['consume', 'orders', '-g', 'g', '-e', ...options], { url })
+    return [lines.length, stderr]
+  }
+  assert.deepEqual(await consume('-n', '1', '--from-beginning'), [1, ''])
+  assert.deepEqual(await consume(), [3, ''])
+  const [, ignored] = await consume('--from-beginning')
+  assert.match(String(ignored), /goes on where it stands in topic 'orders': --from-beginning is ignored\n$/)
+  const other = await runCliOk(['consume', 'orders', '-g', 'h', '-e'], { url })
+  assert.equal(other.stdout, '')
+  assert.match(
+    other.stderr,
+    /'h' is new to topic 'orders': it begins at latest; --from-beginning begins at the earliest/,
+  )
+})
+
+/** One that answers each request with the first of the replies whose path fits. */
+async function startReplies(
+  t: TestContext,
+  replies: readonly (readonly [path: RegExp, status: number, body: object])[],
+) {
+  const server = createServer((request, response) => {
+    const [, status = 500, body = {}] = replies.find(([path]) => path.test(request.url ?? '')) ?? []
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  t.after(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+test('an end that is reached without some partition is a failure, with what to do about it', async (t) => {
+  const error = { code: 'offset_out_of_range', title: 'x', detail: 'offset 50 is not there', retryable: false }
+  const group = { group: 'g', offsets: [{ topic: 'orders', partition: 0, committed_offset: 50 }] }
+  const nothing = { records: [], lease: null, expires_at: null, positions: [], generation: 1, next: '' }
+  const faults = [{ topic: 'orders', partition: 0, error }]
+  const someFail = await startReplies(t, [
+    [/poll$/, 200, { ...nothing, faults }],
+    [/groups/, 200, group],
+  ])
+  const allFail = await startReplies(t, [
+    [/poll$/, 416, error],
+    [/groups/, 200, group],
+  ])
+  for (const url of [someFail, allFail]) {
+    const { code, stderr } = await runCli(['consume', 'orders', '-g', 'g', '-e'], { url })
+    assert.equal(code, 1, stderr)
+    assert.match(stderr, /offset 50 is not there; 'tailrace groups reset g -t orders --to latest --execute'/)
+  }
+})
+
 test("Kafka's console consumer in a group prints, commits and counts", async (t) => {
   const { url, lag } = await start(t, 10)
   const line = 'kafka-console-consumer.sh --topic orders --group g --from-beginning --bootstrap-server localhost:9092'
@@ -86,6 +141,7 @@ test("Kafka's console consumer in a group prints, commits and counts", async (t)
 test('what does not go together is refused', async () => {
   const wrong: [line: string, code: number, message: RegExp][] = [
     ['consume orders --group g --partition 0', 2, /do not go with --group/],
+    ['consume orders --group g --offset 3', 2, /--offset 3 does not go with --group: earliest, latest/],
     ['kafka-console-consumer --topic t --group g --partition 0 --offset 1', 1, /group and partition cannot be/],
     ['kafka-console-consumer --topic t --group g --consumer-property group.id=h', 1, /group\.id says h/],
   ]

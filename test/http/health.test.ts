@@ -73,8 +73,9 @@ test('metrics count requests and records, and name topics as kafka_exporter does
 
 test('metrics show groups with what they have committed, and how far they are behind', async (t) => {
   const server = await startServer(t)
-  await server.post('/v1/topics', { name: 'orders', partitions: 1 })
-  await server.post('/v1/topics/orders/records', { records: [{ value: 1 }, { value: 2 }, { value: 3 }] })
+  await server.post('/v1/topics', { name: 'orders', partitions: 2 })
+  const records = [0, 0, 0, 1].map((partition, value) => ({ value, partition }))
+  await server.post('/v1/topics/orders/records', { records })
   const body = { to: 'earliest', topics: ['orders'] }
   assert.equal((await server.request('PATCH', '/v1/groups/billing/offsets', { body })).status, 200)
   const lines = (await server.get('/metrics')).text().split('\n')
@@ -82,7 +83,10 @@ test('metrics show groups with what they have committed, and how far they are be
   const series = '{consumergroup="billing",topic="orders",partition="0"}'
   assert.equal(value(`kafka_consumergroup_current_offset${series}`), '0')
   assert.equal(value(`kafka_consumergroup_lag${series}`), '3')
+  const ofTopic = '{consumergroup="billing",topic="orders"}'
+  assert.equal(value(`kafka_consumergroup_current_offset_sum${ofTopic}`), '0')
+  assert.equal(value(`kafka_consumergroup_lag_sum${ofTopic}`), '4')
   assert.equal(value('kafka_consumergroup_members{consumergroup="billing"}'), '0')
   assert.equal(value('tailrace_groups{state="Empty"}'), '1')
-  assert.equal(value('tailrace_group_committed_offsets_total'), '1')
+  assert.equal(value('tailrace_group_committed_offsets_total'), '2')
 })
