@@ -87,7 +87,7 @@ async function tellWhereItBegins(
   { fromBeginning, offset }: ConsumeVerbOptions,
 ): Promise<void> {
   const asked = fromBeginning ? '--from-beginning' : offset === undefined ? undefined : `--offset ${offset}`
-  if (await hasOffsets(client, group, topic)) {
+  if (await hasOffsets(client, group, topic, terminal.interruptSignal())) {
     if (asked === undefined) return
     terminal.note(`tailrace: group '${group}' goes on where it stands in topic '${topic}': ${asked} is ignored`)
   } else if (asked === undefined) {
@@ -97,9 +97,9 @@ async function tellWhereItBegins(
   }
 }
 
-async function hasOffsets(client: TailraceClient, group: string, name: string): Promise<boolean> {
+async function hasOffsets(client: TailraceClient, group: string, name: string, signal: AbortSignal): Promise<boolean> {
   try {
-    const { offsets } = await client.getGroup(group)
+    const { offsets } = await client.getGroup(group, { signal })
     return offsets.some(({ topic, committed_offset }) => topic === name && committed_offset !== null)
   } catch (error) {
     if (error instanceof TailraceClientError && error.code === 'group_id_not_found') return false
