@@ -6,6 +6,7 @@ import { silentLogger } from '../../src/kernel/logger.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import type { OwnedPartition } from '../../src/service/group-member.ts'
 import { openGroupMembers } from '../../src/service/group-members.ts'
+import { compilePattern } from '../../src/service/topic-pattern.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import {
@@ -358,9 +359,19 @@ test('refuses a pattern that is none, or costs too much, and keeps the subscript
   const a = openMember(members)
   a.member.subscribe(orders)
   await settled(a)
-  for (const pattern of ['(', '(?=a)', '(a)\\1', `(${'a?'.repeat(40)}){60}`, 'a'.repeat(1_001)]) {
+  const costly = ['(.?){480}', '(?:(?:a?){30}){33}', '(?i)\\p{L}', '(?i)[\\x{80}-\\x{ffff}]', '(?i)[\u0100-\uffff]']
+  const long = [
+    `(?:${'a'.repeat(490)}){1000}`,
+    '((a{10}){10,20}b){10}',
+    `a{${'9'.repeat(400)}}`,
+    `${'('.repeat(120)}a${'{999})'.repeat(120)}{1}`,
+    'a'.repeat(1_001),
+  ]
+  for (const pattern of ['(', ')', '(?=a)', '(a)\\1', `(${'a?'.repeat(40)}){60}`, ...costly, ...long]) {
     assert.throws(() => a.member.subscribe({ pattern }), refusal('invalid_request'), pattern.slice(0, 20))
   }
+  for (const pattern of ['(?i)(?:eu|us)-[a-z{9}]{2,20}\\.v\\d+', '[]a{1000}]{30}', '(?:a{3}|[^{9}]{2}){9}'])
+    compilePattern(pattern)
   assert.deepEqual([a.member.topics, ownedNames(a)], [['orders'], 'orders-0'])
 })
 
