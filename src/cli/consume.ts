@@ -89,10 +89,10 @@ async function tellWhereItBegins(
   const asked = fromBeginning ? '--from-beginning' : offset === undefined ? undefined : `--offset ${offset}`
   if (await hasOffsets(client, group, topic, terminal.interruptSignal())) {
     if (asked === undefined) return
-    terminal.note(`tailrace: group '${group}' goes on where it stands in topic '${topic}': ${asked} is ignored`)
+    terminal.note(`tailrace: group '${group}' goes on where it stands in topic ${topic}: ${asked} is ignored`)
   } else if (asked === undefined) {
     terminal.note(
-      `tailrace: group '${group}' is new to topic '${topic}': it begins at ${from}; --from-beginning begins at the earliest record`,
+      `tailrace: group '${group}' is new to topic ${topic}: it begins at ${from}; --from-beginning begins at the earliest record`,
     )
   }
 }

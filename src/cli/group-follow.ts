@@ -110,7 +110,7 @@ class GroupWorker {
     const numbers = [...this.#faulty.keys()]
     if (numbers.length === 0) return
     const what = numbers.length === 1 ? `partition ${numbers[0]}` : `partitions ${numbers.join(', ')}`
-    throw new CommandFailure(`${what} of topic '${topic}' could not be read by group '${group}'`)
+    throw new CommandFailure(`${what} of topic ${topic} could not be read by group '${group}'`)
   }
 
   #tell({ gaps, faults }: GroupPoll): void {

@@ -1,7 +1,7 @@
 // `tailrace groups list | describe | reset | delete`.
 
 import type { GroupDescription, GroupMember, GroupOffset, GroupSummary, OffsetReset } from '../client/api.ts'
-import { CommandFailure, EXIT } from './command-failure.ts'
+import { CommandFailure, EXIT, exitCodeOf, messageOf } from './command-failure.ts'
 import type { ListOptions } from './connect.ts'
 import { connect } from './connect.ts'
 import type { TopicPartitions } from './option-value.ts'
@@ -28,10 +28,36 @@ export async function describeGroups(
   const client = connect(terminal, options)
   const signal = terminal.interruptSignal()
   const groups: GroupDescription[] = []
-  for (const name of names) groups.push(await client.getGroup(name, { signal }))
+  const failure = await eachGroup(terminal, names, async (name) => {
+    groups.push(await client.getGroup(name, { signal }))
+  })
   const output = chosenOutput(options.output, terminal)
   if (output === 'table') await terminal.write(groups.map(renderGroup).join('\n'))
   else await printList(terminal, output, groups, [])
+  if (failure !== undefined) throw failure
+}
+
+/** One that fails keeps the others from nothing. Gives what the command ends with. */
+async function eachGroup(
+  terminal: Terminal,
+  names: readonly string[],
+  work: (name: string) => Promise<void>,
+): Promise<unknown> {
+  const failures: unknown[] = []
+  for (const name of names) {
+    try {
+      await work(name)
+    } catch (error) {
+      if (terminal.interruptSignal().aborted || names.length === 1) throw error
+      terminal.note(`tailrace: ${messageOf(error)}`)
+      failures.push(error)
+    }
+  }
+  if (failures.length === 0) return undefined
+  const areUnknown = failures.every((error) => exitCodeOf(error) === EXIT.notFound)
+  return new CommandFailure(`${failures.length} of ${names.length} groups failed`, {
+    exitCode: areUnknown ? EXIT.notFound : EXIT.failed,
+  })
 }
 
 export interface ResetVerbOptions extends ListOptions {
@@ -49,13 +75,15 @@ export async function resetGroup(terminal: Terminal, group: string, options: Res
       exitCode: EXIT.usage,
     })
   }
-  const { offsets } = await connect(terminal, options).resetOffsets(
+  const { offsets, refusal } = await connect(terminal, options).resetOffsets(
     group,
     { to, shift_by: shiftBy, ...scopeOf(topic), dry_run: !execute, force },
     { signal: terminal.interruptSignal() },
   )
   await printList(terminal, chosenOutput(options.output, terminal), offsets, RESET_COLUMNS)
-  if (!execute) terminal.note('nothing is changed: --execute does it')
+  if (execute) terminal.note(offsets.length === 1 ? '1 offset is set' : `${offsets.length} offsets are set`)
+  else if (refusal === undefined) terminal.note('nothing is changed: --execute does it')
+  else terminal.note(`nothing is changed, and now --execute would be refused: ${refusal.detail}`)
 }
 
 /** All that the group has committed, where no topic is named. */
@@ -90,12 +118,13 @@ export async function deleteGroups(
 ): Promise<void> {
   const client = connect(terminal, options)
   const signal = terminal.interruptSignal()
-  for (const name of names) {
+  const failure = await eachGroup(terminal, names, async (name) => {
     if (options.topic === undefined) await client.deleteGroup(name, { signal })
     for (const { topic, partitions } of options.topic ?? []) {
       await client.deleteOffsets(name, topic, { partitions, signal })
     }
-  }
+  })
+  if (failure !== undefined) throw failure
 }
 
 /** For people: what it is, who is in it, and how far it has come. */

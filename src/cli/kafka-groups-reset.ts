@@ -57,12 +57,21 @@ async function resetGroup(
   if (request.offsets?.length === 0) return `Error: No reset plan for group ${group} found.`
   try {
     const offsets: OffsetReset[] = []
-    for (const part of inParts(request)) offsets.push(...(await client.resetOffsets(group, part)).offsets)
+    for (const part of inParts(request)) {
+      const reset = await client.resetOffsets(group, part)
+      if (reset.refusal !== undefined) return stillActive(group, reset.refusal.details)
+      offsets.push(...reset.offsets)
+    }
     return { group, dry_run: request.dry_run === true, offsets }
   } catch (error) {
     if (!(error instanceof TailraceClientError) || error.code !== 'non_empty_group') throw error
-    return `Error: Assignments can only be reset if the group '${group}' is inactive, but the current state is ${error.details['state']}.`
+    return stillActive(group, error.details)
   }
+}
+
+/** A dry run is told so too, as by Kafka's tool. */
+function stillActive(group: string, details: Readonly<Record<string, unknown>>): string {
+  return `Error: Assignments can only be reset if the group '${group}' is inactive, but the current state is ${details['state']}.`
 }
 
 /** A plan may be longer than a request. */

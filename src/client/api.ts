@@ -209,6 +209,12 @@ export interface OffsetsReset {
   readonly group: string
   readonly dry_run: boolean
   readonly offsets: readonly OffsetReset[]
+  /** Of a dry run: why it would not be done now. */
+  readonly refusal?: {
+    readonly code: string
+    readonly detail: string
+    readonly details: Readonly<Record<string, unknown>>
+  }
 }
 
 export interface OffsetReset extends GroupPartition {

@@ -252,6 +252,6 @@ function metadataTooLarge(bytes: number, limit: number): TailraceError {
 }
 
 function subscribed(groupId: string, topic: string): TailraceError {
-  const message = `group ${groupId} is reading topic ${topic}: stop its members first`
+  const message = `group '${groupId}' is reading topic ${topic}: stop its members first`
   return new TailraceError('group_subscribed_to_topic', message, { group: groupId, topic })
 }

@@ -141,7 +141,7 @@ export class Members {
       throw inconsistentProtocol(this.#groupId, `has members that know none of ${names}: all must share a protocol`)
     }
     if (member === undefined && this.size >= this.#sizeMax) {
-      const message = `group ${this.#groupId} has ${this.size} members already`
+      const message = `group '${this.#groupId}' has ${this.size} members already`
       throw new TailraceError('group_max_size_reached', message, { group: this.#groupId, limit: this.#sizeMax })
     }
     if (member === undefined && this.#totals.members >= MEMBERS_MAX) {

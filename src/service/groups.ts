@@ -74,6 +74,12 @@ export interface ResetRequest {
   readonly force: boolean
 }
 
+export interface ResetPlan {
+  readonly offsets: readonly OffsetReset[]
+  /** Of a dry run: why it would not be done now. */
+  readonly refusal: TailraceError | undefined
+}
+
 export interface GroupService {
   list(caller: Caller, request: GroupsRequest): Promise<GroupsPage>
   /** group_id_not_found */
@@ -84,7 +90,7 @@ export interface GroupService {
    * A group that nobody knows is made by it, if topics or partitions are named. All offsets are durable when it resolves.
    * non_empty_group, unknown_topic_or_partition, group_id_not_found, invalid_position, invalid_request: nothing is changed.
    */
-  resetOffsets(caller: Caller, groupId: string, request: ResetRequest): Promise<readonly OffsetReset[]>
+  resetOffsets(caller: Caller, groupId: string, request: ResetRequest): Promise<ResetPlan>
   /** Of a topic, or of some of its partitions. group_id_not_found, group_subscribed_to_topic, unknown_topic_or_partition. */
   deleteOffsets(caller: Caller, groupId: string, topic: string, partitions?: readonly number[]): Promise<void>
 }
@@ -122,21 +128,22 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       checkGroupId(groupId)
       const target = targetOf(request.target, clock.now())
       const group = await groups.describe(groupId)
-      if (!request.force && !isUnused(group)) checkInactive(group)
+      const refusal = request.force || isUnused(group) ? undefined : refusalOf(group)
+      if (refusal !== undefined && !request.dryRun) throw refusal
       const committed = await groups.committed(groupId)
       const partitions = chosenPartitions(engine, groupId, group, committed, request)
       const ids = new Map(partitions.map(({ topic }) => [topic, getTopic(engine, topic).id]))
       const plan = planReset(target, await standingsOf(engine, partitions, committed, target))
+      if (request.dryRun) return { offsets: plan, refusal }
       const offsets = plan.map(({ topic, partition, offset }) => ({
         topic,
         topicId: ids.get(topic),
         partition,
         offset,
       }))
-      if (request.dryRun) return plan
       await leaveUnused(groupId)
       await commitFromOutside(engine, groupId, offsets, request.force)
-      return plan
+      return { offsets: plan, refusal }
     },
     async deleteOffsets(_caller, groupId, name, partitions) {
       checkGroupId(groupId)
@@ -212,15 +219,16 @@ function memberView({ protocolType }: GroupDescription, member: GroupMemberDescr
   }
 }
 
-function checkInactive(group: GroupDescription | undefined): void {
-  if (group === undefined || group.state === 'Empty' || group.state === 'Dead') return
-  throw stillActive(group)
+function refusalOf(group: GroupDescription | undefined): TailraceError | undefined {
+  const isInactive = group === undefined || group.state === 'Empty' || group.state === 'Dead'
+  return isInactive ? undefined : stillActive(group)
 }
 
 function stillActive({ groupId, state, members }: GroupDescription): TailraceError {
+  const count = members.length === 1 ? '1 member' : `${members.length} members`
   return new TailraceError(
     'non_empty_group',
-    `group '${groupId}' is ${state} with ${members.length} members: its offsets are reset while nobody is in it, or with force, which makes its members leave`,
+    `group '${groupId}' is ${state} with ${count}: its offsets are reset while nobody is in it, or with force, which makes its members leave`,
     { group: groupId, state, members: members.length },
   )
 }

@@ -60,6 +60,8 @@ function placeOf(target: ResetTarget, standing: PartitionStanding, listed: numbe
       return { offset: endOffset }
     case 'time':
       if (offsetAtTime !== undefined) return within(standing, offsetAtTime)
+      // an empty partition has no other place
+      if (startOffset === endOffset) return { offset: endOffset }
       return { offset: endOffset, adjusted: { to: 'end', requestedOffset: undefined } }
     case 'offset':
       return within(standing, target.offset)

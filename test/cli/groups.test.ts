@@ -42,6 +42,7 @@ test('groups are listed, described, reset and deleted', async (t) => {
     url,
   })
   assert.deepEqual(done.lines, [{ topic: 'orders', partition: 1, previous_offset: 2, offset: 1 }])
+  assert.equal(done.stderr, '1 offset is set\n')
   assert.deepEqual(await offsetsOf(client, 'billing'), [2, 1])
 
   await runCliOk(['groups', 'delete', 'billing', '-t', 'orders:0'], { url })
@@ -49,6 +50,36 @@ test('groups are listed, described, reset and deleted', async (t) => {
   await runCliOk(['groups', 'delete', 'billing'], { url })
   assert.equal((await runCli(['groups', 'describe', 'billing'], { url })).code, 3)
   assert.equal((await runCli(['groups', 'reset', 'billing'], { url })).code, 2)
+})
+
+test('of several groups one that fails keeps the others from nothing', async (t) => {
+  const { url, client } = await start(t)
+  const described = await runCli(['groups', 'describe', 'nobody', 'billing'], { url })
+  assert.deepEqual([described.code, described.lines.map(({ group }) => group)], [3, ['billing']])
+  assert.match(described.stderr, /there is no group 'nobody'\ntailrace: 1 of 2 groups failed\n$/)
+  await client.resetOffsets('shipping', { to: '2', topics: ['orders'] })
+  const deleted = await runCli(['groups', 'delete', 'billing', 'nobody', 'shipping'], { url })
+  assert.equal(deleted.code, 3)
+  assert.deepEqual(await client.listGroups(), [])
+})
+
+test('a dry run plans for a group that somebody is in, and says that it would be refused', async (t) => {
+  const { url, client, kafka } = await start(t)
+  const { lease } = await client.pollGroup('billing', { topics: ['orders'] })
+  assert.ok(lease)
+  const dry = await runCliOk(['groups', 'reset', 'billing', '--to', 'earliest'], { url })
+  assert.deepEqual(
+    dry.lines.map(({ offset }) => offset),
+    [0, 0],
+  )
+  assert.match(
+    dry.stderr,
+    /^nothing is changed, and now --execute would be refused: group 'billing' is Stable with 1 member:/,
+  )
+  assert.equal((await runCli(['groups', 'reset', 'billing', '--to', 'earliest', '--execute'], { url })).code, 1)
+  const line = await kafka('--reset-offsets --group billing --to-earliest --all-topics --dry-run')
+  assert.equal(line.code, 1)
+  assert.match(line.stderr, /can only be reset if the group 'billing' is inactive, but the current state is Stable/)
 })
 
 test('where a group stands can be read from without being in it', async (t) => {

@@ -42,18 +42,19 @@ async function open(t: TestContext) {
     clock: systemClock,
     polls: { isUnused: () => false, leaveUnused: async () => {}, forget: async () => {} },
   })
-  const reset = (groupId: string, to: string, more: Partial<ResetRequest> = {}) =>
+  const request = (groupId: string, to: string, more: Partial<ResetRequest> = {}) =>
     groups.resetOffsets(CALLER, groupId, {
       target: { kind: 'position', position: parsePosition(to, groupId) },
       dryRun: false,
       force: false,
       ...more,
     })
+  const reset = async (...args: Parameters<typeof request>) => (await request(...args)).offsets
   const offsets = async (groupId: string) => {
     const committed = await engine.groups.committed(groupId)
     return committed.map(({ partition, offset }) => [partition, offset]).sort()
   }
-  return { engine, topic, groups, reset, offsets }
+  return { engine, topic, groups, request, reset, offsets }
 }
 
 /** Joins alone, gives itself the partitions, and stays. */
@@ -198,13 +199,15 @@ test('a dry run lets a group that is polled be: its acks may be repeated', async
   const groups = createGroupService(bench)
   const reset = (dryRun: boolean) =>
     groups.resetOffsets(CALLER, 'g', { target: { kind: 'shift', by: -1 }, dryRun, force: false })
-  const [planned] = await reset(true)
+  const planned = await reset(true)
+  assert.equal(planned.refusal, undefined)
   assert.deepEqual(await bench.ackAll(lease), answer)
   const { lease: another } = await bench.poll({ waitMs: 0 })
   assert.equal(another, '')
-  assert.deepEqual(await reset(false), [planned])
+  assert.deepEqual(await reset(false), planned)
   assert.deepEqual((await bench.poll()).records, ['0:1=b'])
-  await assert.rejects(reset(true), { code: 'non_empty_group' })
+  assert.equal((await reset(true)).refusal?.code, 'non_empty_group')
+  await assert.rejects(reset(false), { code: 'non_empty_group' })
 })
 
 test('what cannot be reset is refused and changes nothing', async (t) => {
@@ -230,17 +233,19 @@ test('what cannot be reset is refused and changes nothing', async (t) => {
 })
 
 test('while members are there nothing is reset or deleted; with force they are made to leave first', async (t) => {
-  const { engine, groups, reset, offsets } = await open(t)
+  const { engine, groups, request, reset, offsets } = await open(t)
   await reset('g', '1', { topics: ['orders'] })
   const member = await join(engine, 'g', [
     { topic: 'orders', partition: 0 },
     { topic: 'orders', partition: 1 },
   ])
-  await assert.rejects(reset('g', 'latest'), { code: 'non_empty_group', message: /Stable with 1 members/ })
-  await assert.rejects(reset('g', 'latest', { dryRun: true }), { code: 'non_empty_group' })
+  await assert.rejects(reset('g', 'latest'), { code: 'non_empty_group', message: /Stable with 1 member:/ })
+  const dry = await request('g', 'latest', { dryRun: true })
+  assert.deepEqual([dry.offsets.length, dry.refusal?.code], [2, 'non_empty_group'])
   await assert.rejects(groups.delete(CALLER, 'g'), { code: 'non_empty_group' })
   await assert.rejects(groups.deleteOffsets(CALLER, 'g', 'orders'), { code: 'group_subscribed_to_topic' })
-  assert.equal((await reset('g', 'latest', { dryRun: true, force: true })).length, 2)
+  const forced = await request('g', 'latest', { dryRun: true, force: true })
+  assert.deepEqual([forced.offsets.length, forced.refusal], [2, undefined])
   await engine.groups.heartbeat(member)
 
   await reset('g', 'latest', { force: true })

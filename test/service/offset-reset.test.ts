@@ -29,6 +29,7 @@ test('what a partition does not hold becomes the nearer bound, and is told', () 
   assert.deepEqual(planned({ kind: 'shift', by: 6 }), { offset: 20, to: 'end', requestedOffset: 21 })
   assert.deepEqual(planned({ kind: 'shift', by: -100 }), { offset: 10, to: 'start', requestedOffset: -85 })
   assert.deepEqual(planned({ kind: 'time', timestamp: 1 }), { offset: 20, to: 'end', requestedOffset: undefined })
+  assert.equal(planned({ kind: 'time', timestamp: 1 }, { startOffset: 20 }), 20)
 })
 
 test('without a committed offset a shift is refused, and the current place is the end', () => {

@@ -57,8 +57,13 @@ export function groupRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const body = await readJson<ResetOffsetsRequest>(floor, request, 'ResetOffsetsRequest')
     const { topics, partitions, dry_run: dryRun = false, force = false } = body
     const reset = { target: targetOf(body, group), topics, partitions, dryRun, force }
-    const offsets = await groups.resetOffsets(callerOf(request), group, reset)
-    return { group, dry_run: dryRun, offsets: offsets.map(renderReset) }
+    const { offsets, refusal } = await groups.resetOffsets(callerOf(request), group, reset)
+    return {
+      group,
+      dry_run: dryRun,
+      offsets: offsets.map(renderReset),
+      ...(refusal === undefined ? {} : { refusal: renderRefusal(refusal) }),
+    }
   })
 
   app.delete('/groups/:group/offsets', async (request, reply) => {
@@ -136,6 +141,10 @@ function renderOffset({ topic, partition, committed, bounds, memberId }: OffsetV
     lag: committed === undefined || bounds === undefined ? null : bounds.endOffset - committed.offset,
     member_id: memberId ?? null,
   }
+}
+
+function renderRefusal({ code, message: detail, details }: TailraceError) {
+  return { code, detail, details }
 }
 
 function renderReset({ topic, partition, previousOffset, offset, adjusted }: OffsetReset) {
