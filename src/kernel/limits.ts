@@ -357,8 +357,8 @@ export const LEASE_MS_DEFAULT = 30_000
 /** Acks of a group that are remembered, so that one whose reply was lost may be sent again. */
 export const LEASES_REMEMBERED_MAX = 1_000
 
-/** A lease's acks name records one by one: larger than any other body, and still parsed in some milliseconds. */
-export const LEASE_ACK_BYTES_MAX = 512 * 1024
+/** A lease's acks name records one by one, SHARED_POLL_RECORDS_MAX of them with 330 bytes for the longest name. Parsed in some milliseconds. */
+export const LEASE_ACK_BYTES_MAX = 1024 * 1024
 
 /** A worker's name for itself. */
 export const LEASE_MEMBER_CHARS_MAX = 249

@@ -186,3 +186,38 @@ test('what nobody got is given again at once: a client that went before its repl
     assert.equal(next.records[0].attempts ?? 1, 1)
   }
 })
+
+test('all that a shared poll gives can be acknowledged one by one, whatever its topic is called', async (t) => {
+  const server = await startServer(t)
+  const topic = 'n'.repeat(245)
+  await server.post('/v1/topics', { name: topic, partitions: 1 })
+  const records = Array.from({ length: 2_000 }, (_, value) => ({ value }))
+  await server.post(`/v1/topics/${topic}/records`, { records })
+  const poll = { topics: [topic], mode: 'shared', limit: 2_000 }
+  const given = (await server.post('/v1/groups/g/poll', poll)).json()
+  assert.equal(given.records.length, 2_000)
+  const accepted = given.records.map(({ partition, offset }: { partition: number; offset: number }) => {
+    return { topic, partition, offset }
+  })
+  const acked = await server.post(`/v1/groups/g/leases/${given.lease}/ack`, JSON.stringify({ accepted }, undefined, 1))
+  assert.equal(acked.status, 200, acked.text())
+  assert.equal(acked.json().accepted, 2_000)
+})
+
+test('a shared group is not put where it stands: it would forget what it has accepted above that', async (t) => {
+  const server = await start(t)
+  await server.post('/v1/topics/orders/records', { records: [{ value: 0 }, { value: 1 }] })
+  const poll = { topics: ['orders'], mode: 'shared' }
+  const { lease } = (await server.post('/v1/groups/g/poll', poll)).json()
+  const accepted = [{ topic: 'orders', partition: 0, offset: 1 }]
+  await server.post(`/v1/groups/g/leases/${lease}/ack`, { accepted })
+  for (const more of [{}, { dry_run: true }, { force: true }]) {
+    const refused = await server.request('PATCH', '/v1/groups/g/offsets', { body: { to: 'committed', ...more } })
+    assert.deepEqual([refused.status, refused.json().code], [400, 'invalid_position'], refused.text())
+  }
+  const { records } = (await server.post('/v1/groups/g/poll', poll)).json()
+  assert.deepEqual(
+    records.map(({ offset }: { offset: number }) => offset),
+    [0],
+  )
+})
