@@ -132,6 +132,7 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       if (refusal !== undefined && !request.dryRun) throw refusal
       const committed = await groups.committed(groupId)
       const partitions = chosenPartitions(engine, groupId, group, committed, request)
+      if (target.kind === 'current' && group?.protocolType === 'shared') throw forgetsAccepted(groupId)
       const ids = new Map(partitions.map(({ topic }) => [topic, getTopic(engine, topic).id]))
       const plan = planReset(target, await standingsOf(engine, partitions, committed, target))
       if (request.dryRun) return { offsets: plan, refusal }
@@ -230,6 +231,14 @@ function stillActive({ groupId, state, members }: GroupDescription): TailraceErr
     'non_empty_group',
     `group '${groupId}' is ${state} with ${count}: its offsets are reset while nobody is in it, or with force, which makes its members leave`,
     { group: groupId, state, members: members.length },
+  )
+}
+
+function forgetsAccepted(groupId: string): TailraceError {
+  return new TailraceError(
+    'invalid_position',
+    `group '${groupId}' is shared: put where it stands, it would only forget what it has accepted above that, and be given it again; earliest, latest, an offset, a time or a duration ago are allowed`,
+    { group: groupId },
   )
 }
 
