@@ -57,9 +57,11 @@ function replacedPaths({ directory, base, last }: Swap, names: readonly string[]
 export async function tidyFolder(disk: SegmentDisk, directory: string, names: readonly string[]): Promise<string[]> {
   const swaps = names.flatMap((name) => parseSwapName(directory, name) ?? [])
   const rest = names.filter(isLeftOver)
-  if (swaps.length === 0 && rest.length === 0) return [...names]
-  // the process may have ended before a decision or a deletion was durable: what hangs on it goes now, or is told to readers
+  if (names.length === 0) return []
+  // the process may have ended before a decision or a deletion was durable, and nothing need be left that tells of it: what
+  // hangs on it goes now, or is told to readers
   await disk.syncDirectory(directory)
+  if (swaps.length === 0 && rest.length === 0) return [...names]
   for (const swap of swaps) {
     for (const path of replacedPaths(swap, names)) await disk.remove(path)
     await disk.syncDirectory(directory)

@@ -505,6 +505,21 @@ test('after a failed sync of the folder nobody is told of a new start, and nothi
   assert.ok(bench.log.sizeBytes < 6_000)
 })
 
+test('a segment whose going was not durable when the process ended does not come back behind the next start', async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const bench = new Bench({}, new PowerCutDisk(new Random(seed)))
+    await bench.fill(40)
+    const [oldest = 0, second] = bench.bases
+    const path = `${DIRECTORY}/${String(oldest).padStart(20, '0')}.log`
+    await bench.disk.rename(path, `${path}.deleted`)
+    await bench.disk.remove(`${path}.deleted`)
+    await bench.restart(bench.disk.cut('process'), undefined)
+    assert.equal(bench.log.bounds.logStartOffset, second)
+    await bench.restart(bench.disk.cut('power'), undefined)
+    assert.equal(bench.log.bounds.logStartOffset, second, `seed ${seed}`)
+  }
+})
+
 test('a file that cannot be unlinked is tried again later', async () => {
   const bench = new Bench({ fileDeleteDelayMs: 0 })
   await bench.fill(40)
