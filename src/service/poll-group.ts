@@ -275,9 +275,9 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       for (const slot of slots) {
         if (picked.length >= share || recordCount >= request.limit) break
         picked.push(slot)
-        const available = this.queue.available(slot)
         // one that has enough gives all: one read, one commit. Of one that nobody has read yet nothing is known
-        recordCount += Number.isFinite(available) ? available : Math.ceil(request.limit / 4)
+        const isKnown = Number.isFinite(slot.endOffset)
+        recordCount += isKnown ? this.queue.available(slot) : Math.ceil(request.limit / 4)
       }
     }
     for (const slot of picked) {
