@@ -21,7 +21,7 @@ import type {
 import type { GroupStartParts } from './group-start.ts'
 import { isFencing } from './join-failures.ts'
 import type { Lease } from './lease-table.ts'
-import { fenced, LeaseTable } from './lease-table.ts'
+import { endedByAck, fenced, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { PartitionSlot } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
@@ -162,6 +162,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   }
 
   async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {
+    if (this.#acknowledged.has(id)) throw endedByAck(id)
     return await this.#leases.use(id, async (lease) => {
       this.#leases.extend(lease, leaseMs)
       return { lease: lease.id, expiresMs: lease.expiresMs, committed: [] }
@@ -169,6 +170,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   }
 
   async release(id: string): Promise<LeaseAnswer> {
+    if (this.#acknowledged.has(id)) throw endedByAck(id)
     return await this.#leases.use(id, async (lease) => {
       this.#end(lease)
       return ENDED
@@ -279,7 +281,7 @@ function askedOf(
 /** For an ack that comes again: it has to be about what was acknowledged. */
 function repeatedAnswer(id: string, held: HeldPartitions, request: AckRequest): LeaseAnswer {
   const asked = askedOf(held, request)
-  if (asked.some(({ part, next }) => next > part.next)) throw fenced(id)
+  if (asked.some(({ part, next }) => next > part.next)) throw endedByAck(id)
   return { ...ENDED, committed: asked.map(({ part }) => placeOf(part.slot, part.next)) }
 }
 

@@ -27,6 +27,7 @@ import type { GroupStartParts } from './group-start.ts'
 import { fenced } from './lease-table.ts'
 import { PollAppends } from './poll-appends.ts'
 import { PollGroup } from './poll-group.ts'
+import { unknownGroup } from './positions.ts'
 import { roomForInflated } from './record-walk.ts'
 import type { SharedQueueOptions } from './shared-queue.ts'
 import { SharedQueue } from './shared-queue.ts'
@@ -119,15 +120,15 @@ class GroupPolls implements GroupPollService {
   }
 
   async ack(_caller: Caller, groupId: string, leaseId: string, request: AckRequest): Promise<LeaseAnswer> {
-    return await this.#holder(groupId, leaseId).ack(leaseId, request)
+    return await (await this.#holder(groupId, leaseId)).ack(leaseId, request)
   }
 
   async extend(_caller: Caller, groupId: string, leaseId: string, leaseMs: number): Promise<LeaseAnswer> {
-    return await this.#holder(groupId, leaseId).extend(leaseId, leaseMs)
+    return await (await this.#holder(groupId, leaseId)).extend(leaseId, leaseMs)
   }
 
   async release(_caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer> {
-    return await this.#holder(groupId, leaseId).release(leaseId)
+    return await (await this.#holder(groupId, leaseId)).release(leaseId)
   }
 
   isUnused(groupId: string): boolean {
@@ -169,10 +170,11 @@ class GroupPolls implements GroupPollService {
     })
   }
 
-  #holder(groupId: string, leaseId: string): AnyGroup['leases'] {
+  async #holder(groupId: string, leaseId: string): Promise<AnyGroup['leases']> {
     const group = this.#groups.get(groupId)
-    if (group === undefined) throw fenced(leaseId)
-    return group.leases
+    if (group !== undefined) return group.leases
+    const isKnown = (await this.#dependencies.engine.groups.describe(groupId)) !== undefined
+    throw isKnown ? fenced(leaseId) : unknownGroup(groupId)
   }
 
   #group({ groupId, mode }: GroupPollRequest): AnyGroup {

@@ -147,8 +147,16 @@ export class LeaseTable<Held> {
 export function fenced(id: string, cause?: unknown): TailraceError {
   return new TailraceError(
     'fenced_lease',
-    'the lease is not open: it has expired, was released, its group was rebalanced or the server restarted; what it held is given out again',
+    'the lease is not open: it has expired, was released, its group was rebalanced or the server restarted; what it held and was not acknowledged is given out again',
     { lease: id.slice(0, 60) },
     { cause },
+  )
+}
+
+export function endedByAck(id: string): TailraceError {
+  return new TailraceError(
+    'fenced_lease',
+    'the lease has ended with an ack: what that said is done; the same ack may come again, and nothing else',
+    { lease: id.slice(0, 60) },
   )
 }

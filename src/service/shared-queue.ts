@@ -28,7 +28,7 @@ import type {
 import type { GroupStartParts } from './group-start.ts'
 import { isFencing } from './join-failures.ts'
 import type { Lease } from './lease-table.ts'
-import { fenced, LeaseTable } from './lease-table.ts'
+import { endedByAck, fenced, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
 import type { Position } from './positions.ts'
@@ -155,11 +155,12 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
     const acknowledged = this.#acknowledged.get(id)
     if (acknowledged === undefined) return await this.#leases.use(id, (lease) => this.#ack(lease, request))
-    if (acknowledged.said !== hashOf(request)) throw fenced(id)
+    if (acknowledged.said !== hashOf(request)) throw endedByAck(id)
     return acknowledged.answer
   }
 
   async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {
+    if (this.#acknowledged.has(id)) throw endedByAck(id)
     return await this.#leases.use(id, async (lease) => {
       this.#leases.extend(lease, leaseMs)
       return { lease: lease.id, expiresMs: lease.expiresMs, committed: [] }
@@ -167,6 +168,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   }
 
   async release(id: string): Promise<LeaseAnswer> {
+    if (this.#acknowledged.has(id)) throw endedByAck(id)
     return await this.#leases.use(id, async (lease) => {
       this.#end(lease, 'uncounted')
       return ENDED

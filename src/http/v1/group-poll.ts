@@ -39,7 +39,7 @@ import { settleWithReply } from '../settle-with-reply.ts'
 import { whileConnected } from '../while-connected.ts'
 import { pathGroup } from './groups.ts'
 import { faultJson, JsonPage } from './json-page.ts'
-import { readJson } from './json-request.ts'
+import { readJson, readOptionalJson } from './json-request.ts'
 
 interface PollGroupRequest {
   readonly topics?: readonly string[]
@@ -105,23 +105,25 @@ export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
 
   app.post('/groups/:group/leases/:lease/ack', async (request) => {
     const body = await readJson<AckLeaseRequest>(floor, request, 'AckLeaseRequest', LEASE_ACK_BYTES_MAX)
-    return renderAnswer(
-      await groupPolls.ack(callerOf(request), pathGroup(request), pathText(request, 'lease'), parseAck(body)),
-    )
+    return renderAnswer(await groupPolls.ack(callerOf(request), pathGroup(request), pathLease(request), parseAck(body)))
   })
 
   app.post('/groups/:group/leases/:lease/extend', async (request) => {
     const { lease_ms } = await readJson<{ lease_ms?: number }>(floor, request, 'ExtendLeaseRequest')
     const leaseMs = within('lease_ms', lease_ms, LEASE_MS_MIN, LEASE_MS_MAX) ?? LEASE_MS_DEFAULT
-    return renderAnswer(
-      await groupPolls.extend(callerOf(request), pathGroup(request), pathText(request, 'lease'), leaseMs),
-    )
+    return renderAnswer(await groupPolls.extend(callerOf(request), pathGroup(request), pathLease(request), leaseMs))
   })
 
   app.post('/groups/:group/leases/:lease/release', async (request) => {
-    await readJson<object>(floor, request, 'ReleaseLeaseRequest')
-    return renderAnswer(await groupPolls.release(callerOf(request), pathGroup(request), pathText(request, 'lease')))
+    await readOptionalJson<object>(floor, request, 'ReleaseLeaseRequest')
+    return renderAnswer(await groupPolls.release(callerOf(request), pathGroup(request), pathLease(request)))
   })
+}
+
+function pathLease(request: FastifyRequest): string {
+  const lease = pathText(request, 'lease')
+  if (lease !== '') return lease
+  throw invalid("the path names no lease: it is the poll's lease, which is null where the poll has no records", {})
 }
 
 function parsePoll(groupId: string, body: PollGroupRequest, request: FastifyRequest): GroupPollRequest {
