@@ -196,6 +196,7 @@ function addGroups(program: Command, terminal: Terminal): void {
   talking(groups.command('delete').description('Delete groups that nobody is in, with their offsets.'))
     .argument('<group...>')
     .addOption(topic('only the offsets of this topic, or orders:0,1 (repeat)'))
+    .addOption(new Option('--force', 'whole groups: members are made to leave, leases end').conflicts('topic'))
     .action(async (names, options) => (await load()).deleteGroups(terminal, names, options))
 }
 

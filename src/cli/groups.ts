@@ -114,12 +114,12 @@ function noteOf({ adjusted, requested_offset }: OffsetReset): string {
 export async function deleteGroups(
   terminal: Terminal,
   names: readonly string[],
-  options: ListOptions & { readonly topic?: readonly TopicPartitions[] },
+  options: ListOptions & { readonly topic?: readonly TopicPartitions[]; readonly force?: boolean },
 ): Promise<void> {
   const client = connect(terminal, options)
   const signal = terminal.interruptSignal()
   const failure = await eachGroup(terminal, names, async (name) => {
-    if (options.topic === undefined) await client.deleteGroup(name, { signal })
+    if (options.topic === undefined) await client.deleteGroup(name, { force: options.force, signal })
     for (const { topic, partitions } of options.topic ?? []) {
       await client.deleteOffsets(name, topic, { partitions, signal })
     }

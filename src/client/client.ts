@@ -242,9 +242,16 @@ export class TailraceClient {
     return await this.#json({ method: 'GET', path: groupPathOf(group), signal })
   }
 
-  /** With its offsets; only while nobody is in it. */
-  async deleteGroup(group: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#body({ method: 'DELETE', path: groupPathOf(group), signal })
+  /** With its offsets; only while nobody is in it, or with force, which makes its members leave and ends its leases. */
+  async deleteGroup(
+    group: string,
+    { force, signal }: CallOptions & { readonly force?: boolean | undefined } = {},
+  ): Promise<void> {
+    await this.#body({
+      method: 'DELETE',
+      path: `${groupPathOf(group)}${queryOf({ force: force ? 'true' : undefined })}`,
+      signal,
+    })
   }
 
   async resetOffsets(group: string, request: ResetOffsetsRequest, { signal }: CallOptions = {}): Promise<OffsetsReset> {

@@ -137,6 +137,8 @@ export interface GroupPollService {
   isUnused(groupId: string): boolean
   /** Its member leaves now, not after a while, if that is so. */
   leaveUnused(groupId: string): Promise<void>
+  /** The same if leases are open: they are fenced. */
+  leaveUnpolled(groupId: string): Promise<void>
   /** What is remembered of a group that was deleted. */
   forget(groupId: string): Promise<void>
   /** Those that are open on this server, the oldest first. */

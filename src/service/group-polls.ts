@@ -62,7 +62,7 @@ const CLIENT_ID = 'tailrace-poll'
 /** What both kinds of groups are to the service. */
 interface AnyGroup {
   readonly mode: PollMode
-  readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'isUnused' | 'sweep' | 'close'>
+  readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'isPolled' | 'isUnused' | 'sweep' | 'close'>
   readonly leases: Pick<ExclusiveQueue, 'ack' | 'extend' | 'release' | 'list'>
 }
 
@@ -138,6 +138,12 @@ class GroupPolls implements GroupPollService {
   async leaveUnused(groupId: string): Promise<void> {
     const group = this.#groups.get(groupId)
     if (group !== undefined && this.isUnused(groupId)) this.#leave(groupId, group)
+    await this.#leaving.get(groupId)
+  }
+
+  async leaveUnpolled(groupId: string): Promise<void> {
+    const group = this.#groups.get(groupId)
+    if (group !== undefined && !group.polls.isPolled) this.#leave(groupId, group)
     await this.#leaving.get(groupId)
   }
 

@@ -10,7 +10,6 @@ import type {
   GroupListing,
   GroupMemberDescription,
   GroupPartition,
-  OffsetToCommit,
 } from '../engine/group-protocol.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
@@ -84,8 +83,8 @@ export interface GroupService {
   list(caller: Caller, request: GroupsRequest): Promise<GroupsPage>
   /** group_id_not_found */
   describe(caller: Caller, groupId: string): Promise<GroupView>
-  /** With its offsets. group_id_not_found, non_empty_group. */
-  delete(caller: Caller, groupId: string): Promise<void>
+  /** With its offsets; `force`: its leases are fenced and its members made to leave. group_id_not_found, non_empty_group. */
+  delete(caller: Caller, groupId: string, force?: boolean): Promise<void>
   /**
    * A group that nobody knows is made by it, if topics or partitions are named. All offsets are durable when it resolves.
    * non_empty_group, unknown_topic_or_partition, group_id_not_found, invalid_position, invalid_request: nothing is changed.
@@ -98,7 +97,7 @@ export interface GroupService {
 export interface GroupServiceParts {
   readonly engine: Engine
   readonly clock: Clock
-  readonly polls: Pick<GroupPollService, 'isUnused' | 'leaveUnused' | 'forget'>
+  readonly polls: Pick<GroupPollService, 'isUnused' | 'leaveUnused' | 'leaveUnpolled' | 'forget'>
 }
 
 export function createGroupService({ engine, clock, polls }: GroupServiceParts): GroupService {
@@ -118,10 +117,11 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       if (group === undefined) throw unknownGroup(groupId)
       return await viewOf(engine, group, await groups.committed(groupId))
     },
-    async delete(_caller, groupId) {
+    async delete(_caller, groupId, force = false) {
       checkGroupId(groupId)
-      await leaveUnused(groupId)
-      await groups.delete(groupId)
+      if (force) await polls.leaveUnpolled(groupId)
+      else await leaveUnused(groupId)
+      await withNobodyIn(engine, groupId, force, () => groups.delete(groupId))
       await polls.forget(groupId)
     },
     async resetOffsets(_caller, groupId, request) {
@@ -143,7 +143,9 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
         offset,
       }))
       await leaveUnused(groupId)
-      await commitFromOutside(engine, groupId, offsets, request.force)
+      // What was deleted meanwhile has no offset any more: such a partition's own error is none of ours.
+      const commit = () => groups.commit({ groupId, offsets })
+      if (offsets.length > 0) await withNobodyIn(engine, groupId, request.force, commit)
       return { offsets: plan, refusal }
     },
     async deleteOffsets(_caller, groupId, name, partitions) {
@@ -229,7 +231,7 @@ function stillActive({ groupId, state, members }: GroupDescription): TailraceErr
   const count = members.length === 1 ? '1 member' : `${members.length} members`
   return new TailraceError(
     'non_empty_group',
-    `group '${groupId}' is ${state} with ${count}: its offsets are reset while nobody is in it, or with force, which makes its members leave`,
+    `group '${groupId}' is ${state} with ${count}: it is deleted, and its offsets are reset, while nobody is in it, no poll waits and no lease is open, or with force, which makes its members leave and ends its leases`,
     { group: groupId, state, members: members.length },
   )
 }
@@ -330,30 +332,33 @@ function offsetFound(offset: number | undefined): number | undefined {
   return offset === undefined || offset < 0 ? undefined : offset
 }
 
-/** Members may be back before the commit has come to whoever keeps the group. */
+/** Members may be back before what is to be done has come to whoever keeps the group. */
 const EVICTIONS_MAX = 10
 
-async function commitFromOutside(
+async function withNobodyIn(
   { groups }: Engine,
   groupId: string,
-  offsets: readonly OffsetToCommit[],
   force: boolean,
+  work: () => Promise<unknown>,
 ): Promise<void> {
-  if (offsets.length === 0) return
   for (let evictions = 0; ; evictions++) {
     const group = await groups.describe(groupId)
     const members = (group?.members ?? []).map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId }))
     const isLast = evictions === EVICTIONS_MAX
     if (group !== undefined && members.length > 0 && (!force || isLast)) throw stillActive(group)
     const left = members.length === 0 ? undefined : groups.leave(groupId, members)
-    // At once: members of this server, which join again by themselves, go on from the new offsets. What was deleted
-    // meanwhile has no offset any more: such a partition's own error is none of ours.
-    const [committed] = await Promise.allSettled([groups.commit({ groupId, offsets }), left])
-    if (committed.status === 'fulfilled') return
-    const isTaken = committed.reason instanceof TailraceError && HAS_MEMBERS.has(committed.reason.code)
-    if (!isTaken || isLast) throw committed.reason
+    // At once: members of this server, which join again by themselves, find it done.
+    const [done] = await Promise.allSettled([work(), left])
+    if (done.status === 'fulfilled') return
+    const isTaken = done.reason instanceof TailraceError && HAS_MEMBERS.has(done.reason.code)
+    if (!isTaken || isLast) throw done.reason
   }
 }
 
-/** What a commit from outside is told while members are there. */
-const HAS_MEMBERS: ReadonlySet<string> = new Set(['unknown_member_id', 'rebalance_in_progress', 'illegal_generation'])
+/** What a commit from outside, or a deletion, is told while members are there. */
+const HAS_MEMBERS: ReadonlySet<string> = new Set([
+  'unknown_member_id',
+  'rebalance_in_progress',
+  'illegal_generation',
+  'non_empty_group',
+])

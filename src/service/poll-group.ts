@@ -130,9 +130,13 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     this.#changed(slot)
   }
 
+  get isPolled(): boolean {
+    return this.#polls.size > 0
+  }
+
   /** No poll is under way and no lease is open. */
   get isUnused(): boolean {
-    return this.#polls.size === 0 && this.queue.openLeases === 0
+    return !this.isPolled && this.queue.openLeases === 0
   }
 
   /** Nobody has polled or held a lease for a while. Lets go of topics that nobody asks for any more. */

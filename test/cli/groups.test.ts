@@ -46,8 +46,10 @@ test('groups are listed, described, reset and deleted', async (t) => {
   assert.deepEqual(await offsetsOf(client, 'billing'), [2, 1])
 
   await runCliOk(['groups', 'delete', 'billing', '-t', 'orders:0'], { url })
+  const both = await runCli(['groups', 'delete', 'billing', '-t', 'orders:0', '--force'], { url })
+  assert.equal(both.code, 2, both.stderr)
   assert.deepEqual(await offsetsOf(client, 'billing'), [1])
-  await runCliOk(['groups', 'delete', 'billing'], { url })
+  await runCliOk(['groups', 'delete', 'billing', '--force'], { url })
   assert.equal((await runCli(['groups', 'describe', 'billing'], { url })).code, 3)
   assert.equal((await runCli(['groups', 'reset', 'billing'], { url })).code, 2)
 })

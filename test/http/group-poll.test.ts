@@ -228,3 +228,31 @@ test('a shared group is not put where it stands: it would forget what it has acc
     [0],
   )
 })
+
+test('a group with a lease that is open is deleted by force alone, and the lease is over', async (t) => {
+  const server = await start(t)
+  await server.post('/v1/topics/orders/records', { records: [{ value: 0 }] })
+  for (const mode of ['exclusive', 'shared']) {
+    const poll = { topics: ['orders'], mode }
+    const { lease } = (await server.post(`/v1/groups/${mode}/poll`, poll)).json()
+    const refused = await server.request('DELETE', `/v1/groups/${mode}`)
+    assert.deepEqual([refused.status, refused.json().code], [409, 'non_empty_group'])
+    assert.match(refused.json().detail, /no lease is open, or with force/)
+    assert.equal((await server.request('DELETE', `/v1/groups/${mode}?force=true`)).status, 204)
+    assert.equal((await server.get(`/v1/groups/${mode}`)).status, 404)
+    const said = mode === 'shared' ? { accept: 'all' } : { through: 'all' }
+    assert.notEqual((await server.post(`/v1/groups/${mode}/leases/${lease}/ack`, said)).status, 200)
+    assert.equal((await server.post(`/v1/groups/${mode}/poll`, poll)).json().records.length, 1)
+  }
+})
+
+test('a poll that waits while its group is deleted by force goes on in one that is made anew', async (t) => {
+  const server = await start(t)
+  const waiting = server.post('/v1/groups/w/poll', { topics: ['orders'], wait_ms: 20_000 })
+  while ((await server.get('/v1/groups/w')).json().state !== 'Stable')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.equal((await server.request('DELETE', '/v1/groups/w')).status, 409)
+  assert.equal((await server.request('DELETE', '/v1/groups/w?force=true')).status, 204)
+  await server.post('/v1/topics/orders/records', { records: [{ value: 1 }] })
+  assert.equal((await waiting).json().records.length, 1)
+})

@@ -40,7 +40,12 @@ async function open(t: TestContext) {
   const groups = createGroupService({
     engine,
     clock: systemClock,
-    polls: { isUnused: () => false, leaveUnused: async () => {}, forget: async () => {} },
+    polls: {
+      isUnused: () => false,
+      leaveUnused: async () => {},
+      leaveUnpolled: async () => {},
+      forget: async () => {},
+    },
   })
   const request = (groupId: string, to: string, more: Partial<ResetRequest> = {}) =>
     groups.resetOffsets(CALLER, groupId, {

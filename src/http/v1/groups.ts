@@ -47,8 +47,8 @@ export function groupRoutes(app: FastifyInstance, floor: HttpFloor): void {
   })
 
   app.delete('/groups/:group', async (request, reply) => {
-    new RequestQuery(request, [])
-    await groups.delete(callerOf(request), pathGroup(request))
+    const force = new RequestQuery(request, ['force']).flag('force')
+    await groups.delete(callerOf(request), pathGroup(request), force)
     return reply.code(204).send()
   })
 
