@@ -18,6 +18,7 @@ export class CommandFailure extends Error {
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommandFailure) return error.exitCode
   const { status, code } = error as { status?: unknown; code?: unknown }
+  if (code === 'invalid_position') return EXIT.usage
   return status === 404 || code === 'ENOENT' ? EXIT.notFound : EXIT.failed
 }
 

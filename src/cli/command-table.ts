@@ -170,7 +170,11 @@ function addTail(program: Command, terminal: Terminal): void {
 }
 
 function addGroups(program: Command, terminal: Terminal): void {
-  const groups = program.command('groups').description('List, describe, reset and delete consumer groups.')
+  const groups = program
+    .command('groups')
+    .description('List, describe, reset and delete consumer groups.')
+    // nobody who mistypes a word is to be led to one that sets offsets
+    .showSuggestionAfterError(false)
   const load = () => import('./groups.ts')
   const topic = (what: string) => new Option('-t, --topic <topic[:partitions]>', what).argParser(topicsWithPartitions)
 

@@ -134,6 +134,9 @@ function targetOf(options: ResetOptions): ResetOffsetsRequest {
 
 /** A time without a zone is in UTC, as in Kafka's tool. */
 function withZone(text: string): string {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:/i.test(text)) {
+    throw new CommandFailure(`'${text}' is no time; its form is YYYY-MM-DDTHH:mm:SS.sss, in UTC unless a zone follows`)
+  }
   return /(Z|[+-]\d\d:?\d\d)$/i.test(text) ? text : `${text}Z`
 }
 

@@ -6,10 +6,11 @@ import { InvalidArgumentError } from 'commander'
 /** A whole number in a range. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
-    const value = /^-?\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+    const value = /^[-+]?\d{1,16}$/.test(text) ? Number(text) : Number.NaN
     if (value >= min && value <= max) return value
-    const bound = max === Number.MAX_SAFE_INTEGER ? `from ${min} on` : `from ${min} to ${max}`
-    throw new InvalidArgumentError(`A whole number ${bound} is needed.`)
+    const from = min === -Number.MAX_SAFE_INTEGER ? '' : ` from ${min}${max === Number.MAX_SAFE_INTEGER ? ' on' : ''}`
+    const to = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`
+    throw new InvalidArgumentError(`A whole number${from}${to} is needed.`)
   }
 }
 

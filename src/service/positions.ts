@@ -42,8 +42,8 @@ const CURSOR_PREFIX = 'cursor:'
 const POSITIONS_ALLOWED =
   'earliest, latest, committed (with a group), -N (the last N records), an offset, a time such as 2026-11-21T02:00:00Z, a duration ago such as 30m, 1h or 7d, or cursor:…'
 
-/** `group`: whose committed offsets are meant by `committed`. invalid_position, naming what is allowed. */
-export function parsePosition(text: string, group?: string): Position {
+/** `group`: whose committed offsets are meant by `committed`. invalid_position, naming what is `allowed`. */
+export function parsePosition(text: string, group?: string, allowed = POSITIONS_ALLOWED): Position {
   const word = Object.hasOwn(WORDS, text) ? WORDS[text] : undefined
   if (word !== undefined) return word
   if (text === 'committed') return committedOf(group)
@@ -54,7 +54,7 @@ export function parsePosition(text: string, group?: string): Position {
   if (durationMs !== undefined) return { kind: 'ago', durationMs }
   const timestamp = parseTime(text)
   if (timestamp !== undefined) return { kind: 'time', timestamp }
-  throw invalid(text, `allowed are ${POSITIONS_ALLOWED}`)
+  throw invalid(text, `allowed are ${allowed}`)
 }
 
 /** Whether it names offsets that somebody was given: a reader is told where their records are gone. */

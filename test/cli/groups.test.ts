@@ -52,6 +52,12 @@ test('groups are listed, described, reset and deleted', async (t) => {
   await runCliOk(['groups', 'delete', 'billing', '--force'], { url })
   assert.equal((await runCli(['groups', 'describe', 'billing'], { url })).code, 3)
   assert.equal((await runCli(['groups', 'reset', 'billing'], { url })).code, 2)
+  const nonsense = await runCli(['groups', 'reset', 'billing', '--to', 'nonsense'], { url })
+  assert.equal(nonsense.code, 2)
+  assert.match(nonsense.stderr, /'nonsense' is no position: allowed are earliest, latest, committed .* 7d\n$/)
+  assert.doesNotMatch(nonsense.stderr, /-N|cursor/)
+  const create = await runCli(['groups', 'create', 'foo'], { url })
+  assert.deepEqual([create.code, /Did you mean/.test(create.stderr)], [2, false])
 })
 
 test('of several groups one that fails keeps the others from nothing', async (t) => {
@@ -134,6 +140,7 @@ test("Kafka's lines reset, by every scenario", async (t) => {
   const cases: [line: string, expected: number[]][] = [
     ['--to-latest --topic orders', [5, 5]],
     ['--shift-by -2 --topic orders:0', [3, 5]],
+    ['--shift-by +1 --topic orders:0', [4, 5]],
     ['--to-offset 1 --topic orders:0,1', [1, 1]],
     ['--to-datetime 2999-01-01T00:00:00.000 --topic orders', [5, 5]],
     ['--by-duration PT1H --all-topics', [0, 0]],
@@ -178,6 +185,11 @@ test("Kafka's lines delete, and are refused as there", async (t) => {
     ['--reset-offsets --group g --topic orders', /one of the following scenarios/],
     ['--reset-offsets --group g --topic orders:x --to-latest', /whole number/],
     ['--reset-offsets --group g --all-topics --by-duration 1h', /PnDTnHnMnS/],
+    [
+      '--reset-offsets --group g --all-topics --to-datetime yesterday',
+      /'yesterday' is no time; .* YYYY-MM-DDTHH:mm:SS\.sss/,
+    ],
+    ['--reset-offsets --group g --all-topics --to-offset abc', /A whole number is needed/],
   ]
   const results = await Promise.all(wrong.map(([line]) => kafka(line)))
   for (const [at, { code, stderr }] of results.entries()) {

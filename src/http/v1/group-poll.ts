@@ -163,12 +163,15 @@ function parseSubscription({ topics, topic_pattern: pattern }: PollGroupRequest)
   throw invalid('a poll names its topics, or a topic_pattern, and not both', {})
 }
 
+const STARTS_ALLOWED =
+  'earliest, latest, -N (the last N records), a time such as 2026-11-21T02:00:00Z, or a duration ago such as 30m, 1h or 7d'
+
 function parseFrom(text: string): Position {
-  const position = parsePosition(text)
+  const position = parsePosition(text, undefined, STARTS_ALLOWED)
   if (!NO_START.has(position.kind)) return position
   throw new TailraceError(
     'invalid_position',
-    `from says where a group begins that has committed nothing yet: earliest, latest, -N, a time or a duration ago, not '${text.slice(0, 60)}'`,
+    `from says where a group begins that has committed nothing yet: ${STARTS_ALLOWED}, not '${text.slice(0, 60)}'`,
     { position: text.slice(0, 60) },
   )
 }

@@ -85,6 +85,9 @@ export function pathGroup(request: FastifyRequest): string {
   return groupId
 }
 
+const TARGETS_ALLOWED =
+  'earliest, latest, committed (where the group stands), an offset, a time such as 2026-11-21T02:00:00Z, or a duration ago such as 30m, 1h or 7d'
+
 function targetOf(
   { to, shift_by, offsets, topics, partitions }: ResetOffsetsRequest,
   group: string,
@@ -93,7 +96,7 @@ function targetOf(
   if (asked !== 1) {
     throw new TailraceError('invalid_request', 'one of to, shift_by and offsets says where the offsets are to be put')
   }
-  if (to !== undefined) return { kind: 'position', position: parsePosition(to, group) }
+  if (to !== undefined) return { kind: 'position', position: parsePosition(to, group, TARGETS_ALLOWED) }
   if (shift_by !== undefined) return { kind: 'shift', by: shift_by }
   if (topics !== undefined || partitions !== undefined) {
     throw new TailraceError(
