@@ -132,8 +132,9 @@ async function describe(
   for (const id of [...(await groupsOf(client, options))].sort()) {
     const group = await getGroup(client, id)
     tellState(terminal, group)
-    if (options.members) await terminal.write(renderMembers(group, verbose))
-    else if (options.state) await terminal.write(renderState(group, broker, verbose))
+    if (options.members) {
+      if (group.members.length > 0) await terminal.write(renderMembers(group, verbose))
+    } else if (options.state) await terminal.write(renderState(group, broker, verbose))
     else if (group.offsets.length > 0) await terminal.write(renderOffsets(group, verbose))
   }
 }

@@ -95,7 +95,12 @@ async function requestsFor(
 ): Promise<(group: string) => ResetOffsetsRequest> {
   const targets = TARGETS.filter(([name]) => options[name] !== undefined)
   const [target] = targets
-  if (target === undefined || targets.length > 1) {
+  const [, second] = targets
+  if (target !== undefined && second !== undefined) {
+    const [one, other] = [target, second].map(([, flag]) => `"[${flag.slice(2)}]"`)
+    throw new CommandFailure(`Option ${one} can't be used with option ${other}: only one scenario is possible`)
+  }
+  if (target === undefined) {
     const flags = TARGETS.map(([, flag]) => flag).join(', ')
     throw new CommandFailure(`Option '[reset-offsets]' requires one of the following scenarios: ${flags}`)
   }

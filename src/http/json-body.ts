@@ -84,7 +84,7 @@ function checkDepth(text: string): void {
 const FAULTS_SHOWN_MAX = 10
 
 function refusal(errors: readonly ErrorObject[]): TailraceError {
-  const faults = errors.slice(0, FAULTS_SHOWN_MAX).map(faultOf)
+  const faults = [...new Set(errors.map(faultOf))].slice(0, FAULTS_SHOWN_MAX)
   return new TailraceError('invalid_request', `the request body is not as it should be: ${faults.join('; ')}`, {
     faults,
   })
@@ -92,6 +92,10 @@ function refusal(errors: readonly ErrorObject[]): TailraceError {
 
 function faultOf({ instancePath, keyword, message, params, parentSchema, data }: ErrorObject): string {
   const place = instancePath === '' ? 'the body' : instancePath.slice(0, 200)
+  const allowed: readonly unknown[] | undefined = parentSchema?.['enum']
+  if (allowed !== undefined && (keyword === 'type' || keyword === 'enum')) {
+    return `${place} must be ${allowed.map((value) => JSON.stringify(value)).join(' or ')}`
+  }
   if (keyword === 'type' && parentSchema?.['type'] === 'string' && isPlain(data)) {
     return `${place} ${message}: write "${data}"`
   }

@@ -4,6 +4,7 @@
 // knows. Therefore a grave is opened first, and remembered with them: a partition of the dead-letter topic, and an offset
 // from which on to look for what is there already.
 
+import { timeText } from '../codec/iso-time.ts'
 import type { Engine, FetchedPartition, Topic } from '../engine/engine.ts'
 import type { ByteRoom } from '../kernel/byte-room.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -232,7 +233,7 @@ function copyOf(
     [ORIGIN_TOPIC]: topic,
     [ORIGIN_PARTITION]: partition,
     [ORIGIN_OFFSET]: offset,
-    'dlq.origin.timestamp': record.timestamp,
+    'dlq.origin.timestamp': timeText(record.timestamp),
   }
   for (const [name, text] of Object.entries(told)) headers.push({ name, value: Buffer.from(String(text)) })
   return {

@@ -115,6 +115,8 @@ test("Kafka's lines list and describe", async (t) => {
     ].join('\n'),
   )
   assert.match((await kafka('--describe --all-groups --state')).stdout, /ASSIGNMENT-STRATEGY {2}STATE +#MEMBERS\n/)
+  const members = await kafka('--describe --group billing --members')
+  assert.deepEqual([members.stdout, members.stderr], ['', "\nConsumer group 'billing' has no active members.\n"])
   const unknown = await kafka('--describe --group nobody')
   assert.deepEqual([unknown.code, unknown.stderr], [1, "Error: Consumer group 'nobody' does not exist.\n"])
 })
@@ -183,6 +185,7 @@ test("Kafka's lines delete, and are refused as there", async (t) => {
     ['--delete-offsets --group g', /takes the following options/],
     ['--reset-offsets --group g --to-latest', /--all-topics, --topic/],
     ['--reset-offsets --group g --topic orders', /one of the following scenarios/],
+    ['--reset-offsets --group g --topic orders --to-latest --shift-by 1', /can't be used .* only one scenario/],
     ['--reset-offsets --group g --topic orders:x --to-latest', /whole number/],
     ['--reset-offsets --group g --all-topics --by-duration 1h', /PnDTnHnMnS/],
     [

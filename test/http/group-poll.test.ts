@@ -109,7 +109,9 @@ test('what is wrong with a poll or an ack is named, and nothing is done', async 
   await refused('/v1/groups/g/leases//ack', { through: 'all' }, 400, 'invalid_request', /no lease.*null/)
   const lease = '/v1/groups/g/leases/nope'
   await refused(`${lease}/ack`, { through: 'all' }, 409, 'fenced_lease', /given out again/)
-  await refused(`${lease}/ack`, { through: 'some' }, 400, 'invalid_request', /through/)
+  await refused(`${lease}/ack`, { through: 'some' }, 400, 'invalid_request', /: \/through must be "all"$/)
+  await refused(`${lease}/ack`, { through: 2 }, 400, 'invalid_request', /: \/through must be "all"$/)
+  await refused(poll, { topics, mode: 'x' }, 400, 'invalid_request', /mode must be "exclusive" or "shared"/)
   await refused(`${lease}/ack`, { through: 'all', positions: [] }, 400, 'invalid_request', /not both/)
   await refused(`${lease}/extend`, { lease_ms: 0 }, 400, 'invalid_request', /lease_ms/)
   await refused(`${lease}/release`, {}, 409, 'fenced_lease', /lease/)
@@ -148,7 +150,7 @@ test('a shared group gives records one by one, with their attempts, and puts asi
     dead.headers.map(({ name, value }: { name: string; value: string }) => [name, value]),
   )
   assert.deepEqual(
-    { ...headers, 'dlq.origin.timestamp': '' },
+    { ...headers, 'dlq.origin.timestamp': /^20.*T.*\.\d{3}Z$/.exec(headers['dlq.origin.timestamp']) && 'ISO' },
     {
       'dlq.reason': 'rejected',
       'dlq.attempts': '1',
@@ -156,7 +158,7 @@ test('a shared group gives records one by one, with their attempts, and puts asi
       'dlq.origin.topic': 'orders',
       'dlq.origin.partition': '0',
       'dlq.origin.offset': '0',
-      'dlq.origin.timestamp': '',
+      'dlq.origin.timestamp': 'ISO',
     },
   )
   const again = (await poll()).json()

@@ -19,7 +19,8 @@ import { answerOptions } from './reply.ts'
 
 export const INSTANCE = '/consumers/:group/instances/:instance'
 
-const NO_PARTITIONS = 'Partition not found.'
+const NO_PARTITIONS =
+  'Partition not found. Name partitions in the body, {"partitions":[{"topic":"t","partition":0}]}, or in the query, ?topic=t&partition=0'
 
 export function consumerRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consumers } = floor.services
