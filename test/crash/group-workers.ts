@@ -94,20 +94,20 @@ class WorkersHistory {
     let progress = -1
     while (!(await this.#isDone())) {
       while (workers.size < this.#options.workers) hire()
-      await sleep(20 + this.#random.below(60))
+      // a kill comes while what the others have asked for is still on its way
+      for (let ms = 20 + this.#random.below(60); ms > 0 && !this.#isKillDue; ms -= 2) await sleep(2)
       if (this.#fault !== undefined) throw this.#fault
       for (let deaths = this.#random.below(4); deaths > 0; deaths--) this.#killOne([...workers.keys()])
-      const { kills, records } = this.#options
-      if (this.report.kills < kills && this.#doneCount > ((this.report.kills + 1) * records) / (kills + 1)) {
-        this.report.kills++
+      if (this.#isKillDue) {
         await this.#server?.kill()
         await this.#start()
+        this.report.kills++
       }
       if (this.#doneCount !== progress) progressMs = performance.now()
       progress = this.#doneCount
       assert.ok(
         performance.now() - progressMs < STUCK_MS_MAX,
-        `the group is stuck at ${progress} of ${records} records`,
+        `the group is stuck at ${progress} of ${this.#options.records} records`,
       )
     }
     this.#isOver = true
@@ -140,6 +140,13 @@ class WorkersHistory {
     }
   }
 
+  /** What is left to do then waits for it: else a quick group would be through before. */
+  get #isKillDue(): boolean {
+    const { kills, records } = this.#options
+    const killed = this.report.kills
+    return killed < kills && this.report.acknowledged > ((killed + 1) * records) / (kills + 1)
+  }
+
   #killOne(workers: readonly AbortController[]): void {
     if (workers.length === 0) return
     this.report.workersKilled++
@@ -149,7 +156,8 @@ class WorkersHistory {
   async #work(signal: AbortSignal): Promise<void> {
     while (!this.#isOver && !signal.aborted) {
       try {
-        await this.#workOnce(signal)
+        if (this.#isKillDue) await sleep(5)
+        else await this.#workOnce(signal)
       } catch (error) {
         if (error instanceof TailraceClientError || signal.aborted) {
           // the server is not there, or the lease is not
