@@ -73,6 +73,8 @@ class WorkersHistory {
   #fault: unknown
   /** That the group stands behind. */
   #doneCount = 0
+  /** Records that nobody is to get again. */
+  #settledCount = 0
 
   constructor(options: WorkersOptions) {
     this.#options = options
@@ -144,7 +146,7 @@ class WorkersHistory {
   get #isKillDue(): boolean {
     const { kills, records } = this.#options
     const killed = this.report.kills
-    return killed < kills && this.report.acknowledged > ((killed + 1) * records) / (kills + 1)
+    return killed < kills && this.#settledCount > ((killed + 1) * records) / (kills + 1)
   }
 
   #killOne(workers: readonly AbortController[]): void {
@@ -229,6 +231,7 @@ class WorkersHistory {
 
   #settle(partition: number, offset: number, state: 2 | 3): void {
     const states = this.#states[partition] as Uint8Array
+    if ((states[offset] as number) < 2) this.#settledCount++
     states[offset] = state
   }
 
