@@ -303,6 +303,15 @@ export const GROUPS_MAX = 100_000
 export const GROUP_MEMBERS_MAX = 10_000
 export const MEMBERS_MAX = 100_000
 
+/** Times that a forced reset or deletion makes members leave: they may be back before it has come to whoever keeps the group. */
+export const GROUP_EVICTIONS_MAX = 10
+
+/** Joins of a member that lives in the server that are tried again at once after it was fenced; then it waits as after any other failure. */
+export const JOINS_FENCED_IN_A_ROW_MAX = 3
+
+/** Free records of a work queue that lie far apart are fetched one by one: a poll gives what so many fetches bring. */
+export const SHARED_POLL_FETCHES_MAX = 32
+
 /** Assignors that one member offers, and characters of their names, protocol types, instance and client ids. */
 export const GROUP_PROTOCOLS_MAX = 16
 export const GROUP_NAME_CHARS_MAX = 249

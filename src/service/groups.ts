@@ -13,7 +13,7 @@ import type {
 } from '../engine/group-protocol.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { GROUP_OFFSETS_RESET_MAX } from '../kernel/limits.ts'
+import { GROUP_EVICTIONS_MAX, GROUP_OFFSETS_RESET_MAX } from '../kernel/limits.ts'
 import type { Caller } from './caller.ts'
 import type { GroupPollService } from './group-poll.ts'
 import type { OffsetReset, PartitionStanding, ResetTarget } from './offset-reset.ts'
@@ -332,9 +332,6 @@ function offsetFound(offset: number | undefined): number | undefined {
   return offset === undefined || offset < 0 ? undefined : offset
 }
 
-/** Members may be back before what is to be done has come to whoever keeps the group. */
-const EVICTIONS_MAX = 10
-
 async function withNobodyIn(
   { groups }: Engine,
   groupId: string,
@@ -344,7 +341,7 @@ async function withNobodyIn(
   for (let evictions = 0; ; evictions++) {
     const group = await groups.describe(groupId)
     const members = (group?.members ?? []).map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId }))
-    const isLast = evictions === EVICTIONS_MAX
+    const isLast = evictions === GROUP_EVICTIONS_MAX
     if (group !== undefined && members.length > 0 && (!force || isLast)) throw stillActive(group)
     const left = members.length === 0 ? undefined : groups.leave(groupId, members)
     // At once: members of this server, which join again by themselves, find it done.

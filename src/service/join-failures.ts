@@ -3,12 +3,10 @@
 
 import type { Clock, Timer } from '../kernel/clock.ts'
 import type { ErrorCode, TailraceError } from '../kernel/errors.ts'
-import { JOIN_RETRY_MS_MAX, JOIN_RETRY_MS_MIN } from '../kernel/limits.ts'
+import { JOIN_RETRY_MS_MAX, JOIN_RETRY_MS_MIN, JOINS_FENCED_IN_A_ROW_MAX } from '../kernel/limits.ts'
 
 /** The coordinator does not know the member any more, or not as it is. */
 const FENCING: ReadonlySet<ErrorCode> = new Set(['unknown_member_id', 'illegal_generation', 'fenced_instance_id'])
-
-const FENCED_IN_A_ROW_MAX = 3
 
 export function isFencing({ code }: TailraceError): boolean {
   return FENCING.has(code)
@@ -41,7 +39,7 @@ export class JoinFailures {
     this.cancel()
     this.#last = error
     this.#inARow++
-    if (isFencing(error) && this.#inARow <= FENCED_IN_A_ROW_MAX) return true
+    if (isFencing(error) && this.#inARow <= JOINS_FENCED_IN_A_ROW_MAX) return true
     const delayMs = Math.min(JOIN_RETRY_MS_MIN * 2 ** (this.#inARow - 1), JOIN_RETRY_MS_MAX)
     this.#retryAtMs = this.#clock.monotonic() + delayMs
     if (error.retriable || isFencing(error)) this.#retry = this.#clock.after(delayMs, this.#tryAgain)

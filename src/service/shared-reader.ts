@@ -4,16 +4,13 @@
 import type { Engine, FetchedPartition, Topic } from '../engine/engine.ts'
 import type { ByteRoom } from '../kernel/byte-room.ts'
 import type { TailraceError } from '../kernel/errors.ts'
-import { PAGE_BYTES_MAX } from '../kernel/limits.ts'
+import { PAGE_BYTES_MAX, SHARED_POLL_FETCHES_MAX } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import type { PollSink } from './group-poll.ts'
 import type { Gap } from './page.ts'
 import { ReadEstimates } from './read-estimates.ts'
 import { RecordWalk, unreadable } from './record-walk.ts'
 import type { SharedWindow, WindowRecord } from './shared-window.ts'
-
-/** Free records that lie far apart are fetched one by one: a poll gives what so many fetches bring. */
-const FETCHES_MAX = 32
 
 export interface SharedPartition<Holder> {
   readonly topic: Topic
@@ -82,7 +79,7 @@ export class SharedReader {
     const { window } = from
     try {
       let next = window.start
-      for (let fetches = 0; fetches < FETCHES_MAX && !giver.isFull; fetches++) {
+      for (let fetches = 0; fetches < SHARED_POLL_FETCHES_MAX && !giver.isFull; fetches++) {
         const run = window.freeRun(next)
         if (run === undefined && window.room < 1) break
         const at = run?.from ?? window.end
