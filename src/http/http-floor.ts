@@ -13,10 +13,12 @@ import type { ConsumerInstances } from '../service/consumer-instances.ts'
 import type { GroupPollService } from '../service/group-poll.ts'
 import type { GroupService } from '../service/groups.ts'
 import type { ProduceService } from '../service/produce.ts'
+import type { TailService } from '../service/tail.ts'
 import type { TopicService } from '../service/topics.ts'
 import type { Closing } from './closing.ts'
 import type { HttpTraffic } from './http-traffic.ts'
 import type { JsonBodies } from './json-body.ts'
+import type { LiveConnections } from './live-connections.ts'
 import type { AdvertisedAddress } from './own-url.ts'
 import type { ReplyBuffers } from './reply-buffers.ts'
 import type { RequestBodies } from './request-body.ts'
@@ -55,6 +57,7 @@ export interface Services {
   readonly groups: GroupService
   readonly consumers: ConsumerInstances
   readonly groupPolls: GroupPollService
+  readonly tails: TailService
 }
 
 export interface HttpFloor {
@@ -73,6 +76,8 @@ export interface HttpFloor {
   readonly json: JsonBodies
   /** Begun from the first moment of close(): readiness fails, waiting reads answer, what is under way is finished. */
   readonly closing: Closing
+  /** Event streams and WebSockets. */
+  readonly live: LiveConnections
   readonly healthChecks: readonly HealthCheck[]
 }
 

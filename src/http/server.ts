@@ -17,6 +17,7 @@ import { HeldReplies } from './held-replies.ts'
 import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes, Services } from './http-floor.ts'
 import { countReply, HttpTraffic } from './http-traffic.ts'
 import { JsonBodies } from './json-body.ts'
+import { LiveConnections } from './live-connections.ts'
 import { metricsRoutes } from './metrics.ts'
 import type { UnreadableStatus } from './problem.ts'
 import { rawProblemReply, renderProblem } from './problem.ts'
@@ -119,6 +120,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     replyBuffers: new ReplyBuffers(),
     knownJson: new KnownJson(),
     closing,
+    live: new LiveConnections(clock),
     healthChecks: parts.healthChecks ?? [],
   }
   const app = fastify({
@@ -258,6 +260,7 @@ function unreadable(code: string | undefined): [status: UnreadableStatus, failur
 function drainOnClose(app: FastifyInstance, floor: HttpFloor): void {
   app.addHook('preClose', (done) => {
     floor.closing.begin()
+    floor.live.drain()
     const cut = floor.clock.after(floor.options.shutdownGraceMs, () => app.server.closeAllConnections())
     app.server.once('close', () => cut.cancel())
     done()

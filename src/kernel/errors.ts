@@ -66,6 +66,12 @@ export const ERROR_KINDS = {
   consumer_illegal_state: FINAL,
   consumer_format_mismatch: FINAL,
   invalid_consumer_config: FINAL,
+  // live connections
+  invalid_filter: FINAL,
+  unknown_type: FINAL,
+  subscription_not_found: FINAL,
+  subscription_exists: FINAL,
+  too_many_in_flight: RETRIABLE,
   // this machine
   kafka_storage_error: RETRIABLE,
   disk_full: RETRIABLE,

@@ -411,3 +411,37 @@ export const SHARED_STATE_IDLE_MS = 10_000
 
 /** How often, at most, what is remembered of groups and topics that are gone is looked for. */
 export const SHARED_STATE_CHECK_MS = 600_000
+
+/** Event streams and WebSockets that are open at once. And how often all of them are looked at. */
+export const LIVE_CONNECTIONS_MAX = 50_000
+export const LIVE_SWEEP_MS = 1_000
+
+/** Bytes that wait for their sockets, over all live connections: beyond it one that has some waiting is given no more. */
+export const LIVE_PENDING_BYTES_MAX = 256 * 1024 * 1024
+
+/** Bytes that wait for one live connection's socket: beyond it, it is given no more. A record that is larger goes alone. */
+export const LIVE_CONNECTION_PENDING_BYTES_MAX = 4 * 1024 * 1024
+
+/** A live connection that has bytes waiting and takes none of them for so long is closed. */
+export const LIVE_STALL_MS_MAX = 10_000
+
+/** Between two signs of life on a live connection, unless it asks for another pace. */
+export const LIVE_HEARTBEAT_MS_DEFAULT = 5_000
+export const LIVE_HEARTBEAT_MS_MIN = 1_000
+export const LIVE_HEARTBEAT_MS_MAX = 60_000
+
+/** Tails that are open at once: some hundred bytes each, and their places. */
+export const TAILS_OPEN_MAX = 100_000
+
+/** Chunks that tails share, kept for those that are a little behind: bytes over all of them. */
+export const TAIL_CHUNKS_BYTES_MAX = 64 * 1024 * 1024
+
+/** One chunk: records and encoded bytes; a record that is larger is one by itself. */
+export const TAIL_CHUNK_RECORDS_MAX = 10_000
+export const TAIL_CHUNK_BYTES_MAX = 1024 * 1024
+
+/** How long what was appended may be asked to wait for more. */
+export const TAIL_BATCH_WAIT_MS_MAX = 10_000
+
+/** Topics that one tail names. */
+export const TAIL_TOPICS_MAX = 100

@@ -11,12 +11,15 @@ export interface RecordFilters {
 }
 
 export class RecordFilter {
+  /** The same for filters that let the same records through. */
+  readonly id: string
   readonly #key: Uint8Array | undefined
   readonly #headers: readonly { readonly name: string; readonly value: Uint8Array }[]
 
   constructor({ key, headers = [] }: RecordFilters) {
     this.#key = key
     this.#headers = headers
+    this.id = JSON.stringify([hexOf(key), headers.map(({ name, value }) => [name, hexOf(value)])])
   }
 
   /** undefined when everything is wanted. */
@@ -40,6 +43,10 @@ export class RecordFilter {
       ),
     )
   }
+}
+
+function hexOf(bytes: Uint8Array | undefined): string | null {
+  return bytes === undefined ? null : Buffer.from(bytes).toString('hex')
 }
 
 function isRange({ bytes }: RecordReader, start: number, end: number, wanted: Uint8Array): boolean {
