@@ -16,6 +16,11 @@ export class RequestQuery {
     }
   }
 
+  /** Those that are given. */
+  names(): readonly string[] {
+    return Object.keys(this.#values)
+  }
+
   text(name: string): string | undefined {
     const value = this.#values[name]
     if (Array.isArray(value)) throw invalid(name, 'is given more than once')

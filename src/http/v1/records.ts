@@ -2,7 +2,6 @@
 // reply is one run of bytes: records are written into it as they stand in the batches, no object is made for one.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { TailraceError } from '../../kernel/errors.ts'
 import {
   PAGE_BYTES_DEFAULT,
   PAGE_BYTES_MAX,
@@ -11,13 +10,13 @@ import {
   PAGE_WAIT_MS_MAX,
 } from '../../kernel/limits.ts'
 import type { PageRead, ReadRequest } from '../../service/consume.ts'
-import type { RecordFilters } from '../../service/record-filter.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
-import { RequestQuery } from '../request-query.ts'
+import type { RequestQuery } from '../request-query.ts'
 import { whileConnected } from '../while-connected.ts'
 import { faultJson, JsonPage } from './json-page.ts'
+import { FILTER_PARAMETERS, queryWithFilters, readFilters } from './read-filters.ts'
 import { readFormats, readFrom, readPartitions } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
@@ -29,16 +28,12 @@ const PARAMETERS = [
   'max_bytes',
   'wait_ms',
   'min_records',
-  'key',
-  'key_base64',
-  'header',
+  ...FILTER_PARAMETERS,
   'key_format',
   'value_format',
   'on_gap',
   'group',
 ]
-
-const HEADER_PREFIX = 'header.'
 
 export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
@@ -46,9 +41,8 @@ export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.get('/topics/:topic/records', async (request, reply) => {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
     const topic = pathTopic(request)
-    const headerNames = headerParameters(request)
-    const query = new RequestQuery(request, headerNames.length === 0 ? PARAMETERS : [...PARAMETERS, ...headerNames])
-    const read = parseRead(topic, query, headerNames)
+    const query = queryWithFilters(request, PARAMETERS)
+    const read = parseRead(topic, query)
     const formats = readFormats(query)
     const caller = callerOf(request)
     const output = buffers.take()
@@ -68,7 +62,7 @@ export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
   })
 }
 
-function parseRead(topic: string, query: RequestQuery, headerNames: readonly string[]): ReadRequest {
+function parseRead(topic: string, query: RequestQuery): ReadRequest {
   return {
     topic,
     partitions: readPartitions(query),
@@ -77,47 +71,9 @@ function parseRead(topic: string, query: RequestQuery, headerNames: readonly str
     maxBytes: query.integer('max_bytes', { min: 1, max: PAGE_BYTES_MAX }) ?? PAGE_BYTES_DEFAULT,
     waitMs: query.integer('wait_ms', { min: 0, max: PAGE_WAIT_MS_MAX }) ?? 0,
     minRecords: query.integer('min_records', { min: 1, max: PAGE_RECORDS_MAX }) ?? 1,
-    filters: parseFilters(query, headerNames),
+    filters: readFilters(query),
     onGap: query.oneOf('on_gap', ['error', 'earliest']) ?? 'error',
   }
-}
-
-function headerParameters(request: FastifyRequest): readonly string[] {
-  return Object.keys(request.query as object).filter((name) => name.startsWith(HEADER_PREFIX))
-}
-
-function parseFilters(query: RequestQuery, headerNames: readonly string[]): RecordFilters | undefined {
-  const key = parseKey(query)
-  const headers = headerNames.flatMap((parameter) => {
-    const name = parameter.slice(HEADER_PREFIX.length)
-    return query.texts(parameter).map((value) => ({ name, value: Buffer.from(value) }))
-  })
-  headers.push(...query.texts('header').map(parseHeader))
-  return key === undefined && headers.length === 0 ? undefined : { key, headers }
-}
-
-/** `header=name:value` says the same as `header.name=value`, in a form that OpenAPI can describe. */
-function parseHeader(text: string) {
-  const colon = text.indexOf(':')
-  if (colon < 0) throw invalid('header', 'header is not of the form name:value')
-  return { name: text.slice(0, colon), value: Buffer.from(text.slice(colon + 1)) }
-}
-
-/** Text as `key`, any bytes as `key_base64`. */
-function parseKey(query: RequestQuery): Uint8Array | undefined {
-  const text = query.text('key')
-  const base64 = query.text('key_base64')
-  if (base64 === undefined) return text === undefined ? undefined : Buffer.from(text)
-  if (text !== undefined) throw invalid('key', 'give key or key_base64, not both')
-  // A query string turns + into a blank.
-  const bytes = Buffer.from(base64.replaceAll(' ', '+'), 'base64')
-  const plain = base64.replaceAll(' ', '+').replaceAll('-', '+').replaceAll('_', '/').replace(/=+$/, '')
-  if (bytes.toString('base64').replace(/=+$/, '') !== plain) throw invalid('key_base64', 'key_base64 is not base64')
-  return bytes
-}
-
-function invalid(parameter: string, message: string): TailraceError {
-  return new TailraceError('invalid_request', message, { parameter })
 }
 
 function renderPage(page: PageRead, next: string): object {
