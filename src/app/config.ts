@@ -35,6 +35,8 @@ export interface ServerConfig {
   readonly connectionsMax: number
   readonly shutdownGraceMs: number
   readonly compatLenient: boolean
+  /** Origins whose pages may come here, beside this server's own: as browsers write them, `*`, `null`. */
+  readonly allowedOrigins: readonly string[]
   /** Of members that live in this server, the best first. */
   readonly assignors: readonly AssignorName[]
   readonly consumerRequestTimeoutMs: number
@@ -102,11 +104,8 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): ServerConfi
     connectionsMax: count('max.connections'),
     shutdownGraceMs: count('shutdown.grace.ms'),
     compatLenient: flag('compat.lenient'),
-    assignors: Object.freeze(
-      text('partition.assignment.strategy')
-        .split(',')
-        .map((name) => name.trim() as AssignorName),
-    ),
+    allowedOrigins: listOf(text('access.control.allow.origin').toLowerCase()),
+    assignors: listOf(text('partition.assignment.strategy')) as readonly AssignorName[],
     consumerRequestTimeoutMs: count('consumer.request.timeout.ms'),
     consumerRequestBytesMax: count('consumer.request.max.bytes'),
     consumerInstanceTimeoutMs: count('consumer.instance.timeout.ms'),
@@ -127,6 +126,11 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): ServerConfi
     offsetsRetentionCheckIntervalMs: count('offsets.retention.check.interval.ms'),
     ignored: Object.freeze([...ignored].sort()),
   })
+}
+
+function listOf(text: string): readonly string[] {
+  const items = text.split(',').map((item) => item.trim())
+  return Object.freeze(items.filter((item) => item !== ''))
 }
 
 /** One option as it was set in one place. */

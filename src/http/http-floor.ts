@@ -36,6 +36,8 @@ export interface HttpOptions {
   readonly shutdownGraceMs: number
   /** The REST Proxy v2 API also takes application/json on produce, and timestamp and headers in records. */
   readonly compatLenient: boolean
+  /** Origins whose pages may come here, beside this server's own: origin.ts. */
+  readonly allowedOrigins: readonly string[]
   /** How replies name this server where they need an absolute URL; undefined: as the request named it. */
   readonly advertised: AdvertisedAddress | undefined
   /** Bytes of records of one read of a consumer that the server keeps (REST Proxy v2). */

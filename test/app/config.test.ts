@@ -56,6 +56,7 @@ test('without anything set all is as schemas/config.json says', () => {
     connectionsMax: 60_000,
     shutdownGraceMs: 8_000,
     compatLenient: false,
+    allowedOrigins: [],
     assignors: ['cooperative-sticky', 'range'],
     consumerRequestTimeoutMs: 1_000,
     consumerRequestBytesMax: 67_108_864,
@@ -206,6 +207,7 @@ test('every option of the schema has an effect', () => {
     'log.cleanup.policy': 'compact',
     'partition.assignment.strategy': 'range, sticky',
     'consumer.request.max.bytes': '1',
+    'access.control.allow.origin': 'https://app.example',
   }
   // These two say which listener counts.
   const companions: Record<string, string[]> = {

@@ -17,6 +17,7 @@ const OPTIONS = {
   connectionIdleMs: 1_000,
   connectionsMax: 100,
   compatLenient: false,
+  allowedOrigins: [],
   advertised: undefined,
   consumerRequestBytesMax: 1,
   shutdownGraceMs: 1_000,

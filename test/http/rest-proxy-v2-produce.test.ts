@@ -329,6 +329,7 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
       connectionsMax: 10,
       shutdownGraceMs: 0,
       compatLenient: false,
+      allowedOrigins: [],
       advertised: undefined,
       consumerRequestBytesMax: 1,
     },
