@@ -45,7 +45,13 @@ export interface RecordJsonOptions {
    * JSON, and JSON with white space around it, is written as base64 with `"value_was":"json"` behind its encoding.
    */
   readonly lineBreaks: 'keep' | 'blank' | 'base64'
+  /** What is shown of a record beside its topic, partition and offset; with each what says how it is written. undefined: all. */
+  readonly fields?: ReadonlySet<RecordField> | undefined
 }
+
+export const RECORD_FIELDS = ['timestamp', 'key', 'value', 'headers'] as const
+
+export type RecordField = (typeof RECORD_FIELDS)[number]
 
 export class RecordJsonWriter {
   readonly #output: ByteWriter
@@ -58,6 +64,7 @@ export class RecordJsonWriter {
   #start: Piece = piece('')
   #time: TimePiece = timePiece('CreateTime')
   readonly #ends: (Piece | undefined)[] = []
+  readonly #fields: ReadonlySet<RecordField> | undefined
   readonly #known = new JsonWalk()
   /** Values are spliced as they stand, so that what is known of them helps. */
   readonly #isSpliced: boolean
@@ -67,6 +74,7 @@ export class RecordJsonWriter {
   constructor(output: ByteWriter, options: RecordJsonOptions) {
     this.#output = output
     this.#lineBreaks = options.lineBreaks
+    this.#fields = RECORD_FIELDS.every((field) => options.fields?.has(field) ?? true) ? undefined : options.fields
     this.#keyForms = formsOf(options.keyFormat, [STRING_FORM])
     this.#valueForms = formsOf(options.valueFormat, [JSON_FORM, STRING_FORM])
     this.#isSpliced = this.#valueForms[0] === JSON_FORM && this.#lineBreaks === 'keep'
@@ -102,6 +110,10 @@ export class RecordJsonWriter {
     }
     output.writePiece(this.#start)
     output.writeWhole(record.offset)
+    if (this.#fields !== undefined) {
+      this.#writeFields(record, this.#fields)
+      return
+    }
     this.#writeTime(record.timestamp)
     const { keyStart } = record
     const keyForm = keyStart < 0 ? this.#writeNull() : this.#writeBytes(keyStart, record.keyEnd, this.#keyForms)
@@ -113,6 +125,33 @@ export class RecordJsonWriter {
     output.position -= CLOSING.length
     this.#writeHeaders(record.headers())
     output.writePiece(CLOSING)
+  }
+
+  #writeFields(record: RecordView, fields: ReadonlySet<RecordField>): void {
+    const output = this.#output
+    const { keyStart, keyEnd } = record
+    if (fields.has('timestamp')) {
+      this.#writeTime(record.timestamp)
+      // with what stands in front of the key
+      output.position -= KEY.length
+    }
+    let encodings = ''
+    if (fields.has('key')) {
+      output.writePiece(KEY)
+      const form = keyStart < 0 ? this.#writeNull() : this.#writeBytes(keyStart, keyEnd, this.#keyForms)
+      encodings += encodingMembers('key', form)
+    }
+    if (fields.has('value')) {
+      output.writePiece(VALUE)
+      encodings += encodingMembers('value', this.#writeValue(record))
+    }
+    output.writeText(encodings)
+    if (fields.has('headers')) {
+      output.writeText(',"headers":[')
+      this.#writeHeaders(record.headers())
+      output.writeText(']')
+    }
+    output.writeText('}')
   }
 
   #writeValue({ valueStart, valueEnd }: RecordView): number {
@@ -272,6 +311,7 @@ function piece(text: string): Piece {
   return makePiece(Buffer.from(text))
 }
 
+const KEY = piece(',"key":')
 const VALUE = piece(',"value":')
 const NULL = piece('null')
 /** Of the headers and of the record. */

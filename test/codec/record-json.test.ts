@@ -7,7 +7,7 @@ import { ENCODINGS } from '../../src/codec/encoding.ts'
 import { parseProduceBody, parseRecordLine } from '../../src/codec/produce-body.ts'
 import type { ProduceRecord } from '../../src/codec/produce-record.ts'
 import type { RecordJsonOptions } from '../../src/codec/record-json.ts'
-import { RecordJsonWriter } from '../../src/codec/record-json.ts'
+import { RECORD_FIELDS, RecordJsonWriter } from '../../src/codec/record-json.ts'
 import { ByteWriter } from '../../src/kernel/byte-writer.ts'
 import { JSON_DEPTH_MAX } from '../../src/kernel/limits.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
@@ -208,6 +208,29 @@ test('for server-sent events a line break between tokens becomes a blank', () =>
     const line = lineOf({ value }, { ...AUTO, lineBreaks: 'blank' })
     assert.ok(!/[\r\n]/.test(line))
     assert.ok(line.includes(`{  \t"a": [1, 2],"b":"\\n${filler}"} ,"value_encoding":"json"`))
+  }
+})
+
+test('of a record that is shown in part, what is asked for stands as in the whole one', () => {
+  const records: Stored[] = [
+    { key: 'k', value: '{"a":1}', timestamp: 5, headers: [{ name: 'n', value: Buffer.from([0xff]) }] },
+    { key: null, value: null, timestamp: -1 },
+    { key: 'k', value: Buffer.from([0xff]), timestamp: 8.64e15 + 1 },
+  ]
+  const membersOf = {
+    timestamp: ['timestamp', 'timestamp_type'],
+    key: ['key', 'key_encoding'],
+    value: ['value', 'value_encoding'],
+    headers: ['headers'],
+  }
+  for (const stored of records) {
+    for (let bits = 0; bits < 2 ** RECORD_FIELDS.length; bits++) {
+      const fields = new Set(RECORD_FIELDS.filter((_, place) => (bits >> place) & 1))
+      const wanted = new Set(['topic', 'partition', 'offset', ...[...fields].flatMap((field) => membersOf[field])])
+      const whole = Object.entries(JSON.parse(lineOf(stored)))
+      const expected = Object.fromEntries(whole.filter(([name]) => wanted.has(name)))
+      assert.deepEqual(JSON.parse(lineOf(stored, { ...AUTO, fields })), expected, [...fields].join())
+    }
   }
 })
 
