@@ -225,7 +225,9 @@ export class GroupOffsets {
 }
 
 function savedOf(plan: readonly Planned[]): SavedOffset[] {
-  return plan.flatMap(({ saved }) => saved ?? [])
+  const offsets: SavedOffset[] = []
+  for (const { saved } of plan) if (saved !== undefined) offsets.push(saved)
+  return offsets
 }
 
 function once<Result>(ask: () => Result): () => Result {

@@ -46,19 +46,22 @@ export function parseJson(bytes: Buffer): unknown {
   if (bytes.length === 0) throw new TailraceError('invalid_request', 'the request has no body; a JSON object is needed')
   let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    text = UTF8.decode(bytes)
   } catch (error) {
     throw unreadable('the request body is not UTF-8', error)
   }
   checkDepth(text)
   try {
-    return JSON.parse(text, refusePrototypes)
+    // a reviver costs several times the parsing: only what may name a prototype, spelled out or escaped, needs one
+    return text.includes('__proto__') || text.includes('\\') ? JSON.parse(text, refusePrototypes) : JSON.parse(text)
   } catch (error) {
     if (error instanceof TailraceError) throw error
     const fault = error instanceof Error ? error.message : ''
     throw unreadable(`the request body is not JSON: ${fault.slice(0, 200)}`, error)
   }
 }
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 function unreadable(detail: string, cause: unknown): TailraceError {
   return new TailraceError('invalid_request', detail, {}, { cause })

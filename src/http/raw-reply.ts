@@ -1,5 +1,5 @@
-// A reply that goes past Fastify, its head and body in one write: the hot path of produce. It must say what the onSend hook
-// says for all others (server.ts).
+// A reply that goes past Fastify, its head and body in one write: the hot path of produce and of v2's commits. It must say
+// what the onSend hook says for all others (server.ts).
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { HttpFloor } from './http-floor.ts'

@@ -34,21 +34,22 @@ export class RequestBodies {
   }
 
   /**
-   * Calls back once: with the whole body, or with unsupported_media_type (an unknown Content-Encoding),
+   * The body may have a lower bound of its own. Calls back once: with the whole body, or with unsupported_media_type (an unknown Content-Encoding),
    * request_too_large, request_timed_out, overloaded (too much of other bodies is held), invalid_request (bad gzip or zstd)
    * or request_cancelled (the client is gone).
    */
-  collect(raw: IncomingMessage, done: BodyDone, bytesMax = this.#bytesMax): void {
+  collect(raw: IncomingMessage, done: BodyDone, ownBytesMax = this.#bytesMax): void {
+    const bytesMax = Math.min(ownBytesMax, this.#bytesMax)
     const encoding = raw.headers['content-encoding']
     if (encoding === undefined || encoding === 'identity') this.#gather(raw, done, bytesMax)
     else this.#gatherInflated(raw, encoding, done, bytesMax)
   }
 
-  /** The same as a promise, for a body that may have a lower bound of its own. */
+  /** The same as a promise. */
   read(raw: IncomingMessage, bytesMax = this.#bytesMax): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const done: BodyDone = (failure, body) => (failure === undefined ? resolve(body) : reject(failure))
-      this.collect(raw, done, Math.min(bytesMax, this.#bytesMax))
+      this.collect(raw, done, bytesMax)
     })
   }
 

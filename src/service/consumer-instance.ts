@@ -170,11 +170,8 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
       this.#member === undefined
         ? await engine.groups.commit({ groupId: this.group, offsets })
         : await this.#member.commit(offsets)
-    const failed = new Map(
-      results
-        .filter(({ error }) => error !== undefined)
-        .map((result) => [`${result.topic}/${result.partition}`, result]),
-    )
+    const refused = results.filter(({ error }) => error !== undefined)
+    const failed = new Map(refused.map((result) => [`${result.topic}/${result.partition}`, result]))
     for (const each of offsets) if (!failed.has(`${each.topic}/${each.partition}`)) this.positions.noteCommitted(each)
     const [first] = failed.values()
     if (first?.error === undefined) return
@@ -224,8 +221,15 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     if (!signal.aborted) await untilAborted(this.#startPositions(), signal)
   }
 
+  #isSettled(): boolean {
+    if (this.#member?.isSettled === false) return false
+    if (this.#source.kind === 'assigned') this.#addAssigned()
+    return !this.positions.hasUnstarted
+  }
+
   /** What keeps it from joining is told by the next read. */
   async #settleSoon(): Promise<void> {
+    if (this.#isSettled()) return
     const { clock, requestTimeoutMs } = this.#parts
     const over = new AbortController()
     const timer = clock.after(requestTimeoutMs, () => over.abort())

@@ -70,6 +70,11 @@ export class ConsumerPositions {
     return this.all().filter(({ next }) => next === undefined)
   }
 
+  get hasUnstarted(): boolean {
+    for (const { next } of this.#byName.values()) if (next === undefined) return true
+    return false
+  }
+
   /** False when it is not this consumer's any more, or has its place already. */
   start(position: ConsumerPosition, offset: number, committed: number | undefined): boolean {
     if (position.next !== undefined || this.find(position.topic.name, position.partition) !== position) return false

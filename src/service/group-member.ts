@@ -58,6 +58,8 @@ export interface GroupMember {
   touch(): void
   /** Its client is there, until the function that is returned is called. */
   hold(): () => void
+  /** Whether `settled` has nothing to wait for, or to throw. */
+  readonly isSettled: boolean
   /** Resolves when the group is stable and this member knows what it owns, by its present subscription. What keeps it from joining is thrown. */
   settled(signal: AbortSignal): Promise<void>
   /**

@@ -86,16 +86,21 @@ export class HostedMember implements GroupMember {
     }
   }
 
+  get isSettled(): boolean {
+    const { isClosed, isIdle, failures, wishes, generationId, awaitsMore } = this.#membership
+    if (isClosed || !isIdle || failures.last !== undefined) return false
+    return wishes === undefined || (generationId >= 0 && !awaitsMore)
+  }
+
   async settled(signal: AbortSignal): Promise<void> {
     const membership = this.#membership
     for (;;) {
       signal.throwIfAborted()
+      if (this.isSettled) return
       if (membership.isClosed) throw closed()
       if (membership.isIdle) {
         if (membership.failures.last !== undefined) throw membership.failures.last
-        if (membership.wishes === undefined) return
         if (membership.generationId < 0) this.#comeBack()
-        else if (!membership.awaitsMore) return
       }
       await membership.change(signal)
     }

@@ -73,6 +73,7 @@ test('what a topic cannot be is refused, and nothing is made', async (t) => {
     [{ name: 'a', partition: 3 }, 'invalid_request'],
     [[], 'invalid_request'],
     ['{"name":"a","__proto__":{"partitions":3}}', 'invalid_request'],
+    ['{"name":"a","\\u005f_proto__":{"partitions":3}}', 'invalid_request'],
     ['{"name":"a"', 'invalid_request'],
     [`{"name":${'['.repeat(50_000)}`, 'invalid_request'],
     ['', 'invalid_request'],

@@ -2,12 +2,14 @@
 // told what to read and where, commits, and is deleted.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { invariant } from '../../kernel/errors.ts'
 import { CONSUMER_BODY_BYTES_MAX } from '../../kernel/limits.ts'
 import type { ConsumerInstance } from '../../service/consumer-instance.ts'
 import type { SeekTarget } from '../../service/consumer-start.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { ownUrl } from '../own-url.ts'
 import { bytesOfJson } from '../problem.ts'
+import { sendRaw } from '../raw-reply.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText } from '../request-query.ts'
 import { parseCommit, parsePartitions, parseSeek, parseSubscription } from './consumer-bodies.ts'
@@ -76,10 +78,7 @@ export function consumerRoutes(app: FastifyInstance, floor: HttpFloor): void {
   call('POST', '/positions/end', (instance, body) => instance.seek(seekAll(body, 'latest')))
   for (const path of ['', '/beginning', '/end']) answerOptions(app, `${INSTANCE}/positions${path}`, 'OPTIONS, POST')
 
-  call('POST', '/offsets', async (instance, body) => {
-    await instance.commit(parseCommit(body))
-    return []
-  })
+  commitRoute(app, floor)
   call('GET', '/offsets', async (instance, body, request) => {
     const asked = parsePartitions(body ?? partitionsOfQuery(request))
     const committed = await consumers.committed(instance, asked)
@@ -88,6 +87,47 @@ export function consumerRoutes(app: FastifyInstance, floor: HttpFloor): void {
     }
   })
   answerOptions(app, `${INSTANCE}/offsets`, 'GET, HEAD, OPTIONS, POST')
+}
+
+/** Commits come as often as pages: as produce, the route answers from its onRequest hook. Fastify routes and nothing more. */
+function commitRoute(app: FastifyInstance, floor: HttpFloor): void {
+  const url = `${INSTANCE}/offsets`
+  const traffic = floor.traffic.of('POST', url)
+
+  const commit = async (request: FastifyRequest, bytes: Buffer): Promise<void> => {
+    const body = jsonOf(bytes)
+    const instance = await instanceOf(floor, request)
+    await instance.commit(parseCommit(body))
+  }
+
+  const take = (request: FastifyRequest, reply: FastifyReply): void => {
+    const mediaType = checkTypes(request)
+    const answer = () =>
+      sendRaw(floor, traffic, request, reply, { status: 200, mediaType, body: '[]', encoding: 'latin1' })
+    const refuse = (error: Error) => {
+      reply.send(error)
+    }
+    const store = (failure: Error | undefined, body: Buffer) => {
+      if (failure === undefined) commit(request, body).then(answer, refuse)
+      else refuse(failure)
+    }
+    floor.bodies.collect(request.raw, store, CONSUMER_BODY_BYTES_MAX)
+  }
+
+  app.route({
+    method: 'POST',
+    url,
+    onRequest(request, reply, _done) {
+      try {
+        take(request, reply)
+      } catch (error) {
+        reply.send(error)
+      }
+    },
+    handler() {
+      invariant(false, 'a commit is answered by its onRequest hook')
+    },
+  })
 }
 
 type Call = (instance: ConsumerInstance, body: unknown, request: FastifyRequest) => unknown
