@@ -10,6 +10,7 @@ import { BenchProcess, killAllNow } from './child-process.ts'
 import type { LoadJob, LoadResult } from './generate-load.ts'
 import { LoadClient } from './load-client.ts'
 import { awaitReady } from './ready.ts'
+import type { TailJob, TailResult } from './tail-load.ts'
 
 export interface RunningServer {
   readonly process: BenchProcess
@@ -27,7 +28,8 @@ export class BenchContext {
   readonly options: BenchOptions
   readonly #runDir: string
   readonly #profileDir: string
-  readonly #load: LoadClient
+  readonly #load: LoadClient<LoadJob, LoadResult>
+  #tailLoad: LoadClient<TailJob, TailResult> | undefined
   #servers: RunningServer[] = []
   #dirs: string[] = []
 
@@ -36,11 +38,17 @@ export class BenchContext {
     this.#runDir = join(options.resultsDir, `run-${process.pid}`)
     this.#profileDir = join(this.#runDir, 'profile')
     mkdirSync(this.#profileDir, { recursive: true })
-    this.#load = new LoadClient(join(this.#runDir, 'load.log'), this.#core(GENERATOR_CORE))
+    this.#load = new LoadClient('load-process', join(this.#runDir, 'load.log'), this.#core(GENERATOR_CORE))
   }
 
   load(server: RunningServer, job: Omit<LoadJob, 'port' | 'serverPid'>): Promise<LoadResult> {
     return this.#load.run({ ...job, port: server.port, serverPid: server.process.pid })
+  }
+
+  loadTails(server: RunningServer, job: Omit<TailJob, 'port' | 'serverPid'>): Promise<TailResult> {
+    const logFile = join(this.#runDir, 'tail-load.log')
+    this.#tailLoad ??= new LoadClient('tail-load-process', logFile, this.#core(GENERATOR_CORE))
+    return this.#tailLoad.run({ ...job, port: server.port, serverPid: server.process.pid })
   }
 
   /** An empty directory that is removed at the end of the case. */
@@ -77,6 +85,10 @@ export class BenchContext {
     return this.#startOwn('The bare server', 'bare-server', [])
   }
 
+  startBareTail(): Promise<RunningServer> {
+    return this.#startOwn('The bare ws server', 'bare-tail-server', [])
+  }
+
   startPeer(): Promise<RunningServer> {
     return this.#startOwn('@durable-streams/server', 'peer-server', [this.makeDir('peer')])
   }
@@ -105,6 +117,7 @@ export class BenchContext {
 
   async close(): Promise<void> {
     await this.#load.close()
+    await this.#tailLoad?.close()
     rmSync(this.#runDir, { recursive: true, force: true })
   }
 

@@ -1,19 +1,19 @@
-// The bench's side of the load generator: starts its process once and hands it one job at a time.
+// The bench's side of a load generator: starts its process once and hands it one job at a time.
 
 import { once } from 'node:events'
 import { BenchProcess } from './child-process.ts'
-import type { LoadJob, LoadResult } from './generate-load.ts'
-import type { LoadAnswer } from './load-process.ts'
 
-export class LoadClient {
+type Answer<Result> = { readonly result: Result } | { readonly error: string }
+
+export class LoadClient<Job extends { readonly port: number }, Result> {
   readonly #process: BenchProcess
 
-  constructor(logFile: string, core: number | undefined) {
-    const script = new URL('./load-process.ts', import.meta.url).pathname
+  constructor(process: 'load-process' | 'tail-load-process', logFile: string, core: number | undefined) {
+    const script = new URL(`./${process}.ts`, import.meta.url).pathname
     this.#process = new BenchProcess({ name: 'The load generator', nodeArguments: [script], logFile, core, ipc: true })
   }
 
-  async run(job: LoadJob): Promise<LoadResult> {
+  async run(job: Job): Promise<Result> {
     const { child } = this.#process
     const ended = new AbortController()
     const died = once(child, 'exit', { signal: ended.signal }).then(() => {
@@ -21,7 +21,9 @@ export class LoadClient {
     })
     child.send(job)
     try {
-      const [answer] = (await Promise.race([once(child, 'message', { signal: ended.signal }), died])) as [LoadAnswer]
+      const [answer] = (await Promise.race([once(child, 'message', { signal: ended.signal }), died])) as [
+        Answer<Result>,
+      ]
       if ('error' in answer) throw new Error(`Load on port ${job.port} failed: ${answer.error}`)
       return answer.result
     } finally {

@@ -4,7 +4,7 @@
 import type { LoadJob, LoadResult } from './generate-load.ts'
 import { generateLoad } from './generate-load.ts'
 
-export type LoadAnswer = { readonly result: LoadResult } | { readonly error: string }
+type LoadAnswer = { readonly result: LoadResult } | { readonly error: string }
 
 process.on('message', (job: LoadJob) => {
   const answer = (message: LoadAnswer) => process.send?.(message)

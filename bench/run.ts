@@ -16,6 +16,7 @@ import { produceCases } from './case/produce.ts'
 import { readCases } from './case/read.ts'
 import { retentionCase } from './case/retention.ts'
 import { startUpCases } from './case/start-up.ts'
+import { tailCases } from './case/tail.ts'
 import { summariseProfiles } from './profile.ts'
 import { renderTable, writeIntoReadme } from './table.ts'
 
@@ -69,6 +70,7 @@ function allCases(options: BenchOptions): BenchCase[] {
     maintenanceCase,
     retentionCase,
     ...groupCases,
+    ...tailCases,
   ]
 }
 

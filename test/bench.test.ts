@@ -17,6 +17,7 @@ import { summariseProfile } from '../bench/profile.ts'
 import { getRequest, jsonValues, VALUE_BYTES } from '../bench/records.ts'
 import { runBench } from '../bench/run.ts'
 import { renderTable, writeIntoReadme } from '../bench/table.ts'
+import { FrameWalker, maskedFrame } from '../bench/web-socket-frames.ts'
 
 const TINY: BenchOptions = {
   ...parseBenchOptions(['--quick', '--no-pin', '--rounds', '1', '--seconds', '0.1']),
@@ -86,6 +87,45 @@ describe('the load generator', () => {
     await assert.rejects(generateLoad(load), /closed a connection|ECONNRESET/)
     const result = await generateLoad({ ...load, serverMayDie: true })
     assert.equal(result.acceptedCount, 0)
+  })
+})
+
+describe('the reader of WebSocket messages', () => {
+  it('gives each message whole, wherever reads have cut its frames, and its fragments as one', () => {
+    const payloads = [0, 1, 125, 126, 127, 3_000, 65_535, 65_536, 200_000, 5].map((length) =>
+      Buffer.alloc(length, 'abc'),
+    )
+    const fragments = [
+      serverFrame(Buffer.from('one, '), 0x01),
+      serverFrame(Buffer.alloc(0), 0x89),
+      serverFrame(Buffer.from('two'), 0x80),
+    ]
+    const bytes = Buffer.concat([...fragments, ...payloads.map((payload) => serverFrame(payload))])
+    for (const step of [1, 2, 7, 1_000, 65_537, bytes.length]) {
+      const seen: Buffer[] = []
+      const walker = new FrameWalker((opcode, from, start, end) => {
+        if (opcode === 1) seen.push(Buffer.from(from.subarray(start, end)))
+        else assert.equal(opcode, 9)
+      })
+      for (let at = 0; at < bytes.length; at += step) walker.read(bytes, at, Math.min(bytes.length, at + step))
+      assert.deepEqual(seen, [Buffer.from('one, two'), ...payloads], `in steps of ${step}`)
+    }
+  })
+
+  it('refuses the rest of a message that has not begun, reserved bits and masks', () => {
+    for (const [first, second] of [
+      [0x80, 0],
+      [0xc1, 0],
+      [0x81, 0x80],
+    ] as const) {
+      const walker = new FrameWalker(() => {})
+      assert.throws(() => walker.read(Buffer.from([first, second]), 0, 2))
+    }
+  })
+
+  it('writes frames of a client whose payload stands as it is', () => {
+    assert.deepEqual(maskedFrame(1, Buffer.from('hi')), Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]))
+    assert.equal(maskedFrame(1, Buffer.alloc(300)).readUInt16BE(2), 300)
   })
 })
 
@@ -192,6 +232,16 @@ async function job(t: TestContext, answer: (socket: Socket, request: string) => 
     requestCountMax: 20,
     serverPid: process.pid,
   }
+}
+
+function serverFrame(payload: Buffer, first = 0x81): Buffer {
+  const { length } = payload
+  const header = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10)
+  header[0] = first
+  header[1] = length < 126 ? length : length < 65_536 ? 126 : 127
+  if (header.length === 4) header.writeUInt16BE(length, 2)
+  if (header.length === 10) header.writeUInt32BE(length, 6)
+  return Buffer.concat([header, payload])
 }
 
 function writeByteByByte(socket: Socket, reply: string): void {
