@@ -135,6 +135,29 @@ export const PAGE_WAIT_MS_MAX = 60_000
 /** Records that one filtered page may look at before it answers with what it has and a cursor to go on from. */
 export const PAGE_SCAN_RECORDS_MAX = 100_000
 
+/**
+ * What evaluating expressions may cost, in steps of some 20 ns: for one record, the JSON of its value apart (4 bytes of it
+ * are a step); before others have their turn; and for one page, which then answers as above.
+ */
+export const EXPRESSION_STEPS_MAX = 200_000
+export const PAGE_SCAN_STEPS_PER_TURN_MAX = 250_000
+export const PAGE_SCAN_STEPS_MAX = 4_000_000
+
+/** An expression: its text, and what that stands for. */
+export const EXPRESSION_CHARS_MAX = 4_096
+export const EXPRESSION_NODES_MAX = 512
+export const EXPRESSION_DEPTH_MAX = 32
+
+/** Regular expressions of one expression: each takes up to 5 ms until it has matched once. */
+export const EXPRESSION_PATTERNS_MAX = 4
+
+/**
+ * A key, a value or a header that is larger is not looked into: to parse so much takes 1 ms, and 20 ms where it is the worst
+ * JSON there is (a hundred thousand objects, no two with the same member). And a text that is put together.
+ */
+export const EXPRESSION_VALUE_BYTES_MAX = 256 * 1024
+export const EXPRESSION_TEXT_CHARS_MAX = 256 * 1024
+
 /** Topics whose size of a record is remembered, so that a page reads no more bytes from disk than it needs. */
 export const READ_ESTIMATES_MAX = 1_000
 

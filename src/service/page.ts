@@ -5,10 +5,16 @@
 // partitions costs few reads. The partitions may be of several topics. One that cannot be read stays where it stands and
 // says why; the others go on.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FetchedPartition, FetchOptions, FetchPosition, Topic } from '../engine/engine.ts'
 import type { ByteRoom } from '../kernel/byte-room.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { PAGE_BYTES_MAX, PAGE_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
+import {
+  PAGE_BYTES_MAX,
+  PAGE_SCAN_RECORDS_MAX,
+  PAGE_SCAN_STEPS_MAX,
+  PAGE_SCAN_STEPS_PER_TURN_MAX,
+} from '../kernel/limits.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
 import type { TopicOffset } from './partition-offset.ts'
@@ -97,6 +103,10 @@ export class Page {
   #timestampType: TimestampType | undefined
   /** Nothing more goes in: a limit is reached, or what comes next cannot be read. */
   #isFull = false
+  /** What the filter's expression took, in all and before this turn of the event loop. */
+  #steps = 0
+  #stepsBefore = 0
+  #isTurnOver = false
   /** Full because of the latter: that partition begins the next page. */
   #isBroken = false
   #hasMoved = false
@@ -257,9 +267,12 @@ export class Page {
     let hasMore = false
     const countBefore = this.recordCount
     try {
-      do {
-        hasMore = this.#takeRecords(walk, state, share, countBefore)
-      } while (!hasMore && (await walk.inflate()))
+      for (;;) {
+        const stop = this.#takeRecords(walk, state, share, countBefore)
+        hasMore = stop === 'enough'
+        if (stop === 'turn') await this.#letOthersGo()
+        else if (hasMore || !(await walk.inflate())) break
+      }
     } catch (error) {
       const fault = asTailraceError(error)
       if (fault.code === 'unknown_server_error') throw error
@@ -272,36 +285,36 @@ export class Page {
     return hasMore
   }
 
-  /** Its share is counted from the page's `countBefore` on. */
-  #takeRecords(walk: RecordWalk, state: PartitionState, share: number, countBefore: number): boolean {
+  /** Its share is counted from the page's `countBefore` on. Stops when that is given, at the end, or for others' turn. */
+  #takeRecords(walk: RecordWalk, state: PartitionState, share: number, countBefore: number): 'enough' | 'end' | 'turn' {
     const { limit, maxBytes, filter, sink } = this.#plan
     const { record } = walk
     const most = Math.min(limit - countBefore, share * 2)
     let taken = this.recordCount - countBefore
     while (walk.next()) {
-      if (filter !== undefined && !filter.matches(record)) {
+      if (filter !== undefined && !this.#isLet(filter, record, state)) {
         state.nextOffset = walk.nextOffset
-        if (this.#isScannedOut()) return true
-        continue
+      } else {
+        const recordBytes = record.recordEnd - record.recordStart
+        if (this.recordBytes + recordBytes > maxBytes && this.recordCount > 0) {
+          this.#isFull = true
+          return 'enough'
+        }
+        if (record.timestampType !== this.#timestampType || state !== this.#present) this.#begin(state, record)
+        sink.write(record)
+        this.recordBytes += recordBytes
+        this.recordCount++
+        state.nextOffset = walk.nextOffset
+        if (++taken === most || (taken >= share && record.offset === walk.batchLastOffset)) {
+          this.#isFull ||= this.recordCount >= limit
+          return 'enough'
+        }
       }
-      const recordBytes = record.recordEnd - record.recordStart
-      if (this.recordBytes + recordBytes > maxBytes && this.recordCount > 0) {
-        this.#isFull = true
-        return true
-      }
-      if (record.timestampType !== this.#timestampType || state !== this.#present) this.#begin(state, record)
-      sink.write(record)
-      this.recordBytes += recordBytes
-      this.recordCount++
-      state.nextOffset = walk.nextOffset
-      if (filter !== undefined && this.#isScannedOut()) return true
-      if (++taken === most || (taken >= share && record.offset === walk.batchLastOffset)) {
-        this.#isFull = this.recordCount >= limit
-        return true
-      }
+      if (this.#isFull) return 'enough'
+      if (this.#isTurnOver) return 'turn'
     }
     state.nextOffset = walk.nextOffset
-    return false
+    return 'end'
   }
 
   #begin(state: PartitionState, record: RecordReader): void {
@@ -310,11 +323,19 @@ export class Page {
     this.#plan.sink.begin(state.topic.name, state.partition, record.timestampType, state.topic.id)
   }
 
-  #isScannedOut(): boolean {
+  #isLet(filter: RecordFilter, record: RecordReader, { topic, partition }: PartitionState): boolean {
+    const isWanted = filter.matches(record, topic.name, partition)
     this.scannedCount++
-    if (this.scannedCount < PAGE_SCAN_RECORDS_MAX) return false
-    this.#isFull = true
-    return true
+    this.#steps += filter.steps
+    this.#isFull = this.scannedCount >= PAGE_SCAN_RECORDS_MAX || this.#steps >= PAGE_SCAN_STEPS_MAX
+    this.#isTurnOver = this.#steps - this.#stepsBefore >= PAGE_SCAN_STEPS_PER_TURN_MAX
+    return isWanted
+  }
+
+  async #letOthersGo(): Promise<void> {
+    await nextTurn()
+    this.#stepsBefore = this.#steps
+    this.#isTurnOver = false
   }
 }
 

@@ -1,37 +1,62 @@
-// Which records of a read are wanted: by the bytes of the key and of headers. A filter saves the way to the reader, it is
-// no access rule.
+// Which records of a read are wanted: by the bytes of the key and of headers, and by an expression. A filter saves the way
+// to the reader, it is no access rule.
 
 import type { RecordReader } from '../record/batch-reader.ts'
+import { RecordExpression } from './record-expression.ts'
 
 export interface RecordFilters {
   /** The key's bytes; an empty key is not the same as none. */
   readonly key?: Uint8Array | undefined
   /** Each must be among the record's headers. */
   readonly headers?: readonly { readonly name: string; readonly value: Uint8Array }[] | undefined
+  /** In CEL; record-expression.ts says which names it knows. */
+  readonly expression?: string | undefined
 }
 
 export class RecordFilter {
   /** The same for filters that let the same records through. */
   readonly id: string
+  /** Records for which the expression had no result; they count as not wanted. */
+  errorCount = 0
+  /** Why, of the last one. */
+  lastError: string | undefined
+  /** What the last record took; record-expression.ts counts it. */
+  steps = 0
   readonly #key: Uint8Array | undefined
   readonly #headers: readonly { readonly name: string; readonly value: Uint8Array }[]
+  readonly #expression: RecordExpression | undefined
 
-  constructor({ key, headers = [] }: RecordFilters) {
+  /** invalid_filter, with the place. */
+  constructor({ key, headers = [], expression }: RecordFilters) {
     this.#key = key
     this.#headers = headers
-    this.id = JSON.stringify([hexOf(key), headers.map(({ name, value }) => [name, hexOf(value)])])
+    this.#expression = expression === undefined ? undefined : new RecordExpression(expression)
+    this.id = JSON.stringify([hexOf(key), headers.map(({ name, value }) => [name, hexOf(value)]), expression])
   }
 
-  /** undefined when everything is wanted. */
+  /** undefined when everything is wanted. invalid_filter. */
   static of(filters: RecordFilters | undefined): RecordFilter | undefined {
-    const hasAny = filters !== undefined && (filters.key !== undefined || (filters.headers ?? []).length > 0)
-    return hasAny ? new RecordFilter(filters) : undefined
+    if (filters === undefined) return undefined
+    const { key, headers = [], expression } = filters
+    return key === undefined && headers.length === 0 && expression === undefined ? undefined : new RecordFilter(filters)
   }
 
-  matches(record: RecordReader): boolean {
+  /** The reader stands on the record. */
+  matches(record: RecordReader, topic: string, partition: number): boolean {
+    this.steps = 0
     const key = this.#key
     if (key !== undefined && !isRange(record, record.keyStart, record.keyEnd, key)) return false
-    return this.#headers.length === 0 || this.#hasHeaders(record)
+    if (this.#headers.length > 0 && !this.#hasHeaders(record)) return false
+    return this.#expression === undefined || this.#isTrue(this.#expression, record, topic, partition)
+  }
+
+  #isTrue(expression: RecordExpression, record: RecordReader, topic: string, partition: number): boolean {
+    const result = expression.evaluate(record, topic, partition)
+    this.steps = expression.steps
+    if (typeof result === 'boolean') return result
+    this.errorCount++
+    this.lastError = result.message
+    return false
   }
 
   #hasHeaders(record: RecordReader): boolean {

@@ -1,0 +1,208 @@
+// A condition on records in CEL, the Common Expression Language: `value.total > 100 && headers.type == "paid"`. It is read
+// once and evaluated for each record. A client sends it and nothing interrupts it, so what it may cost is bounded
+// (expression-values.ts counts it). What it names of the record is decoded once, what it does not name not at all.
+//
+//   topic string   partition offset size int   timestamp timestamp   key string, else bytes, or null
+//   headers        map: a name's last value, as a key
+//   value          what its JSON says, else string, else bytes, or null
+//
+// CEL as specified, with its standard functions and macros and those of strings, but: doubles and ints may be calculated
+// with each other, patterns of matches() are in quotes, and there are no map literals, type(), uint() or time zones. A
+// JSON number is a double, as CEL has it: whole ones beyond 2^53 are rounded.
+
+import { isUtf8 } from 'node:buffer'
+import { Environment } from '@marcbachmann/cel-js'
+import type { RE2JS } from 're2js'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import {
+  EXPRESSION_CHARS_MAX,
+  EXPRESSION_DEPTH_MAX,
+  EXPRESSION_NODES_MAX,
+  EXPRESSION_VALUE_BYTES_MAX,
+} from '../kernel/limits.ts'
+import type { RecordReader } from '../record/batch-reader.ts'
+import type { Evaluate, Scope } from './expression-compiler.ts'
+import { ExpressionCompiler, UnknownWord } from './expression-compiler.ts'
+import type { Value } from './expression-values.ts'
+import { asBoolean, ExpressionFault, Steps, TOO_LARGE } from './expression-values.ts'
+import { compilePattern } from './topic-pattern.ts'
+
+const TYPES = {
+  topic: 'string',
+  partition: 'int',
+  offset: 'int',
+  timestamp: 'google.protobuf.Timestamp',
+  key: 'dyn',
+  value: 'dyn',
+  headers: 'map<string, dyn>',
+  size: 'int',
+} as const
+
+type Variable = keyof typeof TYPES
+
+const ENVIRONMENT = describeRecords()
+
+function describeRecords(): Environment {
+  const environment = new Environment({
+    limits: {
+      maxAstNodes: EXPRESSION_NODES_MAX,
+      maxDepth: EXPRESSION_DEPTH_MAX,
+      maxListElements: EXPRESSION_NODES_MAX,
+      maxMapEntries: 0,
+      maxCallArguments: 3,
+    },
+  })
+  for (const [name, type] of Object.entries(TYPES)) environment.registerVariable(name, type)
+  // for the types alone: the compiler has its own operators and functions
+  for (const operator of ['+', '-', '*', '/', '%']) {
+    environment.registerOperator(`int ${operator} double: double`, Number)
+    environment.registerOperator(`double ${operator} int: double`, Number)
+  }
+  environment.registerOperator('double % double: double', Number)
+  environment.registerOperator('int == double: bool', Boolean)
+  return environment
+}
+
+/** Each expression has its own: the library keeps every name that it has met, unless functions are registered anew. */
+function newEnvironment(): Environment {
+  return ENVIRONMENT.clone().registerFunction('int(google.protobuf.Timestamp): int', BigInt)
+}
+
+export class RecordExpression {
+  readonly text: string
+  readonly #evaluate: Evaluate
+  readonly #scope: Scope = { steps: new Steps(), bound: [] }
+  #record: RecordReader | undefined
+  #topic = ''
+  #partition = 0
+  #value: Value | undefined
+  #headers: Value | undefined
+  #decodingSteps = 0
+
+  /** invalid_filter, with the place. */
+  constructor(text: string) {
+    this.text = text
+    this.#evaluate = compile(text, {
+      topic: () => this.#topic,
+      partition: () => BigInt(this.#partition),
+      offset: () => BigInt(this.#present.offset),
+      timestamp: () => new Date(this.#present.timestamp),
+      key: () => this.#keyOf(this.#present),
+      value: () => (this.#value ??= this.#valueOf(this.#present)),
+      headers: () => (this.#headers ??= this.#headersOf(this.#present)),
+      size: () => BigInt(sizeOf(this.#present)),
+    })
+  }
+
+  /** What the last evaluation took. */
+  get steps(): number {
+    return this.#scope.steps.spent + this.#decodingSteps
+  }
+
+  /** The reader stands on the record. ExpressionFault where there is no result; throws corrupt_message. */
+  evaluate(record: RecordReader, topic: string, partition: number): boolean | ExpressionFault {
+    this.#record = record
+    this.#topic = topic
+    this.#partition = partition
+    this.#value = undefined
+    this.#headers = undefined
+    this.#decodingSteps = 0
+    this.#scope.steps.begin()
+    try {
+      return asBoolean(this.#evaluate(this.#scope))
+    } catch (error) {
+      if (error instanceof ExpressionFault) return error
+      throw error
+    } finally {
+      this.#record = undefined
+      this.#value = undefined
+      this.#headers = undefined
+    }
+  }
+
+  get #present(): RecordReader {
+    return this.#record as RecordReader
+  }
+
+  #keyOf({ bytes, keyStart, keyEnd }: RecordReader): Value {
+    return keyStart < 0 ? null : this.#textOf(bytes.subarray(keyStart, keyEnd))
+  }
+
+  #valueOf({ bytes, valueStart, valueEnd }: RecordReader): Value {
+    if (valueStart < 0) return null
+    const value = this.#textOf(bytes.subarray(valueStart, valueEnd))
+    return typeof value === 'string' ? fromJson(value) : value
+  }
+
+  #headersOf(record: RecordReader): Value {
+    const headers: Record<string, Value> = Object.create(null)
+    for (const { name, value } of record.headers()) headers[name] = value === null ? null : this.#textOf(value)
+    return headers
+  }
+
+  #textOf(bytes: Uint8Array): string | Uint8Array {
+    if (bytes.length > EXPRESSION_VALUE_BYTES_MAX) throw TOO_LARGE
+    this.#decodingSteps += 10 + (bytes.length >>> 2)
+    if (!isUtf8(bytes)) return bytes
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
+  }
+}
+
+function sizeOf({ keyStart, keyEnd, valueStart, valueEnd }: RecordReader): number {
+  return (keyStart < 0 ? 0 : keyEnd - keyStart) + (valueStart < 0 ? 0 : valueEnd - valueStart)
+}
+
+function fromJson(text: string): Value {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function compile(text: string, variables: Readonly<Record<Variable, Evaluate>>): Evaluate {
+  if (text.length > EXPRESSION_CHARS_MAX) {
+    throw refused(`it has ${text.length} characters, ${EXPRESSION_CHARS_MAX} are allowed`)
+  }
+  try {
+    const parsed = newEnvironment().parse(text)
+    const compiler = new ExpressionCompiler({ variables, compilePattern: compileSearch })
+    // first, for its words are ours; and it knows fewer of them than the library
+    const evaluate = compiler.compile(parsed.ast)
+    const { valid, type, error } = parsed.check()
+    if (!valid) throw error as Error
+    if (type !== 'bool' && type !== 'dyn')
+      throw new UnknownWord(`its result is ${type}, and a filter's is bool`, parsed.ast)
+    return evaluate
+  } catch (error) {
+    throw asRefusal(error)
+  }
+}
+
+function compileSearch(pattern: string): RE2JS {
+  try {
+    return compilePattern(pattern)
+  } catch (error) {
+    throw refused(`${asTailraceError(error).message}`, undefined, error)
+  }
+}
+
+function asRefusal(error: unknown): TailraceError {
+  if (error instanceof TailraceError) return error
+  if (error instanceof UnknownWord) return refused(error.message, error.node.start)
+  const { summary, range } = error as { readonly summary?: string; readonly range?: { readonly start: number } }
+  // RangeError: nested further than the stack is deep
+  const reason = summary ?? (error instanceof RangeError ? 'it is nested too deeply' : undefined)
+  if (reason === undefined) throw error
+  return refused(reason, range?.start, error)
+}
+
+function refused(fault: string, position?: number, cause?: unknown): TailraceError {
+  const where = position === undefined ? '' : ` at character ${position + 1}`
+  return new TailraceError(
+    'invalid_filter',
+    `the filter is not taken${where}: ${fault}`,
+    position === undefined ? {} : { position },
+    { cause },
+  )
+}

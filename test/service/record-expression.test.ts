@@ -1,0 +1,319 @@
+// What expressions on records mean, what they refuse, and that none of them costs more than its share.
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { TailraceError } from '../../src/kernel/errors.ts'
+import { EXPRESSION_STEPS_MAX, EXPRESSION_VALUE_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { RecordReader } from '../../src/record/batch-reader.ts'
+import { sealBatch } from '../../src/record/record-batch.ts'
+import { RecordExpression } from '../../src/service/record-expression.ts'
+import { RecordFilter } from '../../src/service/record-filter.ts'
+
+interface Given {
+  readonly key?: string | Uint8Array | null
+  readonly value?: string | Uint8Array | null
+  readonly headers?: readonly (readonly [string, string | Uint8Array | null])[]
+}
+
+const AT = Date.parse('2026-11-21T13:14:15.167Z')
+
+/** Stands on the record, the 43rd of its partition. */
+function readerOf({ key = 'c-17', value = null, headers = [] }: Given): RecordReader {
+  const bytes = (part: string | Uint8Array | null) => (part === null ? null : Buffer.from(part))
+  const keyBytes = bytes(key)
+  const valueBytes = bytes(value)
+  const { bytes: batch } = sealBatch(
+    [
+      {
+        key: keyBytes ?? Buffer.alloc(0),
+        keyStart: keyBytes === null ? -1 : 0,
+        keyEnd: keyBytes?.length ?? -1,
+        value: valueBytes ?? Buffer.alloc(0),
+        valueStart: valueBytes === null ? -1 : 0,
+        valueEnd: valueBytes?.length ?? -1,
+        headers: headers.map(([name, text]) => ({ name, value: bytes(text) })),
+        timestamp: AT,
+      },
+    ],
+    { compression: 'none' },
+  )
+  batch.writeBigInt64BE(42n, 0)
+  const reader = new RecordReader()
+  reader.open(batch, 0)
+  assert.ok(reader.next())
+  return reader
+}
+
+const ORDER: Given = {
+  value: JSON.stringify({
+    id: 'o-1',
+    total: 120.5,
+    count: 3,
+    ok: true,
+    none: null,
+    text: 'Grüße, World 🎉',
+    items: [
+      { sku: 'a', price: 10 },
+      { sku: 'b', price: 100, tags: ['x', 'y'] },
+    ],
+    nested: { deep: { er: 1 } },
+    'with-dash': 1,
+    at: '2026-11-21T12:00:00Z',
+  }),
+  headers: [
+    ['type', 'free'],
+    ['type', 'paid'],
+    ['empty', null],
+    ['bin', Uint8Array.of(0xff, 0xfe)],
+  ],
+}
+
+/** An expression, and what it is of ORDER: a fault where it has no result. */
+const MEANS: readonly (readonly [string, boolean | 'fault'])[] = [
+  ['true', true],
+  ['value.ok', true],
+  ['!value.ok', false],
+  ['topic == "orders" && partition == 7 && offset == 42', true],
+  ['topic in ["orders", "payments"]', true],
+  ['key == "c-17"', true],
+  ['key.startsWith("c-") && key.endsWith("17")', true],
+  ['key != null', true],
+  ['value.total > 100', true],
+  ['value.total > 120.5', false],
+  ['value.total >= 120.5 && value.total <= 121', true],
+  ['value.count == 3', true],
+  ['value.count == 3.0', true],
+  ['value.count + 1 == 4', true],
+  ['value.count % 2 == 1', true],
+  ['value.count / 2 == 1.5', true],
+  ['value.total * 2 == 241.0 && 2.0 * value.count == 6 && value.total * 2 == 241', true],
+  ['value.count / 2 == 1', false],
+  ['offset * 1.5 == 63.0 && offset == 42.0', true],
+  ['7 / 2 == 3 && -7 % 3 == -1', true],
+  ['-value.count < 0', true],
+  ['value.count == "3"', false],
+  ['value.none == null', true],
+  ['value.missing == null', 'fault'],
+  ['has(value.missing)', false],
+  ['has(value.none)', true],
+  ['has(value.nested.deep)', true],
+  ['has(value.missing.deep)', 'fault'],
+  ['has(value.missing) && value.missing.deep == 1', false],
+  ['value.missing == 1 || value.ok', true],
+  ['value.ok || value.missing == 1', true],
+  ['value.missing == 1 && value.total < 0', false],
+  ['value.missing == 1 && value.ok', 'fault'],
+  ['value.ok ? value.count == 3 : value.missing', true],
+  ['value.count ? true : false', 'fault'],
+  ['value.total', 'fault'],
+  ['value["with-dash"] == 1', true],
+  ['value.items[1].price == 100', true],
+  ['value.items[value.count - 2].sku == "b"', true],
+  ['value.items[2].price == 1', 'fault'],
+  ['value.items[-1].price == 1', 'fault'],
+  ['size(value.items) == 2 && value.items.size() == 2', true],
+  ['size(value.text) == 14', true],
+  ['value.items.exists(i, i.price > 50)', true],
+  ['value.items.all(i, i.price > 50)', false],
+  ['value.items.exists_one(i, i.price > 50)', true],
+  ['value.items.exists(i, i.tags[0] == "x")', true],
+  ['value.items.all(i, i.tags[0] == "x")', 'fault'],
+  ['value.items.filter(i, i.price > 50).map(i, i.sku) == ["b"]', true],
+  ['value.items.map(i, i.price > 50, i.sku) == ["b"]', true],
+  ['value.items.exists(i, has(i.tags) && i.tags.exists(t, t == "y" && i.sku == "b"))', true],
+  ['value.nested.exists(name, name == "deep")', true],
+  ['"x" in value.items[1].tags && !("z" in value.items[1].tags)', true],
+  ['"total" in value', true],
+  ['value.nested == value.nested && value.items != value.nested', true],
+  ['value.text.contains("World") && value.text.indexOf("World") == 7', true],
+  ['value.text.lowerAscii().contains("world")', true],
+  ['value.text.matches("^Gr.*World")', true],
+  ['value.id.matches("[0-9]+") && !value.id.matches("^[0-9]+$")', true],
+  ['value.id.substring(2) == "1" && value.id.substring(0, 1) == "o"', true],
+  ['value.id.substring(9) == ""', 'fault'],
+  ['headers.type == "paid"', true],
+  ['headers["type"] != "free" && "type" in headers', true],
+  ['headers.empty == null && !has(headers.other)', true],
+  ['headers.bin == b"\\xff\\xfe" && size(headers.bin) == 2', true],
+  ['headers.other == "x"', 'fault'],
+  ['timestamp > timestamp("2026-11-21T00:00:00Z") && timestamp < timestamp("2026-11-22T00:00:00+01:00")', true],
+  ['timestamp - timestamp("2026-11-21T13:00:00Z") < duration("1h")', true],
+  ['timestamp - timestamp(value.at) > duration("1h14m") && timestamp.getHours() == 13', true],
+  ['timestamp == timestamp("2026-11-21T13:14:15.167Z") + duration("0s")', true],
+  ['timestamp.getFullYear() == 2026 && timestamp.getMonth() == 10 && timestamp.getDayOfWeek() == 6', true],
+  ['timestamp.getDayOfYear() == 324 && timestamp.getDate() == 21 && timestamp.getDayOfMonth() == 20', true],
+  ['int(timestamp) == 1795266855', true],
+  ['timestamp("yesterday") < timestamp', 'fault'],
+  ['int("12") == 12 && int(12.9) == 12 && double("1.5") == 1.5 && string(12) == "12" && bool("true")', true],
+  ['int("x") == 1', 'fault'],
+  ['value.count / 0 > 1', true],
+  ['offset / 0 == 1', 'fault'],
+  ['9223372036854775807 + offset > 0', 'fault'],
+  ['size > 200', true],
+  ['"a" + string(partition) == "a7"', true],
+  ['"a" < "b" && "a" < "aa" && false < true', true],
+  ['value.text < 5', 'fault'],
+  ['[1, 2] + [3] == [1, 2, 3]', true],
+  ['value.__proto__ == null', 'fault'],
+  ['value.constructor == null', 'fault'],
+  ['headers.toString == null', 'fault'],
+  ['dyn(value).total > 100 // and a remark', true],
+]
+
+/** What becomes of keys and values that are no text or no JSON. */
+const OTHERS: readonly (readonly [Given, string])[] = [
+  [{ key: null }, 'key == null && value == null && size == 0 && size(headers) == 0'],
+  [{ key: '' }, 'key == "" && key != null'],
+  [{ key: Uint8Array.of(0xff) }, 'key == b"\\xff"'],
+  [{ value: 'no JSON' }, 'value == "no JSON" && value.startsWith("no")'],
+  [{ value: '' }, 'value == ""'],
+  [{ value: 'null' }, 'value == null'],
+  [{ value: '"text"' }, 'value == "text"'],
+  [{ value: '[1,2]' }, 'value[0] == 1 && value == [1, 2]'],
+  [{ value: '5' }, 'value > 4 && value < 6'],
+  [{ value: Uint8Array.of(0x22, 0xff, 0x22) }, 'size(value) == 3 && value == b"\\"\\xff\\""'],
+  [{ value: '{"__proto__":{"a":1}}' }, 'value.__proto__.a == 1 && !has(value.a)'],
+]
+
+/** What is refused, with the character that the message names and what it says. */
+const REFUSED: readonly (readonly [string, number | undefined, RegExp])[] = [
+  ['', 0, /EOF/],
+  ['value.a ==', 10, /EOF/],
+  ['value.a = 1', 8, /=/],
+  ['"open', 0, /Unterminated/],
+  ['total > 100', 0, /'total' is not known; a record has topic, partition/],
+  ['record.value > 1', 0, /'record' is not known/],
+  ['offset + 1', 0, /result is int/],
+  ['topic', 0, /result is string/],
+  ['value.items.map(i, i.sku)', 0, /result is list/],
+  ['partition == "1"', 0, /no such overload/],
+  ['timestamp > 5', 0, /no such overload/],
+  ['value.all(1, true)', undefined, /variable/],
+  ['value.foo(1) == 2', 0, /foo\(\) is not available/],
+  ['foo(1)', 0, /foo\(\) is not available/],
+  ['value.split(",") == []', 0, /split\(\) is not available/],
+  ['value == {"a": 1}', undefined, /maxMapEntries/],
+  ['value == {}', 9, /'\{\}' is not available/],
+  ['has(value)', 0, /has\(\) takes a member/],
+  ['key.matches(value.pattern)', 0, /in quotes/],
+  ['key.matches("(")', undefined, /RE2/],
+  ['key.matches("(a{1000}){1000}")', undefined, /allowed/],
+  [Array(5).fill('key.matches("a")').join(' || '), 80, /4 regular expressions/],
+  ['type(value) == int', 0, /type\(\) is not available/],
+  ['cel.bind(x, 1, x == 1)', 0, /bind\(\) is not available/],
+  ['google.protobuf.Timestamp == value', 0, /'google' is not known/],
+  [`true${' '.repeat(5_000)}`, undefined, /4096 are allowed/],
+  [Array(300).fill('true').join(' && '), undefined, /maxAstNodes/],
+  [`${'('.repeat(40)}true${')'.repeat(40)}`, undefined, /maxDepth/],
+  [`${'!'.repeat(4_000)}true`, undefined, /maxAstNodes/],
+]
+
+function evaluate(expression: string, given: Given): boolean | 'fault' {
+  const result = new RecordExpression(expression).evaluate(readerOf(given), 'orders', 7)
+  return typeof result === 'boolean' ? result : 'fault'
+}
+
+describe('an expression on records', () => {
+  for (const [expression, meaning] of MEANS) {
+    it(`${expression} is ${meaning}`, () => assert.equal(evaluate(expression, ORDER), meaning))
+  }
+
+  for (const [given, expression] of OTHERS) {
+    it(`${expression} holds`, () => assert.equal(evaluate(expression, given), true))
+  }
+
+  for (const [expression, position, message] of REFUSED) {
+    it(`${expression.slice(0, 60)} is refused`, () => {
+      assert.throws(
+        () => new RecordExpression(expression),
+        (error) => {
+          assert.ok(error instanceof TailraceError)
+          assert.equal(error.code, 'invalid_filter')
+          assert.match(error.message, message)
+          if (position !== undefined) assert.equal(error.details['position'], position)
+          return true
+        },
+      )
+    })
+  }
+})
+
+const MANY = 60_000
+
+/** Expressions and values that are made to cost much. */
+const HOSTILE: readonly (readonly [string, string])[] = [
+  ['value.all(a, value.all(b, value.all(c, a + b + c >= 0)))', `[${'0,'.repeat(MANY)}0]`],
+  ['value.exists(a, value.exists(b, a != b))', `[${'0,'.repeat(MANY)}0]`],
+  ['value.exists(a, a.missing == 1)', `[${'0,'.repeat(MANY)}0]`],
+  ['value.exists(a, value.missing == 1 || a == 1)', `[${'0,'.repeat(MANY)}0]`],
+  ['value.all(a, 1 in value || a == 0)', `[${'0,'.repeat(MANY)}0]`],
+  ['size(value.map(a, value)) == 0 || value.map(a, value) == value.map(a, value + [])', `[${'0,'.repeat(MANY)}0]`],
+  ['value.map(a, value + value).size() == 1', `[${'0,'.repeat(MANY)}0]`],
+  ['value.l.all(a, value.s + value.s != "")', `{"s":"${'x'.repeat(100_000)}","l":[${'0,'.repeat(20_000)}0]}`],
+  [
+    'value.l.all(a, value.s == value.t)',
+    `{"s":"${'x'.repeat(90_000)}","t":"${'x'.repeat(90_000)}","l":[${'0,'.repeat(20_000)}0]}`,
+  ],
+  [
+    'value.l.all(a, !value.s.contains(value.t))',
+    `{"s":"${'a'.repeat(100_000)}","t":"b${'a'.repeat(50_000)}","l":[${'0,'.repeat(20_000)}0]}`,
+  ],
+  ['value.l.all(a, size(value.s) > 0)', `{"s":"${'x'.repeat(100_000)}","l":[${'0,'.repeat(20_000)}0]}`],
+  ['value.l.all(a, value.s.lowerAscii() != "")', `{"s":"${'X'.repeat(100_000)}","l":[${'0,'.repeat(20_000)}0]}`],
+  ['value.l.all(a, !value.s.matches("(x+x+)+y"))', `{"s":"${'x'.repeat(100_000)}","l":[${'0,'.repeat(20_000)}0]}`],
+  ['value.matches("(.*)(.*)(.*)(.*)(.*)[ab]{50}$")', 'x'.repeat(200_000)],
+  [
+    'value.l.all(a, size(value.m) > 0)',
+    `{"m":{${Array.from({ length: 5_000 }, (_, at) => `"k${at}":0`).join()}},"l":[${'0,'.repeat(20_000)}0]}`,
+  ],
+  ['value == value + []', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+  ['value[0] == [value[0]][0] && value == [value[0]]', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+  [
+    'value.a == value.b',
+    `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)},"b":${'['.repeat(50_000)}${']'.repeat(50_000)}}`,
+  ],
+  [`value.all(a, ${Array(100).fill('a.b == 1').join(' || ')})`, `[${'{},'.repeat(50_000)}{}]`],
+]
+
+describe('a hostile expression', () => {
+  for (const [expression, value] of HOSTILE) {
+    it(`${expression.slice(0, 60)} ends in its steps`, () => {
+      assert.ok(value.length <= EXPRESSION_VALUE_BYTES_MAX)
+      const reader = readerOf({ value })
+      const hostile = new RecordExpression(expression)
+      const began = performance.now()
+      hostile.evaluate(reader, 'orders', 7)
+      // not a measure of speed: what has no bound takes minutes
+      assert.ok(performance.now() - began < 1_000)
+      assert.ok(hostile.steps <= EXPRESSION_STEPS_MAX + value.length)
+    })
+  }
+
+  it('does not look into a value that is too large, and says so', () => {
+    const filter = RecordFilter.of({ expression: 'value.a == 1 || true' })
+    const large = readerOf({ value: `{"a":"${'x'.repeat(EXPRESSION_VALUE_BYTES_MAX)}"}` })
+    assert.equal(filter?.matches(large, 'orders', 0), true)
+    const only = RecordFilter.of({ expression: 'value.a == 1' })
+    assert.equal(only?.matches(large, 'orders', 0), false)
+    assert.equal(only?.errorCount, 1)
+    assert.match(only?.lastError ?? '', /too large/)
+  })
+})
+
+describe('a filter with an expression', () => {
+  it('looks at key and headers first, and counts the records without a result', () => {
+    const filter = RecordFilter.of({ key: Buffer.from('c-17'), expression: 'value.total > 100' })
+    assert.ok(filter)
+    assert.equal(filter.matches(readerOf(ORDER), 'orders', 0), true)
+    assert.equal(filter.matches(readerOf({ key: 'other', value: '{}' }), 'orders', 0), false)
+    assert.equal(filter.errorCount, 0)
+    assert.equal(filter.matches(readerOf({ value: '{}' }), 'orders', 0), false)
+    assert.equal(filter.errorCount, 1)
+  })
+
+  it('is the same as another with the same id only', () => {
+    const ids = ['value.a == 1', 'value.a == 2', undefined].map((expression) => new RecordFilter({ expression }).id)
+    assert.equal(new Set(ids).size, 3)
+    assert.equal(new RecordFilter({ expression: 'value.a == 1' }).id, ids[0])
+  })
+})
