@@ -60,6 +60,25 @@ export function parseProduceBody(body: Buffer): ProduceRecord[] {
   }
 }
 
+/** What records are encoded by that do not say it themselves. */
+export interface RecordEncodings {
+  readonly key: Encoding | undefined
+  readonly value: Encoding | undefined
+}
+
+/**
+ * The array of records that stands in [start, end) of a larger text, which is well-formed JSON. As parseProduceBody, whose
+ * records these are.
+ */
+export function parseProduceRecords(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  encodings: RecordEncodings,
+): ProduceRecord[] {
+  return new ProduceRequest(new JsonCursor(bytes, start, end), encodings).readRecords()
+}
+
 export interface RecordLineOptions {
   /** The record goes to the partition that the line names; else by its key. */
   readonly keepPartition: boolean
@@ -98,9 +117,11 @@ class ProduceRequest {
   #keyEncoding: Encoding | undefined
   #valueEncoding: Encoding | undefined
 
-  constructor(cursor: JsonCursor) {
+  constructor(cursor: JsonCursor, encodings?: RecordEncodings) {
     this.#cursor = cursor
     this.#parser = new RecordParser(cursor, RECORD_NAMES, true)
+    this.#keyEncoding = encodings?.key
+    this.#valueEncoding = encodings?.value
   }
 
   read(): ProduceRecord[] {
@@ -123,7 +144,7 @@ class ProduceRequest {
       }
       recordsStart = cursor.position
       try {
-        records = this.#readRecords()
+        records = this.readRecords()
       } catch (error) {
         // An encoding that stands behind them may make them right.
         if (!isContentError(error)) throw error
@@ -136,13 +157,14 @@ class ProduceRequest {
     if (recordsStart < 0) throw wrongMember('records', 'is missing: it is the array of the records to store')
     if (isLateEncoding) {
       cursor.position = recordsStart
-      return this.#readRecords()
+      return this.readRecords()
     }
     if (problem !== undefined) throw problem
     return records
   }
 
-  #readRecords(): ProduceRecord[] {
+  /** The array that begins where the cursor stands. */
+  readRecords(): ProduceRecord[] {
     const cursor = this.#cursor
     const records: ProduceRecord[] = []
     cursor.enterArray('records')

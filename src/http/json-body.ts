@@ -8,25 +8,25 @@ import { JSON_BODY_DEPTH_MAX } from '../kernel/limits.ts'
 import { nearestName } from '../kernel/nearest-name.ts'
 
 const SCHEMAS_FILE = new URL('../../schemas/v1.json', import.meta.url)
-const SCHEMAS_ID = 'v1'
+const SCHEMAS_ID = 'schemas'
 
 /** Checks bodies by the name of their schema; loads the validator and compiles a schema when it is first needed. */
 export class JsonBodies {
   readonly #validators = new Map<string, Promise<ValidateFunction>>()
-  #schemas: Promise<(schema: string) => ValidateFunction> | undefined
+  #schemas: Promise<CompileSchema> | undefined
 
   /** The body as the schema's type, or invalid_request with every fault found. */
   async parse<Body>(bytes: Buffer, schema: string): Promise<Body> {
     const value = parseJson(bytes)
     const validate = await this.#validator(schema)
     if (validate(value)) return value as Body
-    throw refusal(validate.errors ?? [])
+    throw refusal('the request body', 'the body', validate.errors ?? [])
   }
 
   #validator(schema: string): Promise<ValidateFunction> {
     let validator = this.#validators.get(schema)
     if (validator === undefined) {
-      this.#schemas ??= loadSchemas()
+      this.#schemas ??= loadSchemas(SCHEMAS_FILE)
       validator = this.#schemas.then((compile) => compile(schema))
       this.#validators.set(schema, validator)
     }
@@ -34,10 +34,14 @@ export class JsonBodies {
   }
 }
 
-async function loadSchemas(): Promise<(schema: string) => ValidateFunction> {
+/** The validator of the schema of that name. */
+export type CompileSchema = (schema: string) => ValidateFunction
+
+/** The schemas of a file, under components.schemas. Loads the validator. */
+export async function loadSchemas(file: URL): Promise<CompileSchema> {
   const { Ajv } = await import('ajv')
   const ajv = new Ajv({ allErrors: true, strict: false, verbose: true, unicodeRegExp: false, validateFormats: false })
-  ajv.addSchema(JSON.parse(readFileSync(SCHEMAS_FILE, 'utf8')), SCHEMAS_ID)
+  ajv.addSchema(JSON.parse(readFileSync(file, 'utf8')), SCHEMAS_ID)
   return (schema) => ajv.compile({ $ref: `${SCHEMAS_ID}#/components/schemas/${schema}` })
 }
 
@@ -50,6 +54,11 @@ export function parseJson(bytes: Buffer): unknown {
   } catch (error) {
     throw unreadable('the request body is not UTF-8', error)
   }
+  return parseJsonText(text, 'the request body')
+}
+
+/** `what`: as a refusal calls it. */
+export function parseJsonText(text: string, what: string): unknown {
   checkDepth(text)
   try {
     // a reviver costs several times the parsing: only what may name a prototype, spelled out or escaped, needs one
@@ -57,7 +66,7 @@ export function parseJson(bytes: Buffer): unknown {
   } catch (error) {
     if (error instanceof TailraceError) throw error
     const fault = error instanceof Error ? error.message : ''
-    throw unreadable(`the request body is not JSON: ${fault.slice(0, 200)}`, error)
+    throw unreadable(`${what} is not JSON: ${fault.slice(0, 200)}`, error)
   }
 }
 
@@ -86,15 +95,14 @@ function checkDepth(text: string): void {
 
 const FAULTS_SHOWN_MAX = 10
 
-function refusal(errors: readonly ErrorObject[]): TailraceError {
-  const faults = [...new Set(errors.map(faultOf))].slice(0, FAULTS_SHOWN_MAX)
-  return new TailraceError('invalid_request', `the request body is not as it should be: ${faults.join('; ')}`, {
-    faults,
-  })
+/** invalid_request with what a validator found. `what` was checked; `root` is what its outermost value is called. */
+export function refusal(what: string, root: string, errors: readonly ErrorObject[]): TailraceError {
+  const faults = [...new Set(errors.map((error) => faultOf(error, root)))].slice(0, FAULTS_SHOWN_MAX)
+  return new TailraceError('invalid_request', `${what} is not as it should be: ${faults.join('; ')}`, { faults })
 }
 
-function faultOf({ instancePath, keyword, message, params, parentSchema, data }: ErrorObject): string {
-  const place = instancePath === '' ? 'the body' : instancePath.slice(0, 200)
+function faultOf({ instancePath, keyword, message, params, parentSchema, data }: ErrorObject, root: string): string {
+  const place = instancePath === '' ? root : instancePath.slice(0, 200)
   const allowed: readonly unknown[] | undefined = parentSchema?.['enum']
   if (allowed !== undefined && (keyword === 'type' || keyword === 'enum')) {
     return `${place} must be ${allowed.map((value) => JSON.stringify(value)).join(' or ')}`

@@ -45,7 +45,10 @@ export class LiveConnections {
   /** Returns the function that ends it. overloaded: as many as there may be. */
   add(connection: LiveConnection): () => void {
     if (this.#connections.size >= LIVE_CONNECTIONS_MAX) {
-      throw new TailraceError('overloaded', `${LIVE_CONNECTIONS_MAX} live connections are open, which is as many as there may be`)
+      throw new TailraceError(
+        'overloaded',
+        `${LIVE_CONNECTIONS_MAX} live connections are open, which is as many as there may be`,
+      )
     }
     this.#connections.add(connection)
     this.#sweepTimer ??= this.#clock.after(LIVE_SWEEP_MS, () => this.#sweep())

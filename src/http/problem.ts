@@ -49,6 +49,8 @@ export const STATUS_OF_CODE = {
   rebalance_in_progress: 503,
   offset_metadata_too_large: 400,
   fenced_lease: 409,
+  upgrade_required: 426,
+  origin_not_allowed: 403,
   invalid_filter: 400,
   unknown_type: 400,
   subscription_not_found: 404,
@@ -118,6 +120,7 @@ export function setFailureHeaders(failure: TailraceError, status: number, reply:
   if (failure.retriable && (status === 503 || status === 429)) reply.header('retry-after', RETRY_AFTER_SECONDS)
   const { allow } = failure.details
   if (failure.code === 'method_not_allowed' && Array.isArray(allow)) reply.header('allow', allow.join(', '))
+  if (failure.code === 'upgrade_required') reply.header('connection', 'upgrade').header('upgrade', 'websocket')
   // What is left of the body may never come.
   if (failure.code === 'request_timed_out') reply.header('connection', 'close')
   if (failure.code === 'unsupported_media_type') reply.header('accept-encoding', 'gzip, zstd')

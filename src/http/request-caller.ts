@@ -8,6 +8,16 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Caller } from '../service/caller.ts'
 import { ANONYMOUS } from '../service/caller.ts'
 
+/** Who asks, for what outlives its request and shall not keep it. */
+export function clientOf(request: IncomingMessage): Omit<Caller, 'requestId'> {
+  return { principal: ANONYMOUS, clientId: clientIdOf(request), host: request.socket.remoteAddress ?? '' }
+}
+
+function clientIdOf({ headers }: IncomingMessage): string {
+  const named = headers['x-client-id']
+  return typeof named === 'string' && SAFE_ID.test(named) ? named : ''
+}
+
 /** The caller of a request. A client names itself with X-Client-Id. */
 export function callerOf(request: FastifyRequest): Caller {
   return new RequestCaller(request)
@@ -25,8 +35,7 @@ class RequestCaller implements Caller {
   }
 
   get clientId(): string {
-    const named = this.#request.headers['x-client-id']
-    return typeof named === 'string' && SAFE_ID.test(named) ? named : ''
+    return clientIdOf(this.#request.raw)
   }
 
   get host(): string {

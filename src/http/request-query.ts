@@ -9,7 +9,7 @@ export class RequestQuery {
   readonly #values: Readonly<Record<string, string | string[] | undefined>>
 
   /** invalid_request when the query holds a name that is not in `known`. */
-  constructor(request: FastifyRequest, known: readonly string[]) {
+  constructor(request: Pick<FastifyRequest, 'query'>, known: readonly string[]) {
     this.#values = request.query as Record<string, string | string[]>
     for (const name of Object.keys(this.#values)) {
       if (!known.includes(name)) throw unknownParameter(name, known)

@@ -43,6 +43,7 @@ import { produceRoutes } from './v1/produce.ts'
 import { recordRoutes } from './v1/record.ts'
 import { readRoutes } from './v1/records.ts'
 import { topicRoutes } from './v1/topics.ts'
+import { isUpgrade, webSocketRoutes } from './websocket/upgrade.ts'
 
 export interface ServerParts {
   readonly services: Services
@@ -80,6 +81,7 @@ const V1: Dialect = {
     groupRoutes,
     groupPollRoutes,
     clusterRoutes,
+    webSocketRoutes,
   ],
 }
 
@@ -130,7 +132,12 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     connectionTimeout: CONNECTION_SILENCE_MS_MAX,
     // Bodies have their own deadlines (request-body.ts): an import may take hours.
     requestTimeout: 0,
-    http: { headersTimeout: REQUEST_HEAD_MS_MAX, maxHeaderSize: REQUEST_HEAD_BYTES_MAX },
+    http: {
+      headersTimeout: REQUEST_HEAD_MS_MAX,
+      maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
+      // What asks for another upgrade is served as if it had not.
+      shouldUpgradeCallback: (request) => isUpgrade(request, floor),
+    },
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: REQUEST_HEAD_BYTES_MAX },
     clientErrorHandler: (error, socket) => answerUnreadable(error, socket, requestId({ headers: {} } as never)),

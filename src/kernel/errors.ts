@@ -67,6 +67,8 @@ export const ERROR_KINDS = {
   consumer_format_mismatch: FINAL,
   invalid_consumer_config: FINAL,
   // live connections
+  upgrade_required: FINAL,
+  origin_not_allowed: FINAL,
   invalid_filter: FINAL,
   unknown_type: FINAL,
   subscription_not_found: FINAL,

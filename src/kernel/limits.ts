@@ -468,3 +468,37 @@ export const TAIL_BATCH_WAIT_MS_MAX = 10_000
 
 /** Topics that one tail names. */
 export const TAIL_TOPICS_MAX = 100
+
+/** A frame that a WebSocket sends us: beyond it the socket is closed (1009). Produce over HTTP takes larger bodies. */
+export const WS_FRAME_BYTES_MAX = 1024 * 1024
+
+/** What a socket is handed at once: when it has taken a piece is how the progress of a slow one is seen. */
+export const WS_PIECE_BYTES = 64 * 1024
+
+/** Subscriptions of one socket. */
+export const WS_SUBSCRIPTIONS_MAX = 64
+
+/** Names that clients give: of subscriptions, of commands. */
+export const WS_NAME_CHARS_MAX = 64
+
+/** Credit of a subscription that names none, and the most that may be outstanding: more is no bound at all. */
+export const WS_CREDIT_RECORDS_DEFAULT = 256
+export const WS_CREDIT_BYTES_DEFAULT = 1024 * 1024
+export const WS_CREDIT_RECORDS_MAX = 1_000_000
+export const WS_CREDIT_BYTES_MAX = 256 * 1024 * 1024
+
+/** Commands of one socket that are not answered yet: beyond it nothing more is read from the socket. Those that produce have a bound of their own, beyond which they are refused. */
+export const WS_COMMANDS_IN_FLIGHT_MAX = 128
+export const WS_PRODUCES_IN_FLIGHT_MAX = 64
+
+/** Frames of one socket that were not understood: one more closes it. */
+export const WS_FAULTS_MAX = 10
+
+/** Between the notice that the server is closing and the end of its sockets: to commit what was worked on. */
+export const WS_DRAIN_MS = 250
+
+/** A socket that was told to close and is still there after so long is cut. */
+export const WS_CLOSE_MS_MAX = 2_000
+
+/** What a client may be slow by before it is taken for gone: bytes that it was sent and may still be on their way to it, for each millisecond. */
+export const WS_SILENT_BYTES_PER_MS = 32

@@ -54,7 +54,7 @@ test('every error code has a status, and a code that is worth repeating never ha
     const status = STATUS_OF_CODE[code as keyof typeof STATUS_OF_CODE]
     // what is damaged or missing here is no fault of the request's, and stays so
     const isForGood = code === 'corrupt_message' || code === 'not_enough_replicas'
-    assert.equal(retriable, (status === 503 || status === 408) && !isForGood, code)
+    assert.equal(retriable, (status === 503 || status === 408 || status === 429) && !isForGood, code)
   }
 })
 

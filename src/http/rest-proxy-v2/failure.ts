@@ -57,6 +57,8 @@ const ERROR_CODE_OF = {
   rebalance_in_progress: 50302,
   offset_metadata_too_large: 40002,
   fenced_lease: 40903,
+  upgrade_required: 426,
+  origin_not_allowed: 403,
   invalid_filter: 400,
   unknown_type: 400,
   subscription_not_found: 404,

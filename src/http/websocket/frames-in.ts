@@ -1,0 +1,240 @@
+// Frames from clients: one JSON object each, checked against the schema of its type in schemas/frames.json. Members that
+// are not known are ignored, so that clients may be newer than the server. Of a frame that produces, the records are not
+// parsed: they are found as a range of its bytes, and what is stored are the very bytes that were sent.
+
+import type { ValidateFunction } from 'ajv'
+import type { Encoding } from '../../codec/encoding.ts'
+import { JsonCursor, MemberNames, OBJECT_END } from '../../codec/json-cursor.ts'
+import type { RecordField } from '../../codec/record-json.ts'
+import { TailraceError } from '../../kernel/errors.ts'
+import { nearestName } from '../../kernel/nearest-name.ts'
+import type { TailOverflow } from '../../service/tail.ts'
+import type { CompileSchema } from '../json-body.ts'
+import { loadSchemas, parseJsonText, refusal } from '../json-body.ts'
+import type { CreditGrant } from './credit.ts'
+
+export type FrameId = number | string
+
+interface Command<Type extends string> {
+  readonly type: Type
+  readonly id?: FrameId
+}
+
+interface SubscriptionCommand<Type extends string> extends Command<Type> {
+  readonly sub: string
+}
+
+export interface SubscribeFrame extends SubscriptionCommand<'subscribe'> {
+  readonly mode?: 'tail' | 'group' | 'shared'
+  readonly topics?: readonly string[]
+  readonly pattern?: string
+  readonly partitions?: readonly { readonly topic: string; readonly partition: number }[]
+  readonly group?: string
+  readonly member?: string
+  readonly from?: string
+  readonly until?: string | { readonly count: number }
+  readonly credit?: CreditGrant
+  readonly batch?: { readonly records?: number; readonly wait_ms?: number }
+  readonly key_format?: 'auto' | Encoding
+  readonly value_format?: 'auto' | Encoding
+  readonly fields?: readonly RecordField[]
+  readonly filter?: {
+    readonly key?: string
+    readonly headers?: Readonly<Record<string, string>>
+    readonly expr?: string
+  }
+  readonly on_gap?: 'error' | 'earliest'
+  readonly overflow?: TailOverflow
+  readonly heartbeat_ms?: number
+}
+
+export interface CreditFrame extends SubscriptionCommand<'credit'>, CreditGrant {}
+
+export interface SeekFrame extends SubscriptionCommand<'seek'> {
+  readonly to: string
+}
+
+export type PauseFrame = SubscriptionCommand<'pause'>
+export type ResumeFrame = SubscriptionCommand<'resume'>
+export type UnsubscribeFrame = SubscriptionCommand<'unsubscribe'>
+
+export interface CommitFrame extends SubscriptionCommand<'commit'> {
+  readonly group?: string
+  readonly cursor?: string
+  readonly positions?: readonly {
+    readonly topic: string
+    readonly partition: number
+    readonly offset: number
+    readonly metadata?: string
+  }[]
+}
+
+export interface AckFrame extends SubscriptionCommand<'ack'> {
+  readonly outcome: 'accept' | 'release' | 'reject' | 'extend'
+  readonly records: readonly { readonly topic: string; readonly partition: number; readonly offset: number }[]
+}
+
+export interface ProduceFrame extends Command<'produce'> {
+  readonly topic: string
+  readonly acks?: 'all' | '1' | '0'
+  readonly key_encoding?: Encoding
+  readonly value_encoding?: Encoding
+  readonly producer?: { readonly id: string; readonly epoch: number; readonly seq: number }
+}
+
+export type PingFrame = Command<'ping'>
+
+export type SubscriptionFrame =
+  | SubscribeFrame
+  | CreditFrame
+  | SeekFrame
+  | PauseFrame
+  | ResumeFrame
+  | CommitFrame
+  | AckFrame
+  | UnsubscribeFrame
+
+export type FrameIn = SubscriptionFrame | ProduceFrame | PingFrame
+
+/** By type, the name of its schema. */
+const SCHEMA_OF = {
+  subscribe: 'Subscribe',
+  credit: 'Credit',
+  seek: 'Seek',
+  pause: 'Pause',
+  resume: 'Resume',
+  commit: 'Commit',
+  ack: 'Ack',
+  unsubscribe: 'Unsubscribe',
+  produce: 'Produce',
+  ping: 'Ping',
+} as const satisfies Record<FrameIn['type'], string>
+
+const TYPES = Object.keys(SCHEMA_OF) as readonly FrameIn['type'][]
+
+const SCHEMAS_FILE = new URL('../../../schemas/frames.json', import.meta.url)
+
+export interface ReadFrame {
+  readonly frame: FrameIn
+  /** Where the array of records lies that a frame produces. */
+  readonly recordsStart: number
+  readonly recordsEnd: number
+}
+
+/** A frame that is not as it should be, and what is known of it all the same: so that its sender learns which it was. */
+export class BadFrame {
+  readonly error: TailraceError
+  readonly id: FrameId | undefined
+  readonly sub: string | undefined
+
+  constructor(error: TailraceError, fields: unknown) {
+    const { id, sub } = (fields ?? {}) as Record<string, unknown>
+    this.error = error
+    this.id = isId(id) ? id : undefined
+    this.sub = isName(sub) ? sub : undefined
+  }
+}
+
+export class FrameReader {
+  readonly #compile: CompileSchema
+  readonly #validators = new Map<string, ValidateFunction>()
+
+  static async load(): Promise<FrameReader> {
+    return new FrameReader(await loadSchemas(SCHEMAS_FILE))
+  }
+
+  private constructor(compile: CompileSchema) {
+    this.#compile = compile
+  }
+
+  /** The bytes are UTF-8. */
+  read(bytes: Buffer): ReadFrame | BadFrame {
+    let fields: unknown
+    try {
+      const { start, end } = findRecords(bytes)
+      const text = start < 0 ? bytes.toString() : `${bytes.toString('utf8', 0, start)}[]${bytes.toString('utf8', end)}`
+      fields = parseJsonText(text, 'the frame')
+      this.#check(fields)
+      return { frame: fields as FrameIn, recordsStart: start, recordsEnd: end }
+    } catch (error) {
+      if (error instanceof TailraceError) return new BadFrame(error, fields)
+      throw error
+    }
+  }
+
+  #check(fields: unknown): void {
+    if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
+      throw new TailraceError('invalid_request', 'a frame is one JSON object')
+    }
+    const { type } = fields as { type?: unknown }
+    if (typeof type !== 'string') throw new TailraceError('invalid_request', `a frame has a type: ${TYPES.join(', ')}`)
+    if (!Object.hasOwn(SCHEMA_OF, type)) throw unknownType(type)
+    const validate = this.#validator(SCHEMA_OF[type as FrameIn['type']])
+    if (!validate(fields)) throw refusal(`the ${type} frame`, 'the frame', validate.errors ?? [])
+  }
+
+  #validator(schema: string): ValidateFunction {
+    let validator = this.#validators.get(schema)
+    if (validator === undefined) {
+      validator = this.#compile(schema)
+      this.#validators.set(schema, validator)
+    }
+    return validator
+  }
+}
+
+const MEMBER_NAMES = new MemberNames(['type', 'records'], 'pass')
+const TYPE = 0
+const RECORDS = 1
+const PRODUCE = Buffer.from('"produce"')
+
+/** Of a frame that produces; -1 where it does not. invalid_request: the frame is malformed, or has one of the two twice. */
+function findRecords(bytes: Buffer): { readonly start: number; readonly end: number } {
+  const cursor = new JsonCursor(bytes)
+  let start = -1
+  let end = -1
+  let seen = 0
+  let isProduce = false
+  try {
+    cursor.enterObject('')
+    for (;;) {
+      const member = cursor.nextMember(MEMBER_NAMES)
+      if (member === OBJECT_END) break
+      const from = cursor.position
+      cursor.skipEnvelope()
+      if (member !== TYPE && member !== RECORDS) continue
+      if ((seen & (1 << member)) !== 0) throw twice(MEMBER_NAMES.names[member] as string)
+      seen |= 1 << member
+      if (member === TYPE) isProduce = PRODUCE.equals(bytes.subarray(from, cursor.position))
+      else [start, end] = [from, cursor.position]
+    }
+    cursor.finish()
+  } catch (error) {
+    if (error instanceof TailraceError && error.code === 'invalid_record') throw notAnObject(error)
+    throw error
+  }
+  return isProduce ? { start, end } : { start: -1, end: -1 }
+}
+
+function twice(name: string): TailraceError {
+  return new TailraceError('invalid_request', `${name} stands twice in the frame`)
+}
+
+function notAnObject(cause: TailraceError): TailraceError {
+  return new TailraceError('invalid_request', 'a frame is one JSON object', {}, { cause })
+}
+
+function unknownType(type: string): TailraceError {
+  const shown = JSON.stringify(type.slice(0, 60))
+  const nearest = nearestName(type.slice(0, 60), TYPES)
+  const hint = nearest === undefined ? `known are ${TYPES.join(', ')}` : `did you mean ${nearest}?`
+  return new TailraceError('unknown_type', `there is no frame of type ${shown}; ${hint}`, { allowed: TYPES })
+}
+
+function isId(value: unknown): value is FrameId {
+  return Number.isSafeInteger(value) || isName(value)
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 64
+}

@@ -1,0 +1,90 @@
+// What one WebSocket is to be sent. The socket is handed pieces of a bounded size, the next when it has taken the last: so
+// the progress of a slow client is seen, and memory that many sockets share (chunks) is handed on without a copy. What waits
+// is counted, here and over all live connections; who gives much asks `hasRoom` first and is told when there is some again.
+
+import type { WebSocket } from 'ws'
+import { LIVE_CONNECTION_PENDING_BYTES_MAX, WS_PIECE_BYTES } from '../../kernel/limits.ts'
+import type { LiveConnections } from '../live-connections.ts'
+
+const PIECE = { binary: false, compress: false, fin: false }
+const LAST_PIECE = { binary: false, compress: false, fin: true }
+
+export class Outbox {
+  /** Bytes that the operating system has not taken yet. */
+  pendingBytes = 0
+  /** Bytes that it has taken, since the socket was opened. */
+  takenBytes = 0
+  readonly #socket: WebSocket
+  readonly #live: LiveConnections
+  readonly #onRoom: () => void
+  /** The first of them in part, from #sent on. */
+  #waiting: Buffer[] = []
+  #sent = 0
+  /** Of the pieces that the socket has and has not taken, in their order. */
+  readonly #pieces: number[] = []
+  #handedBytes = 0
+  #isShort = false
+  #isClosed = false
+
+  constructor(socket: WebSocket, live: LiveConnections, onRoom: () => void) {
+    this.#socket = socket
+    this.#live = live
+    this.#onRoom = onRoom
+  }
+
+  /** Asked by who would give much; onRoom is called after it was false. */
+  hasRoom(): boolean {
+    const isFull =
+      this.pendingBytes >= LIVE_CONNECTION_PENDING_BYTES_MAX || (this.pendingBytes > 0 && this.#live.isFull)
+    if (isFull) this.#isShort = true
+    return !isFull
+  }
+
+  /** One text message; the bytes belong to the outbox, which never changes them. */
+  send(message: Buffer): void {
+    if (this.#isClosed) return
+    this.pendingBytes += message.length
+    this.#live.pending(message.length)
+    this.#waiting.push(message)
+    this.#hand()
+  }
+
+  /** Forgets what waits: nothing more is sent. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#live.pending(-this.pendingBytes)
+    this.pendingBytes = 0
+    this.#waiting = []
+  }
+
+  #hand(): void {
+    while (this.#handedBytes < WS_PIECE_BYTES) {
+      const message = this.#waiting[0]
+      if (message === undefined) return
+      const end = Math.min(message.length, this.#sent + WS_PIECE_BYTES)
+      const isLast = end === message.length
+      const piece = isLast && this.#sent === 0 ? message : message.subarray(this.#sent, end)
+      if (isLast) this.#waiting.shift()
+      this.#sent = isLast ? 0 : end
+      this.#handedBytes += piece.length
+      this.#pieces.push(piece.length)
+      this.#socket.send(piece, isLast ? LAST_PIECE : PIECE, this.#onTaken)
+    }
+  }
+
+  /** Called for each piece, in their order; with an error when the socket has gone, whose close tells that. */
+  readonly #onTaken = (error?: Error | null): void => {
+    const bytes = this.#pieces.shift() ?? 0
+    this.#handedBytes -= bytes
+    if (this.#isClosed || error) return
+    this.takenBytes += bytes
+    this.pendingBytes -= bytes
+    this.#live.pending(-bytes)
+    this.#hand()
+    const isWide = this.pendingBytes <= LIVE_CONNECTION_PENDING_BYTES_MAX / 2 && !this.#live.isFull
+    if (!this.#isShort || !(isWide || this.pendingBytes === 0)) return
+    this.#isShort = false
+    this.#onRoom()
+  }
+}

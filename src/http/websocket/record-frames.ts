@@ -1,0 +1,94 @@
+// Frames with records. A chunk's body is the same for all tails that are given it; what stands in front differs by
+// subscription and generation, of which most sockets have the same. So a whole frame is put together once for them all.
+
+import type { KnownJson } from '../../codec/known-json.ts'
+import type { RecordField, RecordJsonOptions } from '../../codec/record-json.ts'
+import { RECORD_FIELDS, RecordJsonWriter } from '../../codec/record-json.ts'
+import { ByteWriter } from '../../kernel/byte-writer.ts'
+import type { RecordReader } from '../../record/batch-reader.ts'
+import type { TimestampType } from '../../record/record-batch.ts'
+import type { TailEncoder, TailForm } from '../../service/tail.ts'
+
+/** Of the chunk that was given last: so many heads were seen. */
+const HEADS_MAX = 8
+
+/** Puts frames together; one for all sockets. */
+export class RecordFrames {
+  #body: Buffer | undefined
+  #heads: Buffer[] = []
+  #frames: Buffer[] = []
+
+  /** Tails at the same place are given their chunk one after the other. */
+  join(head: Buffer, body: Buffer): Buffer {
+    if (body !== this.#body) {
+      this.#body = body
+      this.#heads = []
+      this.#frames = []
+    }
+    const known = this.#heads.findIndex((each) => each.equals(head))
+    if (known >= 0) return this.#frames[known] as Buffer
+    const frame = Buffer.concat([head, body])
+    if (this.#heads.length < HEADS_MAX) {
+      this.#heads.push(head)
+      this.#frames.push(frame)
+    }
+    return frame
+  }
+}
+
+export type FrameFormats = Pick<RecordJsonOptions, 'keyFormat' | 'valueFormat'> & {
+  /** undefined: all. */
+  readonly fields: ReadonlySet<RecordField> | undefined
+}
+
+/** `,"records":[…],"cursor":"…"}` */
+export class RecordsForm implements TailForm {
+  readonly key: string
+  readonly #formats: FrameFormats
+  readonly #known: KnownJson
+
+  constructor(formats: FrameFormats, known: KnownJson) {
+    const { keyFormat, valueFormat, fields } = formats
+    this.key = `frames/${keyFormat}/${valueFormat}/${RECORD_FIELDS.filter((field) => fields?.has(field) ?? true)}`
+    this.#formats = formats
+    this.#known = known
+  }
+
+  newEncoder(): TailEncoder {
+    return new RecordsEncoder(this.#formats, this.#known)
+  }
+}
+
+const OPEN = Buffer.from(',"records":[')
+const COMMA = 0x2c
+
+class RecordsEncoder implements TailEncoder {
+  readonly #output = new ByteWriter()
+  readonly #json: RecordJsonWriter
+  readonly #known: KnownJson
+
+  constructor(formats: FrameFormats, known: KnownJson) {
+    this.#known = known
+    this.#json = new RecordJsonWriter(this.#output, { ...formats, lineBreaks: 'keep' })
+  }
+
+  get size(): number {
+    return this.#output.position
+  }
+
+  begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void {
+    this.#json.begin(topic, partition, timestampType, this.#known.of(topicId, partition))
+  }
+
+  write(record: RecordReader): void {
+    if (this.#output.position === 0) this.#output.writeBytes(OPEN)
+    else this.#output.writeByte(COMMA)
+    this.#json.write(record)
+  }
+
+  finish(cursor: string): Buffer {
+    this.#json.end()
+    this.#output.writeText(`],"cursor":${JSON.stringify(cursor)}}`)
+    return this.#output.written()
+  }
+}

@@ -1,0 +1,323 @@
+// One WebSocket: its commands in, its subscriptions, its end. Commands of one subscription are done one after the other, in
+// their order; those of different ones do not wait for each other. No timer of its own: the sweep of all live connections
+// tells whether the other side takes what it is sent, whether it is still there, and what was silent for a heartbeat.
+
+import type { RawData, WebSocket } from 'ws'
+import { TailraceError } from '../../kernel/errors.ts'
+import {
+  LIVE_CONNECTION_PENDING_BYTES_MAX,
+  LIVE_STALL_MS_MAX,
+  LIVE_SWEEP_MS,
+  WS_CLOSE_MS_MAX,
+  WS_COMMANDS_IN_FLIGHT_MAX,
+  WS_CREDIT_BYTES_MAX,
+  WS_CREDIT_RECORDS_MAX,
+  WS_DRAIN_MS,
+  WS_FAULTS_MAX,
+  WS_FRAME_BYTES_MAX,
+  WS_PRODUCES_IN_FLIGHT_MAX,
+  WS_SILENT_BYTES_PER_MS,
+  WS_SUBSCRIPTIONS_MAX,
+} from '../../kernel/limits.ts'
+import type { Caller } from '../../service/caller.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import type { LiveConnection } from '../live-connections.ts'
+import { bytesOfJson } from '../problem.ts'
+import type { FrameId, FrameReader, ReadFrame, SubscriptionFrame } from './frames-in.ts'
+import { BadFrame } from './frames-in.ts'
+import { Outbox } from './outbox.ts'
+import type { RecordFrames } from './record-frames.ts'
+import { SocketProducer } from './socket-producer.ts'
+import type { SubscriptionOwner } from './subscription-output.ts'
+import { SubscriptionSlot } from './subscription-slot.ts'
+
+/** In two classes: after 44xx a client shall not come back as it is, after 45xx it shall. */
+export const CLOSE = {
+  badRequest: 4400,
+  limit: 4413,
+  internal: 4500,
+  draining: 4501,
+  slowConsumer: 4502,
+  heartbeatTimeout: 4503,
+} as const
+
+const BINARY = 1003
+
+/** How soon a client may come back to a server that has drained. */
+const RECONNECT_AFTER_MS = 250
+
+export interface SessionParts {
+  readonly socket: WebSocket
+  readonly floor: HttpFloor
+  readonly caller: Caller
+  readonly frames: RecordFrames
+  readonly reader: FrameReader
+  readonly heartbeatMs: number
+}
+
+export class Session implements LiveConnection, SubscriptionOwner {
+  readonly caller: Caller
+  readonly outbox: Outbox
+  readonly frames: RecordFrames
+  readonly #socket: WebSocket
+  readonly #floor: HttpFloor
+  readonly #reader: FrameReader
+  readonly #heartbeatMs: number
+  readonly #leave: () => void
+  readonly #slots = new Map<string, SubscriptionSlot>()
+  #producer: SocketProducer | undefined
+  /** Frames that were read from the socket and must wait until fewer are under way. */
+  #inbox: Buffer[] = []
+  #inFlight = 0
+  #faults = 0
+  #isReading = true
+  #isOver = false
+  #isDraining = false
+  // What the sweep has seen, by its own times.
+  #takenSeen = 0
+  #tookAt: number
+  #hasHeard = false
+  #heardAt: number
+  #takenWhenHeard = 0
+  #isPinged = false
+  #spokeAt: number
+  #closeBy = Number.POSITIVE_INFINITY
+
+  constructor({ socket, floor, caller, frames, reader, heartbeatMs }: SessionParts) {
+    this.#socket = socket
+    this.#floor = floor
+    this.caller = caller
+    this.frames = frames
+    this.#reader = reader
+    this.#heartbeatMs = heartbeatMs
+    const now = floor.clock.monotonic()
+    this.#tookAt = now
+    this.#heardAt = now
+    this.#spokeAt = now
+    this.outbox = new Outbox(socket, floor.live, () => this.#onRoom())
+    this.#leave = floor.live.add(this)
+    socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
+    socket.on('pong', () => {
+      this.#hasHeard = true
+    })
+    socket.on('close', () => this.#onClose())
+    // What is wrong with its frames ws answers itself, by its close codes (1007, 1009, 1002).
+    socket.on('error', () => this.outbox.close())
+    this.send({
+      type: 'hello',
+      protocol: 'events.v1',
+      session: caller.requestId,
+      heartbeat_ms: heartbeatMs,
+      limits: {
+        frame_bytes: WS_FRAME_BYTES_MAX,
+        subscriptions: WS_SUBSCRIPTIONS_MAX,
+        credit_records: WS_CREDIT_RECORDS_MAX,
+        credit_bytes: WS_CREDIT_BYTES_MAX,
+        produces_in_flight: WS_PRODUCES_IN_FLIGHT_MAX,
+      },
+    })
+  }
+
+  send(frame: object): void {
+    this.outbox.send(bytesOfJson(frame))
+  }
+
+  /** Answers a command that has an id. */
+  answer(id: FrameId | undefined, members: object): void {
+    if (id !== undefined) this.send({ type: 'ok', id, ...members })
+  }
+
+  refuse(id: FrameId | undefined, sub: string | undefined, failure: TailraceError): void {
+    const { results, ...details } = failure.details
+    this.send({
+      type: 'error',
+      ...(id === undefined ? {} : { id }),
+      ...(sub === undefined ? {} : { sub }),
+      code: failure.code,
+      message: failure.message,
+      retryable: failure.retriable,
+      details,
+      ...(results === undefined ? {} : { results }),
+    })
+  }
+
+  ended(name: string): void {
+    this.#slots.get(name)?.ended()
+  }
+
+  sweep(now: number): void {
+    if (now >= this.#closeBy) {
+      this.#socket.terminate()
+      return
+    }
+    if (this.#closeBy !== Number.POSITIVE_INFINITY) return
+    if (this.#isStalled(now)) this.#close(CLOSE.slowConsumer, `nothing was taken for ${LIVE_STALL_MS_MAX} ms`)
+    else if (this.#isGone(now)) this.#close(CLOSE.heartbeatTimeout, 'nothing was heard for two heartbeats')
+    else this.#heartbeat(now)
+  }
+
+  drain(): void {
+    if (this.#isDraining || this.#isOver) return
+    this.#isDraining = true
+    this.send({ type: 'draining', close_in_ms: WS_DRAIN_MS, reconnect_after_ms: RECONNECT_AFTER_MS })
+    this.#floor.clock.after(WS_DRAIN_MS, () => this.#close(CLOSE.draining, 'the server is closing'))
+    // The sweep may come too late for a stop that is in a hurry.
+    this.#floor.clock.after(WS_DRAIN_MS + WS_CLOSE_MS_MAX, () => this.#socket.terminate())
+  }
+
+  #onMessage(data: RawData, isBinary: boolean): void {
+    this.#hasHeard = true
+    if (this.#isOver) return
+    if (isBinary) {
+      this.#close(BINARY, 'frames are text')
+      return
+    }
+    this.#inbox.push(data as Buffer)
+    this.#work()
+  }
+
+  #work(): void {
+    while (this.#inbox.length > 0 && this.#takesMore()) this.#take(this.#inbox.shift() as Buffer)
+    const shallRead = this.#inbox.length === 0 && this.#takesMore()
+    if (shallRead === this.#isReading || this.#isOver) return
+    this.#isReading = shallRead
+    if (shallRead) this.#socket.resume()
+    else this.#socket.pause()
+  }
+
+  /** Who does not take the answers is not asked for more. */
+  #takesMore(): boolean {
+    const isWaiting = this.outbox.pendingBytes >= LIVE_CONNECTION_PENDING_BYTES_MAX
+    return this.#inFlight < WS_COMMANDS_IN_FLIGHT_MAX && !(isWaiting && !this.outbox.hasRoom()) && !this.#isOver
+  }
+
+  #take(bytes: Buffer): void {
+    const read = this.#reader.read(bytes)
+    if (read instanceof BadFrame) {
+      this.refuse(read.id, read.sub, read.error)
+      this.#faults++
+      if (this.#faults > WS_FAULTS_MAX) this.#close(CLOSE.badRequest, 'too many frames that are not as they should be')
+      return
+    }
+    const { frame } = read
+    switch (frame.type) {
+      case 'ping':
+        this.#pong(frame.id)
+        return
+      case 'produce':
+        this.#produce(read, bytes)
+        return
+      default:
+        this.#forward(frame)
+    }
+  }
+
+  #pong(id?: FrameId): void {
+    const time = new Date(this.#floor.clock.now()).toISOString()
+    this.send({ type: 'pong', ...(id === undefined ? {} : { id }), time })
+  }
+
+  #produce(read: ReadFrame, bytes: Buffer): void {
+    this.#producer ??= new SocketProducer(this.#floor, this)
+    this.#producer.produce(read, bytes)
+  }
+
+  #forward(frame: SubscriptionFrame): void {
+    let slot = this.#slots.get(frame.sub)
+    if (slot === undefined) {
+      if (frame.type !== 'subscribe') {
+        this.refuse(frame.id, frame.sub, noSubscription(frame.sub))
+        return
+      }
+      if (this.#slots.size >= WS_SUBSCRIPTIONS_MAX) {
+        this.refuse(frame.id, frame.sub, tooManySubscriptions())
+        return
+      }
+      slot = new SubscriptionSlot(frame.sub, this.#floor, this, () => this.#slots.delete(frame.sub))
+      this.#slots.set(frame.sub, slot)
+    }
+    const done = slot.take(frame)
+    if (done === undefined) return
+    this.#inFlight++
+    void done.then(() => {
+      this.#inFlight--
+      this.#work()
+    })
+  }
+
+  #onRoom(): void {
+    for (const slot of this.#slots.values()) slot.wake()
+    this.#work()
+  }
+
+  /** Bytes wait, and the operating system took none of them for too long. */
+  #isStalled(now: number): boolean {
+    const { pendingBytes, takenBytes } = this.outbox
+    if (pendingBytes === 0 || takenBytes !== this.#takenSeen) {
+      this.#takenSeen = takenBytes
+      this.#tookAt = now
+    }
+    return now - this.#tookAt >= LIVE_STALL_MS_MAX
+  }
+
+  /**
+   * Nothing was heard of the other side, not even the answer to a ping. It may only be slow: what it was sent since it was
+   * heard of last lies in front of the ping.
+   */
+  #isGone(now: number): boolean {
+    const { pendingBytes, takenBytes } = this.outbox
+    if (this.#hasHeard || pendingBytes > 0) {
+      this.#hasHeard = false
+      this.#isPinged = false
+      this.#heardAt = now
+      this.#takenWhenHeard = takenBytes
+      return false
+    }
+    const silentMs = now - this.#heardAt
+    if (silentMs >= this.#heartbeatMs && !this.#isPinged) {
+      this.#isPinged = true
+      this.#socket.ping()
+    }
+    const onTheWayMs = (takenBytes - this.#takenWhenHeard) / WS_SILENT_BYTES_PER_MS
+    return silentMs >= 2 * this.#heartbeatMs + LIVE_SWEEP_MS + onTheWayMs
+  }
+
+  #heartbeat(now: number): void {
+    for (const slot of this.#slots.values()) slot.heartbeat(now, this.#heartbeatMs)
+    if (this.#slots.size > 0) this.#spokeAt = now
+    if (now - this.#spokeAt < this.#heartbeatMs) return
+    this.#spokeAt = now
+    this.#pong()
+  }
+
+  #close(code: number, reason: string): void {
+    if (this.#isOver) return
+    this.#end()
+    this.#closeBy = this.#floor.clock.monotonic() + WS_CLOSE_MS_MAX
+    this.#socket.close(code, reason)
+    this.#socket.resume()
+  }
+
+  /** Nothing more is taken from the client or sent to it. */
+  #end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#inbox = []
+    this.outbox.close()
+    for (const slot of this.#slots.values()) slot.lose()
+  }
+
+  #onClose(): void {
+    this.#leave()
+    this.#end()
+  }
+}
+
+function noSubscription(sub: string): TailraceError {
+  return new TailraceError('subscription_not_found', `there is no subscription '${sub}' on this socket`, { sub })
+}
+
+function tooManySubscriptions(): TailraceError {
+  const detail = `this socket has ${WS_SUBSCRIPTIONS_MAX} subscriptions, which is as many as it may have`
+  return new TailraceError('policy_violation', detail, { max: WS_SUBSCRIPTIONS_MAX })
+}

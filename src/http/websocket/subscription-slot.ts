@@ -1,0 +1,175 @@
+// A name that a socket's client has given to a subscription: the commands to it, one after the other in their order, from
+// the subscribe on until nobody has that name any more.
+
+import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
+import { LIVE_SWEEP_MS } from '../../kernel/limits.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import type { FrameId, SubscribeFrame, SubscriptionFrame } from './frames-in.ts'
+import type { OpenSubscription, Subscription } from './subscription.ts'
+import type { SubscriptionOwner } from './subscription-output.ts'
+import { SubscriptionOutput } from './subscription-output.ts'
+import { openTailSubscription } from './tail-subscription.ts'
+
+export interface SlotOwner extends SubscriptionOwner {
+  answer(id: FrameId | undefined, members: object): void
+  refuse(id: FrameId | undefined, sub: string | undefined, failure: TailraceError): void
+}
+
+const OPEN: Readonly<Record<NonNullable<SubscribeFrame['mode']>, OpenSubscription>> = {
+  tail: openTailSubscription,
+  group: openTailSubscription,
+  shared: openTailSubscription,
+}
+
+export class SubscriptionSlot {
+  readonly #name: string
+  readonly #floor: HttpFloor
+  readonly #owner: SlotOwner
+  readonly #onFree: () => void
+  #subscription: Subscription | undefined
+  #output: SubscriptionOutput | undefined
+  #heartbeatMs: number | undefined
+  /** Of the last command that is not done yet. */
+  #last: Promise<void> | undefined
+  #opening: AbortController | undefined
+  #isLost = false
+
+  constructor(name: string, floor: HttpFloor, owner: SlotOwner, onFree: () => void) {
+    this.#name = name
+    this.#floor = floor
+    this.#owner = owner
+    this.#onFree = onFree
+  }
+
+  /** undefined: it is done; else resolves when it is. Never rejects. */
+  take(frame: SubscriptionFrame): Promise<void> | undefined {
+    const done = this.#last === undefined ? this.#do(frame) : this.#last.then(() => this.#do(frame))
+    if (done === undefined) return undefined
+    this.#last = done
+    void done.then(() => {
+      if (this.#last !== done) return
+      this.#last = undefined
+      this.#freeIfUnused()
+    })
+    return done
+  }
+
+  wake(): void {
+    this.#subscription?.wake()
+  }
+
+  /** It has ended by itself. */
+  ended(): void {
+    this.#subscription = undefined
+    this.#output = undefined
+    this.#freeIfUnused()
+  }
+
+  heartbeat(now: number, heartbeatMs: number): void {
+    if (this.#output?.isSilent(now, this.#heartbeatMs ?? heartbeatMs, LIVE_SWEEP_MS)) this.#subscription?.heartbeat()
+  }
+
+  /** The socket has gone. */
+  lose(): void {
+    this.#isLost = true
+    this.#opening?.abort()
+    void this.#close('lost').catch(() => undefined)
+  }
+
+  async #close(why: 'unsubscribed' | 'lost'): Promise<object> {
+    const subscription = this.#subscription
+    this.#subscription = undefined
+    this.#output = undefined
+    return (await subscription?.close(why)) ?? {}
+  }
+
+  #freeIfUnused(): void {
+    if (this.#subscription === undefined && this.#last === undefined) this.#onFree()
+  }
+
+  /** A promise only where something must be waited for: credit is granted often. */
+  #do(frame: SubscriptionFrame): Promise<void> | undefined {
+    try {
+      const members = this.#begin(frame)
+      if (members instanceof Promise) {
+        return members.then(
+          (members) => this.#answer(frame, members),
+          (error) => this.#refuse(frame, error),
+        )
+      }
+      this.#answer(frame, members)
+    } catch (error) {
+      this.#refuse(frame, error)
+    }
+    return undefined
+  }
+
+  #begin(frame: SubscriptionFrame): Promise<object> | object {
+    return frame.type === 'subscribe' ? this.#subscribe(frame) : this.#command(frame)
+  }
+
+  #command(frame: Exclude<SubscriptionFrame, SubscribeFrame>): Promise<object> | object {
+    const subscription = this.#subscription
+    if (subscription === undefined) {
+      const detail = `there is no subscription '${this.#name}' on this socket`
+      throw new TailraceError('subscription_not_found', detail, { sub: this.#name })
+    }
+    switch (frame.type) {
+      case 'credit':
+        subscription.credit(frame)
+        return {}
+      case 'pause':
+        subscription.pause()
+        return {}
+      case 'resume':
+        subscription.resume()
+        return {}
+      case 'seek':
+        return subscription.seek(frame)
+      case 'commit':
+        return subscription.commit(frame)
+      case 'ack':
+        return subscription.ack(frame)
+      case 'unsubscribe':
+        return this.#unsubscribe()
+    }
+  }
+
+  async #subscribe(frame: SubscribeFrame): Promise<object> {
+    if (this.#subscription !== undefined) {
+      const detail = `this socket has a subscription '${this.#name}' already: unsubscribe it, or choose another name`
+      throw new TailraceError('subscription_exists', detail, { sub: this.#name })
+    }
+    const mode = frame.mode ?? (frame.group === undefined ? 'tail' : 'group')
+    const output = new SubscriptionOutput(this.#name, this.#owner)
+    this.#opening = new AbortController()
+    const subscription = await OPEN[mode](this.#floor, frame, output, this.#opening.signal)
+    this.#opening = undefined
+    this.#subscription = subscription
+    this.#output = output
+    this.#heartbeatMs = frame.heartbeat_ms
+    if (this.#isLost) return await this.#close('lost')
+    return await subscription.begun()
+  }
+
+  async #unsubscribe(): Promise<object> {
+    const output = this.#output
+    output?.send('end', { reason: 'unsubscribed', ...(await this.#close('unsubscribed')) })
+    return {}
+  }
+
+  #answer(frame: SubscriptionFrame, members: object): void {
+    const generation = this.#output === undefined ? {} : { gen: this.#output.generation }
+    this.#owner.answer(frame.id, { sub: this.#name, ...generation, ...members })
+    if (frame.type !== 'subscribe') return
+    this.#output?.begin()
+    this.#subscription?.wake()
+  }
+
+  #refuse(frame: SubscriptionFrame, error: unknown): void {
+    if (!(error instanceof TailraceError)) {
+      this.#floor.logger.error({ error, sub: this.#name, requestId: this.#owner.caller.requestId }, 'a frame failed')
+    }
+    this.#owner.refuse(frame.id, this.#name, asTailraceError(error))
+  }
+}

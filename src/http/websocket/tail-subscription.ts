@@ -1,0 +1,159 @@
+// A free tail: reads topics from wherever its client says, and belongs to no group.
+
+import { TailraceError } from '../../kernel/errors.ts'
+import { TAIL_CHUNK_RECORDS_MAX } from '../../kernel/limits.ts'
+import type { Position } from '../../service/positions.ts'
+import { parsePosition } from '../../service/positions.ts'
+import type { RecordFilters } from '../../service/record-filter.ts'
+import { RecordFilter } from '../../service/record-filter.ts'
+import type { Tail, TailRequest, TailSource, TailSources } from '../../service/tail.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import type { AckFrame, CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
+import { RecordsForm } from './record-frames.ts'
+import type { OpenSubscription, Subscription } from './subscription.ts'
+import type { SubscriptionOutput } from './subscription-output.ts'
+import { TailOutput } from './tail-output.ts'
+
+export const openTailSubscription: OpenSubscription = async (floor, frame, output, signal) => {
+  const reader = new TailOutput(output, frame.credit, () => floor.clock.now())
+  const request: TailRequest = {
+    caller: output.caller,
+    sources: sourcesOf(frame),
+    from: parsePosition(frame.from ?? 'latest', frame.group),
+    until: untilOf(frame),
+    filter: RecordFilter.of(filtersOf(frame)),
+    onGap: frame.on_gap ?? 'earliest',
+    overflow: frame.overflow ?? 'pause',
+    batchRecords: frame.batch?.records ?? TAIL_CHUNK_RECORDS_MAX,
+    batchWaitMs: frame.batch?.wait_ms ?? 0,
+    form: recordsForm(floor, frame),
+    reader,
+    signal,
+  }
+  return new TailSubscription(floor, frame, output, reader, await floor.services.tails.open(request))
+}
+
+class TailSubscription implements Subscription {
+  readonly #group: string | undefined
+  readonly #output: SubscriptionOutput
+  readonly #reader: TailOutput
+  readonly #tail: Tail
+
+  constructor(_floor: HttpFloor, frame: SubscribeFrame, output: SubscriptionOutput, reader: TailOutput, tail: Tail) {
+    this.#group = frame.group
+    this.#output = output
+    this.#reader = reader
+    this.#tail = tail
+  }
+
+  begun(): object {
+    return {
+      cursor: this.#tail.cursor,
+      assignment: this.#tail.positions.map(({ topic, partition, offset }) => ({
+        topic: topic.name,
+        partition,
+        position: offset,
+      })),
+    }
+  }
+
+  credit(frame: CreditFrame): void {
+    this.#reader.credit.add(frame)
+    this.#tail.wake()
+  }
+
+  pause(): void {
+    this.#reader.isPaused = true
+  }
+
+  resume(): void {
+    this.#reader.isPaused = false
+    this.#tail.wake()
+  }
+
+  async seek({ to }: SeekFrame): Promise<object> {
+    await this.#tail.seek(parsePosition(to, this.#group))
+    this.#output.raise()
+    return this.begun()
+  }
+
+  commit(_frame: CommitFrame): Promise<object> {
+    throw new TailraceError('invalid_request', 'not yet')
+  }
+
+  ack(_frame: AckFrame): Promise<object> {
+    throw new TailraceError(
+      'invalid_request',
+      'records are acked where mode is shared; a tail commits, or keeps its cursor',
+    )
+  }
+
+  wake(): void {
+    this.#tail.wake()
+  }
+
+  heartbeat(): void {
+    this.#reader.progress(this.#tail.progress())
+  }
+
+  close(): object {
+    this.#tail.close()
+    return { cursor: this.#tail.cursor }
+  }
+}
+
+/** For g too: what a subscription shows of records. */
+export function recordsForm(floor: HttpFloor, { key_format, value_format, fields }: SubscribeFrame): RecordsForm {
+  return new RecordsForm(
+    {
+      keyFormat: key_format ?? 'auto',
+      valueFormat: value_format ?? 'auto',
+      fields: fields === undefined ? undefined : new Set(fields),
+    },
+    floor.knownJson,
+  )
+}
+
+function sourcesOf({ topics, pattern, partitions = [] }: SubscribeFrame): TailSources {
+  if ((topics === undefined) === (pattern === undefined)) {
+    throw new TailraceError('invalid_request', 'a subscription names its topics, or a pattern of theirs')
+  }
+  if (pattern !== undefined) {
+    if (partitions.length > 0)
+      throw new TailraceError('invalid_request', 'partitions go with topics, not with a pattern')
+    return { kind: 'pattern', subscription: { pattern } }
+  }
+  const named = new Set(topics)
+  const narrowed = new Map<string, number[]>()
+  for (const { topic, partition } of partitions) {
+    if (!named.has(topic)) throw strayPartition(topic, partition)
+    const list = narrowed.get(topic)
+    if (list === undefined) narrowed.set(topic, [partition])
+    else if (!list.includes(partition)) list.push(partition)
+  }
+  const sources = [...named].map((topic): TailSource => ({ topic, partitions: narrowed.get(topic) }))
+  return { kind: 'topics', topics: sources }
+}
+
+function strayPartition(topic: string, partition: number): TailraceError {
+  const detail = `partition ${partition} of '${topic}' is asked for, which is not among the topics`
+  return new TailraceError('invalid_request', detail, { topic, partition })
+}
+
+function untilOf({ until, group }: SubscribeFrame): TailRequest['until'] {
+  if (until === undefined) return undefined
+  if (typeof until === 'object') return { kind: 'count', recordCount: until.count }
+  const position: Position = parsePosition(until, group)
+  return position
+}
+
+function filtersOf({ filter }: SubscribeFrame): RecordFilters | undefined {
+  if (filter === undefined) return undefined
+  if (filter.expr !== undefined) {
+    throw new TailraceError('invalid_filter', 'expressions are not taken yet')
+  }
+  return {
+    key: filter.key === undefined ? undefined : Buffer.from(filter.key),
+    headers: Object.entries(filter.headers ?? {}).map(([name, value]) => ({ name, value: Buffer.from(value) })),
+  }
+}
