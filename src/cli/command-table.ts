@@ -294,6 +294,7 @@ function reading(command: Command): Command {
     .option('-p, --partition <numbers>', 'only these (repeat, or with commas)', partitionNumbers)
     .option('--key <key>', 'only records with this key')
     .option('-H, --header <name=value>', 'only records with this header (repeat)', nameValue)
+    .option('--filter <expression>', "only records for which this holds, in CEL: 'value.total > 100'")
     .addOption(new Option('--key-format <name>', 'how keys are shown').choices(['auto', ...ENCODINGS]))
     .addOption(
       new Option('--value-format <name>', 'how values are shown; auto: JSON, else text, else base64').choices([

@@ -18,6 +18,7 @@ interface ReadVerbOptions extends ListOptions {
   readonly partition?: readonly number[]
   readonly key?: string
   readonly header?: readonly (readonly [name: string, value: string])[]
+  readonly filter?: string
   readonly keyFormat?: string
   readonly valueFormat?: string
 }
@@ -54,10 +55,10 @@ async function consumeAsGroup(
   options: ConsumeVerbOptions,
   following: Omit<GroupFollowOptions, 'topic'>,
 ): Promise<void> {
-  const { partition, key, header, onGap, keyFormat, valueFormat } = options
-  if ([partition, key, header, onGap].some((option) => option !== undefined)) {
+  const { partition, key, header, filter, onGap, keyFormat, valueFormat } = options
+  if ([partition, key, header, filter, onGap].some((option) => option !== undefined)) {
     throw new CommandFailure(
-      '--partition, --key, --header and --on-gap do not go with --group: a group shares all records of a topic',
+      '--partition, --key, --header, --filter and --on-gap do not go with --group: a group shares all records of a topic',
       { exitCode: EXIT.usage },
     )
   }
@@ -129,6 +130,7 @@ function readOptions(topic: string, options: ReadVerbOptions) {
     partitions: options.partition,
     key: options.key,
     headers: options.header?.map(([name, value]) => `${name}:${value}`),
+    filter: options.filter,
     keyFormat: options.keyFormat,
     valueFormat: options.valueFormat,
   }

@@ -15,6 +15,7 @@ export interface FollowOptions {
   readonly partitions?: readonly number[] | undefined
   readonly key?: string | undefined
   readonly headers?: readonly string[] | undefined
+  readonly filter?: string | undefined
   readonly keyFormat?: string | undefined
   readonly valueFormat?: string | undefined
   /** Ends where the topic ends when that is reached. */
@@ -102,6 +103,7 @@ function readPage(client: TailraceClient, options: FollowOptions, part: PagePart
     partitions: options.partitions,
     key: options.key,
     headers: options.headers,
+    filter: options.filter,
     keyFormat: options.keyFormat,
     valueFormat: options.valueFormat,
     maxBytes: PAGE_BYTES,

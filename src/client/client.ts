@@ -68,6 +68,8 @@ export interface ReadOptions extends CallOptions {
   readonly key?: string | undefined
   /** Each as name:value; a record must have them all. */
   readonly headers?: readonly string[] | undefined
+  /** An expression in CEL. */
+  readonly filter?: string | undefined
   readonly keyFormat?: string | undefined
   readonly valueFormat?: string | undefined
   readonly onGap?: 'error' | 'earliest' | undefined
@@ -172,6 +174,7 @@ export class TailraceClient {
       min_records: options.minRecords,
       key: options.key,
       header: options.headers,
+      filter: options.filter,
       key_format: options.keyFormat,
       value_format: options.valueFormat,
       on_gap: options.onGap,

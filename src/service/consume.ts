@@ -49,6 +49,10 @@ export interface PageRead {
   readonly caughtUp: boolean
   readonly partitions: readonly PartitionBounds[]
   readonly gaps: readonly Gap[]
+  /** Of a page with a filter: records it looked at, and those for which its expression had no result, with the last one's reason. */
+  readonly scan?:
+    | { readonly scanned: number; readonly errors: number; readonly lastError: string | undefined }
+    | undefined
 }
 
 export interface OffsetsRequest {
@@ -61,7 +65,7 @@ export interface OffsetsRequest {
 
 export interface ConsumeService {
   /**
-   * One page. invalid_position, invalid_cursor, topic_recreated, unknown_topic_or_partition; offset_out_of_range with the
+   * One page. invalid_filter, invalid_position, invalid_cursor, topic_recreated, unknown_topic_or_partition; offset_out_of_range with the
    * bounds; corrupt_message or kafka_storage_error when that is all there is to give (else the page is of the other
    * partitions, and says so of the one that it stands before).
    */
@@ -120,12 +124,13 @@ async function readPage(
   renderCursor(topic, start, start.turn)
   const { position, limit, maxBytes, filters, onGap = 'error' } = request
   const gapRule = onGap === 'error' ? 'error' : 'tell'
+  const filter = RecordFilter.of(filters)
   const page = new Page({
     offsets: start.offsets.map((at) => ({ topic, ...at })),
     turn: start.turn,
     limit,
     maxBytes,
-    filter: RecordFilter.of(filters),
+    filter,
     onGap: isByOffset(position) ? gapRule : 'pass',
     sink,
     inflations: parts.inflations,
@@ -140,6 +145,7 @@ async function readPage(
     caughtUp: page.isCaughtUp,
     partitions: page.partitions,
     gaps: page.gaps,
+    scan: filter && { scanned: page.scannedCount, errors: filter.errorCount, lastError: filter.lastError },
   }
 }
 

@@ -188,6 +188,13 @@ test('keys, headers, partition, tombstones and encodings are as asked', async (t
   assert.match(int64.stdout, /"value":"?9223372036854775807"?,/)
   const filtered = await runCliOk(['consume', 't', '--from-beginning', '-e', '--key', 'none'], { url })
   assert.equal(filtered.stdout, '')
+  const judged = await runCliOk(
+    ['consume', 't', '--from-beginning', '-e', '--filter', 'value == "v" && headers.a == "2"'],
+    { url },
+  )
+  assert.equal(judged.lines.length, 1)
+  const refused = await runCli(['consume', 't', '-e', '--filter', 'total > 1'], { url })
+  assert.match(refused.stderr, /'total' is not known/)
 })
 
 test('files are read one after the other, and a line that cannot be taken is named', async (t) => {

@@ -195,6 +195,9 @@ test('what is wrong with a read is said, with what is allowed', async (t) => {
     ['key=a&key_base64=YQ', 400, 'invalid_request', /not both/],
     ['key_base64=%21', 400, 'invalid_request', /base64/],
     ['header=plain', 400, 'invalid_request', /name:value/],
+    ['filter=', 400, 'invalid_filter', /character 1/],
+    ['filter=total%20%3E%205', 400, 'invalid_filter', /'total' is not known; a record has topic/],
+    ['filter=true&filter=false', 400, 'invalid_request', /more than once/],
   ]
   for (const [query, status, code, detail] of cases) {
     const reply = await server.get(`/v1/topics/orders/records?${query}`)
@@ -289,6 +292,95 @@ test('filters by key and header', async (t) => {
   assert.deepEqual(await found('header=type:paid&header=late:'), [2])
   assert.deepEqual(await found('header.a%3Ab=x%3Dy'), [1])
   assert.deepEqual(await found('key=nobody'), [])
+})
+
+test('an expression lets records through, and the page tells how many it looked at and which it could not judge', async (t) => {
+  const server = await startServer(t)
+  await create(server, 'orders', 1)
+  const records = [{ value: { total: 5 } }, { value: { total: 500 } }, { value: 'text' }, { value: null }]
+  await produce(server, 'orders', records)
+  const reply = await server.get(`/v1/topics/orders/records?filter=${encodeURIComponent('value.total > 100')}`)
+  assert.equal(reply.status, 200, reply.text())
+  const { records: found, scanned, filter_errors, last_filter_error, caught_up } = reply.json()
+  assert.deepEqual(offsetsOf(found), ['0:1'])
+  assert.deepEqual({ scanned, filter_errors, caught_up }, { scanned: 4, filter_errors: 2, caught_up: true })
+  assert.match(last_filter_error, /type/)
+})
+
+test('reading with an expression gives what a reader of everything would pick, page after page', async (t) => {
+  const server = await startServer(t)
+  const seed = Number(process.env['TAILRACE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 32))
+  t.diagnostic(`seed ${seed}`)
+  const random = new Random(seed)
+  await create(server, 'orders', 3)
+  const records = Array.from({ length: 400 }, (_, at) => ({
+    key: `c-${random.below(20)}`,
+    value:
+      random.below(10) === 0
+        ? { at }
+        : { at, total: random.below(1_000), tags: ['a', 'b', 'c'].slice(random.below(3)) },
+    headers: [{ name: 'type', value: random.below(2) === 0 ? 'paid' : 'free' }],
+  }))
+  await produce(server, 'orders', records)
+  type Judged = (record: (typeof records)[number]) => boolean
+  const cases: readonly (readonly [string, Judged])[] = [
+    ['value.total > 900', ({ value: { total = 0 } }) => total > 900],
+    ['!has(value.total) || value.total % 7 == 0', ({ value: { total = 0 } }) => total % 7 === 0],
+    [
+      '"a" in value.tags && headers.type == "paid"',
+      ({ value, headers }) => value.tags?.[0] === 'a' && headers[0]?.value === 'paid',
+    ],
+    ['key.endsWith("7") || value.at < 5', ({ key, value }) => key.endsWith('7') || value.at < 5],
+    ['value.tags.exists(tag, tag == "b")', ({ value }) => value.tags?.includes('b') === true],
+    ['value.at < 0', () => false],
+  ]
+  for (const [filter, isWanted] of cases) {
+    const found: number[] = []
+    let scanned = 0
+    let next = `/v1/topics/orders/records?limit=${1 + random.below(30)}&filter=${encodeURIComponent(filter)}`
+    for (;;) {
+      const page = (await server.get(next)).json()
+      found.push(...page.records.map(({ value }: { value: { at: number } }) => value.at))
+      scanned += page.scanned
+      if (page.caught_up) break
+      next = page.next
+    }
+    const wanted = records.filter(isWanted).map(({ value }) => value.at)
+    assert.deepEqual(
+      found.toSorted((a, b) => a - b),
+      wanted,
+      filter,
+    )
+    assert.equal(scanned, records.length, filter)
+  }
+})
+
+test('a page whose expression takes much ends early, without records, and its cursor goes on', async (t) => {
+  const server = await startServer(t)
+  await create(server, 'orders', 1)
+  const value = Array(1_000).fill(0)
+  await produce(server, 'orders', [...Array(60).fill({ value }), { value: [1] }])
+  let next = `/v1/topics/orders/records?filter=${encodeURIComponent('!value.all(a, value.all(b, a == 0 && b == 0))')}`
+  const pages = []
+  for (let page: { caught_up: boolean; next: string } | undefined; page?.caught_up !== true; ) {
+    const reply = (await server.get(next)).json()
+    page = reply
+    next = reply.next
+    pages.push(reply)
+  }
+  assert.deepEqual(
+    pages.flatMap(({ records }) => offsetsOf(records)),
+    ['0:60'],
+  )
+  assert.ok(pages.length > 2 && pages[0].records.length === 0 && pages[0].scanned > 0, `${pages.length} pages`)
+  assert.equal(
+    pages.reduce((sum, { scanned }) => sum + scanned, 0),
+    61,
+  )
+  assert.equal(
+    pages.reduce((sum, { filter_errors }) => sum + filter_errors, 0),
+    60,
+  )
 })
 
 test('a long poll answers when a record comes, long before its deadline', async (t) => {

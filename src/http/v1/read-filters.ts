@@ -1,12 +1,12 @@
 // The query parameters that say which records of a read are wanted: by key, and by headers, which name themselves
-// (`header.NAME=VALUE`), so that a route's list of parameters depends on the request.
+// (`header.NAME=VALUE`), so that a route's list of parameters depends on the request; and by an expression.
 
 import type { FastifyRequest } from 'fastify'
 import { TailraceError } from '../../kernel/errors.ts'
 import type { RecordFilters } from '../../service/record-filter.ts'
 import { RequestQuery } from '../request-query.ts'
 
-export const FILTER_PARAMETERS = ['key', 'key_base64', 'header'] as const
+export const FILTER_PARAMETERS = ['key', 'key_base64', 'header', 'filter'] as const
 
 const HEADER_PREFIX = 'header.'
 
@@ -25,7 +25,10 @@ export function readFilters(query: RequestQuery): RecordFilters | undefined {
     return query.texts(parameter).map((value) => ({ name, value: Buffer.from(value) }))
   })
   headers.push(...query.texts('header').map(parseHeader))
-  return key === undefined && headers.length === 0 ? undefined : { key, headers }
+  const expression = query.text('filter')
+  return key === undefined && headers.length === 0 && expression === undefined
+    ? undefined
+    : { key, headers, expression }
 }
 
 /** `header=name:value` says the same as `header.name=value`, in a form that OpenAPI can describe. */

@@ -86,7 +86,12 @@ function renderPage(page: PageRead, next: string): object {
       return fault === undefined ? bounds : { ...bounds, error: faultJson(fault) }
     }),
     ...(page.gaps.length === 0 ? {} : { gaps: page.gaps }),
+    ...(page.scan && renderScan(page.scan)),
   }
+}
+
+function renderScan({ scanned, errors, lastError }: NonNullable<PageRead['scan']>): object {
+  return { scanned, filter_errors: errors, ...(lastError === undefined ? {} : { last_filter_error: lastError }) }
 }
 
 /** The same read from where this page ends, as a link relative to the server. */
