@@ -145,7 +145,7 @@ async function readPage(
     caughtUp: page.isCaughtUp,
     partitions: page.partitions,
     gaps: page.gaps,
-    scan: filter && { scanned: page.scannedCount, errors: filter.errorCount, lastError: filter.lastError },
+    scan: filter && { scanned: page.scannedCount, errors: page.filterErrors, lastError: filter.lastError },
   }
 }
 

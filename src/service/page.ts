@@ -92,6 +92,8 @@ export class Page {
   /** Stored bytes of the records taken. */
   recordBytes = 0
   scannedCount = 0
+  /** Of those, for which the filter's expression had no result. */
+  filterErrors = 0
   turn: number
   /** What the last fetch read, for the estimates. */
   readonly seen = { batchBytes: 0, batchCount: 0, recordCount: 0 }
@@ -325,6 +327,7 @@ export class Page {
 
   #isLet(filter: RecordFilter, record: RecordReader, { topic, partition }: PartitionState): boolean {
     const isWanted = filter.matches(record, topic.name, partition)
+    if (filter.isInError) this.filterErrors++
     this.scannedCount++
     this.#steps += filter.steps
     this.#isFull = this.scannedCount >= PAGE_SCAN_RECORDS_MAX || this.#steps >= PAGE_SCAN_STEPS_MAX

@@ -16,9 +16,9 @@ export interface RecordFilters {
 export class RecordFilter {
   /** The same for filters that let the same records through. */
   readonly id: string
-  /** Records for which the expression had no result; they count as not wanted. */
-  errorCount = 0
-  /** Why, of the last one. */
+  /** The expression had no result for the last record: it counts as not wanted. */
+  isInError = false
+  /** Why, of the last record that had none. */
   lastError: string | undefined
   /** What the last record took; record-expression.ts counts it. */
   steps = 0
@@ -44,6 +44,7 @@ export class RecordFilter {
   /** The reader stands on the record. */
   matches(record: RecordReader, topic: string, partition: number): boolean {
     this.steps = 0
+    this.isInError = false
     const key = this.#key
     if (key !== undefined && !isRange(record, record.keyStart, record.keyEnd, key)) return false
     if (this.#headers.length > 0 && !this.#hasHeaders(record)) return false
@@ -54,7 +55,7 @@ export class RecordFilter {
     const result = expression.evaluate(record, topic, partition)
     this.steps = expression.steps
     if (typeof result === 'boolean') return result
-    this.errorCount++
+    this.isInError = true
     this.lastError = result.message
     return false
   }
