@@ -6,7 +6,8 @@ import { parseProduceBody, parseRecordLine } from '../../src/codec/produce-body.
 import type { RecordJsonOptions } from '../../src/codec/record-json.ts'
 import { RecordJsonWriter } from '../../src/codec/record-json.ts'
 import { ByteWriter } from '../../src/kernel/byte-writer.ts'
-import { isJson, skipJsonValue } from '../../src/kernel/json-scanner.ts'
+import { skipJsonValue } from '../../src/kernel/json-scanner.ts'
+import { isJson } from '../../src/kernel/json-text.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 

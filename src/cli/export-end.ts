@@ -8,9 +8,9 @@ const LINE_FEED = 0x0a
 export class ExportEnd {
   /** What stands after the last line end but one: the last line, or what there is of it. */
   #lastLine = Buffer.alloc(0)
-  #pieces: Buffer[] = []
+  #pieces: Uint8Array[] = []
 
-  push(chunk: Buffer): void {
+  push(chunk: Uint8Array): void {
     const isLineEnd = chunk.at(-1) === LINE_FEED
     const before = chunk.subarray(0, isLineEnd ? -1 : chunk.length)
     const lineStart = before.lastIndexOf(LINE_FEED) + 1

@@ -44,10 +44,10 @@ export async function exportTopic(
 }
 
 async function* watched(
-  chunks: AsyncIterable<Buffer>,
+  chunks: AsyncIterable<Uint8Array>,
   end: ExportEnd,
   progress: TransferProgress,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of chunks) {
       end.push(chunk)

@@ -76,7 +76,7 @@ function bytesOf(record: RawRecord, name: 'key' | 'value'): Buffer | null {
 }
 
 function headersOf(record: RawRecord, text: Deserialize, separator: Buffer, nullLiteral: Buffer): Buffer {
-  const headers = JSON.parse(record.member('headers')?.toString() ?? '[]') as RecordHeader[]
+  const headers = JSON.parse(record.member('headers') ?? '[]') as RecordHeader[]
   if (headers.length === 0) return Buffer.from('NO_HEADERS')
   const parts = headers.flatMap(({ name, value, value_encoding }, at) => {
     const bytes = value === null ? null : Buffer.from(value, value_encoding === 'base64' ? 'base64' : 'utf8')

@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { RecordEncoding } from '../client/api.ts'
 import { splitObject } from '../client/raw-json.ts'
-import { isJson } from '../kernel/json-scanner.ts'
+import { isJson } from '../kernel/json-text.ts'
 import { CommandFailure } from './command-failure.ts'
 
 export interface LineFormat {

@@ -31,14 +31,14 @@ const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 const BLANK = 0x20
 
-function joined(parts: readonly (readonly Buffer[])[]): Buffer {
+function joined(parts: readonly (readonly Uint8Array[])[]): Buffer {
   return Buffer.concat(parts.flat())
 }
 
 /** Inside a JSON string a line break cannot stand raw: wherever there is one, a blank says the same. */
-function onOneLine(json: Buffer): Buffer {
+function onOneLine(json: Uint8Array): Uint8Array {
   if (!json.includes(LINE_FEED) && !json.includes(CARRIAGE_RETURN)) return json
-  return json.map((byte) => (byte === LINE_FEED || byte === CARRIAGE_RETURN ? BLANK : byte)) as Buffer
+  return json.map((byte) => (byte === LINE_FEED || byte === CARRIAGE_RETURN ? BLANK : byte))
 }
 
 function openArrayPrinter(terminal: Terminal): RecordPrinter {
@@ -76,7 +76,7 @@ function columns(place: string, timestamp: string, key: string, rest: string): s
 }
 
 function renderLine(record: RawRecord): string {
-  const headers = JSON.parse(record.member('headers')?.toString() ?? '[]') as RecordHeader[]
+  const headers = JSON.parse(record.member('headers') ?? '[]') as RecordHeader[]
   const headerText = headers.map(({ name, value }) => `${name}=${value ?? 'null'}`).join(', ')
   const value = renderField(record, 'value')
   return columns(
@@ -91,7 +91,7 @@ function renderLine(record: RawRecord): string {
 function renderField(record: RawRecord, name: 'key' | 'value'): string {
   const encoding = record.text(`${name}_encoding`)
   if (encoding === 'string') return printable(record.text(name) ?? '')
-  const text = printable(record.member(name)?.toString() ?? 'null')
+  const text = printable(record.member(name) ?? 'null')
   return encoding === 'base64' ? `base64 ${record.text(name)}` : text
 }
 

@@ -27,6 +27,7 @@ import type {
 import { TailraceClientError } from './client-error.ts'
 import type { Call, Fetch } from './http-call.ts'
 import { callForBody, callForChunks } from './http-call.ts'
+import { textOf } from './raw-json.ts'
 import type { GroupPoll, RecordPage } from './record-page.ts'
 import { parseGroupPoll, parseRecordPage, RawRecord } from './record-page.ts'
 
@@ -230,7 +231,7 @@ export class TailraceClient {
   }
 
   /** Chunks of lines as they arrive. The text is whole only if its last line begins with {"$end": */
-  export(topic: string, options: ExportOptions = {}): AsyncGenerator<Buffer> {
+  export(topic: string, options: ExportOptions = {}): AsyncGenerator<Uint8Array> {
     const query = queryOf({ from: options.from, until: options.until, partition: options.partitions })
     const path = `${pathOf(topic)}/export${query}`
     return callForChunks(this.#fetch, this.url, { method: 'GET', path, signal: options.signal })
@@ -332,12 +333,12 @@ export class TailraceClient {
     return items
   }
 
-  #body(call: Call): Promise<Buffer> {
+  #body(call: Call): Promise<Uint8Array> {
     return callForBody(this.#fetch, this.url, call)
   }
 
   async #json<Body>(call: Call): Promise<Body> {
-    return JSON.parse((await this.#body(call)).toString()) as Body
+    return JSON.parse(textOf(await this.#body(call))) as Body
   }
 }
 

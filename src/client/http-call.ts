@@ -16,11 +16,11 @@ export interface Call {
 }
 
 /** The whole body of a success. */
-export async function callForBody(fetch: Fetch, baseUrl: string, call: Call): Promise<Buffer> {
+export async function callForBody(fetch: Fetch, baseUrl: string, call: Call): Promise<Uint8Array> {
   const link = linkedAbort(call.signal)
   try {
     const response = await open(fetch, baseUrl, call, link.signal)
-    return Buffer.from(await response.arrayBuffer())
+    return new Uint8Array(await response.arrayBuffer())
   } catch (error) {
     throw foreign(error) && !link.signal.aborted ? brokenOff(baseUrl, error) : error
   } finally {
@@ -29,7 +29,7 @@ export async function callForBody(fetch: Fetch, baseUrl: string, call: Call): Pr
 }
 
 /** The body of a success as it arrives; little more of it is fetched than is taken. */
-export async function* callForChunks(fetch: Fetch, baseUrl: string, call: Call): AsyncGenerator<Buffer> {
+export async function* callForChunks(fetch: Fetch, baseUrl: string, call: Call): AsyncGenerator<Uint8Array> {
   const link = linkedAbort(call.signal)
   try {
     const response = await open(fetch, baseUrl, call, link.signal)

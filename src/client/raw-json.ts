@@ -11,15 +11,22 @@ const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
-/** Levels around the values of a page: page, records, record. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** The text whose bytes these are, in UTF-8. */
+export function textOf(bytes: Uint8Array): string {
+  return utf8.decode(bytes)
+}
+
+/** Levels around the values of a page or frame: it, its records, the record. */
 const ENVELOPE_DEPTH = 4
 
 /** The members of the one object in the bytes: its names, and their values' text. undefined: it is no JSON object. */
-export function splitObject(bytes: Buffer): Map<string, Buffer> | undefined {
+export function splitObject<Bytes extends Uint8Array>(bytes: Bytes): Map<string, Bytes> | undefined {
   const end = bytes.length
   let at = skipWhitespace(bytes, 0, end)
   if (bytes[at] !== OPEN_BRACE) return undefined
-  const members = new Map<string, Buffer>()
+  const members = new Map<string, Bytes>()
   at = skipWhitespace(bytes, at + 1, end)
   if (bytes[at] === CLOSE_BRACE) return isEnd(bytes, at + 1) ? members : undefined
   for (;;) {
@@ -32,7 +39,7 @@ export function splitObject(bytes: Buffer): Map<string, Buffer> | undefined {
     const start = skipWhitespace(bytes, at + 1, end)
     const valueEnd = skipJsonValue(bytes, start, end, ENVELOPE_DEPTH)
     if (valueEnd < 0) return undefined
-    members.set(name, bytes.subarray(start, valueEnd))
+    members.set(name, bytes.subarray(start, valueEnd) as Bytes)
     at = skipWhitespace(bytes, valueEnd, end)
     if (bytes[at] === CLOSE_BRACE) return isEnd(bytes, at + 1) ? members : undefined
     if (bytes[at] !== COMMA) return undefined
@@ -41,18 +48,18 @@ export function splitObject(bytes: Buffer): Map<string, Buffer> | undefined {
 }
 
 /** The elements of the one array in the bytes, as text. undefined: it is no JSON array. */
-export function splitArray(bytes: Buffer): Buffer[] | undefined {
+export function splitArray<Bytes extends Uint8Array>(bytes: Bytes): Bytes[] | undefined {
   const end = bytes.length
   let at = skipWhitespace(bytes, 0, end)
   if (bytes[at] !== OPEN_BRACKET) return undefined
-  const elements: Buffer[] = []
+  const elements: Bytes[] = []
   at = skipWhitespace(bytes, at + 1, end)
   if (bytes[at] === CLOSE_BRACKET) return isEnd(bytes, at + 1) ? elements : undefined
   for (;;) {
     const start = skipWhitespace(bytes, at, end)
     const elementEnd = skipJsonValue(bytes, start, end, ENVELOPE_DEPTH)
     if (elementEnd < 0) return undefined
-    elements.push(bytes.subarray(start, elementEnd))
+    elements.push(bytes.subarray(start, elementEnd) as Bytes)
     at = skipWhitespace(bytes, elementEnd, end)
     if (bytes[at] === CLOSE_BRACKET) return isEnd(bytes, at + 1) ? elements : undefined
     if (bytes[at] !== COMMA) return undefined
@@ -60,11 +67,11 @@ export function splitArray(bytes: Buffer): Buffer[] | undefined {
   }
 }
 
-function isEnd(bytes: Buffer, at: number): boolean {
+function isEnd(bytes: Uint8Array, at: number): boolean {
   return skipWhitespace(bytes, at, bytes.length) === bytes.length
 }
 
-function nameOf(bytes: Buffer, start: number, end: number): string {
-  const text = bytes.toString('utf8', start + 1, end - 1)
+function nameOf(bytes: Uint8Array, start: number, end: number): string {
+  const text = textOf(bytes.subarray(start + 1, end - 1))
   return text.includes('\\') ? (JSON.parse(`"${text}"`) as string) : text
 }

@@ -4,9 +4,9 @@
 import { CLIENT_READ_AHEAD_BYTES_MAX } from '../kernel/limits.ts'
 
 /** Chunks in their order, then the end or the failure. Nothing more is taken in while the reader has so much to do. */
-export async function* readAhead(body: ReadableStream<Uint8Array>): AsyncGenerator<Buffer> {
+export async function* readAhead(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = body.getReader()
-  const held: Buffer[] = []
+  const held: Uint8Array[] = []
   let heldBytes = 0
   let end: { readonly failure?: unknown } | undefined
   let changed = Promise.withResolvers<void>()
@@ -19,7 +19,7 @@ export async function* readAhead(body: ReadableStream<Uint8Array>): AsyncGenerat
     for (;;) {
       const { done, value } = await reader.read()
       if (done) return
-      held.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength))
+      held.push(value)
       heldBytes += value.byteLength
       tell()
       while (heldBytes > CLIENT_READ_AHEAD_BYTES_MAX) await changed.promise

@@ -3,7 +3,7 @@
 
 import type { LeasedRange, PagePartition, PartitionFault, RecordGap, TopicRecord } from './api.ts'
 import { TailraceClientError } from './client-error.ts'
-import { splitArray, splitObject } from './raw-json.ts'
+import { splitArray, splitObject, textOf } from './raw-json.ts'
 
 export interface RecordPage {
   readonly records: readonly RawRecord[]
@@ -17,22 +17,23 @@ export interface RecordPage {
 
 export class RawRecord {
   /** The record's JSON as it was received. */
-  readonly json: Buffer
-  #members: Map<string, Buffer> | undefined
+  readonly json: Uint8Array
+  #members: Map<string, Uint8Array> | undefined
 
-  constructor(json: Buffer) {
+  constructor(json: Uint8Array) {
     this.json = json
   }
 
   /** The JSON text of one member; undefined when it is absent. */
-  member(name: string): Buffer | undefined {
-    this.#members ??= splitObject(this.json) ?? new Map()
-    return this.#members.get(name)
+  member(name: string): string | undefined {
+    this.#members ??= splitObject(this.json) ?? new Map<string, Uint8Array>()
+    const json = this.#members.get(name)
+    return json && textOf(json)
   }
 
   /** A member that is a string; undefined for anything else. */
   text(name: string): string | undefined {
-    const json = this.member(name)?.toString()
+    const json = this.member(name)
     return json?.startsWith('"') ? (JSON.parse(json) as string) : undefined
   }
 
@@ -45,7 +46,7 @@ export class RawRecord {
   }
 
   parse(): TopicRecord {
-    return JSON.parse(this.json.toString()) as TopicRecord
+    return JSON.parse(textOf(this.json)) as TopicRecord
   }
 }
 
@@ -63,7 +64,7 @@ export interface GroupPoll {
 }
 
 /** unexpected_reply for bytes that are no such reply. */
-export function parseGroupPoll(bytes: Buffer): GroupPoll {
+export function parseGroupPoll(bytes: Uint8Array): GroupPoll {
   const members = splitObject(bytes)
   const records = splitArray(members?.get('records') ?? NOTHING)
   if (records === undefined || members?.has('lease') !== true) throw notAPage()
@@ -79,7 +80,7 @@ export function parseGroupPoll(bytes: Buffer): GroupPoll {
 }
 
 /** unexpected_reply for bytes that are no page. */
-export function parseRecordPage(bytes: Buffer): RecordPage {
+export function parseRecordPage(bytes: Uint8Array): RecordPage {
   const members = splitObject(bytes)
   const records = splitArray(members?.get('records') ?? NOTHING)
   const cursor = parseMember(members, 'cursor')
@@ -93,11 +94,11 @@ export function parseRecordPage(bytes: Buffer): RecordPage {
   }
 }
 
-const NOTHING = Buffer.alloc(0)
+const NOTHING = new Uint8Array(0)
 
-function parseMember(members: Map<string, Buffer> | undefined, name: string): unknown {
+function parseMember(members: Map<string, Uint8Array> | undefined, name: string): unknown {
   const json = members?.get(name)
-  return json === undefined ? undefined : JSON.parse(json.toString())
+  return json === undefined ? undefined : JSON.parse(textOf(json))
 }
 
 function notAPage(): TailraceClientError {

@@ -1,13 +1,12 @@
 // Finds out where a JSON value ends, and whether it is one: RFC 8259 to the letter, byte by byte, without making anything
 // of it. Produce (A3) cuts keys and values out of bodies with it, reading (F5) splices stored bytes into replies. It
 // allocates nothing and does not recurse: nesting is counted up to a bound, so that no text can exhaust the stack.
-// Bytes from 0x80 on pass inside strings: whoever needs UTF-8 checks it natively (buffer.isUtf8), as isJson does.
+// Bytes from 0x80 on pass inside strings: whoever needs UTF-8 checks it natively (buffer.isUtf8), as isJson does. Browsers
+// run this file too, in the client.
 //
 // The skip functions answer the position after what they skipped, or a fault: a negative number that holds the position
 // where the text goes wrong and what was expected there. describeJsonFault tells it to people.
 
-import { isUtf8 } from 'node:buffer'
-import { invariant } from './errors.ts'
 import { JSON_DEPTH_MAX } from './limits.ts'
 
 const TAB = 0x09
@@ -208,9 +207,11 @@ function skipScalar(bytes: Uint8Array, start: number, end: number, first: number
   return fault(start, VALUE)
 }
 
-const TRUE = Buffer.from('true')
-const FALSE = Buffer.from('false')
-const NULL = Buffer.from('null')
+const [TRUE, FALSE, NULL] = ['true', 'false', 'null'].map((text) => new TextEncoder().encode(text)) as [
+  Uint8Array,
+  Uint8Array,
+  Uint8Array,
+]
 
 function skipLiteral(bytes: Uint8Array, start: number, end: number, literal: Uint8Array): number {
   for (let index = 1; index < literal.length; index++) {
@@ -236,53 +237,6 @@ function skipDigits(bytes: Uint8Array, start: number, end: number): number {
   let position = start
   while (position < end && (bytes[position] as number) >= ZERO && (bytes[position] as number) <= NINE) position++
   return position === start ? fault(start, DIGIT) : position
-}
-
-/** Whether the bytes are one JSON value and nothing else but white space around it, in UTF-8. */
-export function isJson(bytes: Uint8Array, start: number, end: number): boolean {
-  const valueEnd = skipJsonValue(bytes, start, end)
-  if (valueEnd < 0 || skipWhitespace(bytes, valueEnd, end) !== end) return false
-  return isAscii(bytes, start, end) || isUtf8(bytes.subarray(start, end))
-}
-
-function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  let bits = 0
-  for (let position = start; position < end; position++) bits |= bytes[position] as number
-  return bits < 0x80
-}
-
-/**
- * The JSON in [start, end) without the white space that means nothing, all else unchanged: the bytes themselves when there is
- * none. They must be JSON.
- */
-export function compactJson(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  let position = skipMeaningful(bytes, start, end)
-  if (position === end) return bytes.subarray(start, end)
-  const compact = Buffer.allocUnsafe(end - start)
-  compact.set(bytes.subarray(start, position))
-  let length = position - start
-  let inString = false
-  // Byte by byte: the runs between two blanks are too short for the engine's own copy.
-  while (position < end) {
-    const byte = bytes[position++] as number
-    if (!inString && byte <= SPACE) continue
-    compact[length++] = byte
-    if (byte === QUOTE) inString = !inString
-    else if (byte === BACKSLASH) compact[length++] = bytes[position++] as number
-  }
-  return compact.subarray(0, length)
-}
-
-/** The first position in [start, end) with white space between tokens; `end` when there is none. It must be JSON. */
-export function skipMeaningful(bytes: Uint8Array, start: number, end: number): number {
-  let position = start
-  while (position < end) {
-    const byte = bytes[position] as number
-    if (byte <= SPACE) break
-    position = byte === QUOTE ? skipJsonString(bytes, position, end) : position + 1
-    invariant(position > 0, 'only JSON can be made compact')
-  }
-  return position
 }
 
 /** The fault of a text that holds something else than was expected at a position; for those who walk it themselves. */

@@ -12,8 +12,8 @@ async function start(t: { after(cleanUp: () => Promise<void> | void): void }): P
   return new TailraceClient({ url: `${url}/` })
 }
 
-async function collect(chunks: AsyncIterable<Buffer>): Promise<string> {
-  const all: Buffer[] = []
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  const all: Uint8Array[] = []
   for await (const chunk of chunks) all.push(chunk)
   return Buffer.concat(all).toString()
 }

@@ -4,14 +4,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
-  compactJson,
   describeJsonFault,
-  isJson,
   skipJsonString,
   skipJsonValue,
   skipPlainString,
   skipWhitespace,
 } from '../../src/kernel/json-scanner.ts'
+import { compactJson, isJson } from '../../src/kernel/json-text.ts'
 import { JSON_DEPTH_MAX } from '../../src/kernel/limits.ts'
 
 /** Where the text stands among bytes that would carry it on, were they read. */

@@ -14,7 +14,7 @@ import { JsonCursor, MemberNames, MemberRanges, OBJECT_END } from '../../codec/j
 import { decodeJsonString, decodeJsonText, isPlainText } from '../../codec/json-string.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
 import { TailraceError } from '../../kernel/errors.ts'
-import { compactJson, skipMeaningful } from '../../kernel/json-scanner.ts'
+import { compactJson, skipMeaningful } from '../../kernel/json-text.ts'
 import { PRODUCE_RECORDS_MAX, RECORD_HEADERS_MAX } from '../../kernel/limits.ts'
 import type { RecordHeader } from '../../record/record.ts'
 import { NO_HEADERS } from '../../record/record.ts'
