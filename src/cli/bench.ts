@@ -5,9 +5,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Acks } from '../client/api.ts'
 import type { TailraceClient } from '../client/client.ts'
+import { foregroundClock } from '../kernel/clock.ts'
 import type { ConnectOptions } from './connect.ts'
 import { connect } from './connect.ts'
-import { foregroundClock, pause } from './foreground-clock.ts'
+import { pause } from './pause.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface BenchOptions extends ConnectOptions {

@@ -4,7 +4,8 @@
 import type { TailraceClient } from '../client/client.ts'
 import { TailraceClientError } from '../client/client-error.ts'
 import type { RawRecord, RecordPage } from '../client/record-page.ts'
-import { foregroundClock, pause } from './foreground-clock.ts'
+import { foregroundClock } from '../kernel/clock.ts'
+import { pause } from './pause.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface FollowOptions {

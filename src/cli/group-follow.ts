@@ -5,8 +5,9 @@
 import type { TailraceClient } from '../client/client.ts'
 import { TailraceClientError } from '../client/client-error.ts'
 import type { GroupPoll, RawRecord } from '../client/record-page.ts'
+import { foregroundClock } from '../kernel/clock.ts'
 import { CommandFailure } from './command-failure.ts'
-import { foregroundClock, pause } from './foreground-clock.ts'
+import { pause } from './pause.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface GroupFollowOptions {

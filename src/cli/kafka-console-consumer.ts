@@ -3,13 +3,14 @@
 import type { TailraceClient } from '../client/client.ts'
 import { TailraceClientError } from '../client/client-error.ts'
 import type { RawRecord } from '../client/record-page.ts'
+import { foregroundClock } from '../kernel/clock.ts'
 import { CommandFailure } from './command-failure.ts'
 import { follow } from './follow.ts'
-import { foregroundClock, pause } from './foreground-clock.ts'
 import { followAsGroup } from './group-follow.ts'
 import type { KafkaConnectOptions } from './kafka-connect.ts'
 import { connectAsKafka, noteUnread, parseProperties } from './kafka-connect.ts'
 import { openMessageFormatter } from './kafka-message-formatter.ts'
+import { pause } from './pause.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface KafkaConsoleConsumerOptions extends KafkaConnectOptions {

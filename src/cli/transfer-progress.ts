@@ -1,6 +1,6 @@
 // How far an export or import is, on a terminal: bytes so far, and how fast they go.
 
-import { foregroundClock } from './foreground-clock.ts'
+import { foregroundClock } from '../kernel/clock.ts'
 import type { Terminal } from './terminal.ts'
 
 const PROGRESS_MS = 200

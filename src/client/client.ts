@@ -2,6 +2,7 @@
 // It knows nothing of the server's rooms. Failures are TailraceClientErrors. Nothing is tried again here:
 // named-producer.ts repeats what may be repeated.
 
+import { foregroundClock } from '../kernel/clock.ts'
 import type {
   AckLeaseRequest,
   Acks,
@@ -27,14 +28,19 @@ import type {
 import { TailraceClientError } from './client-error.ts'
 import type { Call, Fetch } from './http-call.ts'
 import { callForBody, callForChunks } from './http-call.ts'
+import type { WebSocketClass } from './live-socket.ts'
 import { textOf } from './raw-json.ts'
 import type { GroupPoll, RecordPage } from './record-page.ts'
 import { parseGroupPoll, parseRecordPage, RawRecord } from './record-page.ts'
+import type { TailOptions, TailSource } from './tail.ts'
+import { Tail } from './tail.ts'
 
 export interface ClientOptions {
   /** Where the server is: http://127.0.0.1:8082, with or without a path in front of /v1. */
   readonly url: string
   readonly fetch?: Fetch
+  /** Of tails. */
+  readonly webSocket?: WebSocketClass
 }
 
 export interface CallOptions {
@@ -111,10 +117,12 @@ const PAGE_LIMIT = 1_000
 export class TailraceClient {
   readonly url: string
   readonly #fetch: Fetch
+  readonly #webSocket: WebSocketClass
 
-  constructor({ url, fetch = globalThis.fetch }: ClientOptions) {
+  constructor({ url, fetch = globalThis.fetch, webSocket = globalThis.WebSocket }: ClientOptions) {
     this.url = url.replace(/\/+$/, '')
     this.#fetch = fetch
+    this.#webSocket = webSocket
   }
 
   /** All of them, however many pages that takes. */
@@ -194,6 +202,19 @@ export class TailraceClient {
       if (page.records.length > 0 || page.gaps.length > 0) yield page
       if (page.caughtUp) return
     }
+  }
+
+  /** What there is from a position on, and what comes: until the options say so, or the loop over it is left. */
+  tail(source: TailSource, options: TailOptions = {}): Tail {
+    const probe = (signal: AbortSignal | undefined) => this.getCluster({ signal })
+    const dependencies = {
+      url: this.url,
+      webSocket: this.#webSocket,
+      clock: foregroundClock,
+      random: Math.random,
+      probe,
+    }
+    return new Tail(dependencies, source, options)
   }
 
   async getRecord(topic: string, partition: number, offset: number, options: RecordOptions = {}): Promise<RawRecord> {

@@ -37,6 +37,10 @@ export class RawRecord {
     return json?.startsWith('"') ? (JSON.parse(json) as string) : undefined
   }
 
+  get topic(): string {
+    return this.text('topic') ?? ''
+  }
+
   get partition(): number {
     return Number(this.member('partition'))
   }

@@ -23,6 +23,16 @@ export const systemClock: Clock = {
   },
 }
 
+/** Its timers keep the process alive: of those who wait before they try again, and have nothing else to live for. In browsers too. */
+export const foregroundClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(delayMs, callback) {
+    const handle = setTimeout(callback, delayMs)
+    return { cancel: () => clearTimeout(handle) }
+  },
+}
+
 /** A clock whose wall time is that of now and goes on without steps: for what a step of the wall clock must not move. */
 export function steadyClock(clock: Clock): Clock {
   const aheadMs = clock.now() - clock.monotonic()

@@ -171,6 +171,10 @@ export const REPLIES_HELD_BYTES_MAX = 256 * 1024 * 1024
 /** What a client takes in ahead of its reader: more than lies in the buffers of a connection, so that the end is among it. */
 export const CLIENT_READ_AHEAD_BYTES_MAX = 8 * 1024 * 1024
 
+/** What a client's tail has received and its reader not yet taken: some of the server's chunks, so that they come whole. */
+export const CLIENT_TAIL_RECORDS_MAX = 10_000
+export const CLIENT_TAIL_BYTES_MAX = 4 * 1024 * 1024
+
 /** Bytes of batches that an export or a walk over a log's end fetches at a time: its memory, whatever the topic's size. */
 export const EXPORT_FETCH_BYTES = 1024 * 1024
 
