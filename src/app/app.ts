@@ -19,6 +19,7 @@ import { createGroupPollService } from '../service/group-polls.ts'
 import { createGroupService } from '../service/groups.ts'
 import { createProduceService } from '../service/produce.ts'
 import { createStateTopic } from '../service/state-topic.ts'
+import { createTailService } from '../service/tails.ts'
 import { createTopicService } from '../service/topics.ts'
 import type { ServerConfig } from './config.ts'
 import { processDescriptorLimit, shareDescriptors } from './descriptors.ts'
@@ -107,8 +108,9 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       sessionTimeoutMsMax: config.groups.sessionTimeoutMsMax,
     })
     const groups = createGroupService({ engine, clock, polls: groupPolls })
+    const tails = createTailService({ engine, clock, telemetry })
     const server = buildServer({
-      services: { engine, topics, produce, consume, groups, consumers, groupPolls },
+      services: { engine, topics, produce, consume, groups, consumers, groupPolls, tails },
       options: config,
       clock,
       logger,
@@ -122,7 +124,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     tellWhere(`http://${hostInUrl(config.host)}:${port}`, address, config, logger)
     return {
       url: `http://${hostInUrl(ownHost(config.host))}:${port}`,
-      close: closeOnce([server, consumers, groupPolls, members, produce, engine], logger),
+      close: closeOnce([server, consumers, groupPolls, tails, members, produce, engine], logger),
     }
   } catch (error) {
     await engine.close()

@@ -470,6 +470,19 @@ export const TAIL_CHUNK_BYTES_MAX = 1024 * 1024
 /** How long what was appended may be asked to wait for more. */
 export const TAIL_BATCH_WAIT_MS_MAX = 10_000
 
+/** Reads for tails that run at once: each holds what it fetched, a mebibyte or a record that is larger. Others wait in line. */
+export const TAIL_READS_MAX = 16
+
+/** Records that one read looks at for a filter: the loop is held up for so long. And after how many a tail that finds nothing says so. */
+export const TAIL_SCAN_RECORDS_MAX = 20_000
+export const TAIL_SCAN_TOLD_RECORDS = 100_000
+
+/** How long tails take turns before all others have theirs. */
+export const TAIL_TURN_MS_MAX = 5
+
+/** Offsets that a tail with overflow drop_oldest or latest_per_key may be behind, when it has room again: of more, the oldest are dropped. */
+export const TAIL_OVERFLOW_RECORDS_MAX = 10_000
+
 /** Topics that one tail names. */
 export const TAIL_TOPICS_MAX = 100
 

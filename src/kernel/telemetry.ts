@@ -52,6 +52,18 @@ class GroupTelemetry {
   expiredOffsets = 0
 }
 
+/** Live tails. */
+class TailTelemetry {
+  open = 0
+  /** Chunks that were read and encoded; chunks that were given, to one tail each time. */
+  chunksMade = 0
+  chunksGiven = 0
+  fetches = 0
+  recordsGiven = 0
+  bytesGiven = 0
+  recordsDropped = 0
+}
+
 export class Telemetry {
   produceRequests = 0
   recordsIn = 0
@@ -80,4 +92,5 @@ export class Telemetry {
   waitingFetches = 0
   readonly compaction = new CompactionTelemetry()
   readonly groups = new GroupTelemetry()
+  readonly tails = new TailTelemetry()
 }

@@ -38,8 +38,13 @@ export interface Gap {
   readonly reason: 'removed'
 }
 
+export interface PagePartition extends TopicOffset {
+  /** Nothing at or behind it is taken; undefined: up to what is there. */
+  readonly endOffset?: number | undefined
+}
+
 export interface PagePlan {
-  readonly offsets: readonly TopicOffset[]
+  readonly offsets: readonly PagePartition[]
   /** Which of them is first. */
   readonly turn: number
   readonly limit: number
@@ -49,7 +54,13 @@ export interface PagePlan {
   readonly onGap: 'error' | 'tell' | 'pass'
   /** The partitions have nothing to do with one another: whatever keeps one from being read is its own fault. */
   readonly isEachAlone?: boolean
+  /** A gap is told in front of a page's records only: one that is met behind some begins the next page. */
+  readonly isGapFirst?: boolean
   readonly sink: RecordSink
+  /** What maxBytes bounds instead of the stored bytes: what the sink has made of them, give or take its last record. */
+  readonly written?: { readonly size: number } | undefined
+  /** Records looked at for a filter at most; undefined: as many as a page may. */
+  readonly scanRecordsMax?: number | undefined
   readonly inflations: ByteRoom
 }
 
@@ -81,6 +92,8 @@ export interface PartitionState extends PartitionBounds {
   endOffset: number
   /** Below it records can be had; an open transaction holds it back. */
   readableEnd: number
+  /** Nothing is taken from there on. */
+  readonly bound: number
   isKnown: boolean
   fault: TailraceError | undefined
 }
@@ -119,13 +132,14 @@ export class Page {
     this.#plan = plan
     this.#walk = new RecordWalk(plan.inflations)
     this.turn = plan.turn < plan.offsets.length ? plan.turn : 0
-    this.partitions = plan.offsets.map(({ topic, partition, offset }) => ({
+    this.partitions = plan.offsets.map(({ topic, partition, offset, endOffset: bound = Number.POSITIVE_INFINITY }) => ({
       topic,
       partition,
       nextOffset: offset,
       startOffset: 0,
       endOffset: 0,
       readableEnd: 0,
+      bound,
       isKnown: false,
       fault: undefined,
     }))
@@ -221,7 +235,7 @@ export class Page {
       if (error === undefined || error.code === 'offset_out_of_range' || error.code === 'corrupt_message') {
         state.startOffset = part.logStartOffset
         state.endOffset = part.highWatermark
-        state.readableEnd = part.lastStableOffset
+        state.readableEnd = Math.min(part.lastStableOffset, state.bound)
         state.isKnown = true
       }
       if (error === undefined) continue
@@ -238,6 +252,7 @@ export class Page {
   #takeOwnError(state: PartitionState, error: TailraceError): void {
     if (error.code === 'unknown_server_error') throw error
     if (error.code !== 'offset_out_of_range') state.fault = faultOf(state, error)
+    else if (this.#plan.isGapFirst === true && this.recordCount > 0) this.#stopBefore(state)
     else if (!this.#passGap(state)) state.fault = outOfRange(state.topic, [state])
   }
 
@@ -289,24 +304,23 @@ export class Page {
 
   /** Its share is counted from the page's `countBefore` on. Stops when that is given, at the end, or for others' turn. */
   #takeRecords(walk: RecordWalk, state: PartitionState, share: number, countBefore: number): 'enough' | 'end' | 'turn' {
-    const { limit, maxBytes, filter, sink } = this.#plan
+    const { limit, filter, sink } = this.#plan
     const { record } = walk
+    const { bound } = state
     const most = Math.min(limit - countBefore, share * 2)
     let taken = this.recordCount - countBefore
     while (walk.next()) {
+      if (record.offset >= bound) break
       if (filter !== undefined && !this.#isLet(filter, record, state)) {
         state.nextOffset = walk.nextOffset
       } else {
         const recordBytes = record.recordEnd - record.recordStart
-        if (this.recordBytes + recordBytes > maxBytes && this.recordCount > 0) {
-          this.#isFull = true
-          return 'enough'
-        }
+        if (this.#hasNoRoom(recordBytes)) return 'enough'
         if (record.timestampType !== this.#timestampType || state !== this.#present) this.#begin(state, record)
+        state.nextOffset = walk.nextOffset
         sink.write(record)
         this.recordBytes += recordBytes
         this.recordCount++
-        state.nextOffset = walk.nextOffset
         if (++taken === most || (taken >= share && record.offset === walk.batchLastOffset)) {
           this.#isFull ||= this.recordCount >= limit
           return 'enough'
@@ -315,8 +329,17 @@ export class Page {
       if (this.#isFull) return 'enough'
       if (this.#isTurnOver) return 'turn'
     }
-    state.nextOffset = walk.nextOffset
+    state.nextOffset = Math.max(state.nextOffset, Math.min(walk.nextOffset, bound))
     return 'end'
+  }
+
+  /** For a record of this size, behind others. */
+  #hasNoRoom(recordBytes: number): boolean {
+    const { maxBytes, written } = this.#plan
+    const bytes = written?.size ?? this.recordBytes
+    if (bytes + recordBytes <= maxBytes || this.recordCount === 0) return false
+    this.#isFull = true
+    return true
   }
 
   #begin(state: PartitionState, record: RecordReader): void {
@@ -330,7 +353,8 @@ export class Page {
     if (filter.isInError) this.filterErrors++
     this.scannedCount++
     this.#steps += filter.steps
-    this.#isFull = this.scannedCount >= PAGE_SCAN_RECORDS_MAX || this.#steps >= PAGE_SCAN_STEPS_MAX
+    const scanMax = this.#plan.scanRecordsMax ?? PAGE_SCAN_RECORDS_MAX
+    this.#isFull = this.scannedCount >= scanMax || this.#steps >= PAGE_SCAN_STEPS_MAX
     this.#isTurnOver = this.#steps - this.#stepsBefore >= PAGE_SCAN_STEPS_PER_TURN_MAX
     return isWanted
   }

@@ -50,7 +50,7 @@ export async function resolveStart(
   return { offsets, whole: partitions === undefined, turn: 0 }
 }
 
-function startOfCursor(
+export function startOfCursor(
   engine: Engine,
   topic: Topic,
   partitions: readonly number[] | undefined,
@@ -70,7 +70,7 @@ function startOfCursor(
   return { offsets, whole: read.whole && partitions === undefined, turn: cursor.turn }
 }
 
-function foreignCursor(engine: Engine, topic: Topic, cursor: Cursor): TailraceError {
+export function foreignCursor(engine: Engine, topic: Topic, cursor: Cursor): TailraceError {
   const other = engine.listTopics().find(({ id }) => cursor.topics.some(({ topicId }) => topicId === id))
   if (other !== undefined) {
     return new TailraceError('invalid_cursor', `the cursor is of topic ${other.name}, not of ${topic.name}`)

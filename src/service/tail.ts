@@ -141,5 +141,5 @@ export interface TailService {
    */
   open(request: TailRequest): Promise<Tail>
   /** Every tail is closed. */
-  close(): void
+  close(): Promise<void>
 }

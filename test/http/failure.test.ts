@@ -91,6 +91,7 @@ function openServer() {
       groups: {} as never,
       consumers: {} as never,
       groupPolls: {} as never,
+      tails: {} as never,
     },
     options: OPTIONS,
     clock: systemClock,

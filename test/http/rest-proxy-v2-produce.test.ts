@@ -321,6 +321,7 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
       groups: {} as never,
       consumers: {} as never,
       groupPolls: {} as never,
+      tails: {} as never,
     },
     options: {
       bodyBytesMax: 1_000_000,

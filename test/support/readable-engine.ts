@@ -62,6 +62,7 @@ export class ReadableEngine {
   beforeFetch: () => void = () => {}
   readonly #partitions = new Map<string, StoredPartition[]>()
   readonly #listeners = new Set<AppendListener>()
+  readonly #topicListeners = new Set<() => void>()
 
   constructor(clock: Clock = systemClock) {
     this.clock = clock
@@ -96,6 +97,7 @@ export class ReadableEngine {
   drop(name: string): void {
     this.#partitions.delete((this.topics.get(name) as Topic).id)
     this.topics.delete(name)
+    for (const listener of this.#topicListeners) listener()
   }
 
   /** One batch; gives its first offset. */
@@ -162,6 +164,11 @@ export class ReadableEngine {
     if (before > place.endOffset) throw new TailraceError('offset_out_of_range', 'beyond the end')
     this.cut(topic.name, partition, before < 0 ? place.endOffset : before)
     return { logStartOffset: place.startOffset }
+  }
+
+  onTopicsChanged(listener: () => void): () => void {
+    this.#topicListeners.add(listener)
+    return () => this.#topicListeners.delete(listener)
   }
 
   onAppend(listener: AppendListener): () => void {
@@ -234,6 +241,7 @@ export class ReadableEngine {
       })
     }
     this.#partitions.set(topic.id, partitions)
+    for (const listener of this.#topicListeners) listener()
   }
 
   #of(topic: Topic, partition: number): StoredPartition | undefined {

@@ -1,0 +1,391 @@
+// One tail: where it stands, and what it does when it is its turn. It is given one chunk at a time: the one that all at its
+// place share, where it has room for that, else one that is read for it alone. What was read for a place that it has left
+// (by seek, assign, another layout) is thrown away: each read remembers which stand it was for.
+
+import type { TailraceError } from '../kernel/errors.ts'
+import { asTailraceError } from '../kernel/errors.ts'
+import { TAIL_CHUNK_BYTES_MAX, TAIL_SCAN_TOLD_RECORDS } from '../kernel/limits.ts'
+import type { Telemetry } from '../kernel/telemetry.ts'
+import { outOfRange } from './page.ts'
+import type { TopicOffset } from './partition-offset.ts'
+import type { Position } from './positions.ts'
+import { isByOffset } from './positions.ts'
+import type { Tail, TailEnd, TailGap, TailProgress, TailReader, TailRequest, TailSources } from './tail.ts'
+import type { TailChunks } from './tail-chunks.ts'
+import type { HeadTail, TailHead } from './tail-head.ts'
+import type { TailSlot } from './tail-layout.ts'
+import type { ChunkKind, SharedChunk, TailPlace, TailRead } from './tail-place.ts'
+import type { TailReadBounds } from './tail-read.ts'
+import type { TailTurns } from './tail-turns.ts'
+import type { TailUntil } from './tail-until.ts'
+
+type TailRoom = ReturnType<TailReader['room']>
+
+export interface LiveTailParts {
+  readonly chunks: TailChunks
+  readonly turns: TailTurns
+  readonly telemetry: Telemetry
+  /** Calls back where a position is, at once when that is known. */
+  find(
+    sources: TailSources,
+    to: Position,
+    signal: AbortSignal | undefined,
+    move: (stand: TailStand) => void,
+  ): Promise<void>
+  /** Of sources 'assigned'. */
+  standAt(offsets: readonly TopicOffset[]): TailStand
+  /** It has left a head, for another or for good. */
+  left(head: TailHead): void
+  closed(tail: LiveTail): void
+}
+
+export interface TailStand {
+  readonly head: TailHead
+  readonly place: TailPlace
+}
+
+export class LiveTail implements Tail, HeadTail {
+  isDue = false
+  readonly #parts: LiveTailParts
+  readonly #request: TailRequest
+  readonly #reader: TailReader
+  readonly #kind: ChunkKind
+  readonly #until: TailUntil
+  #head: TailHead
+  #place: TailPlace
+  /** Rises with each seek, assign and layout: what was read for an earlier one is not given. */
+  #stand = 0
+  #isReading = false
+  #isClosed = false
+  #seeking: Promise<void> = Promise.resolve()
+  /** Nothing was given since it began where it is. */
+  #isFresh: boolean
+  #isProgressTold = false
+  /** It had no room, and there was something to give. */
+  #wasBlocked = false
+  #awaited: SharedChunk | undefined
+  readonly #faultsTold = new Set<TailSlot>()
+  #scanned = 0
+  #matched = 0
+  #dropped = 0
+  #filterErrors = 0
+  #scannedUntold = 0
+
+  constructor(request: TailRequest, kind: ChunkKind, stand: TailStand, until: TailUntil, parts: LiveTailParts) {
+    this.#parts = parts
+    this.#request = request
+    this.#reader = request.reader
+    this.#kind = kind
+    this.#until = until
+    this.#head = stand.head
+    this.#place = stand.place
+    this.#isFresh = !isByOffset(request.from)
+    stand.head.tails.add(this)
+    parts.turns.enqueue(this)
+  }
+
+  get cursor(): string {
+    return this.#place.cursor
+  }
+
+  get positions(): readonly TopicOffset[] {
+    return this.#place.positions
+  }
+
+  progress(): TailProgress {
+    const place = this.#head.look(this.#place)
+    return new Progress(place, {
+      scanned: this.#scanned,
+      matched: this.#matched,
+      dropped: this.#dropped,
+      filterErrors: this.#filterErrors,
+    })
+  }
+
+  wake(): void {
+    if (!this.#isClosed && !this.#isReading) this.#parts.turns.enqueue(this)
+  }
+
+  async seek(to: Position, signal?: AbortSignal): Promise<void> {
+    const before = this.#seeking
+    const turn = Promise.withResolvers<void>()
+    this.#seeking = turn.promise
+    try {
+      await before
+      await this.#parts.find(this.#sources, to, signal, (stand) => {
+        if (this.#isClosed) return
+        this.#moveTo(this.#isAssigned ? this.#standOfAssigned(stand.place) : stand)
+        this.#isFresh = !isByOffset(to)
+      })
+    } finally {
+      turn.resolve()
+    }
+  }
+
+  get #isAssigned(): boolean {
+    return this.#request.sources.kind === 'assigned'
+  }
+
+  get #sources(): TailSources {
+    if (!this.#isAssigned) return this.#request.sources
+    const topics = this.#place.layout.topics.map(({ topic, partitions }) => ({ topic: topic.name, partitions }))
+    return { kind: 'topics', topics }
+  }
+
+  /** What was found for those that it had; it may have others by now. */
+  #standOfAssigned({ layout, offsets }: TailPlace): TailStand {
+    return this.#parts.standAt(
+      this.#place.positions.map((one) => {
+        const at = layout.find(one.topic.id, one.partition)
+        return at < 0 ? one : { ...one, offset: offsets[at] as number }
+      }),
+    )
+  }
+
+  assign(offsets: readonly TopicOffset[]): void {
+    if (this.#isClosed) return
+    const { layout } = this.#place
+    const wanted = offsets.map((one) => {
+      const at = layout.find(one.topic.id, one.partition)
+      return at < 0 ? one : { ...one, offset: this.#place.offsets[at] as number }
+    })
+    this.#moveTo(this.#parts.standAt(wanted))
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#leaveHead()
+    this.#parts.closed(this)
+  }
+
+  relaid(): void {
+    this.#stand++
+    this.#place = this.#place.in(this.#head.layout)
+    this.#awaited = undefined
+    this.#isProgressTold = false
+    this.#parts.turns.enqueue(this)
+  }
+
+  topicDeleted(): void {
+    // who assigns partitions takes them back
+    if (!this.#isAssigned) this.#end('topic_deleted')
+  }
+
+  takeTurn(): void {
+    if (this.#isClosed || this.#isReading) return
+    try {
+      this.#step()
+    } catch (error) {
+      this.#fail(asTailraceError(error))
+    }
+  }
+
+  #step(): void {
+    if (this.#until.isReached(this.#place, this.#matched)) {
+      this.#end('until')
+      return
+    }
+    const head = this.#head
+    const place = head.look(this.#place)
+    const room = this.#reader.room()
+    if (room.records < 1 || room.bytes < 1) {
+      this.#wasBlocked ||= !place.isAtEnd
+      return
+    }
+    if (place.stuck.length > 0 || this.#faultsTold.size > 0) this.#tellFaults(place)
+    if (this.#isClosed || place !== this.#place) return
+    const ends = this.#until.bound(head.ends, place.layout)
+    const isAtEnd = place.isAtEnd || (ends !== head.ends && head.readable(place, ends).length === 0)
+    if (isAtEnd) this.#atEnd()
+    else this.#goOn(place, room, ends)
+  }
+
+  #atEnd(): void {
+    const head = this.#head
+    this.#wasBlocked = false
+    head.wait(this)
+    if (head.isIdle) this.#parts.chunks.forget(head)
+    this.#tellProgress()
+  }
+
+  #goOn(place: TailPlace, room: TailRoom, ends: Float64Array): void {
+    const { batchRecords } = this.#kind
+    const records = Math.min(room.records, this.#until.recordsLeft(this.#matched))
+    if (ends === this.#head.ends && records >= Math.min(batchRecords, place.lag || batchRecords)) {
+      // what it has waited for may be kept for nobody else
+      const shared = this.#awaited ?? this.#parts.chunks.at(this.#head, place, this.#kind)
+      if (shared.error !== undefined) throw shared.error
+      if (shared.read === undefined) {
+        this.#waitFor(shared)
+        return
+      }
+      if (fits(shared.read, records, room.bytes)) {
+        this.#give(shared.read)
+        return
+      }
+    }
+    const bytes = Math.min(room.bytes, TAIL_CHUNK_BYTES_MAX)
+    this.#readAlone({ records: Math.min(records, batchRecords), bytes, ends })
+  }
+
+  /** It is its turn when it is there. */
+  #waitFor(shared: SharedChunk): void {
+    if (this.#awaited === shared) return
+    this.#awaited = shared
+    shared.waiters.push(this)
+  }
+
+  #readAlone(bounds: TailReadBounds): void {
+    this.#awaited = undefined
+    const { chunks, turns } = this.#parts
+    const stand = this.#stand
+    this.#isReading = true
+    const settle = (settled: () => void) => {
+      this.#isReading = false
+      if (this.#isClosed) return
+      if (stand !== this.#stand) {
+        turns.enqueue(this)
+        return
+      }
+      try {
+        settled()
+      } catch (error) {
+        this.#fail(asTailraceError(error))
+      }
+    }
+    chunks.read(this.#head, this.#place, this.#kind, bounds).then(
+      (read) => settle(() => this.#give(read)),
+      (error: unknown) => settle(() => this.#fail(asTailraceError(error))),
+    )
+  }
+
+  #give(read: TailRead): void {
+    const stand = this.#stand
+    const isOver = () => this.#isClosed || stand !== this.#stand
+    this.#awaited = undefined
+    for (const gap of read.gaps) {
+      this.#passGap(gap)
+      if (isOver()) return
+    }
+    const { chunk, next } = read
+    const hasMoved = next !== this.#place
+    if (hasMoved) this.#isProgressTold = false
+    this.#place = next
+    this.#isFresh = false
+    this.#scanned += read.scanned
+    this.#filterErrors += read.filterErrors
+    // what is below the ends and cannot be had is not yet there
+    if (hasMoved || this.#head.look(next).isAtEnd) this.#parts.turns.enqueue(this)
+    else this.#head.wait(this)
+    if (chunk !== undefined) {
+      const { tails } = this.#parts.telemetry
+      this.#matched += chunk.recordCount
+      this.#scannedUntold = 0
+      tails.chunksGiven++
+      tails.recordsGiven += chunk.recordCount
+      tails.bytesGiven += chunk.body.length
+      this.#reader.take(chunk)
+      return
+    }
+    this.#scannedUntold += read.scanned
+    if (this.#scannedUntold >= TAIL_SCAN_TOLD_RECORDS) this.#tellProgress()
+  }
+
+  #passGap(gap: TailGap): void {
+    if (this.#isFresh) return
+    if (this.#request.onGap === 'earliest') {
+      this.#reader.gap(gap)
+      return
+    }
+    const { topic, partition, from: nextOffset, to: startOffset } = gap
+    const slot = this.#place.layout.slots.findIndex((one) => one.topic.name === topic && one.partition === partition)
+    const endOffset = Math.max(startOffset, this.#head.ends[slot] ?? 0)
+    const { topic: found } = this.#place.layout.slots[slot] as TailSlot
+    throw outOfRange(found, [{ partition, nextOffset, startOffset, endOffset }])
+  }
+
+  #tellFaults(place: TailPlace): void {
+    const told = this.#faultsTold
+    for (const slot of told) if (!place.stuck.some((stuck) => stuck.slot === slot)) told.delete(slot)
+    for (const { slot, error } of place.stuck) {
+      if (told.has(slot)) continue
+      told.add(slot)
+      if (isGone(error)) continue
+      this.#reader.fault({ topic: slot.topic.name, partition: slot.partition, error })
+      if (this.#isClosed || place !== this.#place) return
+    }
+  }
+
+  #tellProgress(): void {
+    if (this.#isProgressTold) return
+    this.#isProgressTold = this.#place.isAtEnd
+    this.#scannedUntold = 0
+    this.#reader.progress(this.progress())
+  }
+
+  #moveTo(stand: TailStand): void {
+    this.#stand++
+    if (stand.head !== this.#head) {
+      this.#leaveHead()
+      this.#head = stand.head
+      stand.head.tails.add(this)
+    } else stand.head.unwait(this)
+    this.#place = stand.place.in(stand.head.layout)
+    this.#isProgressTold = false
+    this.#wasBlocked = false
+    this.#awaited = undefined
+    this.#parts.turns.enqueue(this)
+  }
+
+  #leaveHead(): void {
+    const head = this.#head
+    head.leave(this)
+    this.#parts.left(head)
+  }
+
+  #end(reason: TailEnd): void {
+    this.close()
+    this.#reader.end(reason)
+  }
+
+  #fail(error: TailraceError): void {
+    if (this.#isClosed) return
+    this.close()
+    this.#reader.fail(error)
+  }
+}
+
+function fits({ chunk }: TailRead, records: number, bytes: number): boolean {
+  if (chunk === undefined) return true
+  return chunk.recordCount <= records && (chunk.body.length <= bytes || chunk.recordCount === 1)
+}
+
+/** Of a topic that was deleted: that is told by itself. */
+function isGone({ code }: TailraceError): boolean {
+  return code === 'unknown_topic_or_partition' || code === 'topic_recreated'
+}
+
+class Progress implements TailProgress {
+  readonly caughtUp: boolean
+  readonly lag: number
+  readonly scanned: number
+  readonly matched: number
+  readonly dropped: number
+  readonly filterErrors: number
+  readonly #place: TailPlace
+
+  constructor(place: TailPlace, counts: Pick<TailProgress, 'scanned' | 'matched' | 'dropped' | 'filterErrors'>) {
+    this.#place = place
+    this.caughtUp = place.isAtEnd && place.stuck.length === 0
+    this.lag = place.lag
+    this.scanned = counts.scanned
+    this.matched = counts.matched
+    this.dropped = counts.dropped
+    this.filterErrors = counts.filterErrors
+  }
+
+  get cursor(): string {
+    return this.#place.cursor
+  }
+}

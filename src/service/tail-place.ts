@@ -1,0 +1,117 @@
+// Where tails stand: one offset for each slot of a layout. Tails that stand at the same place hold the same object, and
+// what was read from it hangs on it. Never changes, but for what keeps its partitions from being read.
+
+import type { FetchedPartition } from '../engine/engine.ts'
+import type { TailraceError } from '../kernel/errors.ts'
+import type { Gap } from './page.ts'
+import type { TopicOffset } from './partition-offset.ts'
+import type { RecordFilter } from './record-filter.ts'
+import type { TailChunk, TailForm } from './tail.ts'
+import type { TailLayout, TailSlot } from './tail-layout.ts'
+import type { TurnTaker } from './tail-turns.ts'
+
+/** A partition that cannot be read where the place stands, and when it is tried again (monotonic). */
+export interface StuckSlot {
+  readonly slot: TailSlot
+  readonly at: number
+  readonly error: TailraceError
+  readonly retryAt: number
+}
+
+/** What was fetched from a place, as long as somebody is decoding it. */
+export interface PlaceFetch {
+  /** The slots, in this order. */
+  readonly asked: readonly number[]
+  readonly ends: Float64Array
+  readonly fetched: Promise<readonly FetchedPartition[]>
+  users: number
+}
+
+/** What tails have in common that are given the same chunks. */
+export interface ChunkKind {
+  readonly key: string
+  readonly form: TailForm
+  readonly filter: RecordFilter | undefined
+  readonly batchRecords: number
+}
+
+export interface TailRead {
+  /** undefined: nothing was found to give. */
+  readonly chunk: TailChunk | undefined
+  /** In front of the chunk. */
+  readonly gaps: readonly Gap[]
+  readonly scanned: number
+  readonly filterErrors: number
+  /** Where it ends: the place that it began at, when nothing could be read. */
+  readonly next: TailPlace
+}
+
+export class SharedChunk {
+  /** One of them is there when it is made. */
+  read: TailRead | undefined
+  error: TailraceError | undefined
+  waiters: TurnTaker[] = []
+  readonly place: TailPlace
+  readonly key: string
+
+  constructor(place: TailPlace, key: string) {
+    this.place = place
+    this.key = key
+  }
+
+  get bytes(): number {
+    return this.read?.chunk?.body.length ?? 0
+  }
+}
+
+const NONE: readonly StuckSlot[] = []
+
+export class TailPlace {
+  readonly layout: TailLayout
+  readonly offsets: Float64Array
+  /** The slot that is first in the next chunk. */
+  readonly turn: number
+  /** More tails than one come by here: what is read from it is kept for them. */
+  isShared = false
+  stuck: readonly StuckSlot[] = NONE
+  chunks: Map<string, SharedChunk> | undefined
+  fetch: PlaceFetch | undefined
+  /** How it stands to these ends; TailHead.look() says. */
+  lookedAt: Float64Array | undefined
+  isAtEnd = false
+  lag = 0
+  #cursor: string | undefined
+  #moved: TailPlace | undefined
+
+  constructor(layout: TailLayout, offsets: Float64Array, turn = 0) {
+    this.layout = layout
+    this.offsets = offsets
+    this.turn = turn
+  }
+
+  /** invalid_request: more partitions than a cursor can name. */
+  get cursor(): string {
+    this.#cursor ??= this.layout.cursor(this.offsets, this.turn)
+    return this.#cursor
+  }
+
+  get positions(): readonly TopicOffset[] {
+    return this.layout.slots.map(({ topic, partition }, at) => {
+      return { topic, partition, offset: this.offsets[at] as number }
+    })
+  }
+
+  /** The same place in another layout: what is new there is read from its first record. One object for all that ask. */
+  in(layout: TailLayout): TailPlace {
+    if (layout === this.layout) return this
+    if (this.#moved?.layout === layout) return this.#moved
+    const offsets = new Float64Array(layout.slots.length)
+    for (const [at, { topic, partition }] of layout.slots.entries()) {
+      const before = this.layout.find(topic.id, partition)
+      if (before >= 0) offsets[at] = this.offsets[before] as number
+    }
+    this.#moved = new TailPlace(layout, offsets)
+    this.#moved.isShared = this.isShared
+    return this.#moved
+  }
+}

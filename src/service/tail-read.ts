@@ -1,0 +1,180 @@
+// Reads what lies between a place and some ends: fetched, filtered and encoded, as one chunk with the place that follows
+// it. Forms that are read from one place at a time share the fetch.
+
+import type { FetchedPartition } from '../engine/engine.ts'
+import { TAIL_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
+import type { RecordReader } from '../record/batch-reader.ts'
+import type { TimestampType } from '../record/record-batch.ts'
+import type { PartitionState, RecordSink } from './page.ts'
+import { Page } from './page.ts'
+import type { ReadEstimates } from './read-estimates.ts'
+import type { ConsumeParts } from './read-start.ts'
+import type { TailChunk, TailEncoder } from './tail.ts'
+import type { TailHead } from './tail-head.ts'
+import { retryTime, UNKNOWN_END } from './tail-head.ts'
+import type { ChunkKind, PlaceFetch, StuckSlot, TailPlace, TailRead } from './tail-place.ts'
+import type { TailTurns } from './tail-turns.ts'
+
+export interface TailReadBounds {
+  readonly records: number
+  /** Encoded; the last record may go beyond. */
+  readonly bytes: number
+  readonly ends: Float64Array
+}
+
+export interface TailReadParts extends ConsumeParts {
+  readonly estimates: ReadEstimates
+  readonly turns: TailTurns
+}
+
+export class TailReads {
+  readonly #parts: TailReadParts
+
+  constructor(parts: TailReadParts) {
+    this.#parts = parts
+  }
+
+  async read(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
+    const { clock, inflations } = this.#parts
+    const { slots } = place.layout
+    const { ends } = bounds
+    const asked = head.readable(place, ends)
+    const encoder = kind.form.newEncoder()
+    const page = new Page({
+      offsets: asked.map((at) => {
+        const { topic, partition } = slots[at] as (typeof slots)[number]
+        return { topic, partition, offset: place.offsets[at] as number, endOffset: ends[at] as number }
+      }),
+      turn: 0,
+      limit: bounds.records,
+      maxBytes: bounds.bytes,
+      filter: kind.filter,
+      onGap: 'tell',
+      isEachAlone: true,
+      isGapFirst: true,
+      sink: new EncoderSink(encoder, () => place.layout.cursor(offsetsAfter(place, page, asked), place.turn)),
+      written: encoder,
+      scanRecordsMax: TAIL_SCAN_RECORDS_MAX,
+      inflations,
+    })
+    if (asked.length > 0) await this.#fill(place, asked, page, ends)
+    const stuck = place.stuck.filter(({ at }) => !asked.includes(at))
+    for (const [index, state] of page.partitions.entries()) {
+      const at = asked[index] as number
+      if (state.fault !== undefined) stuck.push(stuckAt(place, at, state, retryTime(clock)))
+      else if (ends[at] === UNKNOWN_END && state.isKnown) head.learnEnd(place.layout, at, state.endOffset)
+    }
+    const next = head.reach(place, offsetsAfter(place, page, asked), asked[page.turn] ?? 0, stuck)
+    const { recordCount, scannedCount, filterErrors, gaps } = page
+    const scanned = kind.filter === undefined ? recordCount : scannedCount
+    const chunk = recordCount === 0 ? undefined : new ReadChunk(encoder.finish(next.cursor), recordCount, next)
+    return { chunk, gaps, scanned, filterErrors, next }
+  }
+
+  async #fill(place: TailPlace, asked: readonly number[], page: Page, ends: Float64Array): Promise<void> {
+    const { estimates, telemetry } = this.#parts
+    const estimateKey = place.layout.slots[place.turn]?.topic.id ?? ''
+    let isFirst = true
+    do {
+      const wanted = page.wanted()
+      const fetch = () => this.#fetch(page, wanted, estimateKey)
+      const hasMoved = isFirst
+        ? await this.#withShared(place, asked, ends, fetch, (fetched) => this.#take(page, wanted, fetched))
+        : await this.#take(page, wanted, await fetch())
+      isFirst = false
+      estimates.observe(estimateKey, page.seen)
+      // what is below the ends and cannot be had is not yet there: an open transaction hides it
+      if (!hasMoved) break
+    } while (!page.isFull && !page.isStuck && !page.isCaughtUp)
+    telemetry.fetchRequests++
+  }
+
+  #fetch(page: Page, wanted: readonly PartitionState[], estimateKey: string): Promise<readonly FetchedPartition[]> {
+    const { engine, estimates, telemetry } = this.#parts
+    telemetry.tails.fetches++
+    return engine.fetch(page.positions(wanted), {
+      minBytes: 0,
+      ...page.fetchSize(wanted.length, estimates.of(estimateKey)),
+      maxWaitMs: 0,
+      isolation: 'read_committed',
+    })
+  }
+
+  async #take(page: Page, wanted: readonly PartitionState[], fetched: readonly FetchedPartition[]): Promise<boolean> {
+    const since = this.#parts.clock.monotonic()
+    const hasMoved = await page.take(wanted, fetched)
+    this.#parts.turns.charge(since)
+    return hasMoved
+  }
+
+  /** The first one: it asks for all that is there. */
+  async #withShared<Result>(
+    place: TailPlace,
+    asked: readonly number[],
+    ends: Float64Array,
+    fetch: () => Promise<readonly FetchedPartition[]>,
+    work: (fetched: readonly FetchedPartition[]) => Promise<Result>,
+  ): Promise<Result> {
+    let shared = place.fetch
+    if (shared === undefined || shared.ends !== ends || !isSameList(shared.asked, asked)) {
+      shared = { asked, ends, fetched: fetch(), users: 0 } satisfies PlaceFetch
+      place.fetch = shared
+    }
+    shared.users++
+    try {
+      return await work(await shared.fetched)
+    } finally {
+      shared.users--
+      if (shared.users === 0 && place.fetch === shared) place.fetch = undefined
+    }
+  }
+}
+
+function offsetsAfter(place: TailPlace, page: Page, asked: readonly number[]): Float64Array {
+  const offsets = place.offsets.slice()
+  for (const [index, { nextOffset }] of page.partitions.entries()) offsets[asked[index] as number] = nextOffset
+  return offsets
+}
+
+function isSameList(left: readonly number[], right: readonly number[]): boolean {
+  return left.length === right.length && left.every((one, at) => one === right[at])
+}
+
+function stuckAt(place: TailPlace, at: number, { fault }: PartitionState, retryAt: number): StuckSlot {
+  const slot = place.layout.slots[at] as StuckSlot['slot']
+  return { slot, at, error: fault as StuckSlot['error'], retryAt }
+}
+
+class EncoderSink implements RecordSink {
+  readonly #encoder: TailEncoder
+  readonly #cursor: () => string
+
+  constructor(encoder: TailEncoder, cursor: () => string) {
+    this.#encoder = encoder
+    this.#cursor = cursor
+  }
+
+  begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void {
+    this.#encoder.begin(topic, partition, timestampType, topicId)
+  }
+
+  write(record: RecordReader): void {
+    this.#encoder.write(record, this.#cursor)
+  }
+}
+
+class ReadChunk implements TailChunk {
+  readonly body: Buffer
+  readonly recordCount: number
+  readonly #next: TailPlace
+
+  constructor(body: Buffer, recordCount: number, next: TailPlace) {
+    this.body = body
+    this.recordCount = recordCount
+    this.#next = next
+  }
+
+  get cursor(): string {
+    return this.#next.cursor
+  }
+}
