@@ -1,6 +1,6 @@
 // Connections that stay: event streams, WebSockets. None has a timer of its own; one sweep looks at all of them, for heart
-// beats, clients that take nothing, and connections that have lasted long enough. What waits to be sent is counted here,
-// over all of them.
+// beats, clients that take nothing, and connections that have lasted long enough. It goes a few at a time, so that ten
+// thousand heartbeats are not one moment's work. What waits to be sent is counted here, over all of them.
 
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
@@ -17,6 +17,8 @@ export class LiveConnections {
   readonly #clock: Clock
   readonly #connections = new Set<LiveConnection>()
   #sweepTimer: Timer | undefined
+  /** Where the sweep has come to; those that are added meanwhile come last. */
+  #round: Iterator<LiveConnection> = this.#connections.values()
   #pendingBytes = 0
 
   constructor(clock: Clock) {
@@ -51,7 +53,7 @@ export class LiveConnections {
       )
     }
     this.#connections.add(connection)
-    this.#sweepTimer ??= this.#clock.after(LIVE_SWEEP_MS, () => this.#sweep())
+    this.#sweepTimer ??= this.#nextSweep()
     return () => {
       this.#connections.delete(connection)
     }
@@ -61,10 +63,28 @@ export class LiveConnections {
     for (const connection of this.#connections) connection.drain()
   }
 
+  get #steps(): number {
+    return Math.min(SWEEP_STEPS_MAX, Math.max(1, Math.ceil(this.#connections.size / SWEEP_STEP)))
+  }
+
+  #nextSweep(): Timer {
+    return this.#clock.after(LIVE_SWEEP_MS / this.#steps, () => this.#sweep())
+  }
+
   #sweep(): void {
-    this.#sweepTimer = undefined
     const now = this.#clock.monotonic()
-    for (const connection of this.#connections) connection.sweep(now)
-    if (this.#connections.size > 0) this.#sweepTimer = this.#clock.after(LIVE_SWEEP_MS, () => this.#sweep())
+    for (let count = Math.ceil(this.#connections.size / this.#steps); count > 0; count--) this.#next()?.sweep(now)
+    this.#sweepTimer = this.#connections.size === 0 ? undefined : this.#nextSweep()
+  }
+
+  #next(): LiveConnection | undefined {
+    const next = this.#round.next()
+    if (!next.done) return next.value
+    this.#round = this.#connections.values()
+    return this.#round.next().value
   }
 }
+
+/** Connections that are worth a step of the sweep, and the most steps that it is cut into. */
+const SWEEP_STEP = 64
+const SWEEP_STEPS_MAX = 20

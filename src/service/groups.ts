@@ -16,6 +16,8 @@ import { TailraceError } from '../kernel/errors.ts'
 import { GROUP_EVICTIONS_MAX, GROUP_OFFSETS_RESET_MAX } from '../kernel/limits.ts'
 import type { Caller } from './caller.ts'
 import type { GroupPollService } from './group-poll.ts'
+import type { OffsetsToCommit } from './offset-commit.ts'
+import { commitFromOutside } from './offset-commit.ts'
 import type { OffsetReset, PartitionStanding, ResetTarget } from './offset-reset.ts'
 import { keyOf, planReset } from './offset-reset.ts'
 import type { Position } from './positions.ts'
@@ -90,6 +92,11 @@ export interface GroupService {
    * non_empty_group, unknown_topic_or_partition, group_id_not_found, invalid_position, invalid_request: nothing is changed.
    */
   resetOffsets(caller: Caller, groupId: string, request: ResetRequest): Promise<ResetPlan>
+  /**
+   * By who is in no group, while nobody is in this one. Durable when it resolves. invalid_cursor, topic_recreated,
+   * unknown_topic_or_partition, invalid_request, offset_metadata_too_large, non_empty_group.
+   */
+  commitOffsets(caller: Caller, groupId: string, request: OffsetsToCommit): Promise<void>
   /** Of a topic, or of some of its partitions. group_id_not_found, group_subscribed_to_topic, unknown_topic_or_partition. */
   deleteOffsets(caller: Caller, groupId: string, topic: string, partitions?: readonly number[]): Promise<void>
 }
@@ -124,6 +131,7 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       await withNobodyIn(engine, groupId, force, () => groups.delete(groupId))
       await polls.forget(groupId)
     },
+    commitOffsets: (_caller, groupId, request) => commitFromOutside(engine, groupId, request),
     async resetOffsets(_caller, groupId, request) {
       checkGroupId(groupId)
       const target = targetOf(request.target, clock.now())

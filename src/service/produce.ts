@@ -24,6 +24,11 @@ export interface ProduceOptions {
   readonly producer?: ProducerRequest | undefined
   /** 'refuse': one bad record refuses all (details.index). 'report': the others are stored, result.error says what was bad. */
   readonly badRecords: BadRecords
+  /**
+   * Called when its place among the requests to its partitions is settled: what is produced from then on comes after it.
+   * Not called where it fails before. A producer that names itself has its place by its number.
+   */
+  readonly onPlaced?: (() => void) | undefined
 }
 
 export interface ProduceService {
@@ -125,13 +130,16 @@ class Producing implements ProduceService {
   #produceTo(topic: Topic, records: readonly ProduceRecord[], options: ProduceOptions): Promise<ProduceResult> {
     const { acks, producer } = options
     this.#checkReplicas(topic, acks)
-    if (producer !== undefined) return this.#follow(this.#named.produce(topic, records, acks, producer))
+    if (producer !== undefined) {
+      options.onPlaced?.()
+      return this.#follow(this.#named.produce(topic, records, acks, producer))
+    }
     const planned = this.#plan(topic, records, options)
-    if (planned instanceof ProduceResult) return this.#put(planned, acks)
-    return this.#follow(planned.then((result) => this.#put(result, acks)))
+    if (planned instanceof ProduceResult) return this.#put(planned, options)
+    return this.#follow(planned.then((result) => this.#put(result, options)))
   }
 
-  #put(result: ProduceResult, acks: Acks): Promise<ProduceResult> {
+  #put(result: ProduceResult, { acks, onPlaced }: ProduceOptions): Promise<ProduceResult> {
     const { topic, parts } = result
     this.#gates.checkRoom(topic, parts)
     const settled = result.whenSettled(parts.length)
@@ -140,6 +148,7 @@ class Producing implements ProduceService {
       if (part !== undefined) this.#gates.put(topic, part, acks)
     }
     this.#stick(result)
+    onPlaced?.()
     return settled
   }
 

@@ -1,44 +1,82 @@
-// schemas/frames.json as the judge of WebSocket frames: whatever a test sends or receives is held against it, and no frame
-// may be of a type that asyncapi.yaml does not describe for its direction.
+// asyncapi.yaml, and the schemas that it refers to, as the judge of WebSocket frames: every frame that a test sends or
+// receives is held against it, is it one of that direction, does it fit its schema.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import type { ValidateFunction } from 'ajv'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
+import { parse } from 'yaml'
 
-interface FrameSchema {
-  readonly properties: { readonly type?: { readonly const?: string } }
+interface Reference {
+  readonly $ref: string
 }
+
+interface AsyncApi {
+  readonly info: { readonly description: string }
+  readonly operations: Readonly<
+    Record<
+      string,
+      {
+        readonly action: 'receive' | 'send'
+        readonly messages: readonly Reference[]
+        readonly reply?: { readonly messages: readonly Reference[] }
+      }
+    >
+  >
+  readonly components: {
+    readonly messages: Readonly<
+      Record<string, { readonly payload: Reference; readonly examples: readonly { readonly payload: object }[] }>
+    >
+  }
+}
+
+export type Sender = 'client' | 'server'
 
 const root = join(import.meta.dirname, '../..')
-const file = JSON.parse(readFileSync(join(root, 'schemas/frames.json'), 'utf8')) as {
-  readonly components: { readonly schemas: Readonly<Record<string, FrameSchema>> }
-}
+const SCHEMAS_FILE = './schemas/frames.json'
 
-/** By type, the name of its schema. */
-export const FRAME_SCHEMAS: ReadonlyMap<string, string> = new Map(
-  Object.entries(file.components.schemas).flatMap(([name, { properties }]) => {
-    const type = properties?.type?.const
-    return type === undefined ? [] : [[type, name] as const]
-  }),
-)
+export const asyncApi = parse(readFileSync(join(root, 'asyncapi.yaml'), 'utf8')) as AsyncApi
+export const frameSchemas = JSON.parse(readFileSync(join(root, SCHEMAS_FILE), 'utf8')) as {
+  readonly components: {
+    readonly schemas: Readonly<
+      Record<string, { readonly properties?: { readonly type?: { readonly const?: string } } }>
+    >
+  }
+}
 
 const ajv = new Ajv({ strict: false, allErrors: true })
 formats.default(ajv)
-ajv.addSchema(file, 'frames')
+ajv.addSchema(frameSchemas, 'frames')
 
-/** Types of frames that some test of this process has seen: sent by a client, sent by the server. */
-export const seenFrames = { client: new Set<string>(), server: new Set<string>() }
+/** The types that each side sends. */
+export const frameTypes: Readonly<Record<Sender, ReadonlySet<string>>> = {
+  client: typesOf('receive'),
+  server: typesOf('send'),
+}
 
-/** Throws unless the frame is as its schema says. */
-export function checkFrame(from: 'client' | 'server', frame: { readonly type: string }): void {
-  const about = `${from} ${JSON.stringify(frame).slice(0, 1_000)}`
-  const schema = FRAME_SCHEMAS.get(frame.type)
-  assert.ok(schema, `the type is described: ${about}`)
-  const validate = ajv.getSchema(`frames#/components/schemas/${schema}`)
-  assert.ok(validate, schema)
+/** Those of them that some test of this process has seen. */
+export const seenFrames: Readonly<Record<Sender, Set<string>>> = { client: new Set(), server: new Set() }
+
+/** Throws unless the frame is one that the sender may send. */
+export function checkFrame(sender: Sender, frame: { readonly type: string }): void {
+  const about = `${sender} ${JSON.stringify(frame).slice(0, 1_000)}`
+  assert.ok(frameTypes[sender].has(frame.type), `asyncapi.yaml says that it is sent: ${about}`)
+  const validate = validatorOf(frame.type)
   const isValid = validate(frame)
   assert.ok(isValid, `${JSON.stringify(validate.errors?.slice(0, 3))}: ${about}`)
-  seenFrames[from].add(frame.type)
+  seenFrames[sender].add(frame.type)
+}
+
+function validatorOf(type: string): ValidateFunction {
+  const message = asyncApi.components.messages[type]
+  const validate = message && ajv.getSchema(message.payload.$ref.replace(SCHEMAS_FILE, 'frames'))
+  assert.ok(validate, `asyncapi.yaml has a message ${type} with a schema`)
+  return validate
+}
+
+function typesOf(action: 'receive' | 'send'): ReadonlySet<string> {
+  const operations = Object.values(asyncApi.operations).filter((operation) => operation.action === action)
+  return new Set(operations.flatMap(({ messages }) => messages.map(({ $ref }) => basename($ref))))
 }

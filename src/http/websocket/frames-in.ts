@@ -110,7 +110,7 @@ const SCHEMA_OF = {
   ping: 'Ping',
 } as const satisfies Record<FrameIn['type'], string>
 
-const TYPES = Object.keys(SCHEMA_OF) as readonly FrameIn['type'][]
+export const FRAME_TYPES = Object.keys(SCHEMA_OF) as readonly FrameIn['type'][]
 
 const SCHEMAS_FILE = new URL('../../../schemas/frames.json', import.meta.url)
 
@@ -167,7 +167,8 @@ export class FrameReader {
       throw new TailraceError('invalid_request', 'a frame is one JSON object')
     }
     const { type } = fields as { type?: unknown }
-    if (typeof type !== 'string') throw new TailraceError('invalid_request', `a frame has a type: ${TYPES.join(', ')}`)
+    if (typeof type !== 'string')
+      throw new TailraceError('invalid_request', `a frame has a type: ${FRAME_TYPES.join(', ')}`)
     if (!Object.hasOwn(SCHEMA_OF, type)) throw unknownType(type)
     const validate = this.#validator(SCHEMA_OF[type as FrameIn['type']])
     if (!validate(fields)) throw refusal(`the ${type} frame`, 'the frame', validate.errors ?? [])
@@ -226,9 +227,9 @@ function notAnObject(cause: TailraceError): TailraceError {
 
 function unknownType(type: string): TailraceError {
   const shown = JSON.stringify(type.slice(0, 60))
-  const nearest = nearestName(type.slice(0, 60), TYPES)
-  const hint = nearest === undefined ? `known are ${TYPES.join(', ')}` : `did you mean ${nearest}?`
-  return new TailraceError('unknown_type', `there is no frame of type ${shown}; ${hint}`, { allowed: TYPES })
+  const nearest = nearestName(type.slice(0, 60), FRAME_TYPES)
+  const hint = nearest === undefined ? `known are ${FRAME_TYPES.join(', ')}` : `did you mean ${nearest}?`
+  return new TailraceError('unknown_type', `there is no frame of type ${shown}; ${hint}`, { allowed: FRAME_TYPES })
 }
 
 function isId(value: unknown): value is FrameId {

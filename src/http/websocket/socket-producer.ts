@@ -1,6 +1,8 @@
-// What a socket produces: its frames are begun in their order, a window of them may be unanswered at a time.
+// What a socket produces: its frames have their place in the order in which they came, whatever each must wait for, and a
+// window of them may be unanswered at a time.
 
 import { parseProduceRecords } from '../../codec/produce-body.ts'
+import type { ProduceRecord } from '../../codec/produce-record.ts'
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import { WS_PRODUCES_IN_FLIGHT_MAX } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
@@ -16,47 +18,91 @@ export interface ProducerOwner {
   refuse(id: FrameId | undefined, sub: string | undefined, failure: TailraceError): void
 }
 
+interface Request {
+  readonly frame: ProduceFrame
+  readonly records: readonly ProduceRecord[]
+}
+
 export class SocketProducer {
   readonly #floor: HttpFloor
   readonly #owner: ProducerOwner
   readonly #timestamps = new TimestampText()
-  #inFlight = 0
+  /** Not answered yet, those that wait among them. */
+  #unanswered = 0
+  #waiting: Request[] = []
+  /** One was begun that has not found its place yet: those behind it wait. */
+  #isPlacing = false
 
   constructor(floor: HttpFloor, owner: ProducerOwner) {
     this.#floor = floor
     this.#owner = owner
   }
 
-  produce({ frame, recordsStart, recordsEnd }: ReadFrame, bytes: Buffer): void {
-    const { id, topic, acks, key_encoding, value_encoding, producer } = frame as ProduceFrame
+  get unanswered(): number {
+    return this.#unanswered
+  }
+
+  produce({ frame: read, recordsStart, recordsEnd }: ReadFrame, bytes: Buffer): void {
+    const frame = read as ProduceFrame
     try {
-      if (this.#inFlight >= WS_PRODUCES_IN_FLIGHT_MAX) throw tooManyInFlight()
-      const records = parseProduceRecords(bytes, recordsStart, recordsEnd, { key: key_encoding, value: value_encoding })
-      const options = {
-        acks: ACKS_OF_TEXT[acks ?? 'all'],
-        producer: producer && { name: producer.id, epoch: producer.epoch, sequence: producer.seq },
-        badRecords: 'refuse',
-      } as const
-      this.#inFlight++
-      this.#floor.services.produce.produce(this.#owner.caller, topic, records, options).then(
-        (result) => this.#answer(id, result),
-        (error) => this.#refuse(id, error),
-      )
+      if (this.#unanswered >= WS_PRODUCES_IN_FLIGHT_MAX) throw tooManyInFlight()
+      const encodings = { key: frame.key_encoding, value: frame.value_encoding }
+      this.#waiting.push({ frame, records: parseProduceRecords(bytes, recordsStart, recordsEnd, encodings) })
+      this.#unanswered++
+      this.#beginNext()
     } catch (error) {
-      this.#owner.refuse(id, undefined, asTailraceError(error))
+      this.#owner.refuse(frame.id, undefined, asTailraceError(error))
     }
   }
 
+  #beginNext(): void {
+    while (!this.#isPlacing) {
+      const request = this.#waiting.shift()
+      if (request === undefined) return
+      this.#begin(request)
+    }
+  }
+
+  #begin({ frame, records }: Request): void {
+    const { id, topic, acks, producer } = frame
+    this.#isPlacing = true
+    let isPlaced = false
+    const onPlaced = () => {
+      if (isPlaced) return
+      isPlaced = true
+      this.#isPlacing = false
+    }
+    const over = () => {
+      this.#unanswered--
+      onPlaced()
+      this.#beginNext()
+    }
+    const options = {
+      acks: ACKS_OF_TEXT[acks ?? 'all'],
+      producer: producer && { name: producer.id, epoch: producer.epoch, sequence: producer.seq },
+      badRecords: 'refuse',
+      onPlaced: () => {
+        onPlaced()
+        // Others may be begun from within, but not before this one's call has returned.
+        queueMicrotask(() => this.#beginNext())
+      },
+    } as const
+    this.#floor.services.produce.produce(this.#owner.caller, topic, records, options).then(
+      (result) => {
+        this.#answer(id, result)
+        over()
+      },
+      (error) => {
+        this.#owner.refuse(id, undefined, asTailraceError(error))
+        over()
+      },
+    )
+  }
+
   #answer(id: FrameId | undefined, result: ProduceResult): void {
-    this.#inFlight--
     const { failure } = result
     if (failure !== undefined) this.#owner.refuse(id, undefined, withResults(failure, result, this.#timestamps))
     else if (id !== undefined) this.#owner.answer(id, JSON.parse(renderProduced(result, this.#timestamps)))
-  }
-
-  #refuse(id: FrameId | undefined, error: unknown): void {
-    this.#inFlight--
-    this.#owner.refuse(id, undefined, asTailraceError(error))
   }
 }
 

@@ -2,6 +2,8 @@
 
 import { TailraceError } from '../../kernel/errors.ts'
 import { TAIL_CHUNK_RECORDS_MAX } from '../../kernel/limits.ts'
+import type { GroupService } from '../../service/groups.ts'
+import type { OffsetsToCommit } from '../../service/offset-commit.ts'
 import type { Position } from '../../service/positions.ts'
 import { parsePosition } from '../../service/positions.ts'
 import type { RecordFilters } from '../../service/record-filter.ts'
@@ -34,12 +36,20 @@ export const openTailSubscription: OpenSubscription = async (floor, frame, outpu
 }
 
 class TailSubscription implements Subscription {
+  readonly #groups: GroupService
   readonly #group: string | undefined
   readonly #output: SubscriptionOutput
   readonly #reader: TailOutput
   readonly #tail: Tail
 
-  constructor(_floor: HttpFloor, frame: SubscribeFrame, output: SubscriptionOutput, reader: TailOutput, tail: Tail) {
+  constructor(
+    { services }: HttpFloor,
+    frame: SubscribeFrame,
+    output: SubscriptionOutput,
+    reader: TailOutput,
+    tail: Tail,
+  ) {
+    this.#groups = services.groups
     this.#group = frame.group
     this.#output = output
     this.#reader = reader
@@ -77,8 +87,13 @@ class TailSubscription implements Subscription {
     return this.begun()
   }
 
-  commit(_frame: CommitFrame): Promise<object> {
-    throw new TailraceError('invalid_request', 'not yet')
+  async commit(frame: CommitFrame): Promise<object> {
+    const { group = this.#group } = frame
+    if (group === undefined) {
+      throw new TailraceError('invalid_request', 'a tail is in no group: name the one to commit in with group')
+    }
+    await this.#groups.commitOffsets(this.#output.caller, group, offsetsOf(frame))
+    return {}
   }
 
   ack(_frame: AckFrame): Promise<object> {
@@ -102,7 +117,7 @@ class TailSubscription implements Subscription {
   }
 }
 
-/** For g too: what a subscription shows of records. */
+/** What a subscription shows of records. */
 export function recordsForm(floor: HttpFloor, { key_format, value_format, fields }: SubscribeFrame): RecordsForm {
   return new RecordsForm(
     {
@@ -112,6 +127,15 @@ export function recordsForm(floor: HttpFloor, { key_format, value_format, fields
     },
     floor.knownJson,
   )
+}
+
+/** What a frame commits. */
+function offsetsOf({ cursor, positions }: CommitFrame): OffsetsToCommit {
+  if ((cursor === undefined) === (positions === undefined)) {
+    throw new TailraceError('invalid_request', 'a commit has a cursor, or positions')
+  }
+  if (cursor !== undefined) return { kind: 'cursor', cursor: cursor.replace(/^cursor:/, '') }
+  return { kind: 'listed', offsets: positions ?? [] }
 }
 
 function sourcesOf({ topics, pattern, partitions = [] }: SubscribeFrame): TailSources {
@@ -149,11 +173,9 @@ function untilOf({ until, group }: SubscribeFrame): TailRequest['until'] {
 
 function filtersOf({ filter }: SubscribeFrame): RecordFilters | undefined {
   if (filter === undefined) return undefined
-  if (filter.expr !== undefined) {
-    throw new TailraceError('invalid_filter', 'expressions are not taken yet')
-  }
   return {
     key: filter.key === undefined ? undefined : Buffer.from(filter.key),
     headers: Object.entries(filter.headers ?? {}).map(([name, value]) => ({ name, value: Buffer.from(value) })),
+    expression: filter.expr,
   }
 }

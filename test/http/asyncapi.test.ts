@@ -1,0 +1,40 @@
+// asyncapi.yaml, schemas/frames.json, and the server's own tables of frames and close codes say the same.
+
+import assert from 'node:assert/strict'
+import { basename } from 'node:path'
+import { test } from 'node:test'
+import { FRAME_TYPES } from '../../src/http/websocket/frames-in.ts'
+import { CLOSE } from '../../src/http/websocket/session.ts'
+import { asyncApi, checkFrame, frameSchemas, frameTypes } from '../support/frames.ts'
+
+test('every frame that the server takes is described, and no other', () => {
+  assert.deepEqual([...frameTypes.client].sort(), [...FRAME_TYPES].sort())
+})
+
+test('every schema of a frame is a message of asyncapi.yaml under its type', () => {
+  const typeOf = new Map(
+    Object.entries(frameSchemas.components.schemas).flatMap(([name, { properties }]) => {
+      const type = properties?.type?.const
+      return type === undefined ? [] : [[name, type] as const]
+    }),
+  )
+  const described = Object.entries(asyncApi.components.messages).map(([type, { payload }]) => [
+    type,
+    basename(payload.$ref),
+  ])
+  assert.deepEqual(described.map(([type, name]) => [name, type]).sort(), [...typeOf].sort())
+  assert.deepEqual([...frameTypes.client, ...frameTypes.server].sort(), [...typeOf.values()].sort())
+})
+
+test('the examples fit their schemas', () => {
+  for (const [type, { examples }] of Object.entries(asyncApi.components.messages)) {
+    assert.ok(examples.length > 0, type)
+    const sender = frameTypes.client.has(type) ? 'client' : 'server'
+    for (const { payload } of examples) checkFrame(sender, payload as { type: string })
+  }
+})
+
+test('every close code of the server is described', () => {
+  const { description } = asyncApi.info
+  for (const [name, code] of Object.entries(CLOSE)) assert.match(description, new RegExp(`\\b${code}\\b`), name)
+})
