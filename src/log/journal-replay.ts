@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { TailraceError } from '../kernel/errors.ts'
 import { OPENING_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
+import { releaseBytes } from '../kernel/release-bytes.ts'
 import type { JournalEntry, JournalStretch } from './journal-entry.ts'
 import { findEntries, parseJournalId } from './journal-entry.ts'
 import { logKey } from './log-identity.ts'
@@ -27,6 +28,8 @@ export interface NeededEntries {
   readonly entries: readonly JournalEntry[]
   /** Numbers that are needed too and not there. */
   readonly missing: readonly number[]
+  /** The entries' bytes are gone then. */
+  release(): void
 }
 
 /** What a start has to replay, as a data directory's journal has it. */
@@ -53,7 +56,7 @@ export async function readJournal(disk: Pick<SegmentDisk, 'readFile'>, dataDir: 
     if (entry === undefined) missing.push(number)
     else entries.push(entry)
   }
-  return { entries, missing }
+  return { entries, missing, release: () => files.forEach(releaseBytes) }
 }
 
 function hasEntry(bytes: Buffer, id: Buffer | undefined): boolean {
@@ -91,7 +94,7 @@ export async function replayJournal(options: ReplayOptions): Promise<Replayed> {
   if ((await disk.list(retiredDirectory(dataDir))).length > 0) await removeRetired(disk, dataDir)
   const directory = journalDirectory(dataDir)
   if ((await disk.list(directory)).length === 0) return { isRetired: true, inDoubt: new Map() }
-  const { entries, missing } = await readJournal(disk, dataDir)
+  const { entries, missing, release } = await readJournal(disk, dataDir)
   const inDoubt = new Map<string, string>()
   const hole = missing[0]
   const byPartition = new Map<string, JournalStretch[]>()
@@ -106,8 +109,11 @@ export async function replayJournal(options: ReplayOptions): Promise<Replayed> {
       else stretches.push(stretch)
     }
   }
-  const replay = new Replay(options, inDoubt)
-  await replay.run(byPartition)
+  try {
+    await new Replay(options, inDoubt).run(byPartition)
+  } finally {
+    release()
+  }
   if (missing.length === 0 && inDoubt.size === 0) {
     await retireJournal(disk, dataDir)
     if (entries.length > 0) logger.info({ entries: entries.length }, 'replayed the commit journal')

@@ -8,6 +8,7 @@ import { basename, join } from 'node:path'
 import { TailraceError } from '../kernel/errors.ts'
 import { APPEND_QUEUE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
+import { releaseBytes } from '../kernel/release-bytes.ts'
 import type { BatchScan } from '../record/batch-reader.ts'
 import { scanBatches } from '../record/batch-reader.ts'
 import type { BatchHeader } from '../record/record-batch.ts'
@@ -286,6 +287,7 @@ class Recovery {
         else if (needed <= fileBytes - segment.sizeBytes && needed > bytes.length) wanted = needed
         else bad = scan.reason
       }
+      releaseBytes(bytes)
       if (bad !== undefined) return this.#keepEnd(scanned, bad)
     }
   }

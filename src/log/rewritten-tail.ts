@@ -12,6 +12,7 @@
 // it could have acknowledged records cut off, its own and others'.
 
 import { TailraceError } from '../kernel/errors.ts'
+import { releaseBytes } from '../kernel/release-bytes.ts'
 import { SipHash } from '../kernel/siphash.ts'
 import { scanBatches } from '../record/batch-reader.ts'
 import { batchSizeAt } from '../record/record-batch.ts'
@@ -102,6 +103,7 @@ async function writeAnew(file: SegmentFile, path: string, { from, to }: TailMark
       await file.write([bytes.subarray(0, wholeBytes)], at)
       at += wholeBytes
       wanted = PIECE_BYTES
+      releaseBytes(bytes)
     } else if (stop === 'cut' && bytes.length === wanted) {
       wanted = Math.max(wanted + 1, batchSizeAt(bytes, 0))
     } else {

@@ -24,7 +24,7 @@ export interface SegmentDisk {
   open(path: string, create: boolean): Promise<SegmentFile>
   /** Names in a folder; an absent folder has none. */
   list(directory: string): Promise<string[]>
-  /** undefined when there is no such file. */
+  /** Its bytes are the caller's own; undefined when there is no such file. */
   readFile(path: string): Promise<Buffer | undefined>
   /** A small file, whole or not at all: written aside, synced, renamed, its folder synced. */
   writeFileDurably(path: string, bytes: Buffer): Promise<void>
