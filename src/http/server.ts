@@ -12,6 +12,7 @@ import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX 
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { Closing } from './closing.ts'
+import { addCors } from './cors.ts'
 import { healthRoutes } from './health.ts'
 import { HeldReplies } from './held-replies.ts'
 import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes, Services } from './http-floor.ts'
@@ -34,6 +35,7 @@ import { rootRoutes } from './rest-proxy-v2/root.ts'
 import { metadataRoutes } from './rest-proxy-v2/topics.ts'
 import { clusterRoutes } from './v1/cluster.ts'
 import { deleteRecordsRoutes } from './v1/delete-records.ts'
+import { eventRoutes } from './v1/events.ts'
 import { exportRoutes } from './v1/export.ts'
 import { groupPollRoutes } from './v1/group-poll.ts'
 import { groupRoutes } from './v1/groups.ts'
@@ -78,6 +80,7 @@ const V1: Dialect = {
     deleteRecordsRoutes,
     importRoutes,
     exportRoutes,
+    eventRoutes,
     groupRoutes,
     groupPollRoutes,
     clusterRoutes,
@@ -150,6 +153,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   // All replies of our own end with a line's end, so that a terminal's prompt does not stick to them.
   app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`)
   leaveBodiesToHandlers(app)
+  addCors(app, options.allowedOrigins)
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)
     // A stop waits for connections, and would wait for one that has nothing more to say.

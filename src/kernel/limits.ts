@@ -452,6 +452,9 @@ export const LIVE_CONNECTION_PENDING_BYTES_MAX = 4 * 1024 * 1024
 /** A live connection that has bytes waiting and takes none of them for so long is closed. */
 export const LIVE_STALL_MS_MAX = 10_000
 
+/** Bytes that are handed to a live connection's socket at once: small enough to see that a slow client takes some. */
+export const LIVE_PIECE_BYTES = 64 * 1024
+
 /** Between two signs of life on a live connection, unless it asks for another pace. */
 export const LIVE_HEARTBEAT_MS_DEFAULT = 5_000
 export const LIVE_HEARTBEAT_MS_MIN = 1_000
@@ -519,3 +522,13 @@ export const WS_CLOSE_MS_MAX = 2_000
 
 /** What a client may be slow by before it is taken for gone: bytes that it was sent and may still be on their way to it, for each millisecond. */
 export const WS_SILENT_BYTES_PER_MS = 32
+
+/**
+ * How long one event stream lasts, give or take a tenth, before its client is told to come again: load balancers spread clients anew,
+ * and connections whose client has gone unseen end. And how long a client may ask for.
+ */
+export const EVENT_STREAM_MS = 15 * 60_000
+export const EVENT_STREAM_MS_MAX = 24 * 60 * 60_000
+
+/** An event stream says how far it is so often at least. */
+export const EVENT_PROGRESS_MS = 30_000

@@ -64,7 +64,12 @@ function routeOf({ method, path }: { readonly method: string; readonly path: str
 
 /** As Fastify prints them: a tree of which each line adds to the path of the line that it hangs from. */
 async function routesOfServer(): Promise<string[]> {
-  const app = buildServer({ services: {}, options: {}, clock: systemClock, logger: silentLogger } as never)
+  const app = buildServer({
+    services: {},
+    options: { allowedOrigins: [] },
+    clock: systemClock,
+    logger: silentLogger,
+  } as never)
   await app.ready()
   const paths: string[] = []
   return app
