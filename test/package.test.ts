@@ -15,12 +15,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { freePort } from './support/free-port.ts'
 
 const root = join(import.meta.dirname, '..')
 const run = promisify(execFile)
@@ -147,15 +147,6 @@ async function olderNode(): Promise<string | undefined> {
     if (Number.parseInt(stdout.slice(1), 10) < 24) return candidate
   }
   return undefined
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  assert.ok(address !== null && typeof address === 'object')
-  await new Promise((closed) => server.close(closed))
-  return address.port
 }
 
 function collect(child: ChildProcess): () => string {

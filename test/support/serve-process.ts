@@ -7,8 +7,9 @@ import { openApp } from '../../src/app/app.ts'
 import { loadConfig } from '../../src/app/config.ts'
 
 const [dataDir, ...set] = process.argv.slice(2)
+const hasPort = set.some((option) => option.startsWith('port='))
 const config = loadConfig({
-  flags: { host: '127.0.0.1', port: '0', dataDir, set },
+  flags: { host: '127.0.0.1', ...(hasPort ? {} : { port: '0' }), dataDir, set },
   env: {},
   readFile: (path) => readFileSync(path, 'utf8'),
 })
