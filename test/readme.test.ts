@@ -15,6 +15,7 @@ import { silentLogger } from '../src/kernel/logger.ts'
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const BIN = new URL('../bin/tailrace.js', import.meta.url).pathname
+const WSCAT = new URL('support/wscat-process.ts', import.meta.url).pathname
 const INSTALLING = ['npm ci && npm start', 'npm ci && npm test']
 
 const blocks = [...README.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1] as string)
@@ -41,6 +42,10 @@ async function run(block: string): Promise<string> {
     .replaceAll('npx tailrace', `"${process.execPath}" "${BIN}"`)
     // what waits a minute for a record that nobody sends
     .replaceAll('wait_ms=60000', 'wait_ms=50')
+    // and what listens until Ctrl-C
+    .replaceAll(/curl -N '([^']*\/events\?[^']*)'/g, "curl -N --fail-with-body '$1&max_ms=1'")
+    .replaceAll('npx wscat', `"${process.execPath}" "${WSCAT}"`)
+    .replaceAll('ws://127.0.0.1:8082', app.url.replace('http', 'ws'))
     .replaceAll('curl -s', 'curl -s --fail-with-body')
   const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: directory,
@@ -78,6 +83,10 @@ test('every command of the README does what it says', { timeout: 120_000 }, asyn
   assert.match(all, /"positions":\[\{"topic":"orders"/, 'a poll has records on a lease')
   assert.match(all, /"lag":0,"member_id"/, 'an acknowledged lease leaves no lag')
   assert.match(all, /^quickstart +quickstart-events +0 +1 +1 +0 /m, "a group as Kafka's tool shows it")
+  assert.match(all, /^id: .+\ndata: \{"topic":"orders".*"key":"c-17","value":\{"total":7\}/m, 'an event stream')
+  assert.match(all, /^data: \[\{"topic":"orders"/m, 'in arrays')
+  assert.match(all, /^event: end\n.*\ndata: \{"reason":"max_ms"/m, 'which ends as it should')
+  assert.match(all, /\{"type":"records","sub":"a",.*"value":\{"total":7\}/, 'a WebSocket')
   const clicks = all.match(/\[\{"topic":"clicks","key":17,"value":\{"total":5\},"partition":0,"offset":0/g)
   assert.equal(clicks?.length, 2, 'v2 reads with a consumer and without')
 })
