@@ -53,6 +53,13 @@ export class RequestBodies {
     })
   }
 
+  /** The whole body, not inflated whatever its Content-Encoding is; as collect for the rest. */
+  readAsSent(raw: IncomingMessage): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.#gather(raw, (failure, body) => (failure === undefined ? resolve(body) : reject(failure)), this.#bytesMax)
+    })
+  }
+
   /**
    * The body as it comes, inflated, of any length. Its errors are TailraceErrors. A silence of the client longer than the
    * timeout, while the reader waits for it, ends the stream; the reply can still be sent.

@@ -39,6 +39,7 @@ import { eventRoutes } from './v1/events.ts'
 import { exportRoutes } from './v1/export.ts'
 import { groupPollRoutes } from './v1/group-poll.ts'
 import { groupRoutes } from './v1/groups.ts'
+import { hookRoutes } from './v1/hooks.ts'
 import { importRoutes } from './v1/import.ts'
 import { offsetRoutes } from './v1/offsets.ts'
 import { produceRoutes } from './v1/produce.ts'
@@ -81,6 +82,7 @@ const V1: Dialect = {
     importRoutes,
     exportRoutes,
     eventRoutes,
+    hookRoutes,
     groupRoutes,
     groupPollRoutes,
     clusterRoutes,

@@ -99,6 +99,9 @@ export const PRODUCE_WAITING_BYTES_MAX = 256 * 1024 * 1024
 /** Headers of one record: a count in the batch is a varint, an honest record has a handful. */
 export const RECORD_HEADERS_MAX = 1_000
 
+/** Headers of its request that a hook asks to be kept beside the usual ones. */
+export const HOOK_KEPT_HEADERS_MAX = 32
+
 /** What one compressed batch may inflate to: a few bytes must not become gigabytes. */
 export const BATCH_INFLATED_BYTES_MAX = 256 * 1024 * 1024
 

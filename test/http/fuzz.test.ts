@@ -24,6 +24,10 @@ const JSON_TYPE = { 'content-type': 'application/json' }
 const NDJSON_TYPE = { 'content-type': 'application/x-ndjson' }
 const PRODUCER = { 'producer-id': 'p', 'producer-epoch': '0', 'producer-seq': '0' }
 
+const EVENT = { 'ce-id': '1', 'ce-source': '/s', 'ce-type': 't', 'ce-specversion': '1.0', 'ce-partitionkey': '%C3%A4' }
+const event = (id: string) =>
+  `{"id":"${id}","source":"/s","type":"t","specversion":"1.0","partitionkey":"k","data":{"a":[1]}}`
+
 const good: readonly Shot[] = [
   shot('GET', '/v1/topics?limit=10&internal=true'),
   shot(
@@ -63,6 +67,17 @@ const good: readonly Shot[] = [
   shot('POST', '/v1/topics/t/records', { ...JSON_TYPE, 'content-encoding': 'gzip' }, gzipSync(recordBody('"k"', '1'))),
   shot('GET', '/v1/topics/t/records?from=-10&limit=5&partition=0&wait_ms=1&value_format=base64&key=k'),
   shot('GET', '/v1/topics/t/records?from=2026-01-01T00:00:00Z&max_bytes=100&on_gap=earliest'),
+  shot('GET', `/v1/topics/t/records?filter=${encodeURIComponent('value.a[0] == 1 && key.matches("k+") || size > 3')}`),
+  shot('POST', '/v1/hooks/t?key=k&partition=0&keep_header=accept&acks=1', { 'content-type': 'text/plain' }, 'x'),
+  shot('POST', '/v1/hooks/t?key_header=user-agent', { ...EVENT, ...PRODUCER, 'user-agent': 'a' }, 'x'),
+  shot('PUT', '/v1/hooks/t', { 'content-type': 'application/cloudevents+json' }, event('1')),
+  shot(
+    'POST',
+    '/v1/hooks/t',
+    { 'content-type': 'application/cloudevents-batch+json' },
+    `[${event('1')},${event('2')}]`,
+  ),
+  shot('OPTIONS', '/v1/hooks/t', { 'webhook-request-origin': 'example.com' }),
   shot('GET', '/v1/topics/t/partitions/0/records/0?key_format=string'),
   shot('GET', '/v1/topics/t/offsets?at=latest'),
   shot('DELETE', '/v1/topics/t/partitions/0/records?before=1'),
@@ -122,7 +137,7 @@ const path = fc
     fc.array(
       fc.oneof(
         nasty,
-        fc.constantFrom('v1', 'topics', 't', 'records', 'partitions', '0', 'offsets', 'import', 'export'),
+        fc.constantFrom('v1', 'topics', 't', 'records', 'partitions', '0', 'offsets', 'import', 'export', 'hooks'),
       ),
       { maxLength: 7 },
     ),
@@ -141,11 +156,15 @@ const header = fc.tuple(
     'x-client-id',
     'range',
     'if-match',
+    'ce-id',
+    'ce-subject',
   ),
   fc.oneof(
     fc.constantFrom(
       'application/json',
       'application/x-ndjson',
+      'application/cloudevents+json',
+      '%E4%',
       'text/plain',
       '*/*',
       'gzip',

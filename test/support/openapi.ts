@@ -42,7 +42,7 @@ export interface ReplySeen {
   readonly body: Buffer
 }
 
-const METHODS = ['get', 'post', 'put', 'patch', 'delete']
+const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'options']
 
 /** One file. */
 interface Description {

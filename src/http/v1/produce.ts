@@ -78,7 +78,7 @@ function acksOf(request: FastifyRequest): Acks {
 const PRODUCER_HEADERS = ['producer-id', 'producer-epoch', 'producer-seq'] as const
 
 /** Who repeats requests names itself, wholly: a name without a number could not be told from another's first attempt. */
-function producerOf(headers: FastifyRequest['headers']): ProducerRequest | undefined {
+export function producerOf(headers: FastifyRequest['headers']): ProducerRequest | undefined {
   const [name, epoch, sequence] = PRODUCER_HEADERS.map((header) => headers[header])
   if (name === undefined && epoch === undefined && sequence === undefined) return undefined
   if (typeof name !== 'string' || epoch === undefined || sequence === undefined) {
