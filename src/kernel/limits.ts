@@ -489,6 +489,9 @@ export const TAIL_TURN_MS_MAX = 5
 /** Offsets that a tail with overflow drop_oldest or latest_per_key may be behind, when it has room again: of more, the oldest are dropped. */
 export const TAIL_OVERFLOW_RECORDS_MAX = 10_000
 
+/** Stored bytes of records that latest_per_key looks at in one go, to find each key's last. */
+export const TAIL_LATEST_BYTES_MAX = 4 * 1024 * 1024
+
 /** Topics that one tail names. */
 export const TAIL_TOPICS_MAX = 100
 

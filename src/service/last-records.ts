@@ -1,4 +1,4 @@
-// Where the last N existing records of some partitions begin: the position `-N`. Walks back from the ends and always
+// Where the last N existing records of some partitions, of one topic or of several, begin: the position `-N`. Walks back from the ends and always
 // takes, of the partitions' next records, the one with the latest timestamp, so that each partition gives an unbroken
 // end of itself and all together give N. Compaction leaves holes between offsets: records are looked at, not reckoned.
 // A partition's end is loaded in windows: its share of N at first, then wider ones as it turns out to be needed.
@@ -16,22 +16,26 @@ export interface RecordSource {
   readonly inflations: ByteRoom
 }
 
+export interface TopicPlace {
+  readonly topic: Topic
+  readonly partition: number
+}
+
+/** In the order of the places. */
 export async function findLastRecords(
   source: RecordSource,
-  topic: Topic,
-  partitions: readonly number[],
+  places: readonly TopicPlace[],
   recordCount: number,
   signal?: AbortSignal,
 ): Promise<readonly ResolvedOffset[]> {
-  const list = (at: 'earliest' | 'latest') =>
-    source.engine.listOffsets(partitions.map((partition) => ({ topic, partition, at })))
+  const list = (at: 'earliest' | 'latest') => source.engine.listOffsets(places.map((place) => ({ ...place, at })))
   const ends = await list('latest')
   const starts = await list('earliest')
-  const share = Math.max(WINDOW_OFFSETS_MIN, Math.ceil((recordCount / partitions.length) * 1.25))
-  const tails = partitions.map(
-    (partition, at) => new PartitionTail(partition, starts[at]?.offset ?? 0, ends[at]?.offset ?? 0, share),
-  )
-  const load = (some: readonly PartitionTail[]) => loadTails(source, topic, some, signal)
+  const share = Math.max(WINDOW_OFFSETS_MIN, Math.ceil((recordCount / places.length) * 1.25))
+  const tails = places.map((place, at) => {
+    return new PartitionTail(place, at, starts[at]?.offset ?? 0, ends[at]?.offset ?? 0, share)
+  })
+  const load = (some: readonly PartitionTail[]) => loadTails(source, some, signal)
   await load(tails)
   const latest = new LatestFirst(tails.filter((tail) => !tail.isEmpty))
   for (let taken = 0; taken < recordCount; taken++) {
@@ -83,19 +87,18 @@ class LatestFirst {
 function isBefore(left: PartitionTail | undefined, right: PartitionTail | undefined): boolean {
   if (left === undefined || right === undefined) return false
   if (left.nextTimestamp !== right.nextTimestamp) return left.nextTimestamp > right.nextTimestamp
-  return left.partition < right.partition
+  return left.rank < right.rank
 }
 
 /** Loads window before window, until each tail has a record to give or is at its partition's start. */
 async function loadTails(
   { engine, inflations }: RecordSource,
-  topic: Topic,
   tails: readonly PartitionTail[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const walk = new RecordWalk(inflations)
   try {
-    await loadWindows(engine, topic, tails, walk, signal)
+    await loadWindows(engine, tails, walk, signal)
   } finally {
     walk.end()
   }
@@ -103,7 +106,6 @@ async function loadTails(
 
 async function loadWindows(
   engine: Engine,
-  topic: Topic,
   tails: readonly PartitionTail[],
   walk: RecordWalk,
   signal: AbortSignal | undefined,
@@ -111,7 +113,7 @@ async function loadWindows(
   let wanting = tails.filter((tail) => tail.openWindow())
   while (wanting.length > 0) {
     const fetched = await engine.fetch(
-      wanting.map(({ partition, windowNext }) => ({ topic, partition, offset: windowNext })),
+      wanting.map(({ topic, partition, windowNext }) => ({ topic, partition, offset: windowNext })),
       {
         minBytes: 0,
         maxBytes: EXPORT_FETCH_BYTES,
@@ -146,7 +148,10 @@ async function loadWindows(
 
 /** The records at the end of one partition, the latest on top; windows go down from the end to the start. */
 class PartitionTail implements PartitionOffset {
+  readonly topic: Topic
   readonly partition: number
+  /** Of records with the same timestamp that of the lower one is later. */
+  readonly rank: number
   /** The last record taken; at first the partition's end. */
   offset: number
   timestamp = -1
@@ -160,8 +165,10 @@ class PartitionTail implements PartitionOffset {
   #offsets: number[] = []
   #timestamps: number[] = []
 
-  constructor(partition: number, start: number, end: number, windowOffsets: number) {
+  constructor({ topic, partition }: TopicPlace, rank: number, start: number, end: number, windowOffsets: number) {
+    this.topic = topic
     this.partition = partition
+    this.rank = rank
     this.offset = end
     this.#start = start
     this.#windowStart = end

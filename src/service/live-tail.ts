@@ -4,7 +4,7 @@
 
 import type { TailraceError } from '../kernel/errors.ts'
 import { asTailraceError } from '../kernel/errors.ts'
-import { TAIL_CHUNK_BYTES_MAX, TAIL_SCAN_TOLD_RECORDS } from '../kernel/limits.ts'
+import { TAIL_CHUNK_BYTES_MAX, TAIL_OVERFLOW_RECORDS_MAX, TAIL_SCAN_TOLD_RECORDS } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { outOfRange } from './page.ts'
 import type { TopicOffset } from './partition-offset.ts'
@@ -14,6 +14,7 @@ import type { Tail, TailEnd, TailGap, TailProgress, TailReader, TailRequest, Tai
 import type { TailChunks } from './tail-chunks.ts'
 import type { HeadTail, TailHead } from './tail-head.ts'
 import type { TailSlot } from './tail-layout.ts'
+import { dropOldest } from './tail-overflow.ts'
 import type { ChunkKind, SharedChunk, TailPlace, TailRead } from './tail-place.ts'
 import type { TailReadBounds } from './tail-read.ts'
 import type { TailTurns } from './tail-turns.ts'
@@ -198,7 +199,36 @@ export class LiveTail implements Tail, HeadTail {
     const ends = this.#until.bound(head.ends, place.layout)
     const isAtEnd = place.isAtEnd || (ends !== head.ends && head.readable(place, ends).length === 0)
     if (isAtEnd) this.#atEnd()
+    else if (this.#wasBlocked && this.#request.overflow !== 'pause') this.#catchUp(place, room, ends)
     else this.#goOn(place, room, ends)
+  }
+
+  /** It had no room for a while, and is not to be given all that it missed. */
+  #catchUp(place: TailPlace, room: TailRoom, ends: Float64Array): void {
+    if (place.lag > TAIL_OVERFLOW_RECORDS_MAX) this.#drop(place, ends)
+    else if (this.#request.overflow === 'drop_oldest') this.#goOn(place, room, ends)
+    else this.#readAlone({ ...this.#boundsOf(room, ends), isLatestOnly: true })
+  }
+
+  #drop(place: TailPlace, ends: Float64Array): void {
+    const stand = this.#stand
+    const { offsets, gaps, count } = dropOldest(place, ends, TAIL_OVERFLOW_RECORDS_MAX)
+    const { telemetry, turns } = this.#parts
+    telemetry.tails.recordsDropped += count
+    this.#dropped += count
+    this.#awaited = undefined
+    this.#place = this.#head.placeAt(offsets, place.turn)
+    this.#isProgressTold = false
+    turns.enqueue(this)
+    for (const gap of gaps) {
+      this.#reader.gap(gap)
+      if (this.#isClosed || stand !== this.#stand) return
+    }
+  }
+
+  #boundsOf(room: TailRoom, ends: Float64Array): TailReadBounds {
+    const records = Math.min(room.records, this.#until.recordsLeft(this.#matched), this.#kind.batchRecords)
+    return { records, bytes: Math.min(room.bytes, TAIL_CHUNK_BYTES_MAX), ends }
   }
 
   #atEnd(): void {
@@ -225,8 +255,7 @@ export class LiveTail implements Tail, HeadTail {
         return
       }
     }
-    const bytes = Math.min(room.bytes, TAIL_CHUNK_BYTES_MAX)
-    this.#readAlone({ records: Math.min(records, batchRecords), bytes, ends })
+    this.#readAlone(this.#boundsOf(room, ends))
   }
 
   /** It is its turn when it is there. */
@@ -275,6 +304,8 @@ export class LiveTail implements Tail, HeadTail {
     this.#isFresh = false
     this.#scanned += read.scanned
     this.#filterErrors += read.filterErrors
+    this.#dropped += read.dropped
+    this.#parts.telemetry.tails.recordsDropped += read.dropped
     // what is below the ends and cannot be had is not yet there
     if (hasMoved || this.#head.look(next).isAtEnd) this.#parts.turns.enqueue(this)
     else this.#head.wait(this)
@@ -293,8 +324,8 @@ export class LiveTail implements Tail, HeadTail {
   }
 
   #passGap(gap: TailGap): void {
-    if (this.#isFresh) return
-    if (this.#request.onGap === 'earliest') {
+    // a position that names no offsets was nobody's place yet
+    if (gap.reason === 'overflow' || this.#request.onGap === 'earliest' || this.#isFresh) {
       this.#reader.gap(gap)
       return
     }

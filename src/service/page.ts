@@ -38,6 +38,9 @@ export interface Gap {
   readonly reason: 'removed'
 }
 
+/** What of a RecordFilter a page looks at. */
+export type PageFilter = Pick<RecordFilter, 'matches' | 'isInError' | 'steps'>
+
 export interface PagePartition extends TopicOffset {
   /** Nothing at or behind it is taken; undefined: up to what is there. */
   readonly endOffset?: number | undefined
@@ -49,7 +52,7 @@ export interface PagePlan {
   readonly turn: number
   readonly limit: number
   readonly maxBytes: number
-  readonly filter: RecordFilter | undefined
+  readonly filter: PageFilter | undefined
   /** Where records are gone: refuse, tell as a gap, or move on unseen (positions that are no offsets). */
   readonly onGap: 'error' | 'tell' | 'pass'
   /** The partitions have nothing to do with one another: whatever keeps one from being read is its own fault. */
@@ -348,7 +351,7 @@ export class Page {
     this.#plan.sink.begin(state.topic.name, state.partition, record.timestampType, state.topic.id)
   }
 
-  #isLet(filter: RecordFilter, record: RecordReader, { topic, partition }: PartitionState): boolean {
+  #isLet(filter: PageFilter, record: RecordReader, { topic, partition }: PartitionState): boolean {
     const isWanted = filter.matches(record, topic.name, partition)
     if (filter.isInError) this.filterErrors++
     this.scannedCount++

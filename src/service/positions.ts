@@ -85,7 +85,12 @@ export async function resolvePosition(
     case 'ago':
       return await findByTime(engine, topic, partitions, now - position.durationMs)
     case 'last':
-      return await findLastRecords(source, topic, partitions, position.recordCount, signal)
+      return await findLastRecords(
+        source,
+        partitions.map((partition) => ({ topic, partition })),
+        position.recordCount,
+        signal,
+      )
     case 'offset':
       return [{ partition: onlyPartition(topic, partitions), offset: position.offset, timestamp: -1 }]
     case 'committed':

@@ -69,7 +69,10 @@ export class TailChunks {
       await new Promise<void>((resolve) => this.#lines[place.isShared ? 0 : 1].push(resolve))
     } else this.#reading++
     try {
-      return await this.#parts.reads.read(head, place, kind, bounds)
+      const { reads } = this.#parts
+      return bounds.isLatestOnly
+        ? await reads.readLatest(head, place, kind, bounds)
+        : await reads.read(head, place, kind, bounds)
     } finally {
       const next = this.#lines[0].shift() ?? this.#lines[1].shift()
       if (next === undefined) this.#reading--

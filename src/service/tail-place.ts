@@ -3,10 +3,9 @@
 
 import type { FetchedPartition } from '../engine/engine.ts'
 import type { TailraceError } from '../kernel/errors.ts'
-import type { Gap } from './page.ts'
+import type { PageFilter } from './page.ts'
 import type { TopicOffset } from './partition-offset.ts'
-import type { RecordFilter } from './record-filter.ts'
-import type { TailChunk, TailForm } from './tail.ts'
+import type { TailChunk, TailForm, TailGap } from './tail.ts'
 import type { TailLayout, TailSlot } from './tail-layout.ts'
 import type { TurnTaker } from './tail-turns.ts'
 
@@ -31,7 +30,7 @@ export interface PlaceFetch {
 export interface ChunkKind {
   readonly key: string
   readonly form: TailForm
-  readonly filter: RecordFilter | undefined
+  readonly filter: PageFilter | undefined
   readonly batchRecords: number
 }
 
@@ -39,9 +38,11 @@ export interface TailRead {
   /** undefined: nothing was found to give. */
   readonly chunk: TailChunk | undefined
   /** In front of the chunk. */
-  readonly gaps: readonly Gap[]
+  readonly gaps: readonly TailGap[]
   readonly scanned: number
   readonly filterErrors: number
+  /** For want of room. */
+  readonly dropped: number
   /** Where it ends: the place that it began at, when nothing could be read. */
   readonly next: TailPlace
 }

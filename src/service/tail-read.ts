@@ -2,16 +2,17 @@
 // it. Forms that are read from one place at a time share the fetch.
 
 import type { FetchedPartition } from '../engine/engine.ts'
-import { TAIL_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
+import { TAIL_LATEST_BYTES_MAX, TAIL_OVERFLOW_RECORDS_MAX, TAIL_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
-import type { PartitionState, RecordSink } from './page.ts'
+import type { PagePlan, PartitionState, RecordSink } from './page.ts'
 import { Page } from './page.ts'
 import type { ReadEstimates } from './read-estimates.ts'
 import type { ConsumeParts } from './read-start.ts'
 import type { TailChunk, TailEncoder } from './tail.ts'
 import type { TailHead } from './tail-head.ts'
 import { retryTime, UNKNOWN_END } from './tail-head.ts'
+import { LatestKeys } from './tail-overflow.ts'
 import type { ChunkKind, PlaceFetch, StuckSlot, TailPlace, TailRead } from './tail-place.ts'
 import type { TailTurns } from './tail-turns.ts'
 
@@ -20,6 +21,8 @@ export interface TailReadBounds {
   /** Encoded; the last record may go beyond. */
   readonly bytes: number
   readonly ends: Float64Array
+  /** Each key's last record alone. */
+  readonly isLatestOnly?: boolean
 }
 
 export interface TailReadParts extends ConsumeParts {
@@ -35,43 +38,84 @@ export class TailReads {
   }
 
   async read(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
-    const { clock, inflations } = this.#parts
-    const { slots } = place.layout
-    const { ends } = bounds
-    const asked = head.readable(place, ends)
     const encoder = kind.form.newEncoder()
-    const page = new Page({
+    const asked = head.readable(place, bounds.ends)
+    const cursor = () => place.layout.cursor(offsetsAfter(place, page, asked), place.turn)
+    const sink = new EncoderSink(encoder, cursor)
+    const page = this.#newPage(place, asked, bounds, { sink, filter: kind.filter, written: encoder })
+    await this.#fill(head, place, page, asked, bounds.ends)
+    const next = head.reach(
+      place,
+      offsetsAfter(place, page, asked),
+      asked[page.turn] ?? 0,
+      this.#stuck(place, page, asked),
+    )
+    const { recordCount, scannedCount, filterErrors, gaps } = page
+    const scanned = kind.filter === undefined ? recordCount : scannedCount
+    const chunk = recordCount === 0 ? undefined : new ReadChunk(encoder.finish(next.cursor), recordCount, next)
+    return { chunk, gaps, scanned, filterErrors, dropped: 0, next }
+  }
+
+  /** Of the records that lie ahead, as far as they are looked at in one go, each key's last alone. The rest is told as gaps. */
+  async readLatest(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
+    const { ends } = bounds
+    const keys = new LatestKeys(kind.filter)
+    const asked = head.readable(place, ends)
+    const ahead = { records: TAIL_OVERFLOW_RECORDS_MAX, bytes: TAIL_LATEST_BYTES_MAX, ends }
+    const page = this.#newPage(place, asked, ahead, { sink: keys, filter: kind.filter })
+    await this.#fill(head, place, page, asked, ends)
+    // one that cannot be read shall be met again
+    const seen = offsetsAfter(place, page, asked)
+    for (const [index, { fault }] of page.partitions.entries()) {
+      const at = asked[index] as number
+      if (fault !== undefined) seen[at] = ends[at] as number
+    }
+    keys.choose()
+    const read = await this.read(head, place, { ...kind, filter: keys }, { ...bounds, ends: seen })
+    return { ...read, gaps: [...read.gaps, ...keys.gaps], dropped: keys.dropped }
+  }
+
+  #newPage(
+    place: TailPlace,
+    asked: readonly number[],
+    { records: limit, bytes: maxBytes, ends }: TailReadBounds,
+    plan: Pick<PagePlan, 'sink' | 'filter' | 'written'>,
+  ): Page {
+    const { slots } = place.layout
+    return new Page({
+      ...plan,
       offsets: asked.map((at) => {
         const { topic, partition } = slots[at] as (typeof slots)[number]
         return { topic, partition, offset: place.offsets[at] as number, endOffset: ends[at] as number }
       }),
       turn: 0,
-      limit: bounds.records,
-      maxBytes: bounds.bytes,
-      filter: kind.filter,
+      limit,
+      maxBytes,
       onGap: 'tell',
       isEachAlone: true,
       isGapFirst: true,
-      sink: new EncoderSink(encoder, () => place.layout.cursor(offsetsAfter(place, page, asked), place.turn)),
-      written: encoder,
       scanRecordsMax: TAIL_SCAN_RECORDS_MAX,
-      inflations,
+      inflations: this.#parts.inflations,
     })
-    if (asked.length > 0) await this.#fill(place, asked, page, ends)
-    const stuck = place.stuck.filter(({ at }) => !asked.includes(at))
-    for (const [index, state] of page.partitions.entries()) {
-      const at = asked[index] as number
-      if (state.fault !== undefined) stuck.push(stuckAt(place, at, state, retryTime(clock)))
-      else if (ends[at] === UNKNOWN_END && state.isKnown) head.learnEnd(place.layout, at, state.endOffset)
-    }
-    const next = head.reach(place, offsetsAfter(place, page, asked), asked[page.turn] ?? 0, stuck)
-    const { recordCount, scannedCount, filterErrors, gaps } = page
-    const scanned = kind.filter === undefined ? recordCount : scannedCount
-    const chunk = recordCount === 0 ? undefined : new ReadChunk(encoder.finish(next.cursor), recordCount, next)
-    return { chunk, gaps, scanned, filterErrors, next }
   }
 
-  async #fill(place: TailPlace, asked: readonly number[], page: Page, ends: Float64Array): Promise<void> {
+  #stuck(place: TailPlace, page: Page, asked: readonly number[]): readonly StuckSlot[] {
+    const stuck = place.stuck.filter(({ at }) => !asked.includes(at))
+    for (const [index, state] of page.partitions.entries()) {
+      if (state.fault === undefined) continue
+      stuck.push(stuckAt(place, asked[index] as number, state, retryTime(this.#parts.clock)))
+    }
+    return stuck
+  }
+
+  async #fill(
+    head: TailHead,
+    place: TailPlace,
+    page: Page,
+    asked: readonly number[],
+    ends: Float64Array,
+  ): Promise<void> {
+    if (asked.length === 0) return
     const { estimates, telemetry } = this.#parts
     const estimateKey = place.layout.slots[place.turn]?.topic.id ?? ''
     let isFirst = true
@@ -87,6 +131,10 @@ export class TailReads {
       if (!hasMoved) break
     } while (!page.isFull && !page.isStuck && !page.isCaughtUp)
     telemetry.fetchRequests++
+    for (const [index, { isKnown, fault, endOffset }] of page.partitions.entries()) {
+      const at = asked[index] as number
+      if (ends[at] === UNKNOWN_END && isKnown && fault === undefined) head.learnEnd(place.layout, at, endOffset)
+    }
   }
 
   #fetch(page: Page, wanted: readonly PartitionState[], estimateKey: string): Promise<readonly FetchedPartition[]> {

@@ -4,6 +4,7 @@ import type { Engine, Topic } from '../engine/engine.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import type { Cursor } from './cursor.ts'
 import { decodeCursor } from './cursor.ts'
+import { findLastRecords } from './last-records.ts'
 import type { PartitionBounds } from './page.ts'
 import { outOfRange } from './page.ts'
 import type { PartitionOffset, TopicOffset } from './partition-offset.ts'
@@ -47,6 +48,9 @@ export async function findTailStart(parts: ConsumeParts, request: TailStartReque
     partitions: partitions === undefined ? allPartitions(topic) : checkPartitions(topic, partitions),
   }))
   checkOnlyOne(asked, position)
+  if (position.kind === 'last') {
+    return { topics: await startAtLast(parts, asked, position.recordCount, request.signal), turn: 0 }
+  }
   const now = parts.clock.now()
   const started: StartedTopic[] = []
   for (const one of asked) {
@@ -54,6 +58,23 @@ export async function findTailStart(parts: ConsumeParts, request: TailStartReque
     started.push({ ...one, offsets })
   }
   return { topics: started, turn: 0 }
+}
+
+/** The last N over all partitions of all topics. */
+async function startAtLast(
+  parts: ConsumeParts,
+  asked: readonly LayoutTopic[],
+  recordCount: number,
+  signal: AbortSignal | undefined,
+): Promise<readonly StartedTopic[]> {
+  const places = asked.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
+  const found = await findLastRecords(parts, places, recordCount, signal)
+  let end = 0
+  return asked.map((one) => {
+    const start = end
+    end += one.partitions.length
+    return { ...one, offsets: found.slice(start, end) }
+  })
 }
 
 function checkOnlyOne(asked: readonly LayoutTopic[], { kind }: Position): void {
