@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { App } from '../../src/app/app.ts'
 import { openApp } from '../../src/app/app.ts'
 import { loadConfig } from '../../src/app/config.ts'
+import type { Clock } from '../../src/kernel/clock.ts'
 import type { Logger } from '../../src/kernel/logger.ts'
 import type { TestReply, TestRequest } from './http-send.ts'
 import { send } from './http-send.ts'
@@ -41,7 +42,11 @@ interface TestContext {
 /** Closed with the test. Options are the server's own, as on its command line: `{ 'num.partitions': '4' }`. */
 export async function startServer(
   t: TestContext,
-  options: { readonly set?: Readonly<Record<string, string>>; readonly dataDir?: string } = {},
+  options: {
+    readonly set?: Readonly<Record<string, string>>
+    readonly dataDir?: string
+    readonly clock?: Clock
+  } = {},
 ): Promise<TestServer> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'tailrace-http-'))
   const log: LoggedLine[] = []
@@ -51,7 +56,7 @@ export async function startServer(
     env: {},
     readFile: (path) => readFileSync(path, 'utf8'),
   })
-  const app = await openApp(config, { logger: recordingLogger(log) })
+  const app = await openApp(config, { logger: recordingLogger(log), ...(options.clock && { clock: options.clock }) })
   t.after(async () => {
     await app.close()
     if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true })
