@@ -31,6 +31,7 @@ const OFFSET = Buffer.from('"offset":')
 const HEAD_END = Buffer.from('\r\n\r\n')
 /** An offset and what stands before and behind it. */
 const SEAM_BYTES = 32
+const LF = 0x0a
 const SOCKET_KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
 export class TailReader {
@@ -40,6 +41,10 @@ export class TailReader {
   #head: Buffer | undefined = Buffer.alloc(0)
   /** Of an event stream: the end of the last read, before the next. */
   #seam: Buffer<ArrayBufferLike> = Buffer.alloc(0)
+  #isChunked = false
+  /** Of a chunk: what is still to come of its bytes, and the size line so far, in front of it. */
+  #chunkLeft = 0
+  #sizeLine = ''
   #isReady = false
   #closeCode: number | undefined
   #isOver = false
@@ -117,12 +122,14 @@ export class TailReader {
     }
     if (start === byteCount) return
     if (this.#frames) this.#frames.read(bytes, start, byteCount)
+    else if (this.#isChunked) this.#takeChunks(bytes, start, byteCount)
     else this.#takeEvents(bytes, start, byteCount)
   }
 
   #begin(head: string): void {
     const isSocket = this.#frames !== undefined
     assert.match(head, isSocket ? /^HTTP\/1.1 101 / : /^HTTP\/1.1 200 /, head)
+    this.#isChunked = /^transfer-encoding: *chunked/im.test(head)
     if (isSocket) this.#socket.write(this.#subscribe())
     else this.#ready()
   }
@@ -158,6 +165,27 @@ export class TailReader {
     if (first < 0 || last < first) throw new Error(`a frame has no offsets: ${frame.toString('utf8', 0, 200)}`)
     if (this.#options.isSample) this.#parse(frame, first, last)
     this.#took(first, last, bytes, start, end)
+  }
+
+  /** `size CRLF bytes CRLF …` */
+  #takeChunks(bytes: Buffer, start: number, end: number): void {
+    let position = start
+    while (position < end) {
+      const step = Math.min(this.#chunkLeft, end - position)
+      if (step > 0) this.#takeEvents(bytes, position, position + step)
+      this.#chunkLeft -= step
+      position += step
+      while (this.#chunkLeft === 0 && position < end) {
+        const byte = bytes[position]!
+        position += 1
+        if (byte !== LF) this.#sizeLine += String.fromCharCode(byte)
+        else {
+          // the line break behind a chunk's bytes is an empty one
+          this.#chunkLeft = Number.parseInt(this.#sizeLine, 16) || 0
+          this.#sizeLine = ''
+        }
+      }
+    }
   }
 
   /** Reads end anywhere: an offset that is cut is found when the next read is there. */
