@@ -13,11 +13,14 @@ import {
   LIVE_HEARTBEAT_MS_DEFAULT,
   LIVE_STALL_MS_MAX,
   LIVE_SWEEP_MS,
+  WS_CLOSE_MS_MAX,
 } from '../../src/kernel/limits.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { startServer } from '../support/http.ts'
 
 const TOPIC = 'big'
+/** Ended before the server is, whose clock stands still while it waits for them. */
+const opened: { destroy(): void }[] = []
 const STALLED = 10
 const RECORD_BYTES = 900_000
 /** Beyond what a socket holds in the kernel and in the server. */
@@ -26,16 +29,15 @@ const WAIT_MS_MAX = 20_000
 
 test('readers that take nothing hold up nobody, have little waiting for them, and are closed in time', async (t) => {
   const clock = new FakeClock()
+  t.after(() => {
+    for (const one of opened) one.destroy()
+  })
   const server = await startServer(t, { clock })
   await server.post('/v1/topics', { name: TOPIC, partitions: 1 })
   const stalled = await Promise.all(
     Array.from({ length: STALLED }, (_, index) => stalledReader(server.port, index % 2 === 0)),
   )
   const healthy = await Promise.all([healthyReader(server.port), healthyReader(server.port)])
-  t.after(() => {
-    for (const { socket } of stalled) socket.destroy()
-    for (const { socket } of healthy) socket.terminate()
-  })
   const before = process.memoryUsage()
   const records = [{ value: 'x'.repeat(RECORD_BYTES) }]
   for (let sent = 0; sent < RECORDS; sent++) {
@@ -48,7 +50,7 @@ test('readers that take nothing hold up nobody, have little waiting for them, an
   const grown = after.arrayBuffers - before.arrayBuffers
   assert.ok(grown < waiting + 64 * 1024 * 1024, `${grown} bytes wait`)
 
-  await passTime(clock, LIVE_STALL_MS_MAX + 2 * LIVE_SWEEP_MS)
+  await passTime(clock, LIVE_STALL_MS_MAX + WS_CLOSE_MS_MAX + 3 * LIVE_SWEEP_MS)
   await until('stalled ones are closed', () => {
     for (const { socket, sign } of stalled) socket.write(sign)
     return stalled.every(({ isClosed }) => isClosed())
@@ -62,6 +64,9 @@ test('readers that take nothing hold up nobody, have little waiting for them, an
 
 test('a socket whose other side has gone without a word is closed', async (t) => {
   const clock = new FakeClock()
+  t.after(() => {
+    for (const one of opened) one.destroy()
+  })
   const server = await startServer(t, { clock })
   await server.post('/v1/topics', { name: TOPIC, partitions: 1 })
   // its kernel takes all that comes, and nobody answers
@@ -70,10 +75,6 @@ test('a socket whose other side has gone without a word is closed', async (t) =>
   let isClosed = false
   silent.on('close', () => {
     isClosed = true
-  })
-  t.after(() => {
-    silent.destroy()
-    healthy.socket.terminate()
   })
   silent.resume()
   await passTime(clock, 4 * LIVE_HEARTBEAT_MS_DEFAULT)
@@ -119,6 +120,7 @@ function rawReader(port: number, isWebSocket: boolean): Promise<Socket> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => {
       socket.write(isWebSocket ? upgradeText() : eventsText())
     })
+    opened.push(socket)
     socket.on('error', () => {})
     socket.once('data', () => {
       socket.pause()
@@ -155,6 +157,7 @@ function healthyReader(port: number): Promise<Healthy> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/ws`, 'events.v1.json')
     const offsets: number[] = []
+    opened.push({ destroy: () => socket.terminate() })
     socket.on('error', reject)
     socket.on('message', (data) => {
       const frame = JSON.parse(String(data)) as { type: string; records?: { offset: number }[] }
