@@ -52,9 +52,15 @@ function notePlaces(request: SentRequest, { records }: Produced): void {
 const REFUSALS = ['shutting_down', 'overloaded']
 
 /** One request of nobody, sent once. Throws Cut when no answer came. */
-export async function produceOnce(client: KillClient, ledger: Ledger, random: Random, topic: TopicLife): Promise<void> {
+export async function produceOnce(
+  client: KillClient,
+  ledger: Ledger,
+  random: Random,
+  topic: TopicLife,
+  records = makeRecords(random, topic),
+): Promise<void> {
   const acks = random.pick(['all', 'all', '1', '1', '0'])
-  const request = ledger.send(topic, makeRecords(random, topic))
+  const request = ledger.send(topic, records)
   const hangUp = random.chance(0.02)
   let answer: Answer
   try {

@@ -27,11 +27,11 @@ export interface TailHistoryOptions {
 const TOPIC = 'tailed'
 const PARTITIONS = 3
 /** Little enough that who is away for a moment misses something. */
-const CONFIGS = { 'segment.bytes': '32768', 'retention.bytes': '131072' }
+const CONFIGS = { 'segment.bytes': '65536', 'retention.bytes': '131072' }
 const BYTES_BETWEEN_CUTS = 400_000
 const STUCK_MS_MAX = 30_000
-/** A stop in place of a kill, so that tails are told of it. */
-const CLEAN_STOP_SHARE = 0.25
+/** Each third kill is a stop, which tails are told of. */
+const CLEAN_STOP_EVERY = 3
 
 export class TailHistory {
   readonly statistics = { cuts: 0, kills: 0, cleanStops: 0, acknowledged: 0, seen: 0, gaps: 0 }
@@ -82,7 +82,7 @@ export class TailHistory {
     for (let round = 1; round <= kills; round++) {
       const load = this.#load(client)
       await this.#until('connections are cut', () => this.statistics.cuts >= (round * cuts) / kills)
-      await this.#end(wire)
+      await this.#end(wire, round % CLEAN_STOP_EVERY === 0)
       client.close()
       await load
       client = await this.#start(wire)
@@ -132,15 +132,29 @@ export class TailHistory {
     const produce = async () => {
       while (true) await produceOnce(client, this.#ledger, this.#random, this.#topic)
     }
-    const loops = [produce(), produce(), ...this.#named.map((producer) => producer.run(client))]
+    const loops = [produce(), produce(), this.#flood(client), ...this.#named.map((producer) => producer.run(client))]
     await Promise.all(loops.map(untilCut))
   }
 
-  async #end(wire: CuttingWire): Promise<void> {
+  /** Large records in bursts: what is old goes quickly. */
+  async #flood(client: KillClient): Promise<void> {
+    const random = this.#random
+    while (true) {
+      for (let left = 1 + random.below(20); left > 0; left--) {
+        const fill = 'y'.repeat(10_000 + random.below(30_000))
+        const partition = random.below(PARTITIONS)
+        const records = (number: number) => [{ key: null, partition, value: `{"q":${number},"i":0,"x":"${fill}"}` }]
+        await produceOnce(client, this.#ledger, random, this.#topic, records)
+      }
+      await delay(random.below(150))
+    }
+  }
+
+  async #end(wire: CuttingWire, isClean: boolean): Promise<void> {
     const server = this.#server as ServerProcess
     assert.ok(!server.ended, server.failure('ended by itself').message)
     wire.targetPort = undefined
-    if (this.#random.chance(CLEAN_STOP_SHARE)) {
+    if (isClean) {
       this.statistics.cleanStops++
       await server.stop()
     } else {

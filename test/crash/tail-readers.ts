@@ -6,6 +6,8 @@ import type { IncomingMessage } from 'node:http'
 import { get } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WebSocket } from 'ws'
+import { checkEvent } from '../support/event-schemas.ts'
+import { checkFrame } from '../support/frames.ts'
 import type { Random } from '../support/random.ts'
 import type { SeenRecord } from './kill-ledger.ts'
 import type { TailView } from './tail-view.ts'
@@ -21,7 +23,7 @@ export interface TailReaderParts {
 
 /** What a frame or an event holds, as far as it is looked at. */
 interface Told {
-  readonly type?: string
+  readonly type: string
   readonly cursor?: string
   readonly records?: readonly SeenRecord[]
   readonly partition?: number
@@ -29,7 +31,7 @@ interface Told {
   readonly to?: number
 }
 
-const AWAY_MS_MAX = 400
+const AWAY_MS_MAX = 800
 const REFUSED_PAUSE_MS = 20
 
 export class TailReading {
@@ -103,6 +105,7 @@ function overWebSocket({ view, random, topic, port, onCut }: TailReaderParts, is
     const send = (frame: object) => socket.send(JSON.stringify(frame), () => {})
     const take = (text: string) => {
       const told = JSON.parse(text) as Told
+      checkFrame('server', told)
       if (told.type === 'hello') send(subscription(view, topic, credit, random))
       else takeTold(view, told)
       if (told.type === 'records' && credit.bytes !== undefined) {
@@ -142,7 +145,7 @@ function subscription(view: TailView, topic: string, credit: object, random: Ran
 }
 
 function takeTold(view: TailView, told: Told): void {
-  const { type = 'none', records = [], partition, from, to, cursor } = told
+  const { type, records = [], partition, from, to, cursor } = told
   if (type === 'records') for (const record of records) view.take(record)
   else if (type === 'gap') view.gap({ partition: Number(partition), from: Number(from), to: Number(to) })
   else assert.ok(['ok', 'progress', 'draining'].includes(type), `${view.name} was told ${JSON.stringify(told)}`)
@@ -218,9 +221,11 @@ function takeEvent(view: TailView, event: string): void {
   const data = fields.get('data')
   const cursor = fields.get('id')
   if (data === undefined) return
-  const name = fields.get('event')
-  if (name === undefined) view.take(JSON.parse(data) as SeenRecord)
-  else if (name === 'gap') takeTold(view, { ...(JSON.parse(data) as Told), type: 'gap' })
+  const name = fields.get('event') ?? 'message'
+  const told = JSON.parse(data) as Told & SeenRecord
+  checkEvent(name, told)
+  if (name === 'message') view.take(told)
+  else if (name === 'gap') takeTold(view, { ...told, type: 'gap' })
   else assert.ok(['progress', 'end'].includes(name), `${view.name} was told ${event}`)
   if (cursor !== undefined) view.stand(cursor)
 }
