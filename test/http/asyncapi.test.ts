@@ -5,7 +5,8 @@ import { basename } from 'node:path'
 import { test } from 'node:test'
 import { FRAME_TYPES } from '../../src/http/websocket/frames-in.ts'
 import { CLOSE } from '../../src/http/websocket/session.ts'
-import { asyncApi, checkFrame, frameSchemas, frameTypes } from '../support/frames.ts'
+import { checkEvent, eventMessages } from '../support/event-schemas.ts'
+import { asyncApi, checkFrame, frameMessages, frameSchemas, frameTypes } from '../support/frames.ts'
 
 test('every frame that the server takes is described, and no other', () => {
   assert.deepEqual([...frameTypes.client].sort(), [...FRAME_TYPES].sort())
@@ -18,19 +19,20 @@ test('every schema of a frame is a message of asyncapi.yaml under its type', () 
       return type === undefined ? [] : [[name, type] as const]
     }),
   )
-  const described = Object.entries(asyncApi.components.messages).map(([type, { payload }]) => [
-    type,
-    basename(payload.$ref),
-  ])
+  const described = frameMessages.map(([type, { payload }]) => [type, basename(payload.$ref)])
   assert.deepEqual(described.map(([type, name]) => [name, type]).sort(), [...typeOf].sort())
   assert.deepEqual([...frameTypes.client, ...frameTypes.server].sort(), [...typeOf.values()].sort())
 })
 
 test('the examples fit their schemas', () => {
-  for (const [type, { examples }] of Object.entries(asyncApi.components.messages)) {
+  for (const [type, { examples }] of frameMessages) {
     assert.ok(examples.length > 0, type)
     const sender = frameTypes.client.has(type) ? 'client' : 'server'
     for (const { payload } of examples) checkFrame(sender, payload as { type: string })
+  }
+  assert.equal(eventMessages.length, 6)
+  for (const { name, examples } of eventMessages) {
+    for (const { payload } of examples) checkEvent(name, payload)
   }
 })
 

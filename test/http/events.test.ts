@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { EventClient } from '../support/event-client.ts'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
+import { Random } from '../support/random.ts'
 
 const TIMEOUT = { timeout: 30_000 }
 
@@ -20,6 +21,7 @@ async function create(server: TestServer, name: string, partitions = 1): Promise
 }
 
 const listen = (server: TestServer, path: string, headers = {}) => EventClient.open(server, path, headers)
+const errorsOf = (server: TestServer) => server.log.filter(({ level }) => level === 'error')
 const valuesOf = (events: readonly { readonly data: { readonly value: unknown } }[]) =>
   events.map(({ data }) => data.value)
 
@@ -275,6 +277,7 @@ test('what cannot be streamed is refused with a problem before it begins', TIMEO
     ['/v1/topics/orders/events?max_ms=86400001', 400, 'invalid_request'],
     ['/v1/topics/orders/events?group=g', 400, 'invalid_request'],
     ['/v1/topics/orders/events?from=committed&group=none', 404, 'group_id_not_found'],
+    ['/v1/topics/orders/events?filter=value.total%20%3E', 400, 'invalid_filter'],
     ['/v1/topics/orders/events?until=nowhere', 400, 'invalid_position'],
     ['/v1/topics/orders/events', 406, 'not_acceptable', { accept: 'application/json' }],
     ['/v1/events', 400, 'invalid_request'],
@@ -311,8 +314,90 @@ test('streams are counted, and nothing is left of those that are over', TIMEOUT,
     await stream.nextNamed('progress')
     stream.close()
   }
+  // gone before they are answered
+  const gone = Array.from({ length: 20 }, () =>
+    server.raw('GET /v1/topics/orders/events?from=-10 HTTP/1.1\r\nhost: a\r\n\r\n', { hangUpAfterMs: 0 }),
+  )
+  await Promise.all(gone)
   const metrics = (await server.get('/metrics')).text()
-  assert.match(metrics, /\{method="GET",route="\/v1\/topics\/:topic\/events",status="2xx"\} 3\n/)
+  assert.match(metrics, /\{method="GET",route="\/v1\/topics\/:topic\/events",status="2xx"\} \d+\n/)
+  assert.deepEqual(errorsOf(server), [])
+})
+
+test('whatever a stream is asked for, it is answered, and not with a 500', TIMEOUT, async (t) => {
+  const server = await startServer(t)
+  await produce(server, 't', 1, 'two', { three: 3 })
+  const { cursor } = (await server.get('/v1/topics/t/records')).json()
+  const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+  t.diagnostic(`SEED=${seed}`)
+  const random = new Random(seed)
+  const values = [
+    '',
+    '0',
+    '1',
+    '-1',
+    '3',
+    '9'.repeat(30),
+    'earliest',
+    'latest',
+    '1h',
+    'value',
+    'key,value',
+    'auto',
+    'json',
+  ]
+  values.push(
+    'error',
+    't',
+    't.*',
+    '(',
+    'end:',
+    'end:x',
+    cursor,
+    `cursor:${cursor}`,
+    `${cursor}x`,
+    '2026-01-01',
+    '%00',
+    '%F0%9F%92%A9',
+    'a:b',
+  )
+  const names = [
+    'topic',
+    'pattern',
+    'from',
+    'cursor',
+    'last_event_id',
+    'lastEventId',
+    'until',
+    'group',
+    'partition',
+    'key',
+  ]
+  names.push(
+    'key_base64',
+    'header',
+    'header.h',
+    'filter',
+    'key_format',
+    'value_format',
+    'fields',
+    'batch',
+    'on_gap',
+    'max_ms',
+  )
+  names.push('heartbeat_ms', 'nothing')
+  const shoot = async () => {
+    const query = Array.from({ length: random.below(5) }, () => `${random.pick(names)}=${random.pick(values)}`)
+    const path = random.pick(['/v1/topics/t/events', '/v1/events', '/v1/events?topic=t'])
+    const url = `${path}${path.includes('?') ? '&' : '?'}${query.join('&')}`
+    const stream = await listen(server, url, random.pick([{}, { 'last-event-id': random.pick(values) }]))
+    assert.ok(stream.status < 500, `${stream.status} ${url}`)
+    assert.ok(stream.headers['x-request-id'])
+    stream.close()
+  }
+  for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 20 }, shoot))
+  assert.deepEqual(errorsOf(server), [])
+  assert.equal((await server.get('/livez')).status, 200)
 })
 
 test('pages of other origins may listen where the configuration says so', TIMEOUT, async (t) => {

@@ -116,6 +116,7 @@ export class EventClient {
 
   #read(text: string): void {
     this.text += text
+    if (!this.headers['content-type']?.startsWith('text/event-stream')) return
     const lines = (this.#rest + text).split(/\r\n|\r|\n/)
     this.#rest = lines.pop() ?? ''
     for (const line of lines) this.#readLine(line)

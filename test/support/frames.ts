@@ -20,6 +20,7 @@ interface AsyncApi {
       string,
       {
         readonly action: 'receive' | 'send'
+        readonly channel: Reference
         readonly messages: readonly Reference[]
         readonly reply?: { readonly messages: readonly Reference[] }
       }
@@ -27,7 +28,14 @@ interface AsyncApi {
   >
   readonly components: {
     readonly messages: Readonly<
-      Record<string, { readonly payload: Reference; readonly examples: readonly { readonly payload: object }[] }>
+      Record<
+        string,
+        {
+          readonly name: string
+          readonly payload: Reference
+          readonly examples: readonly { readonly payload: object }[]
+        }
+      >
     >
   }
 }
@@ -49,6 +57,11 @@ export const frameSchemas = JSON.parse(readFileSync(join(root, SCHEMAS_FILE), 'u
 const ajv = new Ajv({ strict: false, allErrors: true })
 formats.default(ajv)
 ajv.addSchema(frameSchemas, 'frames')
+
+/** The messages that are frames, by type. */
+export const frameMessages = Object.entries(asyncApi.components.messages).filter(([, { payload }]) =>
+  payload.$ref.startsWith(SCHEMAS_FILE),
+)
 
 /** The types that each side sends. */
 export const frameTypes: Readonly<Record<Sender, ReadonlySet<string>>> = {
@@ -76,6 +89,8 @@ function validatorOf(type: string): ValidateFunction {
 }
 
 function typesOf(action: 'receive' | 'send'): ReadonlySet<string> {
-  const operations = Object.values(asyncApi.operations).filter((operation) => operation.action === action)
+  const operations = Object.values(asyncApi.operations).filter(
+    (operation) => operation.action === action && operation.channel.$ref === '#/channels/events',
+  )
   return new Set(operations.flatMap(({ messages }) => messages.map(({ $ref }) => basename($ref))))
 }

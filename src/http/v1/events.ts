@@ -21,7 +21,7 @@ import type { Tail, TailSources } from '../../service/tail.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { countReply } from '../http-traffic.ts'
 import { checkAccept } from '../media-type.ts'
-import { callerOf } from '../request-caller.ts'
+import { clientOf } from '../request-caller.ts'
 import type { RequestQuery } from '../request-query.ts'
 import { whileConnected } from '../while-connected.ts'
 import { EventForm } from './event-form.ts'
@@ -89,9 +89,10 @@ async function answer(
     return reply
   }
   try {
-    const open = (signal: AbortSignal) =>
-      floor.services.tails.open({ ...wanted, sources, caller: callerOf(request), reader: stream, signal })
-    const tail = await whileConnected(reply, floor.closing, open)
+    const caller = { ...clientOf(request.raw), requestId: request.id }
+    const tail = await whileConnected(reply, floor.closing, (signal) =>
+      floor.services.tails.open({ ...wanted, sources, caller, reader: stream, signal }),
+    )
     const { cursor } = tail
     if (wanted.until !== undefined && (await stream.isOverAtOnce(tail))) {
       stream.close()
