@@ -153,7 +153,7 @@ export class ExpressionCompiler<Variable extends string> {
     return this.#callOf(FUNCTIONS, name, args, node)
   }
 
-  /** As CEL: whether the last member is there; what it is a member of has to be. */
+  /** As CEL: whether the last member is there; what it is a member of has to be. A number or a text has none. */
   #has(node: NodeOf<'call'>): Evaluate {
     const [selection] = node.args[1]
     if (selection?.op !== '.') throw new UnknownWord('has() takes a member, as in has(value.total)', node)
@@ -161,8 +161,7 @@ export class ExpressionCompiler<Variable extends string> {
     const value = this.compile(of)
     return (scope) => {
       const map = value(scope)
-      if (!isMap(map)) throw WRONG_TYPE
-      return Object.hasOwn(map, name)
+      return isMap(map) && Object.hasOwn(map, name)
     }
   }
 

@@ -43,7 +43,7 @@ export const WRONG_TYPE = new ExpressionFault('a value is not of the type that t
 export const OUT_OF_RANGE = new ExpressionFault('a number, time or text is out of range')
 export const TOO_LARGE = new ExpressionFault('the value is too large to be looked into')
 /** The only one that nothing within the expression passes over. */
-export const OUT_OF_STEPS = new ExpressionFault('it takes more steps than one record may cost')
+const OUT_OF_STEPS = new ExpressionFault('it takes more steps than one record may cost')
 
 export class Steps {
   #left = 0

@@ -11,6 +11,7 @@
 // JSON number is a double, as CEL has it: whole ones beyond 2^53 are rounded.
 
 import { isUtf8 } from 'node:buffer'
+import type { ASTNode, ParseResult } from '@marcbachmann/cel-js'
 import { Environment } from '@marcbachmann/cel-js'
 import type { RE2JS } from 're2js'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
@@ -164,37 +165,43 @@ function compile(text: string, variables: Readonly<Record<Variable, Evaluate>>):
   if (text.length > EXPRESSION_CHARS_MAX) {
     throw refused(`it has ${text.length} characters, ${EXPRESSION_CHARS_MAX} are allowed`)
   }
+  const parsed = parse(text)
+  // first, for its words are ours; and it knows fewer of them than the library
+  const evaluate = compileTree(parsed.ast, variables)
+  const { valid, type, error } = parsed.check()
+  if (!valid) throw refusedByLibrary(error)
+  if (type === 'bool' || type === 'dyn') return evaluate
+  throw refused(`its result is ${type}, and a filter's is bool`, parsed.ast.start)
+}
+
+function parse(text: string): ParseResult {
   try {
-    const parsed = newEnvironment().parse(text)
-    const compiler = new ExpressionCompiler({ variables, compilePattern: compileSearch })
-    // first, for its words are ours; and it knows fewer of them than the library
-    const evaluate = compiler.compile(parsed.ast)
-    const { valid, type, error } = parsed.check()
-    if (!valid) throw error as Error
-    if (type !== 'bool' && type !== 'dyn')
-      throw new UnknownWord(`its result is ${type}, and a filter's is bool`, parsed.ast)
-    return evaluate
+    return newEnvironment().parse(text)
   } catch (error) {
-    throw asRefusal(error)
+    throw refusedByLibrary(error)
+  }
+}
+
+function compileTree(tree: ASTNode, variables: Readonly<Record<Variable, Evaluate>>): Evaluate {
+  try {
+    return new ExpressionCompiler({ variables, compilePattern: compileSearch }).compile(tree)
+  } catch (error) {
+    throw error instanceof UnknownWord ? refused(error.message, error.node.start) : error
   }
 }
 
 function compileSearch(pattern: string): RE2JS {
   try {
-    return compilePattern(pattern)
+    return compilePattern(pattern, { isForText: true })
   } catch (error) {
     throw refused(`${asTailraceError(error).message}`, undefined, error)
   }
 }
 
-function asRefusal(error: unknown): TailraceError {
-  if (error instanceof TailraceError) return error
-  if (error instanceof UnknownWord) return refused(error.message, error.node.start)
+function refusedByLibrary(error: unknown): TailraceError {
   const { summary, range } = error as { readonly summary?: string; readonly range?: { readonly start: number } }
-  // RangeError: nested further than the stack is deep
-  const reason = summary ?? (error instanceof RangeError ? 'it is nested too deeply' : undefined)
-  if (reason === undefined) throw error
-  return refused(reason, range?.start, error)
+  // without its words: nested further than the stack is deep, or a type that may be any, as that of []
+  return refused(summary ?? 'its types cannot be told', range?.start, error)
 }
 
 function refused(fault: string, position?: number, cause?: unknown): TailraceError {

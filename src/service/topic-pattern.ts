@@ -90,13 +90,15 @@ export class TopicMatcher {
   }
 }
 
-/** invalid_request, with what is wrong with it. */
-export function compilePattern(text: string): RE2JS {
+/** invalid_request, with what is wrong with it. `isForText`: what it is to match may lie beyond ASCII. */
+export function compilePattern(text: string, { isForText = false } = {}): RE2JS {
   if (text.length > PATTERN_CHARS_MAX) throw refused(`has ${text.length} characters, ${PATTERN_CHARS_MAX} are allowed`)
   // what lies beyond ASCII is in no topic's name, and to compile a range of it takes some 20 ms where case is ignored
-  const [beyond] = /[^ -~]|\\[pPx0-7Q]/u.exec(text) ?? []
+  const isPlain = isForText && !/\[|\(\?/.test(text)
+  const [beyond] = (isPlain ? /\\[pPx0-7Q]/ : /[^ -~]|\\[pPx0-7Q]/u).exec(text) ?? []
   if (beyond !== undefined) {
-    throw refused(`has '${beyond}': printable ASCII is allowed, without \\p, \\x, \\Q and octal numbers`)
+    const more = isForText ? ', and other text where there is neither [ nor (?' : ''
+    throw refused(`has '${beyond}': printable ASCII is allowed${more}, without \\p, \\x, \\Q and octal numbers`)
   }
   const written = charsWrittenOut(text)
   // beyond any number it is none
@@ -144,7 +146,7 @@ function charsWrittenOut(text: string): number {
 }
 
 function refused(fault: string, cause?: unknown): TailraceError {
-  return new TailraceError('invalid_request', `the regular expression for topics ${fault}`, {}, { cause })
+  return new TailraceError('invalid_request', `the regular expression ${fault}`, {}, { cause })
 }
 
 /** The topics that subscriptions mean together: those they name, and those that patterns match by now. */
