@@ -16,6 +16,7 @@ import { createConsumeService } from '../service/consume.ts'
 import { ConsumerInstances } from '../service/consumer-instances.ts'
 import { openGroupMembers } from '../service/group-members.ts'
 import { createGroupPollService } from '../service/group-polls.ts'
+import { createGroupTailService } from '../service/group-tails.ts'
 import { createGroupService } from '../service/groups.ts'
 import { createProduceService } from '../service/produce.ts'
 import { createStateTopic } from '../service/state-topic.ts'
@@ -109,8 +110,16 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     })
     const groups = createGroupService({ engine, clock, polls: groupPolls })
     const tails = createTailService({ engine, clock, telemetry })
+    const groupTails = createGroupTailService({
+      engine,
+      members,
+      tails,
+      groupPolls,
+      assignors: config.assignors,
+      clock,
+    })
     const server = buildServer({
-      services: { engine, topics, produce, consume, groups, consumers, groupPolls, tails },
+      services: { engine, topics, produce, consume, groups, consumers, groupPolls, tails, groupTails },
       options: config,
       clock,
       logger,
@@ -124,7 +133,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     tellWhere(`http://${hostInUrl(config.host)}:${port}`, address, config, logger)
     return {
       url: `http://${hostInUrl(ownHost(config.host))}:${port}`,
-      close: closeOnce([server, consumers, groupPolls, tails, members, produce, engine], logger),
+      close: closeOnce([server, consumers, groupTails, groupPolls, tails, members, produce, engine], logger),
     }
   } catch (error) {
     await engine.close()

@@ -11,6 +11,7 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import type { ConsumeService } from '../service/consume.ts'
 import type { ConsumerInstances } from '../service/consumer-instances.ts'
 import type { GroupPollService } from '../service/group-poll.ts'
+import type { GroupTailService } from '../service/group-tail.ts'
 import type { GroupService } from '../service/groups.ts'
 import type { ProduceService } from '../service/produce.ts'
 import type { TailService } from '../service/tail.ts'
@@ -60,6 +61,7 @@ export interface Services {
   readonly consumers: ConsumerInstances
   readonly groupPolls: GroupPollService
   readonly tails: TailService
+  readonly groupTails: GroupTailService
 }
 
 export interface HttpFloor {

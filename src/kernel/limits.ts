@@ -538,3 +538,22 @@ export const EVENT_STREAM_MS_MAX = 24 * 60 * 60_000
 
 /** An event stream says how far it is so often at least. */
 export const EVENT_PROGRESS_MS = 30_000
+/** A subscription of a group is answered after so long, though a rebalance of it may still be under way. */
+export const GROUP_TAIL_JOIN_MS_MAX = 1_000
+
+/** How long the place of a group's member is kept when its connection is gone. */
+export const GROUP_TAIL_SESSION_MS_DEFAULT = 10_000
+
+/** How long others wait, when they are to get a partition, for what was given of it to be committed: less than a rebalance waits for its members. */
+export const GROUP_TAIL_RELEASE_MS_DEFAULT = 5_000
+export const GROUP_TAIL_RELEASE_MS_MAX = 30_000
+
+/** How often what a client is done with may be committed by itself: all of them are looked at together, so often. */
+export const AUTO_COMMIT_MS_MIN = 1_000
+export const AUTO_COMMIT_MS_MAX = 3_600_000
+
+/** One wait of a work queue's subscription for records: it polls again by itself. */
+export const QUEUE_TAIL_WAIT_MS = 60_000
+
+/** Records that one subscription of a work queue was given and has said nothing of yet, some hundred bytes each: it is given no more. */
+export const QUEUE_TAIL_RECORDS_OPEN_MAX = 10_000

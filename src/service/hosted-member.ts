@@ -200,7 +200,7 @@ export class HostedMember implements GroupMember {
   }
 }
 
-function notOwned({ topic, partition }: OffsetToCommit): PartitionResult {
+export function notOwned({ topic, partition }: OffsetToCommit): PartitionResult {
   const error = new TailraceError(
     'illegal_generation',
     `partition ${partition} of topic ${topic} is not the member's (any more): another one may read it`,

@@ -10,6 +10,9 @@ import type { PartitionSlot } from './poll-queue.ts'
 import type { Position } from './positions.ts'
 import { listOffsets } from './positions.ts'
 
+/** What is to be known of a partition that is begun; more of it is its holder's. */
+export type SlotToStart = Pick<PartitionSlot, 'topic' | 'partition' | 'isAdded'>
+
 export interface PollStart<Slot> {
   readonly slot: Slot
   readonly offset: number
@@ -19,7 +22,7 @@ export interface PollStart<Slot> {
   readonly error: TailraceError | undefined
 }
 
-export async function findStarts<Slot extends PartitionSlot>(
+export async function findStarts<Slot extends SlotToStart>(
   parts: GroupStartParts,
   groupId: string,
   slots: readonly Slot[],
@@ -56,10 +59,7 @@ export async function findStarts<Slot extends PartitionSlot>(
   return found
 }
 
-async function endOf(
-  { engine }: GroupStartParts,
-  { topic, partition }: PartitionSlot,
-): Promise<number | TailraceError> {
+async function endOf({ engine }: GroupStartParts, { topic, partition }: SlotToStart): Promise<number | TailraceError> {
   try {
     const [end] = await listOffsets(engine, topic, [partition], 'latest')
     return end?.offset ?? 0
@@ -68,7 +68,7 @@ async function endOf(
   }
 }
 
-function isOfGrowth({ topic, partition }: PartitionSlot): boolean {
+function isOfGrowth({ topic, partition }: SlotToStart): boolean {
   return partition >= (topic.growths[0]?.partitionCountBefore ?? topic.partitionCount)
 }
 

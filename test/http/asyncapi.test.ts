@@ -5,6 +5,14 @@ import { basename } from 'node:path'
 import { test } from 'node:test'
 import { FRAME_TYPES } from '../../src/http/websocket/frames-in.ts'
 import { CLOSE } from '../../src/http/websocket/session.ts'
+import {
+  AUTO_COMMIT_MS_MAX,
+  AUTO_COMMIT_MS_MIN,
+  GROUP_TAIL_RELEASE_MS_MAX,
+  LEASE_MS_MAX,
+  LEASE_MS_MIN,
+  MAX_ATTEMPTS_MAX,
+} from '../../src/kernel/limits.ts'
 import { checkEvent, eventMessages } from '../support/event-schemas.ts'
 import { asyncApi, checkFrame, frameMessages, frameSchemas, frameTypes } from '../support/frames.ts'
 
@@ -39,4 +47,20 @@ test('the examples fit their schemas', () => {
 test('every close code of the server is described', () => {
   const { description } = asyncApi.info
   for (const [name, code] of Object.entries(CLOSE)) assert.match(description, new RegExp(`\\b${code}\\b`), name)
+})
+
+test('what a group or a work queue may be asked for has its bounds', () => {
+  const bounds: Readonly<Record<string, readonly [min: number, max: number]>> = {
+    release_ms: [0, GROUP_TAIL_RELEASE_MS_MAX],
+    auto_commit_ms: [AUTO_COMMIT_MS_MIN, AUTO_COMMIT_MS_MAX],
+    lease_ms: [LEASE_MS_MIN, LEASE_MS_MAX],
+    max_attempts: [1, MAX_ATTEMPTS_MAX],
+  }
+  const subscribe = { type: 'subscribe', sub: 'a' }
+  for (const [member, [min, max]] of Object.entries(bounds)) {
+    for (const value of [min, max]) checkFrame('client', { ...subscribe, [member]: value })
+    for (const value of [min - 1, max + 1]) {
+      assert.throws(() => checkFrame('client', { ...subscribe, [member]: value }), member)
+    }
+  }
 })

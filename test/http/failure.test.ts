@@ -92,6 +92,7 @@ function openServer() {
       consumers: {} as never,
       groupPolls: {} as never,
       tails: {} as never,
+      groupTails: {} as never,
     },
     options: OPTIONS,
     clock: systemClock,

@@ -322,6 +322,7 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
       consumers: {} as never,
       groupPolls: {} as never,
       tails: {} as never,
+      groupTails: {} as never,
     },
     options: {
       bodyBytesMax: 1_000_000,

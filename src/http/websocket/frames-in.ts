@@ -46,6 +46,12 @@ export interface SubscribeFrame extends SubscriptionCommand<'subscribe'> {
   readonly on_gap?: 'error' | 'earliest'
   readonly overflow?: TailOverflow
   readonly heartbeat_ms?: number
+  readonly instance?: string
+  readonly session_timeout_ms?: number
+  readonly release_ms?: number
+  readonly auto_commit_ms?: number
+  readonly lease_ms?: number
+  readonly max_attempts?: number
 }
 
 export interface CreditFrame extends SubscriptionCommand<'credit'>, CreditGrant {}
@@ -74,6 +80,8 @@ export interface AckFrame extends SubscriptionCommand<'ack'> {
   readonly records: readonly { readonly topic: string; readonly partition: number; readonly offset: number }[]
 }
 
+export type ReleaseFrame = SubscriptionCommand<'release'>
+
 export interface ProduceFrame extends Command<'produce'> {
   readonly topic: string
   readonly acks?: 'all' | '1' | '0'
@@ -92,6 +100,7 @@ export type SubscriptionFrame =
   | ResumeFrame
   | CommitFrame
   | AckFrame
+  | ReleaseFrame
   | UnsubscribeFrame
 
 export type FrameIn = SubscriptionFrame | ProduceFrame | PingFrame
@@ -105,6 +114,7 @@ const SCHEMA_OF = {
   resume: 'Resume',
   commit: 'Commit',
   ack: 'Ack',
+  release: 'Release',
   unsubscribe: 'Unsubscribe',
   produce: 'Produce',
   ping: 'Ping',

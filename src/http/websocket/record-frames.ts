@@ -7,6 +7,8 @@ import { RECORD_FIELDS, RecordJsonWriter } from '../../codec/record-json.ts'
 import { ByteWriter } from '../../kernel/byte-writer.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
+import type { PollSink } from '../../service/group-poll.ts'
+import type { QueueForm } from '../../service/group-tail.ts'
 import type { TailEncoder, TailForm } from '../../service/tail.ts'
 
 /** Of the chunk that was given last: so many heads were seen. */
@@ -86,9 +88,45 @@ class RecordsEncoder implements TailEncoder {
     this.#json.write(record)
   }
 
+  /** Of the record that was written last. */
+  writeAttempts(attempts: number): void {
+    // in front of the record's closing brace
+    this.#output.position--
+    this.#output.writeText(`,"attempts":${attempts}}`)
+  }
+
   finish(cursor: string): Buffer {
     this.#json.end()
-    this.#output.writeText(`],"cursor":${JSON.stringify(cursor)}}`)
+    this.#output.writeText(cursor === '' ? ']}' : `],"cursor":${JSON.stringify(cursor)}}`)
     return this.#output.written()
+  }
+}
+
+/** Records of a work queue: with how often each was given to somebody, and no cursor. */
+export class WorkerRecordsForm implements QueueForm {
+  readonly key = 'worker'
+  readonly #formats: FrameFormats
+  readonly #known: KnownJson
+
+  constructor(formats: FrameFormats, known: KnownJson) {
+    this.#formats = formats
+    this.#known = known
+  }
+
+  newEncoder(): ReturnType<QueueForm['newEncoder']> {
+    return new WorkerRecordsEncoder(this.#formats, this.#known)
+  }
+}
+
+class WorkerRecordsEncoder extends RecordsEncoder implements PollSink {
+  #attempts = 1
+
+  attempt(attempts: number): void {
+    this.#attempts = attempts
+  }
+
+  override write(record: RecordReader): void {
+    super.write(record)
+    this.writeAttempts(this.#attempts)
   }
 }

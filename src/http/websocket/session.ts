@@ -28,12 +28,14 @@ import { BadFrame } from './frames-in.ts'
 import { Outbox } from './outbox.ts'
 import type { RecordFrames } from './record-frames.ts'
 import { SocketProducer } from './socket-producer.ts'
+import type { SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOwner } from './subscription-output.ts'
 import { SubscriptionSlot } from './subscription-slot.ts'
 
 /** In two classes: after 44xx a client shall not come back as it is, after 45xx it shall. */
 export const CLOSE = {
   badRequest: 4400,
+  superseded: 4409,
   limit: 4413,
   internal: 4500,
   draining: 4501,
@@ -100,7 +102,7 @@ export class Session implements LiveConnection, SubscriptionOwner {
     socket.on('pong', () => {
       this.#hasHeard = true
     })
-    socket.on('close', () => this.#onClose())
+    socket.on('close', (code) => this.#onClose(code))
     // What is wrong with its frames ws answers itself, by its close codes (1007, 1009, 1002).
     socket.on('error', () => this.outbox.close())
     this.send({
@@ -143,6 +145,11 @@ export class Session implements LiveConnection, SubscriptionOwner {
 
   ended(name: string): void {
     this.#slots.get(name)?.ended()
+  }
+
+  supersede(reason: string): void {
+    // what it is told of that goes out first
+    setImmediate(() => this.#close(CLOSE.superseded, closeReason(reason)))
   }
 
   sweep(now: number): void {
@@ -292,26 +299,33 @@ export class Session implements LiveConnection, SubscriptionOwner {
 
   #close(code: number, reason: string): void {
     if (this.#isOver) return
-    this.#end()
+    this.#end(code === CLOSE.draining ? 'away' : 'lost')
     this.#closeBy = this.#floor.clock.monotonic() + WS_CLOSE_MS_MAX
     this.#socket.close(code, reason)
     this.#socket.resume()
   }
 
   /** Nothing more is taken from the client or sent to it. */
-  #end(): void {
+  #end(why: SubscriptionEnd): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#inbox = []
     this.outbox.close()
-    for (const slot of this.#slots.values()) slot.lose()
+    for (const slot of this.#slots.values()) slot.lose(why)
   }
 
-  #onClose(): void {
+  #onClose(code: number): void {
     this.#leave()
-    this.#end()
+    this.#end(ENDS.get(code) ?? 'lost')
   }
 }
+
+/** What a client says with the code that it closes with: done, going away, nothing in particular. */
+const ENDS: ReadonlyMap<number, SubscriptionEnd> = new Map([
+  [1000, 'left'],
+  [1001, 'away'],
+  [1005, 'away'],
+])
 
 function noSubscription(sub: string): TailraceError {
   return new TailraceError('subscription_not_found', `there is no subscription '${sub}' on this socket`, { sub })
@@ -320,4 +334,9 @@ function noSubscription(sub: string): TailraceError {
 function tooManySubscriptions(): TailraceError {
   const detail = `this socket has ${WS_SUBSCRIPTIONS_MAX} subscriptions, which is as many as it may have`
   return new TailraceError('policy_violation', detail, { max: WS_SUBSCRIPTIONS_MAX })
+}
+
+/** The protocol has room for 123 bytes. */
+function closeReason(text: string): string {
+  return text.length <= 100 && /^[ -~]*$/.test(text) ? text : 'another connection has taken its place'
 }

@@ -12,6 +12,8 @@ export interface SubscriptionOwner {
   readonly frames: RecordFrames
   /** It has ended by itself. */
   ended(name: string): void
+  /** Another socket has taken the place of this one. */
+  supersede(reason: string): void
 }
 
 export class SubscriptionOutput {
@@ -31,6 +33,11 @@ export class SubscriptionOutput {
 
   get caller(): Caller {
     return this.#owner.caller
+  }
+
+  /** The same for all subscriptions of a socket. */
+  get connection(): object {
+    return this.#owner
   }
 
   get generation(): number {
@@ -69,6 +76,10 @@ export class SubscriptionOutput {
   /** Its last frame was sent, and nobody asked for that. */
   ended(): void {
     this.#owner.ended(this.name)
+  }
+
+  supersede(reason: string): void {
+    this.#owner.supersede(reason)
   }
 
   /** Looked at about once in LIVE_SWEEP_MS: whether nothing was sent for so long. */

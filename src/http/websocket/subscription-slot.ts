@@ -5,7 +5,9 @@ import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import { LIVE_SWEEP_MS } from '../../kernel/limits.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import type { FrameId, SubscribeFrame, SubscriptionFrame } from './frames-in.ts'
-import type { OpenSubscription, Subscription } from './subscription.ts'
+import { openGroupSubscription } from './group-subscription.ts'
+import { openQueueSubscription } from './queue-subscription.ts'
+import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOwner } from './subscription-output.ts'
 import { SubscriptionOutput } from './subscription-output.ts'
 import { openTailSubscription } from './tail-subscription.ts'
@@ -17,8 +19,8 @@ export interface SlotOwner extends SubscriptionOwner {
 
 const OPEN: Readonly<Record<NonNullable<SubscribeFrame['mode']>, OpenSubscription>> = {
   tail: openTailSubscription,
-  group: openTailSubscription,
-  shared: openTailSubscription,
+  group: openGroupSubscription,
+  shared: openQueueSubscription,
 }
 
 export class SubscriptionSlot {
@@ -32,7 +34,7 @@ export class SubscriptionSlot {
   /** Of the last command that is not done yet. */
   #last: Promise<void> | undefined
   #opening: AbortController | undefined
-  #isLost = false
+  #lost: SubscriptionEnd | undefined
 
   constructor(name: string, floor: HttpFloor, owner: SlotOwner, onFree: () => void) {
     this.#name = name
@@ -70,13 +72,13 @@ export class SubscriptionSlot {
   }
 
   /** The socket has gone. */
-  lose(): void {
-    this.#isLost = true
+  lose(why: SubscriptionEnd): void {
+    this.#lost = why
     this.#opening?.abort()
-    void this.#close('lost').catch(() => undefined)
+    void this.#close(why).catch(() => undefined)
   }
 
-  async #close(why: 'unsubscribed' | 'lost'): Promise<object> {
+  async #close(why: SubscriptionEnd): Promise<object> {
     const subscription = this.#subscription
     this.#subscription = undefined
     this.#output = undefined
@@ -130,6 +132,8 @@ export class SubscriptionSlot {
         return subscription.commit(frame)
       case 'ack':
         return subscription.ack(frame)
+      case 'release':
+        return subscription.release()
       case 'unsubscribe':
         return this.#unsubscribe()
     }
@@ -148,7 +152,7 @@ export class SubscriptionSlot {
     this.#subscription = subscription
     this.#output = output
     this.#heartbeatMs = frame.heartbeat_ms
-    if (this.#isLost) return await this.#close('lost')
+    if (this.#lost !== undefined) return await this.#close(this.#lost)
     return await subscription.begun()
   }
 

@@ -6,6 +6,12 @@ import type { HttpFloor } from '../http-floor.ts'
 import type { AckFrame, CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
 
+/**
+ * left: its client has closed the socket, and said that it is done (1000). away: one of the two has closed it, and the
+ * client may come again. lost: nobody has said anything.
+ */
+export type SubscriptionEnd = 'unsubscribed' | 'left' | 'away' | 'lost'
+
 export interface Subscription {
   /** What its subscribe is answered with; called once, before any of its frames leaves. */
   begun(): Promise<object> | object
@@ -15,15 +21,16 @@ export interface Subscription {
   seek(frame: SeekFrame): Promise<object>
   commit(frame: CommitFrame): Promise<object>
   ack(frame: AckFrame): Promise<object>
+  /** Its client has nothing more to commit of what was revoked. */
+  release(): object
   /** The socket takes more again, after output.hasRoom() was false. */
   wake(): void
   /** Nothing of it was sent for a heartbeat: it is told where it stands. */
   heartbeat(): void
   /**
-   * Nothing of it is sent any more. Gives the members of the `end` that an unsubscribe is followed by. `lost`: its socket
-   * has gone, nobody asked for it.
+   * Nothing of it is sent any more. Gives the members of the `end` that an unsubscribe is followed by.
    */
-  close(why: 'unsubscribed' | 'lost'): Promise<object> | object
+  close(why: SubscriptionEnd): Promise<object> | object
 }
 
 /** What it throws answers the subscribe. `signal`: the socket has gone. */

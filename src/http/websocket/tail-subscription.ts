@@ -11,6 +11,7 @@ import { RecordFilter } from '../../service/record-filter.ts'
 import type { Tail, TailRequest, TailSource, TailSources } from '../../service/tail.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import type { AckFrame, CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
+import type { FrameFormats } from './record-frames.ts'
 import { RecordsForm } from './record-frames.ts'
 import type { OpenSubscription, Subscription } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
@@ -103,6 +104,10 @@ class TailSubscription implements Subscription {
     )
   }
 
+  release(): object {
+    throw new TailraceError('invalid_request', 'nothing is revoked from a tail: it belongs to no group')
+  }
+
   wake(): void {
     this.#tail.wake()
   }
@@ -118,15 +123,16 @@ class TailSubscription implements Subscription {
 }
 
 /** What a subscription shows of records. */
-export function recordsForm(floor: HttpFloor, { key_format, value_format, fields }: SubscribeFrame): RecordsForm {
-  return new RecordsForm(
-    {
-      keyFormat: key_format ?? 'auto',
-      valueFormat: value_format ?? 'auto',
-      fields: fields === undefined ? undefined : new Set(fields),
-    },
-    floor.knownJson,
-  )
+export function recordsForm(floor: HttpFloor, frame: SubscribeFrame): RecordsForm {
+  return new RecordsForm(recordFormats(frame), floor.knownJson)
+}
+
+export function recordFormats({ key_format, value_format, fields }: SubscribeFrame): FrameFormats {
+  return {
+    keyFormat: key_format ?? 'auto',
+    valueFormat: value_format ?? 'auto',
+    fields: fields === undefined ? undefined : new Set(fields),
+  }
 }
 
 /** What a frame commits. */
@@ -164,14 +170,15 @@ function strayPartition(topic: string, partition: number): TailraceError {
   return new TailraceError('invalid_request', detail, { topic, partition })
 }
 
-function untilOf({ until, group }: SubscribeFrame): TailRequest['until'] {
+/** For members of groups too. */
+export function untilOf({ until, group }: SubscribeFrame): TailRequest['until'] {
   if (until === undefined) return undefined
   if (typeof until === 'object') return { kind: 'count', recordCount: until.count }
   const position: Position = parsePosition(until, group)
   return position
 }
 
-function filtersOf({ filter }: SubscribeFrame): RecordFilters | undefined {
+export function filtersOf({ filter }: SubscribeFrame): RecordFilters | undefined {
   if (filter === undefined) return undefined
   return {
     key: filter.key === undefined ? undefined : Buffer.from(filter.key),

@@ -1,0 +1,51 @@
+// What subscribe frames of groups and of work queues have in common.
+
+import { TailraceError } from '../../kernel/errors.ts'
+import type { Subscription } from '../../service/group-member.ts'
+import type { Position } from '../../service/positions.ts'
+import { parsePosition } from '../../service/positions.ts'
+import type { SubscribeFrame } from './frames-in.ts'
+
+export function groupOf({ group, mode }: SubscribeFrame): string {
+  if (group !== undefined) return group
+  throw new TailraceError('invalid_request', `a subscription of mode ${mode} names its group`)
+}
+
+/** invalid_request: what belongs to another mode would be passed over in silence. */
+export function refuseMembers(frame: SubscribeFrame, members: readonly (keyof SubscribeFrame)[], modes: string): void {
+  const stray = members.find((member) => frame[member] !== undefined)
+  if (stray === undefined) return
+  throw new TailraceError(
+    'invalid_request',
+    `${stray} is of mode ${modes}, this subscription is of mode ${frame.mode ?? 'group'}`,
+    {
+      member: stray,
+    },
+  )
+}
+
+export function topicsOf({ topics, pattern, partitions }: SubscribeFrame): Subscription {
+  if (partitions !== undefined) {
+    throw new TailraceError('invalid_request', 'a group shares its partitions out by itself: none can be asked for')
+  }
+  if (topics !== undefined && pattern === undefined) return { topics: [...new Set(topics)].sort() }
+  if (pattern !== undefined && topics === undefined) return { pattern }
+  throw new TailraceError('invalid_request', 'a subscription names its topics, or a pattern of theirs')
+}
+
+const STARTS_ALLOWED =
+  'earliest, latest, committed, -N (the last N records), a time such as 2026-11-21T02:00:00Z, or a duration ago such as 30m, 1h or 7d'
+
+const NO_START: ReadonlySet<Position['kind']> = new Set(['offset', 'cursor'])
+
+/** Where partitions begin that the group has committed nothing of. As the polls of a group: at their first record. */
+export function startOf({ from = 'earliest' }: SubscribeFrame): Position {
+  if (from === 'committed') return { kind: 'earliest' }
+  const position = parsePosition(from, undefined, STARTS_ALLOWED)
+  if (!NO_START.has(position.kind)) return position
+  throw new TailraceError(
+    'invalid_position',
+    `from says where a group begins that has committed nothing yet: ${STARTS_ALLOWED}, not '${from.slice(0, 60)}'`,
+    { position: from.slice(0, 60) },
+  )
+}

@@ -1,0 +1,306 @@
+// Groups and work queues over WebSocket, with real sockets. Every frame in both directions is held against its schema.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { TestServer } from '../support/http.ts'
+import { startServer } from '../support/http.ts'
+import type { FramePartition, FrameRecord, SentFrame, TestSocket } from '../support/ws-client.ts'
+import { openSocket } from '../support/ws-client.ts'
+
+interface TestContext {
+  after(cleanUp: () => Promise<void> | void): void
+}
+
+async function startWithTopic(t: TestContext, partitions = 2): Promise<TestServer> {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'orders', partitions })
+  return server
+}
+
+async function produce(server: TestServer, partition: number, ...values: readonly unknown[]): Promise<void> {
+  const reply = await server.post('/v1/topics/orders/records', {
+    records: values.map((value) => ({ value, partition })),
+  })
+  assert.equal(reply.status, 200, String(reply.body))
+}
+
+async function join(socket: TestSocket, asked: Partial<SentFrame> = {}) {
+  return await socket.command({ type: 'subscribe', sub: 'a', topics: ['orders'], group: 'g', ...asked })
+}
+
+/** What is assigned until there are so many. */
+async function assigned(socket: TestSocket, count: number): Promise<readonly FramePartition[]> {
+  const partitions: FramePartition[] = []
+  while (partitions.length < count) {
+    partitions.push(...((await socket.take('assigned'))['partitions'] as readonly FramePartition[]))
+  }
+  return partitions
+}
+
+const places = (records: readonly FrameRecord[]) => records.map(({ partition, offset }) => `${partition}:${offset}`)
+
+/** What the group says of its members and offsets. */
+async function describe(server: TestServer): Promise<{
+  readonly members: readonly { readonly client_id: string; readonly host: string }[]
+  readonly offsets: Record<string, number | null>
+}> {
+  const { body } = await server.get('/v1/groups/g')
+  const group = JSON.parse(String(body))
+  const offsets = group.offsets.map((one: { topic: string; partition: number; committed_offset: number | null }) => [
+    `${one.topic}-${one.partition}`,
+    one.committed_offset,
+  ])
+  return { members: group.members, offsets: Object.fromEntries(offsets) }
+}
+
+test('two members share a topic; when one is cut off its partitions go to the other, from where it has committed', async (t) => {
+  const server = await startWithTopic(t)
+  for (const partition of [0, 1]) await produce(server, partition, 1, 2)
+  const first = await openSocket(t, server)
+  assert.deepEqual((await join(first)).assignment, [])
+  assert.deepEqual(
+    (await assigned(first, 2)).map(({ partition, position }) => [partition, position]),
+    [
+      [0, 0],
+      [1, 0],
+    ],
+  )
+  const given = await first.records('a', 4)
+  assert.equal(new Set(places(given)).size, 4)
+  const { cursor } = first.received.filter(({ type }) => type === 'records').at(-1) ?? {}
+  assert.deepEqual((await first.command({ type: 'commit', sub: 'a', cursor }))['committed'], [
+    { topic: 'orders', partition: 0 },
+    { topic: 'orders', partition: 1 },
+  ])
+  const second = await openSocket(t, server)
+  await join(second)
+  const [moved] = (await first.take('revoked'))['partitions'] as readonly FramePartition[]
+  assert.deepEqual(await assigned(second, 1), [{ topic: 'orders', partition: moved?.partition, position: 2 }])
+  for (const partition of [0, 1]) await produce(server, partition, 3)
+  const [own] = await first.records('a', 1)
+  const [other] = await second.records('a', 1)
+  assert.deepEqual([own?.offset, other?.offset], [2, 2])
+  assert.equal(other?.partition, moved?.partition)
+  const refused = await first.ask({
+    type: 'commit',
+    sub: 'a',
+    positions: [0, 1].map((partition) => ({ topic: 'orders', partition, offset: 3 })),
+  })
+  assert.equal(refused.code, 'illegal_generation')
+  assert.deepEqual(refused.details?.['refused'], [{ topic: 'orders', partition: moved?.partition }])
+  assert.deepEqual(refused.details?.['committed'], [{ topic: 'orders', partition: own?.partition }])
+  first.socket.terminate()
+  assert.deepEqual(await assigned(second, 1), [{ topic: 'orders', partition: own?.partition, position: 3 }])
+  await produce(server, own?.partition ?? 0, 4)
+  assert.deepEqual(places(await second.records('a', 1)), [`${own?.partition}:3`])
+})
+
+test('others wait for what was sent to be committed, or released; nothing is given twice', async (t) => {
+  const server = await startWithTopic(t)
+  for (const partition of [0, 1]) await produce(server, partition, 1, 2)
+  const first = await openSocket(t, server)
+  await join(first)
+  await first.records('a', 4)
+  const second = await openSocket(t, server)
+  const joining = join(second)
+  const revoked = await first.take('revoked')
+  assert.equal(revoked['deadline_ms'], 5000)
+  const [moved] = revoked['partitions'] as readonly FramePartition[]
+  await first.command({ type: 'commit', sub: 'a', positions: [{ ...moved, offset: 2 }] })
+  await joining
+  assert.deepEqual(await assigned(second, 1), [{ topic: 'orders', partition: moved?.partition, position: 2 }])
+  const third = await openSocket(t, server)
+  await first.command({ type: 'unsubscribe', sub: 'a' })
+  await assigned(second, 1)
+  await second.records('a', 2)
+  const thirdJoins = join(third)
+  await second.take('revoked')
+  await second.command({ type: 'release', sub: 'a' })
+  await thirdJoins
+  const [last] = await assigned(third, 1)
+  // the group's, where it was committed: what second did not commit comes again
+  assert.equal(last?.position, last?.partition === moved?.partition ? 2 : 0)
+})
+
+test('a client that comes back under its name has its place; one that takes it puts the other out', async (t) => {
+  const server = await startWithTopic(t)
+  await produce(server, 0, 1, 2)
+  const first = await openSocket(t, server, { headers: { 'x-client-id': 'billing-1' } })
+  await join(first, { member: 'w-1' })
+  await first.records('a', 2)
+  await first.command({ type: 'commit', sub: 'a', positions: [{ topic: 'orders', partition: 0, offset: 1 }] })
+  const { members } = await describe(server)
+  assert.deepEqual(
+    members.map(({ client_id, host }) => [client_id, host.includes('127.0.0.1')]),
+    [['billing-1', true]],
+  )
+  first.socket.terminate()
+  await first.closed
+  const again = await openSocket(t, server)
+  const { generation, member_id } = await join(again, { member: 'w-1' })
+  assert.deepEqual(places(await again.records('a', 1)), ['0:1'])
+  const taker = await openSocket(t, server)
+  const taken = await join(taker, { member: 'w-1' })
+  assert.deepEqual([taken['generation'], taken['member_id']], [generation, member_id])
+  assert.equal((await again.closed).code, 4409)
+  const told = again.received.filter(({ type }) => type === 'error' || type === 'end')
+  assert.deepEqual(
+    told.map(({ code, reason }) => code ?? reason),
+    ['fenced_instance_id', 'error'],
+  )
+  assert.deepEqual(places(await taker.records('a', 1)), ['0:1'])
+  const twice = await taker.ask({ type: 'subscribe', sub: 'b', topics: ['orders'], group: 'g', member: 'w-1' })
+  assert.equal(twice.code, 'invalid_request')
+  await taker.close(1000)
+  for (let tries = 0; (await describe(server)).members.length > 0; tries++) assert.ok(tries < 100, 'it leaves')
+})
+
+test('commits by itself what new credit was granted for', async (t) => {
+  const server = await startWithTopic(t, 1)
+  await produce(server, 0, 1, 2, 3, 4)
+  const socket = await openSocket(t, server)
+  await join(socket, { auto_commit_ms: 1000, credit: { records: 2 }, batch: { records: 1 } })
+  await socket.records('a', 2)
+  await socket.command({ type: 'credit', sub: 'a', records: 1 })
+  await socket.records('a', 1)
+  await socket.command({ type: 'unsubscribe', sub: 'a' })
+  assert.deepEqual((await describe(server)).offsets, { 'orders-0': 1 })
+})
+
+test('a seek is heeded, and a tail that has come to its end can commit still', async (t) => {
+  const server = await startWithTopic(t, 1)
+  await produce(server, 0, 1, 2, 3)
+  const socket = await openSocket(t, server)
+  await join(socket, { until: { count: 4 } })
+  await socket.records('a', 3)
+  const { gen } = await socket.command({ type: 'seek', sub: 'a', to: 'earliest' })
+  const again = await socket.take((frame) => frame.type === 'records' && frame.gen === gen)
+  assert.equal(again.records?.[0]?.offset, 0)
+  await socket.take('end')
+  await socket.command({ type: 'commit', sub: 'a', cursor: again.cursor })
+  assert.deepEqual((await describe(server)).offsets, { 'orders-0': 1 })
+})
+
+test('what is asked of a group that it cannot have is refused, and the name is free again', async (t) => {
+  const server = await startWithTopic(t)
+  const socket = await openSocket(t, server)
+  const codeOf = async (frame: SentFrame) => (await socket.ask(frame)).code
+  const subscribe = { type: 'subscribe', sub: 'a', topics: ['orders'], group: 'g' }
+  assert.equal(await codeOf({ ...subscribe, mode: 'shared', auto_commit_ms: 1000 }), 'invalid_request')
+  assert.equal(await codeOf({ ...subscribe, lease_ms: 1000 }), 'invalid_request')
+  assert.equal(await codeOf({ ...subscribe, from: '7' }), 'invalid_position')
+  assert.equal(await codeOf({ ...subscribe, topics: ['nothing'] }), 'unknown_topic_or_partition')
+  assert.equal(await codeOf({ ...subscribe, group: 'a/b\n' }), 'invalid_group_id')
+  assert.equal(await codeOf({ ...subscribe, session_timeout_ms: 1 }), 'invalid_session_timeout')
+  assert.equal(await codeOf({ ...subscribe, partitions: [{ topic: 'orders', partition: 0 }] }), 'invalid_request')
+  await socket.command({ ...subscribe, mode: 'shared' })
+  assert.equal(await codeOf({ ...subscribe, sub: 'b' }), 'inconsistent_group_protocol')
+  assert.equal(await codeOf({ type: 'commit', sub: 'a', cursor: 'x' }), 'invalid_request')
+  assert.equal(await codeOf({ type: 'release', sub: 'a' }), 'invalid_request')
+  await socket.command({ ...subscribe, sub: 'c', group: 'h' })
+  assert.equal(await codeOf({ ...subscribe, sub: 'd', group: 'h', mode: 'shared' }), 'inconsistent_group_protocol')
+  const records = [{ topic: 'orders', partition: 0, offset: 0 }]
+  assert.equal(await codeOf({ type: 'ack', sub: 'c', outcome: 'accept', records }), 'invalid_request')
+  assert.equal(await codeOf({ type: 'commit', sub: 'c', group: 'other', cursor: 'x' }), 'invalid_request')
+  assert.equal(await codeOf({ type: 'commit', sub: 'c', cursor: 'x' }), 'invalid_cursor')
+})
+
+test('a queue: each record is with one worker, and a poison record comes to the dead letters', async (t) => {
+  const server = await startWithTopic(t, 1)
+  await produce(server, 0, 'a', 'poison', 'c')
+  const shared = { mode: 'shared', max_attempts: 2, credit: { records: 10 } }
+  const first = await openSocket(t, server)
+  await join(first, shared)
+  const given = await first.records('a', 3)
+  assert.deepEqual(
+    given.map(({ offset, attempts }) => [offset, attempts]),
+    [
+      [0, 1],
+      [1, 1],
+      [2, 1],
+    ],
+  )
+  const ack = (socket: TestSocket, outcome: string, ...offsets: readonly number[]) =>
+    socket.ask({
+      type: 'ack',
+      sub: 'a',
+      outcome,
+      records: offsets.map((offset) => ({ topic: 'orders', partition: 0, offset })),
+    })
+  assert.equal((await ack(first, 'accept', 0))['accepted'], 1)
+  assert.equal((await ack(first, 'extend', 1, 2))['extended'], 2)
+  assert.equal((await ack(first, 'accept', 0)).code, 'fenced_lease')
+  const second = await openSocket(t, server)
+  await join(second, shared)
+  // it dies of the poison
+  first.socket.terminate()
+  const again = await second.records('a', 2)
+  assert.deepEqual(
+    again.map(({ offset, attempts }) => [offset, attempts]),
+    [
+      [1, 2],
+      [2, 2],
+    ],
+  )
+  assert.deepEqual((await ack(second, 'release', 1))['dead_lettered'], 1)
+  assert.equal((await ack(second, 'accept', 2))['accepted'], 1)
+  const dead = await server.get('/v1/topics/orders.dlq/records')
+  const letters = JSON.parse(String(dead.body)) as { records: readonly FrameRecord[] }
+  assert.deepEqual(
+    letters.records.map(({ value }) => value),
+    ['poison'],
+  )
+  assert.deepEqual((await describe(server)).offsets, { 'orders-0': 3 })
+})
+
+test('a worker that closes its socket gives back what it has, and that does not count', async (t) => {
+  const server = await startWithTopic(t, 1)
+  await produce(server, 0, 'a')
+  for (let turn = 0; turn < 3; turn++) {
+    const socket = await openSocket(t, server)
+    await join(socket, { mode: 'shared', max_attempts: 2 })
+    assert.equal((await socket.records('a', 1))[0]?.attempts, 1)
+    await socket.close(1000)
+  }
+})
+
+test('a worker that is paused is given nothing', async (t) => {
+  const server = await startWithTopic(t, 1)
+  const [idle, busy] = [await openSocket(t, server), await openSocket(t, server)]
+  for (const socket of [idle, busy]) await join(socket, { mode: 'shared' })
+  await idle.command({ type: 'pause', sub: 'a' })
+  await produce(server, 0, 'a', 'b')
+  await busy.records('a', 2)
+  await busy.command({ type: 'unsubscribe', sub: 'a' })
+  await idle.command({ type: 'resume', sub: 'a' })
+  await idle.records('a', 2)
+})
+
+test('a lease poll, a consumer of v2 and a member over WebSocket share one group', async (t) => {
+  const server = await startWithTopic(t, 3)
+  const socket = await openSocket(t, server)
+  await join(socket)
+  await assigned(socket, 3)
+  const polling = server.post('/v1/groups/g/poll', { topics: ['orders'], wait_ms: 5000 })
+  await socket.take('revoked')
+  const v2 = { 'content-type': 'application/vnd.kafka.v2+json' }
+  await server.request('POST', '/consumers/g', {
+    headers: v2,
+    body: '{"name":"c","format":"json","auto.offset.reset":"earliest"}',
+  })
+  await server.request('POST', '/consumers/g/instances/c/subscription', { headers: v2, body: '{"topics":["orders"]}' })
+  await socket.take('revoked')
+  for (const partition of [0, 1, 2]) await produce(server, partition, 1)
+  const [own] = await socket.records('a', 1)
+  const polled = JSON.parse(String((await polling).body)) as { records: readonly FrameRecord[] }
+  const read: FrameRecord[] = []
+  for (let tries = 0; read.length === 0; tries++) {
+    assert.ok(tries < 20, 'the consumer of v2 is given its share')
+    const { body } = await server.request('GET', '/consumers/g/instances/c/records?timeout=500', {
+      headers: { accept: 'application/vnd.kafka.json.v2+json' },
+    })
+    read.push(...(JSON.parse(String(body)) as FrameRecord[]))
+  }
+  const all = [own, ...polled.records, ...read].map((record) => record?.partition)
+  assert.deepEqual(all.toSorted(), [0, 1, 2])
+})

@@ -1,0 +1,364 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { GROUP_TAIL_JOIN_MS_MAX } from '../../src/kernel/limits.ts'
+import { Telemetry } from '../../src/kernel/telemetry.ts'
+import { createConsumeService } from '../../src/service/consume.ts'
+import type { AssignorName } from '../../src/service/group-member.ts'
+import type { GroupTail, GroupTailRequest } from '../../src/service/group-tail.ts'
+import { createGroupTailService } from '../../src/service/group-tails.ts'
+import { createTailService } from '../../src/service/tails.ts'
+import { caller, openPollBench } from '../support/poll-bench.ts'
+import { TailGiven, WORDS } from '../support/tail-given.ts'
+
+type Asked = Partial<Omit<GroupTailRequest, 'reader' | 'connection'>>
+
+interface TestTail {
+  readonly tail: GroupTail
+  readonly given: TailGiven
+}
+
+async function openGroupBench(
+  t: TestContext,
+  {
+    partitions = 2,
+    assignors = ['cooperative-sticky'],
+  }: { partitions?: number; assignors?: readonly AssignorName[] } = {},
+) {
+  const bench = await openPollBench(t, { partitions })
+  const { engine, clock, members, polls } = bench
+  const telemetry = new Telemetry()
+  const tails = createTailService({ engine, clock, telemetry })
+  const groupTails = createGroupTailService({ engine, members, tails, groupPolls: polls, assignors, clock })
+  const opened: GroupTail[] = []
+  // before the bench closes its engine
+  t.after(async () => {
+    await Promise.all(opened.map((tail) => tail.leave()))
+    await groupTails.close()
+    await tails.close()
+  })
+  const open = async (asked: Asked = {}, connection: object = {}): Promise<TestTail> => {
+    const given = new TailGiven()
+    const opening = groupTails.open({
+      caller: { ...caller, host: '127.0.0.1' },
+      groupId: 'g',
+      member: '',
+      instance: undefined,
+      subscription: { topics: ['jobs'] },
+      from: { kind: 'earliest' },
+      sessionTimeoutMs: 10_000,
+      releaseMs: 5_000,
+      autoCommitMs: undefined,
+      onGap: 'earliest',
+      overflow: 'pause',
+      batchRecords: 100,
+      batchWaitMs: 0,
+      form: WORDS,
+      connection,
+      reader: given,
+      ...asked,
+    })
+    // one that has to wait for others is there before they have given up what is to be its own
+    const isSlow = await Promise.race([opening.then(() => false), setTimeout(200, true)])
+    if (isSlow) bench.clock.advance(GROUP_TAIL_JOIN_MS_MAX)
+    const tail = await opening
+    opened.push(tail)
+    return { tail, given }
+  }
+  const values = (partition: number, from: number, to: number) =>
+    bench.produce('jobs', partition, ...Array.from({ length: to - from }, (_, at) => `v${from + at}`))
+  const got = ({ given }: TestTail, count: number) => bench.until(() => given.records.length >= count)
+  const told = ({ given }: TestTail, event: string) => bench.until(() => given.events.includes(event))
+  return { bench, open, values, got, told, consume: createConsumeService({ engine, clock, telemetry }) }
+}
+
+const last = ({ given }: TestTail) => given.events.at(-1)
+
+test('a member alone reads all partitions from where the group begins, and a commit is where the next one begins', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  await values(0, 0, 3)
+  await values(1, 0, 2)
+  const first = await open()
+  assert.deepEqual(first.given.events, [], 'nothing is told before whoever opened it has it')
+  await got(first, 5)
+  assert.equal(first.given.events[0], 'assigned jobs-0@0 jobs-1@0')
+  const results = await first.tail.commitCursor(first.given.cursor)
+  assert.deepEqual(
+    results.map(({ topic, partition, error }) => [topic, partition, error]),
+    [
+      ['jobs', 0, undefined],
+      ['jobs', 1, undefined],
+    ],
+  )
+  assert.deepEqual(await bench.committed(), ['jobs-0=3', 'jobs-1=2'])
+  await first.tail.leave()
+  await values(0, 3, 4)
+  const second = await open({ from: { kind: 'latest' } })
+  await got(second, 1)
+  assert.deepEqual(second.given.records, ['jobs-0:3=v3'])
+  assert.equal(second.given.events[0], 'assigned jobs-0@3 jobs-1@2')
+})
+
+test('where the group begins is committed, so that who comes next misses nothing', async (t) => {
+  const { bench, open, values, got, told } = await openGroupBench(t)
+  await values(0, 0, 3)
+  const first = await open({ from: { kind: 'latest' } })
+  await told(first, 'assigned jobs-0@3 jobs-1@0')
+  assert.deepEqual(await bench.committed(), ['jobs-0=3', 'jobs-1=0'])
+  await first.tail.leave()
+  await values(0, 3, 5)
+  const second = await open({ from: { kind: 'latest' } })
+  await got(second, 2)
+  assert.deepEqual(second.given.records, ['jobs-0:3=v3', 'jobs-0:4=v4'])
+})
+
+for (const assignors of [['cooperative-sticky'], ['range']] as const) {
+  test(`two share, and what was committed in time is not given to the other (${assignors})`, async (t) => {
+    const { bench, open, values, got, told } = await openGroupBench(t, { assignors })
+    await values(0, 0, 3)
+    await values(1, 0, 3)
+    const first = await open()
+    await got(first, 6)
+    const second = await open()
+    await bench.until(() => first.given.events.some((event) => event.startsWith('revoked')))
+    const revoked = first.given.events.find((event) => event.startsWith('revoked')) as string
+    assert.match(revoked, / 5000$/)
+    await bench.settle()
+    assert.deepEqual(second.given.events, [], 'it waits for the first to commit')
+    const { cursor } = first.given
+    assert.ok((await first.tail.commitCursor(cursor)).every(({ error }) => error === undefined))
+    await bench.until(() => second.tail.partitions.length === 1)
+    const [moved] = second.tail.partitions
+    await told(second, `assigned jobs-${moved?.partition}@3`)
+    await bench.until(() => first.tail.partitions.length === 1)
+    await values(0, 3, 4)
+    await values(1, 3, 4)
+    await got(first, 7)
+    await got(second, 1)
+    assert.equal(first.given.records.length + second.given.records.length, 8)
+    // the other's
+    const refused = await first.tail.commit([{ topic: 'jobs', partition: moved?.partition ?? 0, offset: 4 }])
+    assert.deepEqual(
+      refused.map(({ error }) => error?.code),
+      ['illegal_generation'],
+    )
+    const mixed = await first.tail.commitCursor(cursor)
+    assert.deepEqual(mixed.map(({ error }) => error?.code).sort(), ['illegal_generation', undefined])
+  })
+}
+
+test('nothing of a partition comes after it was revoked, and nobody waits where all was committed', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  await values(0, 0, 3)
+  await values(1, 0, 3)
+  const first = await open()
+  await got(first, 6)
+  await first.tail.commitCursor(first.given.cursor)
+  await open()
+  await bench.until(() => first.given.events.some((event) => event.startsWith('revoked')))
+  const at = first.given.events.findIndex((event) => event.startsWith('revoked'))
+  const revoked = /revoked jobs-(\d) 0$/.exec(first.given.events[at] as string)
+  assert.ok(revoked, first.given.events.join())
+  const before = first.given.records.length
+  for (const partition of [0, 1]) await values(partition, 3, 6)
+  await got(first, before + 3)
+  await bench.settle()
+  const after = first.given.records.slice(before)
+  assert.deepEqual(
+    after.filter((record) => record.startsWith(`jobs-${revoked[1]}`)),
+    [],
+  )
+})
+
+test('who says that it has nothing to commit, or nothing in time, loses what was revoked; it comes again', async (t) => {
+  for (const isQuick of [true, false]) {
+    await t.test(isQuick ? 'release' : 'deadline', async (t) => {
+      const { bench, open, values, got } = await openGroupBench(t)
+      await values(0, 0, 3)
+      await values(1, 0, 3)
+      const first = await open()
+      await got(first, 6)
+      const second = await open()
+      await bench.until(() => first.given.events.some((event) => event.startsWith('revoked')))
+      await bench.settle()
+      if (isQuick) first.tail.release()
+      else await bench.advance(5_000)
+      await got(second, 3)
+      const place = second.given.records[0]?.slice(0, 6)
+      assert.deepEqual(
+        second.given.records,
+        [0, 1, 2].map((offset) => `${place}:${offset}=v${offset}`),
+      )
+    })
+  }
+})
+
+test('a member whose connection is lost keeps its place under its name, and comes back without a rebalance', async (t) => {
+  const { bench, open, values, got, told } = await openGroupBench(t)
+  await values(0, 0, 2)
+  const first = await open({ member: 'w-1' })
+  await got(first, 2)
+  const { memberId, generationId } = first.tail
+  await first.tail.commit([{ topic: 'jobs', partition: 0, offset: 1 }])
+  first.tail.lost()
+  await values(0, 2, 3)
+  await bench.advance(9_000)
+  const again = await open({ member: 'w-1' })
+  await got(again, 2)
+  assert.equal(again.tail.memberId, memberId)
+  assert.equal(again.tail.generationId, generationId)
+  assert.deepEqual(again.given.records, ['jobs-0:1=v1', 'jobs-0:2=v2'])
+  again.tail.lost()
+  const other = await open()
+  await bench.settle()
+  await told(other, 'assigned jobs-1@0')
+  await bench.advance(10_100)
+  await bench.until(() => other.tail.partitions.length === 2)
+  assert.deepEqual((await bench.engine.groups.describe('g'))?.members.length, 1)
+})
+
+test('one without a name leaves with its connection', async (t) => {
+  const { bench, open, values, got, told } = await openGroupBench(t)
+  const first = await open()
+  await told(first, 'assigned jobs-0@0 jobs-1@0')
+  const second = await open()
+  await bench.until(() => second.tail.partitions.length === 1)
+  first.tail.lost()
+  await bench.until(() => second.tail.partitions.length === 2)
+  await values(0, 0, 1)
+  await values(1, 0, 1)
+  await got(second, 2)
+})
+
+test('a second one of the same name puts the first out, which can commit no more', async (t) => {
+  const { open, values, got, told } = await openGroupBench(t)
+  await values(0, 0, 2)
+  const connection = {}
+  const first = await open({ member: 'w-1' }, connection)
+  await got(first, 2)
+  await assert.rejects(open({ member: 'w-1' }, connection), { code: 'invalid_request' })
+  const second = await open({ member: 'w-1' })
+  await told(first, 'fail fenced_instance_id')
+  const refused = await first.tail.commitCursor(first.given.cursor)
+  assert.ok(refused.every(({ error }) => error?.code === 'illegal_generation'))
+  await got(second, 2)
+  await values(0, 2, 3)
+  await got(second, 3)
+  assert.equal(first.given.records.length, 2)
+  assert.equal(last(first), 'fail fenced_instance_id')
+})
+
+test('commits what its client is done with by itself, and nothing else', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t, { partitions: 1 })
+  await values(0, 0, 6)
+  const first = await open({ autoCommitMs: 2_000, batchRecords: 2 })
+  await got(first, 6)
+  first.tail.done(3)
+  await bench.advance(1_000)
+  assert.deepEqual(await bench.committed(), ['jobs-0=0'])
+  await bench.advance(1_100)
+  await bench.until(async () => (await bench.committed())[0] === 'jobs-0=2')
+  first.tail.done(1)
+  await first.tail.leave()
+  assert.deepEqual(await bench.committed(), ['jobs-0=4'])
+  const second = await open({ autoCommitMs: 2_000 })
+  await got(second, 2)
+  second.tail.done(2)
+  const third = await open({ autoCommitMs: 2_000 })
+  await bench.settle()
+  await second.tail.leave()
+  await bench.until(() => third.tail.partitions.length === 1)
+  assert.deepEqual(third.given.records, [])
+  assert.deepEqual(await bench.committed(), ['jobs-0=6'])
+})
+
+test('an old cursor does not lead back what others have committed since', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  await values(0, 0, 2)
+  await values(1, 0, 2)
+  const first = await open({ releaseMs: 0 })
+  await got(first, 4)
+  const { cursor } = first.given
+  const second = await open()
+  await got(second, 2)
+  await second.tail.commitCursor(second.given.cursor)
+  const [moved] = second.tail.partitions
+  await values(moved?.partition ?? 0, 2, 4)
+  await got(second, 4)
+  await second.tail.commitCursor(second.given.cursor)
+  await second.tail.leave()
+  await bench.until(() => first.tail.partitions.length === 2)
+  await first.tail.commitCursor(cursor)
+  assert.deepEqual(
+    await bench.committed(),
+    [0, 1].map((p) => `jobs-${p}=${p === moved?.partition ? 4 : 2}`),
+  )
+})
+
+test('what was removed behind a committed offset is told as a gap', async (t) => {
+  const { bench, open, values, got, told } = await openGroupBench(t, { partitions: 1 })
+  await values(0, 0, 6)
+  const first = await open()
+  await got(first, 6)
+  await first.tail.commit([{ topic: 'jobs', partition: 0, offset: 1 }])
+  await first.tail.leave()
+  const jobs = bench.engine.findTopic('jobs')
+  assert.ok(jobs)
+  await bench.engine.deleteRecords(jobs, 0, 4)
+  const second = await open({ from: { kind: 'latest' } })
+  await got(second, 2)
+  await told(second, 'gap jobs-0 1 to 4 removed')
+  assert.deepEqual(second.given.records, ['jobs-0:4=v4', 'jobs-0:5=v5'])
+})
+
+test('what a topic grows by is read from its first record; of one that is deleted nothing is', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t, { partitions: 1 })
+  const first = await open({ from: { kind: 'latest' }, subscription: { pattern: 'jobs|more' } })
+  await bench.until(() => first.tail.partitions.length === 1)
+  const jobs = bench.engine.findTopic('jobs')
+  assert.ok(jobs)
+  await bench.engine.growTopic('jobs', 2)
+  await values(1, 0, 2)
+  await got(first, 2)
+  await bench.produce('more', 0, 'x')
+  await bench.until(() => first.tail.partitions.length === 3)
+  await bench.engine.deleteTopic('jobs')
+  await bench.until(() => first.tail.partitions.length === 1)
+  await bench.produce('more', 0, 'y')
+  await bench.until(() => first.given.records.includes('more-0:1=y'))
+  assert.deepEqual(first.given.failures, [])
+})
+
+test('a shared group takes no member, and an unknown topic and a wrong pattern are refused', async (t) => {
+  const { bench, open } = await openGroupBench(t)
+  await bench.take({})
+  await assert.rejects(open(), { code: 'inconsistent_group_protocol' })
+  await assert.rejects(open({ groupId: 'h', subscription: { topics: ['nothing'] } }), {
+    code: 'unknown_topic_or_partition',
+  })
+  await assert.rejects(open({ groupId: 'h', subscription: { pattern: '(' } }), { code: 'invalid_request' })
+  assert.equal((await bench.engine.groups.describe('h'))?.members.length ?? 0, 0)
+})
+
+test('a lease poll and a member of the same group share its partitions', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  const first = await open()
+  await bench.until(() => first.tail.partitions.length === 2)
+  await bench.poll()
+  await bench.until(() => first.tail.partitions.length === 1)
+  await values(0, 0, 2)
+  await values(1, 0, 2)
+  await got(first, 2)
+  const polled = await bench.poll({ waitMs: 1_000 })
+  assert.equal(polled.records.length, 2)
+  assert.equal(new Set([...polled.records, ...first.given.records.map((word) => word.slice(5))]).size, 4)
+})
+
+test('a member is described with its host and its name', async (t) => {
+  const { bench, open } = await openGroupBench(t)
+  const first = await open({ member: 'w-1' })
+  await bench.until(() => first.tail.partitions.length === 2)
+  const [member] = (await bench.engine.groups.describe('g'))?.members ?? []
+  assert.deepEqual([member?.clientId, member?.clientHost], ['w-1', '127.0.0.1'])
+})
