@@ -45,6 +45,7 @@ async function openRegistry(floor: HttpFloor): Promise<Registry> {
     read: () => MaybePromise<Sample[]>,
   ) => registry.registerMetric(new ReadMetric(name, type, help, read) as unknown as Metric)
   addTelemetry(add, floor.telemetry)
+  addTails(add, floor.telemetry)
   addCompaction(add, floor)
   addTraffic(add, floor)
   const described = onceAScrape(() => describeShownTopics(floor), floor.clock)
@@ -121,6 +122,18 @@ function addTelemetry(add: AddMetric, telemetry: Telemetry): void {
   histogram('tailrace_log_group_batches', 'Batches that shared one fdatasync', telemetry.syncedBatches)
   number('tailrace_log_journal_entries_total', 'counter', 'Syncs shared by partitions', () => telemetry.journalEntries)
   histogram('tailrace_log_fsync_duration_seconds', 'Time of an fdatasync', telemetry.syncSeconds)
+}
+
+function addTails(add: AddMetric, { tails }: Telemetry): void {
+  const number = (name: string, type: 'counter' | 'gauge', help: string, read: () => number) =>
+    add(`tailrace_tail_${name}`, type, help, () => [{ value: read() }])
+  number('open', 'gauge', 'Live tails that are open', () => tails.open)
+  number('fetches_total', 'counter', 'Fetches for tails', () => tails.fetches)
+  number('chunks_made_total', 'counter', 'Chunks of records encoded for tails', () => tails.chunksMade)
+  number('chunks_given_total', 'counter', 'Chunks given, to each tail that shared one', () => tails.chunksGiven)
+  number('records_total', 'counter', 'Records given to tails', () => tails.recordsGiven)
+  number('bytes_total', 'counter', 'Bytes of chunks given to tails', () => tails.bytesGiven)
+  number('records_dropped_total', 'counter', 'Records left out for want of room', () => tails.recordsDropped)
 }
 
 function addCompaction(add: AddMetric, { telemetry, clock }: HttpFloor): void {

@@ -5,7 +5,6 @@
 
 import { asTailraceError } from '../kernel/errors.ts'
 import { TAIL_CHUNK_BYTES_MAX, TAIL_CHUNKS_BYTES_MAX, TAIL_READS_MAX } from '../kernel/limits.ts'
-import type { Telemetry } from '../kernel/telemetry.ts'
 import type { TailHead } from './tail-head.ts'
 import type { ChunkKind, TailPlace, TailRead } from './tail-place.ts'
 import { SharedChunk } from './tail-place.ts'
@@ -15,7 +14,6 @@ import type { TailTurns } from './tail-turns.ts'
 export interface TailChunksParts {
   readonly reads: TailReads
   readonly turns: TailTurns
-  readonly telemetry: Telemetry
 }
 
 export class TailChunks {
@@ -37,7 +35,7 @@ export class TailChunks {
 
   /** What begins at a place; being made when neither its read nor its error is there. */
   at(head: TailHead, place: TailPlace, kind: ChunkKind): SharedChunk {
-    const { telemetry, turns } = this.#parts
+    const { turns } = this.#parts
     const known = place.chunks?.get(kind.key)
     if (known !== undefined) return known
     const chunk = new SharedChunk(place, kind.key)
@@ -47,7 +45,6 @@ export class TailChunks {
     this.read(head, place, kind, bounds).then(
       (read) => {
         chunk.read = read
-        telemetry.tails.chunksMade++
         if (place.isShared && read.next !== place) this.#keep(chunk, head)
         else this.#drop(chunk)
         for (const waiter of chunk.waiters) turns.enqueue(waiter)

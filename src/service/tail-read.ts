@@ -9,7 +9,7 @@ import type { PagePlan, PartitionState, RecordSink } from './page.ts'
 import { Page } from './page.ts'
 import type { ReadEstimates } from './read-estimates.ts'
 import type { ConsumeParts } from './read-start.ts'
-import type { TailChunk, TailEncoder } from './tail.ts'
+import type { TailChunk, TailEncoder, TailForm } from './tail.ts'
 import type { TailHead } from './tail-head.ts'
 import { retryTime, UNKNOWN_END } from './tail-head.ts'
 import { LatestKeys } from './tail-overflow.ts'
@@ -38,11 +38,10 @@ export class TailReads {
   }
 
   async read(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
-    const encoder = kind.form.newEncoder()
     const asked = head.readable(place, bounds.ends)
     const cursor = () => place.layout.cursor(offsetsAfter(place, page, asked), place.turn)
-    const sink = new EncoderSink(encoder, cursor)
-    const page = this.#newPage(place, asked, bounds, { sink, filter: kind.filter, written: encoder })
+    const sink = new EncoderSink(kind.form, cursor)
+    const page = this.#newPage(place, asked, bounds, { sink, filter: kind.filter, written: sink })
     await this.#fill(head, place, page, asked, bounds.ends)
     const next = head.reach(
       place,
@@ -52,7 +51,8 @@ export class TailReads {
     )
     const { recordCount, scannedCount, filterErrors, gaps } = page
     const scanned = kind.filter === undefined ? recordCount : scannedCount
-    const chunk = recordCount === 0 ? undefined : new ReadChunk(encoder.finish(next.cursor), recordCount, next)
+    const chunk = recordCount === 0 ? undefined : new ReadChunk(sink.finish(next.cursor), recordCount, next)
+    if (chunk !== undefined) this.#parts.telemetry.tails.chunksMade++
     return { chunk, gaps, scanned, filterErrors, dropped: 0, next }
   }
 
@@ -194,20 +194,31 @@ function stuckAt(place: TailPlace, at: number, { fault }: PartitionState, retryA
 }
 
 class EncoderSink implements RecordSink {
-  readonly #encoder: TailEncoder
+  readonly #form: TailForm
   readonly #cursor: () => string
+  /** Made for the first record: many reads find none. */
+  #encoder: TailEncoder | undefined
 
-  constructor(encoder: TailEncoder, cursor: () => string) {
-    this.#encoder = encoder
+  constructor(form: TailForm, cursor: () => string) {
+    this.#form = form
     this.#cursor = cursor
   }
 
+  get size(): number {
+    return this.#encoder?.size ?? 0
+  }
+
   begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void {
+    this.#encoder ??= this.#form.newEncoder()
     this.#encoder.begin(topic, partition, timestampType, topicId)
   }
 
   write(record: RecordReader): void {
-    this.#encoder.write(record, this.#cursor)
+    ;(this.#encoder as TailEncoder).write(record, this.#cursor)
+  }
+
+  finish(cursor: string): Buffer {
+    return (this.#encoder as TailEncoder).finish(cursor)
   }
 }
 

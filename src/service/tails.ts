@@ -46,7 +46,7 @@ class Tails implements TailService {
     const reads = new TailReads({ ...parts, turns, estimates: new ReadEstimates() })
     this.#parts = parts
     this.#turns = turns
-    this.#chunks = new TailChunks({ reads, turns, telemetry })
+    this.#chunks = new TailChunks({ reads, turns })
     this.#heads = new TailHeads({ engine, clock, turns, idle: (head) => this.#chunks.forget(head) })
   }
 
@@ -66,7 +66,7 @@ class Tails implements TailService {
   }
 
   #openAt(request: TailRequest, stand: TailStand, until: TailUntil): Tail {
-    if (this.#isClosed) throw new TailraceError('request_cancelled', 'the server is closing')
+    if (this.#isClosed) throw new TailraceError('shutting_down', 'the server is stopping')
     // refused now rather than with the first chunk
     void stand.place.cursor
     const { form, filter, batchRecords, batchWaitMs } = request
@@ -105,7 +105,7 @@ class Tails implements TailService {
     const start = await this.#startAt(sources, position, signal)
     await checkWithin(this.#parts, start, position, onGap)
     return await this.#heads.withStand(start, sources, batchWaitMs, (stand) => {
-      signal?.throwIfAborted()
+      if (signal?.aborted) throw new TailraceError('request_cancelled', 'the caller has given up waiting')
       return use(stand)
     })
   }

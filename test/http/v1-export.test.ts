@@ -146,3 +146,55 @@ function exchange(server: TestServer, request: string): Promise<{ text: string; 
     socket.on('close', () => resolve({ text, wasCut: !text.endsWith('\r\n0\r\n\r\n') }))
   })
 }
+
+test('an export that follows goes on with what is appended, until the server stops; an import takes its text', async (t) => {
+  const server = await startServer(t)
+  await produce(server, [{ key: 'a', value: 1 }])
+  const following = await fetch(`${server.url}/v1/topics/orders/export?follow=true`)
+  assert.equal(following.status, 200)
+  assert.equal(following.headers.get('content-type'), 'application/x-ndjson')
+  let text = ''
+  const read = (async () => {
+    for await (const bytes of following.body ?? []) text += Buffer.from(bytes).toString()
+  })()
+  await until(() => text.split('\n').length === 2)
+  await produce(server, [{ key: 'b', value: { total: 5 } }])
+  await until(() => text.split('\n').length === 3)
+  const target = await startServer(t)
+  const closed = server.close()
+  await read
+  await closed
+  const lines = text.trim().split('\n')
+  const { $end } = JSON.parse(lines.pop() ?? '')
+  assert.deepEqual([$end.records, $end.reason, typeof $end.cursor], [2, 'draining', 'string'])
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line).value),
+    [1, { total: 5 }],
+  )
+  const gap = JSON.stringify({ $gap: { topic: 'orders', partition: 0, from: 0, to: 1, reason: 'removed' } })
+  const imported = await target.post('/v1/topics/orders/import', Buffer.from(`\n${gap}\n${text}`), {
+    'content-type': 'application/x-ndjson',
+  })
+  assert.deepEqual([imported.json().imported, imported.json().rejected], [2, 0], imported.text())
+})
+
+test('an export that follows ends at until, and tells what was removed behind its cursor', async (t) => {
+  const server = await startServer(t)
+  await produce(server, [{ value: 1 }, { value: 2 }, { value: 3 }])
+  const cursor = (await server.get('/v1/topics/orders/records?limit=1')).json().cursor
+  await server.request('DELETE', '/v1/topics/orders/partitions/0/records?before=2')
+  const lines = linesOf(await server.get(`/v1/topics/orders/export?follow=true&cursor=${cursor}&until=latest`))
+  assert.deepEqual(lines[0], { $gap: { topic: 'orders', partition: 0, from: 1, to: 2, reason: 'removed' } })
+  assert.equal(lines[1].value, 3)
+  const { records, reason } = lines[2].$end
+  assert.deepEqual([records, reason], [1, 'until'])
+  const gone = await server.get('/v1/topics/none/export?follow=true')
+  assert.equal(gone.status, 404)
+  const metrics = (await server.get('/metrics')).text()
+  assert.match(metrics, /^tailrace_tail_open 0$/m)
+  assert.match(metrics, /^tailrace_tail_records_total 1$/m)
+})
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 2))
+}

@@ -31,15 +31,16 @@ import { pathTopic } from './topics.ts'
 /** Looked through for lines at once. Lines may be a byte and its end: so no chunk comes near PRODUCE_RECORDS_MAX. */
 const PIECE_BYTES_MAX = 64 * 1024
 
-/** An export's last line. */
-const EXPORT_END_MARK = Buffer.from('{"$end":')
+/** Lines of an export that are no records: what was gone, and the last. */
+const EXPORT_MARKS = ['{"$end":', '{"$gap":'].map((text) => Buffer.from(text))
+const DOLLAR = 0x24
 
 interface ImportOptions {
   readonly topic: string
   readonly acks: Acks
   readonly parse: (bytes: Buffer, start: number, end: number) => ProduceRecord
   /** How a line begins that says something of the lines and is none of them. */
-  readonly endMark: Buffer | undefined
+  readonly marks: readonly Buffer[]
 }
 
 export function importRoutes(app: FastifyInstance, floor: HttpFloor): void {
@@ -69,7 +70,7 @@ function optionsOf(request: FastifyRequest): ImportOptions {
       format === 'value'
         ? (bytes, start, end) => parseValueLine(bytes, start, end, key)
         : (bytes, start, end) => parseRecordLine(bytes, start, end, { keepPartition }),
-    endMark: format === 'record' ? EXPORT_END_MARK : undefined,
+    marks: format === 'record' ? EXPORT_MARKS : [],
   }
 }
 
@@ -122,7 +123,7 @@ class ImportRun implements LineSink {
   }
 
   line(bytes: Buffer, start: number, end: number, number: number): void {
-    if (isBlank(bytes, start, end) || this.#isEndMark(bytes, start, end)) return
+    if (isBlank(bytes, start, end) || this.#isMark(bytes, start, end)) return
     this.#lineCount++
     try {
       this.#chunk.records.push(this.#options.parse(bytes, start, end))
@@ -141,10 +142,11 @@ class ImportRun implements LineSink {
     )
   }
 
-  #isEndMark(bytes: Buffer, start: number, end: number): boolean {
-    const mark = this.#options.endMark
-    if (mark === undefined || end - start < mark.length) return false
-    return mark.compare(bytes, start, start + mark.length) === 0
+  #isMark(bytes: Buffer, start: number, end: number): boolean {
+    if (end - start < 2 || bytes[start + 2] !== DOLLAR) return false
+    return this.#options.marks.some((mark) => {
+      return end - start >= mark.length && mark.compare(bytes, start, start + mark.length) === 0
+    })
   }
 
   #chunkIsFull(): boolean {
