@@ -9,9 +9,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { test } from 'node:test'
+import { after, suite, test } from 'node:test'
 import type { Page } from 'playwright-core'
-import { NO_CHROMIUM, openPage } from '../support/chromium.ts'
+import { closeBrowser, NO_CHROMIUM, openPage } from '../support/chromium.ts'
 import { freePort } from '../support/free-port.ts'
 import { ServerProcess } from '../support/server-process.ts'
 
@@ -19,6 +19,8 @@ const OPTIONS = { skip: NO_CHROMIUM, timeout: 60_000 }
 const nameOf = (name: string) => (NO_CHROMIUM ? `${name} (skipped: ${NO_CHROMIUM})` : name)
 
 const EXAMPLE = new URL('../../examples/tail.html', import.meta.url)
+
+after(closeBrowser)
 
 /** A server that comes again at the same address. */
 class Revenant {
@@ -74,116 +76,113 @@ async function openForeignPage(t: TestContext): Promise<{ page: Page; origin: st
   return { page, origin }
 }
 
-test(nameOf('a native EventSource goes on where it was when the server was killed'), OPTIONS, async (t) => {
-  const { page, origin } = await openForeignPage(t)
-  const server = await startRevenant(t, origin)
-  await server.produce(0)
-  await page.evaluate((url) => {
-    const seen: unknown[] = []
-    const events = new EventSource(`${url}/v1/topics/orders/events?from=earliest`)
-    events.onmessage = ({ data }) => seen.push(JSON.parse(data).value)
-    Object.assign(globalThis, { seen, events })
-  }, server.url)
-  const seen = (count: number) =>
-    page
-      .waitForFunction((wanted) => {
-        const { seen } = globalThis as unknown as { seen: unknown[] }
-        return seen.length >= wanted && seen
-      }, count)
-      .then((handle) => handle.jsonValue())
-  await server.produce(1, 2)
-  assert.deepEqual(await seen(3), [0, 1, 2])
-  for (const round of [0, 1]) {
-    const first = 3 + round * 3
+// most of their time is waiting: for an EventSource to come again
+suite('a browser', { concurrency: true }, () => {
+  test(nameOf('a native EventSource goes on where it was when the server was killed'), OPTIONS, async (t) => {
+    const { page, origin } = await openForeignPage(t)
+    const server = await startRevenant(t, origin)
+    await server.produce(0)
+    await page.evaluate((url) => {
+      const seen: unknown[] = []
+      const events = new EventSource(`${url}/v1/topics/orders/events?from=earliest`)
+      events.onmessage = ({ data }) => seen.push(JSON.parse(data).value)
+      Object.assign(globalThis, { seen, events })
+    }, server.url)
+    const seen = (count: number) =>
+      page
+        .waitForFunction((wanted) => {
+          const { seen } = globalThis as unknown as { seen: unknown[] }
+          return seen.length >= wanted && seen
+        }, count)
+        .then((handle) => handle.jsonValue())
+    await server.produce(1, 2)
+    assert.deepEqual(await seen(3), [0, 1, 2])
     await server.kill()
     await server.start()
-    await server.produce(first, first + 1)
-    await seen(first + 2)
-    await server.produce(first + 2)
-    assert.deepEqual(
-      await seen(first + 3),
-      Array.from({ length: first + 3 }, (_, at) => at),
-    )
-  }
-  const state = await page.evaluate(() => (globalThis as unknown as { events: EventSource }).events.readyState)
-  assert.equal(state, 1, 'the same EventSource, open')
-})
-
-test(nameOf('a native EventSource that is told there is nothing more stays away'), OPTIONS, async (t) => {
-  const { page, origin } = await openForeignPage(t)
-  const server = await startRevenant(t, origin)
-  await server.produce(0, 1)
-  const told = await page.evaluate(
-    (url) =>
-      new Promise((resolve) => {
-        const told: unknown[] = []
-        const events = new EventSource(`${url}/v1/topics/orders/events?from=earliest&until=latest`)
-        events.onmessage = ({ data }) => told.push(JSON.parse(data).value)
-        events.addEventListener('end', (event) => told.push(JSON.parse((event as MessageEvent).data).reason))
-        events.onerror = () => {
-          if (events.readyState === EventSource.CLOSED) resolve(told)
-        }
-      }),
-    server.url,
-  )
-  assert.deepEqual(told, [0, 1, 'until'])
-})
-
-test(nameOf('a native WebSocket tails'), OPTIONS, async (t) => {
-  const { page, origin } = await openForeignPage(t)
-  const server = await startRevenant(t, origin)
-  await server.produce(0)
-  await page.evaluate((url) => {
-    const seen: unknown[] = []
-    const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/ws`, 'events.v1.json')
-    socket.onopen = () => {
-      socket.send(JSON.stringify({ type: 'subscribe', id: 1, sub: 'a', topics: ['orders'], from: 'earliest' }))
-    }
-    socket.onmessage = ({ data }) => {
-      const frame = JSON.parse(data)
-      if (frame.type === 'records') seen.push(...frame.records.map(({ value }: { value: unknown }) => value))
-    }
-    Object.assign(globalThis, { seen })
-  }, server.url)
-  await server.produce(1, 2)
-  const handle = await page.waitForFunction(() => {
-    const { seen } = globalThis as unknown as { seen: unknown[] }
-    return seen.length >= 3 && seen
+    await server.produce(3, 4)
+    await seen(5)
+    await server.produce(5)
+    assert.deepEqual(await seen(6), [0, 1, 2, 3, 4, 5])
+    const state = await page.evaluate(() => (globalThis as unknown as { events: EventSource }).events.readyState)
+    assert.equal(state, 1, 'the same EventSource, open')
   })
-  assert.deepEqual(await handle.jsonValue(), [0, 1, 2])
-})
 
-test(
-  nameOf('the example page, opened from its file, shows every record once in both of its halves'),
-  OPTIONS,
-  async (t) => {
-    const server = await startRevenant(t, 'null')
-    await server.produce({ total: 1 })
-    const page = await openPage(t)
-    const chosen = new URLSearchParams({ server: server.url, topic: 'orders', from: 'earliest' })
-    await page.goto(`${EXAMPLE}#${chosen}`)
-    const shows = async (half: string, count: number) => {
-      const rows = page.locator(`#${half} li[data-offset]`)
-      await rows.nth(count - 1).waitFor()
-      const offsets = await rows.evaluateAll((found) => found.map((row) => row.getAttribute('data-offset')))
-      const expected = Array.from({ length: count }, (_, at) => `0:${at}`).reverse()
-      assert.deepEqual(offsets, expected, half)
-    }
-    const bothShow = async (count: number) => {
-      for (const half of ['sse', 'ws']) await shows(half, count)
-    }
-    await bothShow(1)
-    await page.fill('#key', 'c-17')
-    await page.fill('#value', '{"total": 2}')
-    await page.click('#send button')
-    await bothShow(2)
-    assert.match((await page.locator('#ws li[data-offset]').first().textContent()) ?? '', /c-17.*"total":2/s)
-    await server.kill()
-    await page.locator('#sse[data-state=waiting]').waitFor()
-    await page.locator('#ws[data-state=waiting]').waitFor()
-    await server.start()
-    await server.produce({ total: 3 }, { total: 4 })
-    await bothShow(4)
-    assert.equal(await page.locator('#said').isVisible(), false)
-  },
-)
+  test(nameOf('a native EventSource that is told there is nothing more stays away'), OPTIONS, async (t) => {
+    const { page, origin } = await openForeignPage(t)
+    const server = await startRevenant(t, origin)
+    await server.produce(0, 1)
+    const told = await page.evaluate(
+      (url) =>
+        new Promise((resolve) => {
+          const told: unknown[] = []
+          const events = new EventSource(`${url}/v1/topics/orders/events?from=earliest&until=latest`)
+          events.onmessage = ({ data }) => told.push(JSON.parse(data).value)
+          events.addEventListener('end', (event) => told.push(JSON.parse((event as MessageEvent).data).reason))
+          events.onerror = () => {
+            if (events.readyState === EventSource.CLOSED) resolve(told)
+          }
+        }),
+      server.url,
+    )
+    assert.deepEqual(told, [0, 1, 'until'])
+  })
+
+  test(nameOf('a native WebSocket tails'), OPTIONS, async (t) => {
+    const { page, origin } = await openForeignPage(t)
+    const server = await startRevenant(t, origin)
+    await server.produce(0)
+    await page.evaluate((url) => {
+      const seen: unknown[] = []
+      const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/ws`, 'events.v1.json')
+      socket.onopen = () => {
+        socket.send(JSON.stringify({ type: 'subscribe', id: 1, sub: 'a', topics: ['orders'], from: 'earliest' }))
+      }
+      socket.onmessage = ({ data }) => {
+        const frame = JSON.parse(data)
+        if (frame.type === 'records') seen.push(...frame.records.map(({ value }: { value: unknown }) => value))
+      }
+      Object.assign(globalThis, { seen })
+    }, server.url)
+    await server.produce(1, 2)
+    const handle = await page.waitForFunction(() => {
+      const { seen } = globalThis as unknown as { seen: unknown[] }
+      return seen.length >= 3 && seen
+    })
+    assert.deepEqual(await handle.jsonValue(), [0, 1, 2])
+  })
+
+  test(
+    nameOf('the example page, opened from its file, shows every record once in both of its halves'),
+    OPTIONS,
+    async (t) => {
+      const server = await startRevenant(t, 'null')
+      await server.produce({ total: 1 })
+      const page = await openPage(t)
+      const chosen = new URLSearchParams({ server: server.url, topic: 'orders', from: 'earliest' })
+      await page.goto(`${EXAMPLE}#${chosen}`)
+      const shows = async (half: string, count: number) => {
+        const rows = page.locator(`#${half} li[data-offset]`)
+        await rows.nth(count - 1).waitFor()
+        const offsets = await rows.evaluateAll((found) => found.map((row) => row.getAttribute('data-offset')))
+        const expected = Array.from({ length: count }, (_, at) => `0:${at}`).reverse()
+        assert.deepEqual(offsets, expected, half)
+      }
+      const bothShow = async (count: number) => {
+        for (const half of ['sse', 'ws']) await shows(half, count)
+      }
+      await bothShow(1)
+      await page.fill('#key', 'c-17')
+      await page.fill('#value', '{"total": 2}')
+      await page.click('#send button')
+      await bothShow(2)
+      assert.match((await page.locator('#ws li[data-offset]').first().textContent()) ?? '', /c-17.*"total":2/s)
+      await server.kill()
+      await page.locator('#sse[data-state=waiting]').waitFor()
+      await page.locator('#ws[data-state=waiting]').waitFor()
+      await server.start()
+      await server.produce({ total: 3 }, { total: 4 })
+      await bothShow(4)
+      assert.equal(await page.locator('#said').isVisible(), false)
+    },
+  )
+})

@@ -1,9 +1,6 @@
 // The machine's own Chromium, headless, for tests of pages.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { chromium } from 'playwright-core'
 import { findProgram } from './program.ts'
 
@@ -23,21 +20,22 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 
-/** An empty page in a browser of its own, closed with the test. What the page itself fails with is thrown there. */
+let browser: Promise<Browser> | undefined
+
+/** An empty page of its own, closed with the test. What the page itself fails with fails the test. */
 export async function openPage(t: { after(cleanUp: () => Promise<void>): void }): Promise<Page> {
-  const profile = mkdtempSync(join(tmpdir(), 'tailrace-chromium-'))
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: PROGRAM as string,
-    headless: true,
-    args: ARGUMENTS,
-    viewport: { width: 1280, height: 800 },
-  })
+  browser ??= chromium.launch({ executablePath: PROGRAM as string, args: ARGUMENTS })
+  const context = await (await browser).newContext({ viewport: { width: 1280, height: 800 } })
   const failures: Error[] = []
   context.on('weberror', (failure) => failures.push(failure.error()))
   t.after(async () => {
     await context.close()
-    rmSync(profile, { recursive: true, force: true })
     if (failures.length > 0) throw new AggregateError(failures, 'the page failed')
   })
-  return context.pages()[0] ?? (await context.newPage())
+  return await context.newPage()
+}
+
+/** The browser that the tests of a file share. */
+export async function closeBrowser(): Promise<void> {
+  await (await browser)?.close()
 }

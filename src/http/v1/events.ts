@@ -109,6 +109,8 @@ async function answer(
       return begin(undefined, lastId)
     }
     stream.close()
+    // whose client has gone has nobody to answer
+    if (reply.raw.destroyed) return reply.hijack()
     throw error
   }
 }
