@@ -39,10 +39,10 @@ after(async () => {
 async function run(block: string): Promise<string> {
   const script = block
     .replaceAll('http://127.0.0.1:8082', app.url)
+    .replaceAll(/^npx tailrace tail -f.*$/gm, 'timeout --preserve-status -s INT 2 $& || test $? = 130')
     .replaceAll('npx tailrace', `"${process.execPath}" "${BIN}"`)
-    // what waits a minute for a record that nobody sends
+    // what waits a minute for a record that nobody sends, and what listens until Ctrl-C
     .replaceAll('wait_ms=60000', 'wait_ms=50')
-    // and what listens until Ctrl-C
     .replaceAll(/curl -N '([^']*\/events\?[^']*)'/g, "curl -N --fail-with-body '$1&max_ms=1'")
     .replaceAll('npx wscat', `"${process.execPath}" "${WSCAT}"`)
     .replaceAll('ws://127.0.0.1:8082', app.url.replace('http', 'ws'))
@@ -78,6 +78,7 @@ test('every command of the README does what it says', { timeout: 120_000 }, asyn
   assert.match(all, /"value":\{"total":12345678901234567890\}/, 'values come back as they were sent')
   assert.match(all, /"imported":2,"rejected":0/, 'what was exported goes in again')
   assert.match(all, /"duplicate":true/, 'a repeated request is known again')
+  assert.match(all, /^==> orders <==$/m, 'a tail that was asked for values says of which topic they are')
   assert.match(all, /Created topic quickstart-events\./)
   assert.match(all, /^This is my first event$/m)
   assert.match(all, /"positions":\[\{"topic":"orders"/, 'a poll has records on a lease')

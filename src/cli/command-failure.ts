@@ -18,9 +18,12 @@ export class CommandFailure extends Error {
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommandFailure) return error.exitCode
   const { status, code } = error as { status?: unknown; code?: unknown }
-  if (code === 'invalid_position') return EXIT.usage
-  return status === 404 || code === 'ENOENT' ? EXIT.notFound : EXIT.failed
+  if (typeof code === 'string' && WRONG_OPTION.has(code)) return EXIT.usage
+  return status === 404 || code === 'unknown_topic_or_partition' || code === 'ENOENT' ? EXIT.notFound : EXIT.failed
 }
+
+/** What the server says of values that were passed on to it. */
+const WRONG_OPTION: ReadonlySet<string> = new Set(['invalid_position', 'invalid_filter'])
 
 /** For people: with what to do where a newcomer would not know. */
 export function messageOf(error: unknown): string {

@@ -1,11 +1,11 @@
 // The table of commands: names, arguments, options and help. What a command does is loaded when it runs, so that `serve`
 // starts without the client and the client's commands without the server.
 
-import { Argument, Command, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { addKafkaCommands } from './kafka-command-table.ts'
-import { nameValue, partitionNumbers, repeated, topicsWithPartitions, wholeNumber } from './option-value.ts'
+import { lineCount, nameValue, partitionNumbers, repeated, topicsWithPartitions, wholeNumber } from './option-value.ts'
 import { DEFAULT_URL } from './server-address.ts'
-import { OUTPUTS } from './table.ts'
+import { OUTPUTS, RECORD_OUTPUTS } from './table.ts'
 import type { Terminal } from './terminal.ts'
 import { packageVersion } from './version.ts'
 
@@ -137,7 +137,9 @@ function addProduce(program: Command, terminal: Terminal): void {
 }
 
 function addConsume(program: Command, terminal: Terminal): void {
-  reading(program.command('consume').description('Print the records of a topic, and wait for more.'))
+  reading(
+    program.command('consume').argument('<topic>').description('Print the records of a topic, and wait for more.'),
+  )
     .option(
       '-o, --offset <position>',
       'where to begin (latest if left out; of a group, where it has committed nothing)',
@@ -160,12 +162,28 @@ function addConsume(program: Command, terminal: Terminal): void {
 }
 
 function addTail(program: Command, terminal: Terminal): void {
-  reading(program.command('tail').description('Print the last records of a topic.'))
-    .option('-n, --lines <count>', 'how many', wholeNumber(0, 10_000), 10)
-    .option('-f, --follow', 'wait for more')
-    .action(async (topic, options) => {
-      const { tail } = await import('./consume.ts')
-      await tail(terminal, topic, options)
+  const tail = program.command('tail').argument('[topic...]').description('Print the last records of topics.')
+  reading(tail)
+    .addOption(
+      new Option('-n, --lines <count>', 'how many of each topic (of a --pattern: of all); +N: from the Nth record on')
+        .argParser(lineCount)
+        .default({ count: 10, isFirst: false }, '10'),
+    )
+    .option('-f, --follow', 'wait for more, over lost connections too')
+    .option('--pattern <expression>', 'all topics whose names fit, also those that are made later')
+    .addOption(new Option('--since <position>', 'from there on, such as 1h or a time').conflicts('lines'))
+    .addOption(new Option('--until <position>', 'up to there (the present end if left out)').conflicts('follow'))
+    .option('--grep <expression>', 'only records with a key or value that this regular expression is found in')
+    .option('-i, --ignore-case', 'with --grep: upper and lower case are the same')
+    .option('-q, --quiet', 'no lines with the names of topics')
+    .addOption(new Option('-v, --verbose', 'always lines with the names of topics').conflicts('quiet'))
+    .addHelpText(
+      'after',
+      '\nWhat is asked for by --key, --header, --filter or --grep is looked for among the last --lines records.',
+    )
+    .action(async (topics, options) => {
+      const { tail } = await import('./tail.ts')
+      await tail(terminal, topics, options)
     })
 }
 
@@ -289,8 +307,8 @@ function listing(command: Command): Command {
 }
 
 function reading(command: Command): Command {
-  return listing(command)
-    .addArgument(new Argument('<topic>'))
+  return talking(command)
+    .addOption(output(RECORD_OUTPUTS))
     .option('-p, --partition <numbers>', 'only these (repeat, or with commas)', partitionNumbers)
     .option('--key <key>', 'only records with this key')
     .option('-H, --header <name=value>', 'only records with this header (repeat)', nameValue)
@@ -304,8 +322,8 @@ function reading(command: Command): Command {
     )
 }
 
-function output(): Option {
-  return new Option('--output <form>', 'table on a terminal, ndjson in a pipe if left out').choices(OUTPUTS)
+function output(forms: readonly string[] = OUTPUTS): Option {
+  return new Option('--output <form>', 'table on a terminal, ndjson in a pipe if left out').choices(forms)
 }
 
 function acks(): Option {

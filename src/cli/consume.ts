@@ -1,27 +1,16 @@
-// `tailrace consume TOPIC` and `tailrace tail TOPIC`.
+// `tailrace consume TOPIC`.
 
 import type { TailraceClient } from '../client/client.ts'
 import { TailraceClientError } from '../client/client-error.ts'
-import type { RawRecord } from '../client/record-page.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
-import type { ListOptions } from './connect.ts'
 import { connect } from './connect.ts'
-import type { FollowOptions } from './follow.ts'
 import { follow } from './follow.ts'
 import type { GroupFollowOptions } from './group-follow.ts'
 import { followAsGroup } from './group-follow.ts'
+import type { ReadVerbOptions } from './read-options.ts'
+import { readOptions } from './read-options.ts'
 import { openRecordPrinter } from './record-printer.ts'
-import { chosenOutput } from './table.ts'
 import type { Terminal } from './terminal.ts'
-
-interface ReadVerbOptions extends ListOptions {
-  readonly partition?: readonly number[]
-  readonly key?: string
-  readonly header?: readonly (readonly [name: string, value: string])[]
-  readonly filter?: string
-  readonly keyFormat?: string
-  readonly valueFormat?: string
-}
 
 export interface ConsumeVerbOptions extends ReadVerbOptions {
   readonly offset?: string
@@ -40,11 +29,17 @@ export async function consume(terminal: Terminal, topic: string, options: Consum
     })
   }
   const from = options.fromBeginning ? 'earliest' : positionOf(options.offset ?? 'latest')
-  const ends = { stopAtEnd: options.exit === true, recordsMax: options.maxMessages, quietMsMax: options.timeoutMs }
-  const { group } = options
+  const { group, onGap, maxMessages: recordsMax, timeoutMs: quietMsMax } = options
   if (group === undefined || from === 'committed') {
-    await print(terminal, options, { ...readOptions(topic, options), from, group, onGap: options.onGap, ...ends })
+    const until = options.exit ? 'latest' : undefined
+    const following = { source: topic, ...readOptions(options), from, until, group, onGap, recordsMax, quietMsMax }
+    const printer = openRecordPrinter(terminal, options.output)
+    for await (const records of follow(terminal, connect(terminal, options), following)) {
+      if (records.length > 0) await printer.print(records)
+    }
+    await printer.finish()
   } else {
+    const ends = { stopAtEnd: options.exit === true, recordsMax, quietMsMax }
     await consumeAsGroup(terminal, topic, options, { group, from, ...ends })
   }
 }
@@ -68,7 +63,7 @@ async function consumeAsGroup(
       { exitCode: EXIT.usage },
     )
   }
-  const printer = openRecordPrinter(terminal, chosenOutput(options.output, terminal))
+  const printer = openRecordPrinter(terminal, options.output)
   const client = connect(terminal, options)
   await tellWhereItBegins(terminal, client, topic, following, options)
   const whole = { topic, keyFormat, valueFormat, ...following }
@@ -108,64 +103,8 @@ async function hasOffsets(client: TailraceClient, group: string, name: string, s
   }
 }
 
-export interface TailVerbOptions extends ReadVerbOptions {
-  readonly lines: number
-  readonly follow?: boolean
-}
-
-export async function tail(terminal: Terminal, topic: string, options: TailVerbOptions): Promise<void> {
-  const from = options.lines === 0 ? 'latest' : `-${options.lines}`
-  await print(terminal, options, { ...readOptions(topic, options), from, stopAtEnd: options.follow !== true })
-}
-
 /** kcat's words are understood too. */
 function positionOf(text: string): string {
   if (text === 'beginning' || text === 'start') return 'earliest'
   return text === 'end' ? 'latest' : text
-}
-
-function readOptions(topic: string, options: ReadVerbOptions) {
-  return {
-    topic,
-    partitions: options.partition,
-    key: options.key,
-    headers: options.header?.map(([name, value]) => `${name}:${value}`),
-    filter: options.filter,
-    keyFormat: options.keyFormat,
-    valueFormat: options.valueFormat,
-  }
-}
-
-async function print(terminal: Terminal, options: ListOptions, following: FollowOptions): Promise<void> {
-  const printer = openRecordPrinter(terminal, chosenOutput(options.output, terminal))
-  const client = connect(terminal, options)
-  // The last N records are shown in the order of their times, as far as each partition's own order lets them.
-  let isFirstPage = following.from.startsWith('-')
-  for await (const records of follow(terminal, client, following)) {
-    await printer.print(isFirstPage ? byTime(records) : records)
-    isFirstPage = false
-  }
-  await printer.finish()
-}
-
-/** Partitions merged by the times of their next records; within a partition the order stays. */
-function byTime(records: readonly RawRecord[]): RawRecord[] {
-  const partitions = new Map<number, { times: number[]; records: RawRecord[]; next: number }>()
-  for (const record of records) {
-    const queue = partitions.get(record.partition) ?? { times: [], records: [], next: 0 }
-    partitions.set(record.partition, queue)
-    queue.records.push(record)
-    queue.times.push(Date.parse(record.text('timestamp') ?? '') || 0)
-  }
-  const merged: RawRecord[] = []
-  while (merged.length < records.length) {
-    let first: { times: number[]; records: RawRecord[]; next: number } | undefined
-    for (const queue of partitions.values()) {
-      if (queue.next === queue.records.length) continue
-      if (first === undefined || (queue.times[queue.next] ?? 0) < (first.times[first.next] ?? 0)) first = queue
-    }
-    if (first === undefined) break
-    merged.push(first.records[first.next++] as RawRecord)
-  }
-  return merged
 }

@@ -1,16 +1,19 @@
-// Reads a topic from a position on, page after page, waiting at the end for more. Used by consume, tail and Kafka's
-// console consumer. Once it reads, a lost server is waited for: the cursor says where to go on.
+// The records of topics from a position on, page after page, waiting at the end for more: a tail, as consume, tail and
+// Kafka's console consumer need it. Once it reads, a lost server is waited for: the cursor says where to go on.
 
+import type { RecordGap, TailUntil } from '../client/api.ts'
 import type { TailraceClient } from '../client/client.ts'
-import { TailraceClientError } from '../client/client-error.ts'
-import type { RawRecord, RecordPage } from '../client/record-page.ts'
+import type { RawRecord } from '../client/record-page.ts'
+import type { TailSource } from '../client/tail.ts'
 import { foregroundClock } from '../kernel/clock.ts'
-import { pause } from './pause.ts'
+import { Backlog } from './backlog.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface FollowOptions {
-  readonly topic: string
+  readonly source: TailSource
   readonly from: string
+  /** A position, as it is now. */
+  readonly until?: string | undefined
   /** With a `from` of committed: whose committed offsets are meant. */
   readonly group?: string | undefined
   readonly partitions?: readonly number[] | undefined
@@ -19,8 +22,6 @@ export interface FollowOptions {
   readonly filter?: string | undefined
   readonly keyFormat?: string | undefined
   readonly valueFormat?: string | undefined
-  /** Ends where the topic ends when that is reached. */
-  readonly stopAtEnd: boolean
   /** What becomes of a start whose records are gone; error unless told otherwise. */
   readonly onGap?: 'error' | 'earliest' | undefined
   readonly recordsMax?: number | undefined
@@ -30,85 +31,125 @@ export interface FollowOptions {
 
 const PAGE_RECORDS = 5_000
 const PAGE_BYTES = 4 * 1024 * 1024
-const WAIT_MS = 30_000
-const RETRY_MS_MIN = 250
-const RETRY_MS_MAX = 5_000
 
-/** The records of each page, until the end that the options set or a signal comes. */
+/** The records of each page, until the end that the options set or a signal comes. The last N come first, together, also if there are none. */
 export async function* follow(
   terminal: Terminal,
   client: TailraceClient,
   options: FollowOptions,
 ): AsyncGenerator<readonly RawRecord[]> {
-  const signal = terminal.interruptSignal()
-  const { quietMsMax = Number.POSITIVE_INFINITY } = options
   let left = options.recordsMax ?? Number.POSITIVE_INFINITY
-  let quietSince = foregroundClock.monotonic()
-  let cursor: string | undefined
-  while (left > 0) {
-    const quietMsLeft = quietSince + quietMsMax - foregroundClock.monotonic()
-    if (quietMsLeft <= 0) return
-    // The first page waits for nothing: it fixes where reading begins.
-    const waitMs = cursor === undefined || options.stopAtEnd ? 0 : Math.ceil(Math.min(WAIT_MS, quietMsLeft))
-    const part = { cursor, waitMs, limit: Math.min(left, PAGE_RECORDS), signal }
-    const page = await readPatiently(terminal, client, options, part)
-    if (page === undefined) return
-    cursor = page.cursor
-    for (const { partition, from, to } of page.gaps) {
-      terminal.note(
-        `tailrace: offsets ${from} to ${to - 1} of partition ${partition} were removed before they were read`,
-      )
-    }
-    if (page.records.length > 0) {
-      quietSince = foregroundClock.monotonic()
-      left -= page.records.length
-      yield page.records
-    }
-    if (options.stopAtEnd && page.caughtUp) return
+  if (left <= 0) return
+  for await (const records of allOf(terminal, client, options)) {
+    yield records.length > left ? records.slice(0, left) : records
+    left -= records.length
+    if (left <= 0) return
   }
 }
 
-/** What of the topic one page is to hold. */
-interface PagePart {
-  readonly cursor: string | undefined
-  readonly waitMs: number
-  readonly limit: number
-  readonly signal: AbortSignal
-}
-
-/** undefined: a signal came. Only a first page fails when the server is not there. */
-async function readPatiently(
+async function* allOf(
   terminal: Terminal,
   client: TailraceClient,
   options: FollowOptions,
-  part: PagePart,
-): Promise<RecordPage | undefined> {
-  for (let retryMs = RETRY_MS_MIN; !part.signal.aborted; retryMs = Math.min(retryMs * 2, RETRY_MS_MAX)) {
-    try {
-      return await readPage(client, options, part)
-    } catch (error) {
-      if (part.signal.aborted) return undefined
-      if (part.cursor === undefined || !(error instanceof TailraceClientError) || !error.retryable) throw error
-      if (retryMs === RETRY_MS_MIN) terminal.note(`tailrace: ${error.message}: waiting for the server`)
-      await pause(retryMs, part.signal)
-    }
-  }
-  return undefined
+): AsyncGenerator<readonly RawRecord[]> {
+  if (!NAMES_OFFSETS.test(options.from)) return yield* tailed(terminal, client, options)
+  const page = await firstPage(client, options, terminal.interruptSignal())
+  tellGaps(terminal, page.gaps, options.source)
+  if (page.records.length > 0) yield page.records
+  const { recordsMax } = options
+  const left = recordsMax && Math.max(1, recordsMax - page.records.length)
+  yield* tailed(terminal, client, { ...options, from: `cursor:${page.cursor}`, recordsMax: left })
 }
 
-function readPage(client: TailraceClient, options: FollowOptions, part: PagePart): Promise<RecordPage> {
-  return client.read(options.topic, {
-    ...part,
-    from: options.from,
-    group: options.group,
-    partitions: options.partitions,
-    key: options.key,
-    headers: options.headers,
-    filter: options.filter,
-    keyFormat: options.keyFormat,
-    valueFormat: options.valueFormat,
-    maxBytes: PAGE_BYTES,
-    // A place that was asked for must be there; what is removed while reading is told and passed.
-    onGap: part.cursor === undefined ? (options.onGap ?? 'error') : 'earliest',
+/** A place that somebody was given, which must be there; what is removed later, while reading, is told and passed. */
+const NAMES_OFFSETS = /^(\d{1,16}|committed|cursor:.*)$/
+
+/** A page is refused where the place is gone, and knows where a group stands. */
+function firstPage(client: TailraceClient, options: FollowOptions, signal: AbortSignal) {
+  const { source, recordsMax = PAGE_RECORDS, onGap = 'error' } = options
+  const limit = Math.min(recordsMax, PAGE_RECORDS)
+  return client.read(String(source), { ...options, limit, maxBytes: PAGE_BYTES, onGap, signal })
+}
+
+async function* tailed(
+  terminal: Terminal,
+  client: TailraceClient,
+  options: FollowOptions,
+): AsyncGenerator<readonly RawRecord[]> {
+  const { source, from, recordsMax, quietMsMax, ...rest } = options
+  const interrupt = terminal.interruptSignal()
+  const quiet = new Silence(quietMsMax)
+  // The last N records of all partitions are wanted in the order of their times.
+  let backlog = from.startsWith('-') ? new Backlog() : undefined
+  let isWaiting = false
+  const pages = client.tail(source, {
+    ...rest,
+    from,
+    until: options.until ?? untilCount(recordsMax),
+    onGap: 'earliest',
+    signal: AbortSignal.any([interrupt, quiet.signal]),
+    onRetry: ({ message }) => {
+      if (!isWaiting) terminal.note(`tailrace: ${message}: waiting for the server`)
+      isWaiting = true
+    },
   })
+  try {
+    quiet.begin()
+    for await (const { records, gaps, faults, progress } of pages) {
+      isWaiting = false
+      tellGaps(terminal, gaps, source)
+      for (const { partition, error } of faults) terminal.note(`tailrace: partition ${partition}: ${error.detail}`)
+      if (records.length > 0) quiet.end()
+      if (backlog === undefined) {
+        if (records.length > 0) yield records
+      } else {
+        backlog.add(records)
+        if (progress?.caughtUp || backlog.isFull) {
+          yield backlog.take()
+          backlog = undefined
+        }
+      }
+      if (records.length > 0) quiet.begin()
+    }
+  } catch (error) {
+    if (!interrupt.aborted && !quiet.signal.aborted) throw error
+  } finally {
+    quiet.end()
+  }
+  if (backlog !== undefined && !interrupt.aborted) yield backlog.take()
+}
+
+function untilCount(recordsMax: number | undefined): TailUntil | undefined {
+  return recordsMax === undefined ? undefined : { count: recordsMax }
+}
+
+function tellGaps(terminal: Terminal, gaps: readonly RecordGap[], source: TailSource): void {
+  for (const { topic, partition, from, to } of gaps) {
+    const where = typeof source === 'string' ? `partition ${partition}` : `partition ${partition} of ${topic}`
+    terminal.note(`tailrace: offsets ${from} to ${to - 1} of ${where} were removed before they were read`)
+  }
+}
+
+/** Aborts when it has lasted for so long. */
+class Silence {
+  readonly #controller = new AbortController()
+  readonly #msMax: number | undefined
+  #timer: { cancel(): void } | undefined
+
+  constructor(msMax: number | undefined) {
+    this.#msMax = msMax
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  begin(): void {
+    if (this.#msMax === undefined) return
+    this.#timer = foregroundClock.after(this.#msMax, () => this.#controller.abort())
+  }
+
+  end(): void {
+    this.#timer?.cancel()
+  }
 }

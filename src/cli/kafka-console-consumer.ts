@@ -59,21 +59,20 @@ export async function kafkaConsoleConsumer(terminal: Terminal, options: KafkaCon
       messageCount += records.length
     }
     const following = {
-      topic,
       // All that is in a topic which came after us has come after us.
       from: found === 'new' ? 'earliest' : from,
       keyFormat: 'base64',
       valueFormat: 'base64',
-      stopAtEnd: false,
       recordsMax,
       quietMsMax,
     }
     if (group !== undefined) {
-      await followAsGroup(terminal, client, { ...following, group }, print)
+      await followAsGroup(terminal, client, { topic, ...following, stopAtEnd: false, group }, print)
       return
     }
     const partitions = options.partition === undefined ? undefined : [options.partition]
-    for await (const records of follow(terminal, client, { ...following, partitions })) await print(records)
+    const source = { source: topic, partitions }
+    for await (const records of follow(terminal, client, { ...source, ...following })) await print(records)
   } finally {
     terminal.note(`Processed a total of ${messageCount} messages`)
   }

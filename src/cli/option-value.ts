@@ -14,6 +14,12 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   }
 }
 
+/** As coreutils' tail counts: N, the last so many; +N, from the Nth on. */
+export function lineCount(text: string): { readonly count: number; readonly isFirst: boolean } {
+  const isFirst = text.startsWith('+')
+  return { count: isFirst ? wholeNumber(1)(text) : wholeNumber(0, 10_000)(text), isFirst }
+}
+
 /** Every use of the option adds to a list. */
 export function repeated(text: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), text]

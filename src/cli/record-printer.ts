@@ -3,7 +3,8 @@
 
 import type { RecordHeader } from '../client/api.ts'
 import type { RawRecord } from '../client/record-page.ts'
-import type { Output } from './table.ts'
+import type { RecordOutput } from './table.ts'
+import { chosenOutput } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface RecordPrinter {
@@ -12,17 +13,35 @@ export interface RecordPrinter {
   finish(): Promise<void>
 }
 
-export function openRecordPrinter(terminal: Terminal, output: Output): RecordPrinter {
+/** In the form that was asked for, else in what fits stdout. `titles`: where they are for people, topics have a line above them. */
+export function openRecordPrinter(terminal: Terminal, asked?: RecordOutput, titles = false): RecordPrinter {
+  const output = asked ?? chosenOutput(undefined, terminal)
+  const nothing = async () => {}
   switch (output) {
     case 'ndjson':
-      return {
-        print: (records) => terminal.write(joined(records.map(({ json }) => [onOneLine(json), LINE_END]))),
-        finish: async () => {},
-      }
+      return { print: (records) => terminal.write(joined(records.map(jsonLine))), finish: nothing }
     case 'json':
       return openArrayPrinter(terminal)
-    case 'table':
-      return openTablePrinter(terminal)
+    default: {
+      const print = output === 'table' ? tablePrint(terminal) : linesPrint(terminal, output)
+      return { print: titles ? titledPrint(terminal, print) : print, finish: nothing }
+    }
+  }
+}
+
+type Print = RecordPrinter['print']
+
+/** As coreutils' tail has the names of files. */
+function titledPrint(terminal: Terminal, print: Print): Print {
+  let title: string | undefined
+  return async (records) => {
+    for (let start = 0, end = 0; start < records.length; start = end) {
+      const topic = records[start]?.topic ?? ''
+      while (end < records.length && records[end]?.topic === topic) end++
+      if (topic !== title) await terminal.write(`${title === undefined ? '' : '\n'}==> ${topic} <==\n`)
+      title = topic
+      await print(records.slice(start, end))
+    }
   }
 }
 
@@ -30,6 +49,10 @@ const LINE_END = Buffer.from('\n')
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 const BLANK = 0x20
+
+function jsonLine({ json }: RawRecord): readonly Uint8Array[] {
+  return [onOneLine(json), LINE_END]
+}
 
 function joined(parts: readonly (readonly Uint8Array[])[]): Buffer {
   return Buffer.concat(parts.flat())
@@ -57,17 +80,36 @@ function openArrayPrinter(terminal: Terminal): RecordPrinter {
 /** Widths that most records fit in; a longer cell pushes its line to the right. */
 const WIDTHS = { place: 12, timestamp: 24, key: 12 }
 
-function openTablePrinter(terminal: Terminal): RecordPrinter {
+function tablePrint(terminal: Terminal): Print {
   let isFirst = true
-  return {
-    async print(records) {
-      const lines = records.map((record) => renderLine(record))
-      if (isFirst) lines.unshift(columns('PART:OFFSET', 'TIMESTAMP', 'KEY', 'VALUE'))
-      isFirst = false
-      await terminal.write(lines.join(''))
-    },
-    finish: async () => {},
+  return async (records) => {
+    const lines = records.map((record) => renderLine(record))
+    if (isFirst) lines.unshift(columns('PART:OFFSET', 'TIMESTAMP', 'KEY', 'VALUE'))
+    isFirst = false
+    await terminal.write(lines.join(''))
   }
+}
+
+const TAB = Buffer.from('\t')
+
+/** What was stored, and nothing else: values as lines, or keys and values with a tab between. */
+function linesPrint(terminal: Terminal, output: 'value' | 'key-value'): Print {
+  return (records) => {
+    const lines = records.map((record) => {
+      const value = storedBytes(record, 'value')
+      return output === 'value' ? [value, LINE_END] : [storedBytes(record, 'key'), TAB, value, LINE_END]
+    })
+    return terminal.write(joined(lines))
+  }
+}
+
+/** JSON on one line; nothing for a key or a value that is not there. */
+function storedBytes(record: RawRecord, name: 'key' | 'value'): Uint8Array {
+  const encoding = record.text(`${name}_encoding`)
+  if (encoding === undefined) return Buffer.alloc(0)
+  if (encoding === 'base64') return Buffer.from(record.text(name) ?? '', 'base64')
+  const text = encoding === 'string' ? record.text(name) : undefined
+  return text === undefined ? onOneLine(Buffer.from(record.member(name) ?? '')) : Buffer.from(text)
 }
 
 function columns(place: string, timestamp: string, key: string, rest: string): string {

@@ -5,6 +5,10 @@ import type { Terminal } from './terminal.ts'
 export const OUTPUTS = ['table', 'json', 'ndjson'] as const
 export type Output = (typeof OUTPUTS)[number]
 
+/** Of records: also what was stored, and nothing else. */
+export const RECORD_OUTPUTS = [...OUTPUTS, 'value', 'key-value'] as const
+export type RecordOutput = (typeof RECORD_OUTPUTS)[number]
+
 /** What was asked for, else what fits stdout. */
 export function chosenOutput(asked: Output | undefined, terminal: Terminal): Output {
   return asked ?? (terminal.outputIsTerminal ? 'table' : 'ndjson')

@@ -7,7 +7,8 @@ import { TailraceClientError } from './client-error.ts'
 import { splitArray, splitObject, textOf } from './raw-json.ts'
 import { RawRecord } from './record-page.ts'
 
-export type WebSocketClass = typeof WebSocket
+/** The platform's, or another one that is made and used like it. */
+export type WebSocketClass = new (url: string, protocols: string[]) => WebSocket
 
 /** Its records as they came, like those of a page. */
 export interface RecordsFrame {
