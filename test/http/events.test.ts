@@ -2,6 +2,8 @@
 // What a tail gives in every corner is tested at the service.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { EventClient } from '../support/event-client.ts'
 import type { TestServer } from '../support/http.ts'
@@ -244,6 +246,27 @@ test('a server that closes says so, with where to go on, and waits for nobody', 
     assert.deepEqual([end.data.reason, end.data.cursor], ['draining', end.id])
     assert.ok(await stream.ended)
   }
+})
+
+test('who asks a server that is closing is sent to the next one, which an EventSource finds', TIMEOUT, async (t) => {
+  const server = await startServer(t)
+  await create(server, 'orders')
+  const socket = connect(server.port, '127.0.0.1')
+  await once(socket, 'connect')
+  let reply = ''
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    reply += text
+  })
+  // it is under way already, so that the close waits for it
+  socket.write('GET /v1/topics/orders/events HTTP/1.1\r\n')
+  await server.get('/livez')
+  const closed = server.close()
+  socket.write('host: a\r\nlast-event-id: AQID\r\n\r\n')
+  await once(socket, 'close')
+  await closed
+  assert.match(reply, /^HTTP\/1\.1 200 OK\r\n/)
+  assert.match(reply, /\nid: AQID\n: connected\n\n/)
+  assert.match(reply, /\nevent: end\ndata: \{"reason":"draining"\}\n\n/)
 })
 
 test('a page can be resumed as a stream, and a stream as a page', TIMEOUT, async (t) => {
