@@ -45,17 +45,20 @@ const BUFFERS_PER_WRITE_MAX = 1_000
  * Up to this many bytes are written and read on the event loop: between here and the page cache they go in some
  * microseconds, a trip to a thread and back costs several times that. The sync that follows each write keeps what the
  * cache holds dirty small, so that such a write does not wait; readers are mostly where others have just read or written.
- * A call that did wait for the disk sends the file's next ones to a thread.
+ * Calls that did wait for the disk send the file's next ones to a thread: two soon after each other, for one alone may have
+ * waited for a core, which a busy machine does often and a thread makes no better.
  */
 const DIRECT_WRITE_BYTES_MAX = 64 * 1024
 const DIRECT_READ_BYTES_MAX = 256 * 1024
 const SLOW_MS = 2
+const SLOW_AGAIN_CALLS_MAX = 50
 const THREAD_CALLS_AFTER_SLOW = 1_000
 
 class DiskFile implements SegmentFile {
   readonly #descriptor: number
   #closed = false
   #threadCallsLeft = 0
+  #callsSinceSlow = Number.POSITIVE_INFINITY
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor
@@ -92,7 +95,10 @@ class DiskFile implements SegmentFile {
   }
 
   #noteDuration(started: number): void {
-    if (performance.now() - started > SLOW_MS) this.#threadCallsLeft = THREAD_CALLS_AFTER_SLOW
+    this.#callsSinceSlow++
+    if (performance.now() - started <= SLOW_MS) return
+    if (this.#callsSinceSlow <= SLOW_AGAIN_CALLS_MAX) this.#threadCallsLeft = THREAD_CALLS_AFTER_SLOW
+    this.#callsSinceSlow = 0
   }
 
   async #writeAll(buffers: Buffer[], position: number): Promise<number> {
