@@ -12,7 +12,8 @@ interface ProduceBody {
 
 let nextOffset = 0
 
-const server = createServer(produce)
+// producers may wait for long until their records are through
+const server = createServer({ keepAliveTimeout: 0 }, produce)
 const sockets = new WebSocketServer({ server, perMessageDeflate: false })
 sockets.on('connection', (socket) => {
   socket.on('message', () => socket.send('{"type":"ok","id":1}'))
