@@ -159,7 +159,7 @@ class GroupSubscription implements Subscription {
   }
 
   heartbeat(): void {
-    this.#reader.progress(this.#member.tail.progress())
+    this.#reader.tellProgress(this.#member.tail.progress())
   }
 
   async close(why: SubscriptionEnd): Promise<object> {

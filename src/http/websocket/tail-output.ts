@@ -14,6 +14,9 @@ export class TailOutput implements TailReader {
   isPaused = false
   readonly #output: SubscriptionOutput
   readonly #now: () => number
+  /** The generation in which it was told last that the end was reached, and chunks since any progress was told. */
+  #caughtUpIn: number | undefined
+  #chunksSince = 0
 
   /** `now`: wall clock. */
   constructor(output: SubscriptionOutput, first: CreditGrant | undefined, now: () => number) {
@@ -28,6 +31,7 @@ export class TailOutput implements TailReader {
 
   take({ body, recordCount }: TailChunk): void {
     this.credit.spend(recordCount, body.length)
+    this.#chunksSince++
     this.#output.sendRecords(body)
   }
 
@@ -35,7 +39,16 @@ export class TailOutput implements TailReader {
     this.#output.send('gap', gap)
   }
 
+  /** Who is at the end, and is given what comes in one piece, stays there: that needs no word. The heartbeat tells it. */
   progress(progress: TailProgress): void {
+    const isNoNews = progress.caughtUp && this.#caughtUpIn === this.#output.generation && this.#chunksSince <= 1
+    if (isNoNews) this.#chunksSince = 0
+    else this.tellProgress(progress)
+  }
+
+  tellProgress(progress: TailProgress): void {
+    this.#caughtUpIn = progress.caughtUp ? this.#output.generation : undefined
+    this.#chunksSince = 0
     this.#output.send('progress', {
       cursor: progress.cursor,
       caught_up: progress.caughtUp,

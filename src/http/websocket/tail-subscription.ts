@@ -113,7 +113,7 @@ class TailSubscription implements Subscription {
   }
 
   heartbeat(): void {
-    this.#reader.progress(this.#tail.progress())
+    this.#reader.tellProgress(this.#tail.progress())
   }
 
   close(): object {
