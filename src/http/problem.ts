@@ -120,7 +120,9 @@ export function setFailureHeaders(failure: TailraceError, status: number, reply:
   if (failure.retriable && (status === 503 || status === 429)) reply.header('retry-after', RETRY_AFTER_SECONDS)
   const { allow } = failure.details
   if (failure.code === 'method_not_allowed' && Array.isArray(allow)) reply.header('allow', allow.join(', '))
-  if (failure.code === 'upgrade_required') reply.header('connection', 'upgrade').header('upgrade', 'websocket')
+  if (failure.code === 'upgrade_required') {
+    reply.headers({ connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' })
+  }
   // What is left of the body may never come.
   if (failure.code === 'request_timed_out') reply.header('connection', 'close')
   if (failure.code === 'unsupported_media_type') reply.header('accept-encoding', 'gzip, zstd')

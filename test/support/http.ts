@@ -10,6 +10,7 @@ import { openApp } from '../../src/app/app.ts'
 import { loadConfig } from '../../src/app/config.ts'
 import type { Clock } from '../../src/kernel/clock.ts'
 import type { Logger } from '../../src/kernel/logger.ts'
+import { FakeClock } from './fake-clock.ts'
 import type { TestReply, TestRequest } from './http-send.ts'
 import { send } from './http-send.ts'
 import { checkReply } from './openapi.ts'
@@ -45,6 +46,7 @@ export async function startServer(
   options: {
     readonly set?: Readonly<Record<string, string>>
     readonly dataDir?: string
+    /** In place of the system's; a fake one goes on by itself while the server closes. */
     readonly clock?: Clock
   } = {},
 ): Promise<TestServer> {
@@ -56,9 +58,12 @@ export async function startServer(
     env: {},
     readFile: (path) => readFileSync(path, 'utf8'),
   })
-  const app = await openApp(config, { logger: recordingLogger(log), ...(options.clock && { clock: options.clock }) })
+  const { clock } = options
+  const app = await openApp(config, { logger: recordingLogger(log), ...(clock && { clock }) })
   t.after(async () => {
+    const ticking = clock instanceof FakeClock ? setInterval(() => clock.advance(100), 1) : undefined
     await app.close()
+    clearInterval(ticking)
     if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true })
   })
   return testServer(app, dataDir, log)

@@ -7,6 +7,7 @@ import type { Encoding } from '../../codec/encoding.ts'
 import { JsonCursor, MemberNames, OBJECT_END } from '../../codec/json-cursor.ts'
 import type { RecordField } from '../../codec/record-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
+import { WS_NAME_CHARS_MAX } from '../../kernel/limits.ts'
 import { nearestName } from '../../kernel/nearest-name.ts'
 import type { TailOverflow } from '../../service/tail.ts'
 import type { CompileSchema } from '../json-body.ts'
@@ -140,8 +141,8 @@ export class BadFrame {
   constructor(error: TailraceError, fields: unknown) {
     const { id, sub } = (fields ?? {}) as Record<string, unknown>
     this.error = error
-    this.id = isId(id) ? id : undefined
-    this.sub = isName(sub) ? sub : undefined
+    this.id = Number.isSafeInteger(id) || isShort(id) ? (id as FrameId) : undefined
+    this.sub = isShort(sub) && sub !== '' ? sub : undefined
   }
 }
 
@@ -242,10 +243,6 @@ function unknownType(type: string): TailraceError {
   return new TailraceError('unknown_type', `there is no frame of type ${shown}; ${hint}`, { allowed: FRAME_TYPES })
 }
 
-function isId(value: unknown): value is FrameId {
-  return Number.isSafeInteger(value) || isName(value)
-}
-
-function isName(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= 64
+function isShort(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= WS_NAME_CHARS_MAX
 }

@@ -14,6 +14,8 @@ export class Outbox {
   pendingBytes = 0
   /** Bytes that it has taken, since the socket was opened. */
   takenBytes = 0
+  /** There is room for answers only. */
+  isClosing = false
   readonly #socket: WebSocket
   readonly #live: LiveConnections
   readonly #onRoom: () => void
@@ -32,12 +34,19 @@ export class Outbox {
     this.#onRoom = onRoom
   }
 
-  /** Asked by who would give much; onRoom is called after it was false. */
+  /** Asked by who would give much. onRoom is called after it was false. */
   hasRoom(): boolean {
-    const isFull =
-      this.pendingBytes >= LIVE_CONNECTION_PENDING_BYTES_MAX || (this.pendingBytes > 0 && this.#live.isFull)
-    if (isFull) this.#isShort = true
-    return !isFull
+    return !this.isClosing && !this.isFull() && !(this.pendingBytes > 0 && this.#isShortOf(this.#live.isFull))
+  }
+
+  /** Not even more answers should come. onRoom is called after it was true. */
+  isFull(): boolean {
+    return this.#isShortOf(this.pendingBytes >= LIVE_CONNECTION_PENDING_BYTES_MAX)
+  }
+
+  #isShortOf(isFull: boolean): boolean {
+    this.#isShort ||= isFull
+    return isFull
   }
 
   /** One text message; the bytes belong to the outbox, which never changes them. */

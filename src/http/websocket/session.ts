@@ -5,7 +5,6 @@
 import type { RawData, WebSocket } from 'ws'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
-  LIVE_CONNECTION_PENDING_BYTES_MAX,
   LIVE_STALL_MS_MAX,
   LIVE_SWEEP_MS,
   WS_CLOSE_MS_MAX,
@@ -15,6 +14,7 @@ import {
   WS_DRAIN_MS,
   WS_FAULTS_MAX,
   WS_FRAME_BYTES_MAX,
+  WS_PIECE_BYTES,
   WS_PRODUCES_IN_FLIGHT_MAX,
   WS_SILENT_BYTES_PER_MS,
   WS_SUBSCRIPTIONS_MAX,
@@ -102,6 +102,11 @@ export class Session implements LiveConnection, SubscriptionOwner {
     socket.on('pong', () => {
       this.#hasHeard = true
     })
+    // Not by ws itself: who sends pings and does not read would fill memory with the answers.
+    socket.on('ping', (data) => {
+      this.#hasHeard = true
+      if (socket.bufferedAmount <= 2 * WS_PIECE_BYTES) socket.pong(data)
+    })
     socket.on('close', (code) => this.#onClose(code))
     // What is wrong with its frames ws answers itself, by its close codes (1007, 1009, 1002).
     socket.on('error', () => this.outbox.close())
@@ -163,13 +168,24 @@ export class Session implements LiveConnection, SubscriptionOwner {
     else this.#heartbeat(now)
   }
 
+  /** No more records, and time to commit those that were sent. Commands are done until the end. */
   drain(): void {
     if (this.#isDraining || this.#isOver) return
     this.#isDraining = true
+    const { clock, options } = this.#floor
+    this.outbox.isClosing = true
     this.send({ type: 'draining', close_in_ms: WS_DRAIN_MS, reconnect_after_ms: RECONNECT_AFTER_MS })
-    this.#floor.clock.after(WS_DRAIN_MS, () => this.#close(CLOSE.draining, 'the server is closing'))
-    // The sweep may come too late for a stop that is in a hurry.
-    this.#floor.clock.after(WS_DRAIN_MS + WS_CLOSE_MS_MAX, () => this.#socket.terminate())
+    const deadline = clock.monotonic() + options.shutdownGraceMs / 2
+    clock.after(WS_DRAIN_MS, () => this.#finish(deadline))
+    clock.after(options.shutdownGraceMs, () => this.#socket.terminate())
+  }
+
+  /** Whoever was promised an answer has it. */
+  #finish(deadline: number): void {
+    const { clock } = this.#floor
+    const isBusy = this.#inFlight > 0 || (this.#producer?.unanswered ?? 0) > 0 || this.outbox.pendingBytes > 0
+    if (isBusy && clock.monotonic() < deadline) clock.after(WS_DRAIN_MS, () => this.#finish(deadline))
+    else this.#close(CLOSE.draining, 'the server is closing')
   }
 
   #onMessage(data: RawData, isBinary: boolean): void {
@@ -194,16 +210,14 @@ export class Session implements LiveConnection, SubscriptionOwner {
 
   /** Who does not take the answers is not asked for more. */
   #takesMore(): boolean {
-    const isWaiting = this.outbox.pendingBytes >= LIVE_CONNECTION_PENDING_BYTES_MAX
-    return this.#inFlight < WS_COMMANDS_IN_FLIGHT_MAX && !(isWaiting && !this.outbox.hasRoom()) && !this.#isOver
+    return this.#inFlight < WS_COMMANDS_IN_FLIGHT_MAX && !this.outbox.isFull() && !this.#isOver
   }
 
   #take(bytes: Buffer): void {
     const read = this.#reader.read(bytes)
     if (read instanceof BadFrame) {
       this.refuse(read.id, read.sub, read.error)
-      this.#faults++
-      if (this.#faults > WS_FAULTS_MAX) this.#close(CLOSE.badRequest, 'too many frames that are not as they should be')
+      this.#fault(CLOSE.badRequest, 'too many frames that are not as they should be')
       return
     }
     const { frame } = read
@@ -217,6 +231,12 @@ export class Session implements LiveConnection, SubscriptionOwner {
       default:
         this.#forward(frame)
     }
+  }
+
+  /** A client may err, but not without end. */
+  #fault(code: number, reason: string): void {
+    this.#faults++
+    if (this.#faults > WS_FAULTS_MAX) this.#close(code, reason)
   }
 
   #pong(id?: FrameId): void {
@@ -238,6 +258,7 @@ export class Session implements LiveConnection, SubscriptionOwner {
       }
       if (this.#slots.size >= WS_SUBSCRIPTIONS_MAX) {
         this.refuse(frame.id, frame.sub, tooManySubscriptions())
+        this.#fault(CLOSE.limit, 'too many subscriptions')
         return
       }
       slot = new SubscriptionSlot(frame.sub, this.#floor, this, () => this.#slots.delete(frame.sub))

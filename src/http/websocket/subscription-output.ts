@@ -44,6 +44,10 @@ export class SubscriptionOutput {
     return this.#generation
   }
 
+  get hasBegun(): boolean {
+    return this.#kept === undefined
+  }
+
   /** What it reads is another thing from now on. */
   raise(): void {
     this.#generation++

@@ -63,7 +63,8 @@ export class SubscriptionSlot {
   /** It has ended by itself. */
   ended(): void {
     this.#subscription = undefined
-    this.#output = undefined
+    // What it has said before its subscribe was answered follows that answer.
+    if (this.#output?.hasBegun) this.#output = undefined
     this.#freeIfUnused()
   }
 
@@ -167,7 +168,8 @@ export class SubscriptionSlot {
     this.#owner.answer(frame.id, { sub: this.#name, ...generation, ...members })
     if (frame.type !== 'subscribe') return
     this.#output?.begin()
-    this.#subscription?.wake()
+    if (this.#subscription === undefined) this.#output = undefined
+    else this.#subscription.wake()
   }
 
   #refuse(frame: SubscriptionFrame, error: unknown): void {

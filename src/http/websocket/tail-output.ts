@@ -2,7 +2,7 @@
 // those that read what a group assigns.
 
 import type { TailraceError } from '../../kernel/errors.ts'
-import type { TailChunk, TailEnd, TailGap, TailProgress, TailReader } from '../../service/tail.ts'
+import type { Tail, TailChunk, TailEnd, TailGap, TailProgress, TailReader } from '../../service/tail.ts'
 import type { CreditGrant } from './credit.ts'
 import { Credit } from './credit.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
@@ -12,6 +12,8 @@ const NONE = { records: 0, bytes: 0 }
 export class TailOutput implements TailReader {
   readonly credit: Credit
   isPaused = false
+  /** What it is given by; set when that is open. */
+  tail: Pick<Tail, 'cursor'> | undefined
   readonly #output: SubscriptionOutput
   readonly #now: () => number
   /** The generation in which it was told last that the end was reached, and chunks since any progress was told. */
@@ -67,13 +69,17 @@ export class TailOutput implements TailReader {
   }
 
   end(reason: TailEnd): void {
-    this.#output.send('end', { reason })
-    this.#output.ended()
+    this.#end(reason)
   }
 
   fail(error: TailraceError): void {
     this.#sendError(error)
-    this.#output.send('end', { reason: 'error' })
+    this.#end('error')
+  }
+
+  #end(reason: TailEnd | 'error'): void {
+    const { cursor } = this.tail ?? {}
+    this.#output.send('end', cursor === undefined ? { reason } : { reason, cursor })
     this.#output.ended()
   }
 

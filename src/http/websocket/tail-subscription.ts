@@ -33,7 +33,9 @@ export const openTailSubscription: OpenSubscription = async (floor, frame, outpu
     reader,
     signal,
   }
-  return new TailSubscription(floor, frame, output, reader, await floor.services.tails.open(request))
+  const tail = await floor.services.tails.open(request)
+  reader.tail = tail
+  return new TailSubscription(floor, frame, output, reader, tail)
 }
 
 class TailSubscription implements Subscription {

@@ -123,6 +123,7 @@ async function loadParts(): Promise<{ readonly server: WebSocketServer; readonly
     clientTracking: false,
     // A frame that is compressed for one socket cannot be shared with others.
     perMessageDeflate: false,
+    autoPong: false,
     maxPayload: WS_FRAME_BYTES_MAX,
     handleProtocols: () => PROTOCOL,
   })

@@ -1,0 +1,109 @@
+// The way to a WebSocket: which requests become one, and how the others are refused. What is refused stays ordinary HTTP.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { isAllowedOrigin } from '../../src/http/origin.ts'
+import { startServer } from '../support/http.ts'
+import { openSocket } from '../support/ws-client.ts'
+
+const UPGRADE = {
+  connection: 'Upgrade',
+  upgrade: 'websocket',
+  'sec-websocket-version': '13',
+  'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+  'sec-websocket-protocol': 'events.v1.json',
+}
+
+test('a request that may not become a WebSocket is refused by a problem that says why', async (t) => {
+  const server = await startServer(t)
+  const refused = async (headers: Record<string, string>, path = '/v1/ws') => {
+    const reply = await server.get(path, headers)
+    const problem = JSON.parse(String(reply.body)) as { code: string; detail: string; details?: { allowed?: unknown } }
+    return { status: reply.status, ...problem, headers: reply.headers }
+  }
+  const without = (name: keyof typeof UPGRADE) => {
+    const { [name]: _left, ...rest } = UPGRADE
+    return rest
+  }
+
+  const plain = await refused({})
+  assert.deepEqual([plain.status, plain.code], [426, 'upgrade_required'])
+  assert.equal(plain.headers['upgrade'], 'websocket')
+  assert.equal(plain.headers['connection'], 'upgrade')
+
+  const missing = await refused(without('sec-websocket-protocol'))
+  assert.deepEqual([missing.status, missing.code], [400, 'invalid_request'])
+  assert.match(missing.detail, /missing.*events\.v1\.json is allowed/)
+  assert.deepEqual(missing.details?.allowed, ['events.v1.json'])
+
+  const wrong = await refused({ ...UPGRADE, 'sec-websocket-protocol': 'events.v2.json, mqtt' })
+  assert.deepEqual([wrong.status, wrong.code], [400, 'invalid_request'])
+  assert.match(wrong.detail, /events\.v2\.json, mqtt/)
+
+  const old = await refused({ ...UPGRADE, 'sec-websocket-version': '8' })
+  assert.deepEqual([old.status, old.code, old.headers['sec-websocket-version']], [426, 'upgrade_required', '13'])
+
+  const keyless = await refused(without('sec-websocket-key'))
+  assert.deepEqual([keyless.status, keyless.code], [400, 'invalid_request'])
+
+  for (const query of [
+    'heartbeat_ms=999',
+    'heartbeat_ms=60001',
+    'heartbeat_ms=x',
+    'heartbeat=5000',
+    'heartbeat_ms=5000&heartbeat_ms=5000',
+  ]) {
+    const { status, code } = await refused(UPGRADE, `/v1/ws?${query}`)
+    assert.deepEqual([status, code], [400, 'invalid_request'], query)
+  }
+
+  const posted = await server.request('POST', '/v1/ws', { headers: UPGRADE })
+  assert.equal(posted.status, 405)
+})
+
+test('what asks to be upgraded elsewhere, or to something else, is answered as if it had not', async (t) => {
+  const server = await startServer(t)
+  assert.equal((await server.get('/v1/topics', UPGRADE)).status, 200)
+  const h2c = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAARAAAAAAAIAAAAA' }
+  assert.equal((await server.post('/v1/topics', { name: 'orders' }, h2c)).status, 201)
+  assert.equal((await server.get('/v1/ws', h2c)).status, 426)
+})
+
+test('a page of another origin opens no WebSocket unless that is allowed', async (t) => {
+  const server = await startServer(t)
+  const foreign = await server.get('/v1/ws', { ...UPGRADE, origin: 'https://evil.example' })
+  assert.equal(foreign.status, 403)
+  assert.match(String(foreign.body), /"code":"origin_not_allowed"/)
+  assert.equal((await server.get('/v1/ws', { ...UPGRADE, origin: 'null' })).status, 403)
+  await openSocket(t, server, { headers: { origin: server.url } })
+
+  const open = await startServer(t, { set: { 'access.control.allow.origin': 'https://app.example, null' } })
+  await openSocket(t, open, { headers: { origin: 'https://App.example' } })
+  await openSocket(t, open, { headers: { origin: 'null' } })
+  assert.equal((await open.get('/v1/ws', { ...UPGRADE, origin: 'https://evil.example' })).status, 403)
+})
+
+test('an origin is compared with how the request names this server', () => {
+  const isAllowed = (origin: string, host: string, allowed: readonly string[] = [], forwarded?: string) =>
+    isAllowedOrigin({ origin, host, 'x-forwarded-host': forwarded }, allowed)
+  assert.ok(isAllowed('http://localhost:8082', 'localhost:8082'))
+  assert.ok(isAllowed('https://events.example', 'events.example'))
+  assert.ok(isAllowed('https://events.example', 'EVENTS.example:443'))
+  assert.ok(isAllowed('https://events.example', '10.0.0.7:8082', [], 'events.example'))
+  assert.ok(isAllowed('http://[::1]:8082', '[::1]:8082'))
+  assert.ok(!isAllowed('http://localhost:3000', 'localhost:8082'))
+  assert.ok(!isAllowed('https://events.example', 'events.example:8082'))
+  assert.ok(!isAllowed('https://events.example.evil.example', 'events.example'))
+  for (const origin of ['', 'null', 'x', 'file://', 'http://', 'javascript:1'])
+    assert.ok(!isAllowed(origin, 'localhost'), origin)
+  assert.ok(!isAllowed('http://a', ''))
+  assert.ok(isAllowed('null', 'a', ['*']))
+  assert.ok(isAllowedOrigin({ host: 'a' }, []))
+})
+
+test('a socket is opened with a slash behind the path, and beside other sub-protocols', async (t) => {
+  const server = await startServer(t)
+  const socket = await openSocket(t, server, { path: '/v1/ws/', protocols: ['events.v9.json', 'events.v1.json'] })
+  assert.equal(socket.socket.protocol, 'events.v1.json')
+  assert.equal(socket.socket.extensions, '')
+})
