@@ -12,8 +12,8 @@ const NONE = { records: 0, bytes: 0 }
 export class TailOutput implements TailReader {
   readonly credit: Credit
   isPaused = false
-  /** What it is given by; set when that is open. */
-  tail: Pick<Tail, 'cursor'> | undefined
+  /** Where its tail stands; set when that is open. */
+  standing: Pick<Tail, 'cursor'> | undefined
   readonly #output: SubscriptionOutput
   readonly #now: () => number
   /** The generation in which it was told last that the end was reached, and chunks since any progress was told. */
@@ -78,7 +78,7 @@ export class TailOutput implements TailReader {
   }
 
   #end(reason: TailEnd | 'error'): void {
-    const { cursor } = this.tail ?? {}
+    const { cursor } = this.standing ?? {}
     this.#output.send('end', cursor === undefined ? { reason } : { reason, cursor })
     this.#output.ended()
   }

@@ -34,7 +34,7 @@ export const openTailSubscription: OpenSubscription = async (floor, frame, outpu
     signal,
   }
   const tail = await floor.services.tails.open(request)
-  reader.tail = tail
+  reader.standing = tail
   return new TailSubscription(floor, frame, output, reader, tail)
 }
 
