@@ -34,14 +34,14 @@ test('a frame that is not understood is answered by an error that says why, and 
       /\/acks must be "all" or "1" or "0"/,
     ],
     ['{"type":"ping","__proto__":{"id":1}}', 'invalid_request', /__proto__/],
-    [`{"type":"ping","x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`, 'invalid_request', /nested|deep/],
+    [`{"type":"ping","x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`, 'invalid_request', /nesting/],
   ]
   for (const [text, code, message] of cases) {
     const socket = await openSocket(t, server)
     socket.sendRaw(text)
     const error = await socket.take('error')
     assert.equal(error.code, code, text)
-    assert.match(error.message ?? '', message, text)
+    assert.match(error.message ?? '', message, text.slice(0, 100))
     assert.equal((await socket.ask({ type: 'ping' })).type, 'pong')
     await socket.close()
   }
