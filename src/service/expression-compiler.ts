@@ -201,7 +201,7 @@ export class ExpressionCompiler<Variable extends string> {
     const expression = this.#options.compilePattern(pattern.args)
     return (scope) => {
       const searched = asText(text(scope))
-      scope.steps.spend(searched.length)
+      scope.steps.spend(10 + searched.length)
       return expression.test(searched)
     }
   }

@@ -61,9 +61,13 @@ function searching(text: string, wanted: string): number {
   return text.length * Math.max(1, Math.min(wanted.length, text.length) >>> 6)
 }
 
+/** What it takes beside the call to work with the calendar, or to read a time. */
+const CALENDAR_STEPS = 5
+
 /** Of a timestamp in UTC; of a duration in whole units, where CEL knows it for one. */
 function ofTime(ofDate: (date: Date) => number, unitMs?: number): ExpressionFunction {
-  return one((_steps, value) => {
+  return one((steps, value) => {
+    steps.spend(CALENDAR_STEPS)
     if (value instanceof Date) return BigInt(ofDate(value))
     if (!(value instanceof Duration) || unitMs === undefined) throw WRONG_TYPE
     return BigInt(Math.trunc(value.ms / unitMs))
@@ -83,7 +87,7 @@ export const FUNCTIONS: Readonly<Record<string, ExpressionFunction>> = {
   }),
   dyn: one((_steps, value) => value),
   timestamp: one(toTimestamp),
-  duration: one((_steps, value) => (value instanceof Duration ? value : parseDuration(asText(value)))),
+  duration: one((steps, value) => (value instanceof Duration ? value : parseDuration(steps, asText(value)))),
 }
 
 export const METHODS: Readonly<Record<string, ExpressionFunction>> = {
@@ -187,7 +191,8 @@ function toBoolean(_steps: Steps, value: Value): boolean {
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[-+]\d\d:\d\d)$/
 
 /** Of a text as RFC 3339 has it, of an int as seconds. */
-function toTimestamp(_steps: Steps, value: Value): Date {
+function toTimestamp(steps: Steps, value: Value): Date {
+  steps.spend(CALENDAR_STEPS)
   if (value instanceof Date) return value
   if (typeof value === 'bigint') return checkedTime(Number(value) * 1_000)
   const text = asText(value)
@@ -198,7 +203,8 @@ function toTimestamp(_steps: Steps, value: Value): Date {
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1, us: 1e-3, ns: 1e-6 }
 
 /** As Go writes it: `1h30m`, `-1.5s`, `300ms`. */
-function parseDuration(text: string): Duration {
+function parseDuration(steps: Steps, text: string): Duration {
+  steps.spend(CALENDAR_STEPS * 2)
   if (!/^[-+]?(?:\d{1,15}(?:\.\d{0,9})?(?:h|ms|m|s|us|ns)){1,6}$/.test(text)) throw OUT_OF_RANGE
   let ms = 0
   for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d*)?)([a-z]+)/g)) {

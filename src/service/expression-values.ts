@@ -35,7 +35,7 @@ export class Duration {
 /** Why an expression has no result. Made once each: to make an error for every record would cost more than the record. */
 export class ExpressionFault extends Error {
   /** What passing over one costs. */
-  static readonly steps = 50
+  static readonly steps = 200
 }
 
 export const NO_MEMBER = new ExpressionFault('a member or element is missing')
@@ -204,10 +204,12 @@ export function isNumber(value: Value): value is bigint | number {
 export function add(steps: Steps, left: Value, right: Value): Value {
   if (isNumber(left) && isNumber(right)) return arithmetic('+', left, right)
   if (typeof left === 'string' && typeof right === 'string') {
-    const size = left.length + right.length
-    if (size > EXPRESSION_TEXT_CHARS_MAX) throw TOO_LARGE
-    steps.spendOn(size)
+    spendOnBoth(steps, left, right)
     return left + right
+  }
+  if (left instanceof Uint8Array && right instanceof Uint8Array) {
+    spendOnBoth(steps, left, right)
+    return Buffer.concat([left, right])
   }
   if (isList(left) && isList(right)) {
     steps.spend(left.length + right.length)
@@ -219,6 +221,12 @@ export function add(steps: Steps, left: Value, right: Value): Value {
   }
   if (left instanceof Date && right instanceof Duration) return checkedTime(left.getTime() + right.ms)
   throw WRONG_TYPE
+}
+
+function spendOnBoth(steps: Steps, left: string | Uint8Array, right: string | Uint8Array): void {
+  const size = left.length + right.length
+  if (size > EXPRESSION_TEXT_CHARS_MAX) throw TOO_LARGE
+  steps.spendOn(size)
 }
 
 export function subtract(left: Value, right: Value): Value {

@@ -76,6 +76,7 @@ export class RecordExpression {
   #record: RecordReader | undefined
   #topic = ''
   #partition = 0
+  #key: Value | undefined
   #value: Value | undefined
   #headers: Value | undefined
   #decodingSteps = 0
@@ -88,7 +89,7 @@ export class RecordExpression {
       partition: () => BigInt(this.#partition),
       offset: () => BigInt(this.#present.offset),
       timestamp: () => new Date(this.#present.timestamp),
-      key: () => this.#keyOf(this.#present),
+      key: () => (this.#key ??= this.#keyOf(this.#present)),
       value: () => (this.#value ??= this.#valueOf(this.#present)),
       headers: () => (this.#headers ??= this.#headersOf(this.#present)),
       size: () => BigInt(sizeOf(this.#present)),
@@ -105,8 +106,6 @@ export class RecordExpression {
     this.#record = record
     this.#topic = topic
     this.#partition = partition
-    this.#value = undefined
-    this.#headers = undefined
     this.#decodingSteps = 0
     this.#scope.steps.begin()
     try {
@@ -116,6 +115,7 @@ export class RecordExpression {
       throw error
     } finally {
       this.#record = undefined
+      this.#key = undefined
       this.#value = undefined
       this.#headers = undefined
     }
