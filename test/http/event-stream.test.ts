@@ -158,6 +158,23 @@ test('a failure is told before the end', TIMEOUT, async (t) => {
   assert.equal((await client.next()).data.reason, 'error')
 })
 
+test('it ends where nobody can say any more where it stands', TIMEOUT, async (t) => {
+  const { stream, client, advance, tail, live } = await openStream(t)
+  stream.progress(PROGRESS)
+  stream.progress(PROGRESS)
+  Object.defineProperty(tail, 'cursor', {
+    get() {
+      throw new TailraceError('invalid_request', 'too many partitions')
+    },
+  })
+  await advance(7_000)
+  assert.equal((await client.nextNamed('problem')).data.message, 'too many partitions')
+  assert.deepEqual((await client.next()).data, { reason: 'error' })
+  assert.ok(await client.ended)
+  assert.ok(tail.isClosed)
+  assert.equal(live.count, 0)
+})
+
 test('a client that takes nothing is given no more than there is room for, and is cut off', TIMEOUT, async (t) => {
   const { stream, client, advance, live, tail } = await openStream(t)
   client.pause()
