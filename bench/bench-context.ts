@@ -20,6 +20,17 @@ export interface RunningServer {
   readonly readyMs: number
 }
 
+interface TailraceStart {
+  readonly profiled?: boolean
+  readonly set?: readonly string[]
+  readonly collects?: boolean
+}
+
+const COLLECT_WHEN_TOLD = [
+  '--expose-gc',
+  '--import',
+  'data:text/javascript,process.on("SIGUSR2", () => gc({ type: "major", flavor: "last-resort" }))',
+]
 const SERVER_CORE = 0
 const GENERATOR_CORE = 1
 const START_MS_MAX = 120_000
@@ -41,6 +52,11 @@ export class BenchContext {
     this.#load = new LoadClient('load-process', join(this.#runDir, 'load.log'), this.#core(GENERATOR_CORE))
   }
 
+  /** In a server that collects. It takes a moment. */
+  collectGarbage(server: RunningServer): void {
+    server.process.child.kill('SIGUSR2')
+  }
+
   load(server: RunningServer, job: Omit<LoadJob, 'port' | 'serverPid'>): Promise<LoadResult> {
     return this.#load.run({ ...job, port: server.port, serverPid: server.process.pid })
   }
@@ -59,17 +75,18 @@ export class BenchContext {
     return dir
   }
 
-  /** `profiled: false` for a server that only prepares what another is measured on; `set` as on its command line. */
+  /** `profiled: false` for a server that only prepares what another is measured on; `set` as on its command line; `collects`: collectGarbage may be called. */
   async startTailrace(
     dataDir: string,
-    { profiled = true, set = [] }: { profiled?: boolean; set?: readonly string[] } = {},
+    { profiled = true, set = [], collects = false }: TailraceStart = {},
   ): Promise<RunningServer> {
     const port = await freePort()
     const { profile, serverEntry } = this.options
     const profiling =
       profile && profiled ? ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${this.#profileDir}`] : []
     const options = ['--port', String(port), '--data-dir', dataDir, ...set.flatMap((one) => ['--set', one])]
-    const nodeArguments = [...profiling, serverEntry, 'serve', ...options]
+    const collecting = collects ? COLLECT_WHEN_TOLD : []
+    const nodeArguments = [...profiling, ...collecting, serverEntry, 'serve', ...options]
     const spawnedAt = performance.now()
     const process = new BenchProcess({
       name: 'Tailrace',

@@ -246,7 +246,7 @@ const INSTANCE_BYTES_MAX = 5 * 1_024
 async function runInstances(context: BenchContext): Promise<readonly BenchRow[]> {
   const { quick, settleMs } = context.options
   const instances = quick ? 2_000 : INSTANCES
-  const server = await context.startTailrace(context.makeDir('groups-instances'))
+  const server = await context.startTailrace(context.makeDir('groups-instances'), { collects: true })
   await createTopic(server, TOPIC, PARTITIONS)
   const makeSome = async (from: number, to: number) => {
     for (let at = from; at < to; at += 1) {
@@ -258,22 +258,32 @@ async function runInstances(context: BenchContext): Promise<readonly BenchRow[]>
   // what the first ones bring in with them is not an instance's own
   await makeAtOnce(makeSome, 0, instances / 10)
   await delay(settleMs)
-  const before = processMemory(server.process.pid).anonymousMb
+  const { pid } = server.process
+  // V8 itself collects an idle heap some 100 s after the last time; whoever does not wait so long asks it to
+  const collectedMb = async () => {
+    context.collectGarbage(server)
+    await delay(settleMs * 2)
+    return processMemory(pid).anonymousMb
+  }
+  const before = processMemory(pid).anonymousMb
+  const collectedBefore = await collectedMb()
   const start = performance.now()
   await makeAtOnce(makeSome, instances / 10, instances + instances / 10)
   const wallMs = performance.now() - start
   await delay(settleMs * 4)
-  const idleCpuMs = processCpuMs(server.process.pid)
+  const idleCpuMs = processCpuMs(pid)
   await delay(2_000)
-  const idleShare = (processCpuMs(server.process.pid) - idleCpuMs) / 2_000
-  const bytesEach = ((processMemory(server.process.pid).anonymousMb - before) * 1_024 * 1_024) / instances
+  const idleShare = (processCpuMs(pid) - idleCpuMs) / 2_000
+  const bytesEach = (mb: number) => (mb * 1_024 * 1_024) / instances
+  const justMadeBytes = bytesEach(processMemory(pid).anonymousMb - before)
+  const collectedBytes = bytesEach((await collectedMb()) - collectedBefore)
   return [
     {
-      work: `${instances.toLocaleString('en')} consumer instances made, ${GROUP_INSTANCES} a group: a second, memory each, CPU when idle`,
-      tailrace: `${figures.count((instances * 1_000) / wallMs)}/s, ${(bytesEach / 1_024).toFixed(1)} KB, ${(idleShare * 100).toFixed(1)} %`,
+      work: `${instances.toLocaleString('en')} consumer instances made, ${GROUP_INSTANCES} a group: a second, memory each just made / once V8 has collected, CPU when idle`,
+      tailrace: `${figures.count((instances * 1_000) / wallMs)}/s, ${(justMadeBytes / 1_024).toFixed(1)} / ${(collectedBytes / 1_024).toFixed(1)} KB, ${(idleShare * 100).toFixed(1)} %`,
       goal: '< 5 KB each',
-      goalMet: bytesEach < INSTANCE_BYTES_MAX,
-      measured: { instances, wallMs, bytesEach, idleShare },
+      goalMet: collectedBytes < INSTANCE_BYTES_MAX,
+      measured: { instances, wallMs, justMadeBytes, collectedBytes, idleShare },
     },
   ]
 }
