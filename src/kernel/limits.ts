@@ -498,9 +498,6 @@ export const TAIL_TOPICS_MAX = 100
 /** A frame that a WebSocket sends us: beyond it the socket is closed (1009). Produce over HTTP takes larger bodies. */
 export const WS_FRAME_BYTES_MAX = 1024 * 1024
 
-/** What a socket is handed at once: when it has taken a piece is how the progress of a slow one is seen. */
-export const WS_PIECE_BYTES = 64 * 1024
-
 /** Subscriptions of one socket. */
 export const WS_SUBSCRIPTIONS_MAX = 64
 

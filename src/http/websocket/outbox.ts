@@ -3,7 +3,7 @@
 // is counted, here and over all live connections; who gives much asks `hasRoom` first and is told when there is some again.
 
 import type { WebSocket } from 'ws'
-import { LIVE_CONNECTION_PENDING_BYTES_MAX, WS_PIECE_BYTES } from '../../kernel/limits.ts'
+import { LIVE_CONNECTION_PENDING_BYTES_MAX, LIVE_PIECE_BYTES } from '../../kernel/limits.ts'
 import type { LiveConnections } from '../live-connections.ts'
 
 const PIECE = { binary: false, compress: false, fin: false }
@@ -68,10 +68,10 @@ export class Outbox {
   }
 
   #hand(): void {
-    while (this.#handedBytes < WS_PIECE_BYTES) {
+    while (this.#handedBytes < LIVE_PIECE_BYTES) {
       const message = this.#waiting[0]
       if (message === undefined) return
-      const end = Math.min(message.length, this.#sent + WS_PIECE_BYTES)
+      const end = Math.min(message.length, this.#sent + LIVE_PIECE_BYTES)
       const isLast = end === message.length
       const piece = isLast && this.#sent === 0 ? message : message.subarray(this.#sent, end)
       if (isLast) this.#waiting.shift()

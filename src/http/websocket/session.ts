@@ -5,6 +5,7 @@
 import type { RawData, WebSocket } from 'ws'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
+  LIVE_PIECE_BYTES,
   LIVE_STALL_MS_MAX,
   LIVE_SWEEP_MS,
   WS_CLOSE_MS_MAX,
@@ -14,7 +15,6 @@ import {
   WS_DRAIN_MS,
   WS_FAULTS_MAX,
   WS_FRAME_BYTES_MAX,
-  WS_PIECE_BYTES,
   WS_PRODUCES_IN_FLIGHT_MAX,
   WS_SILENT_BYTES_PER_MS,
   WS_SUBSCRIPTIONS_MAX,
@@ -105,7 +105,7 @@ export class Session implements LiveConnection, SubscriptionOwner {
     // Not by ws itself: who sends pings and does not read would fill memory with the answers.
     socket.on('ping', (data) => {
       this.#hasHeard = true
-      if (socket.bufferedAmount <= 2 * WS_PIECE_BYTES) socket.pong(data)
+      if (socket.bufferedAmount <= 2 * LIVE_PIECE_BYTES) socket.pong(data)
     })
     socket.on('close', (code) => this.#onClose(code))
     // What is wrong with its frames ws answers itself, by its close codes (1007, 1009, 1002).
