@@ -11,6 +11,7 @@ import type { Distribution, Telemetry } from '../kernel/telemetry.ts'
 import type { DescribedPartition } from './described-partitions.ts'
 import { describePartitionsOf } from './described-partitions.ts'
 import type { HttpFloor } from './http-floor.ts'
+import type { LiveConnections } from './live-connections.ts'
 
 export function metricsRoutes(app: FastifyInstance, floor: HttpFloor): void {
   let registry: Promise<Registry> | undefined
@@ -46,6 +47,7 @@ async function openRegistry(floor: HttpFloor): Promise<Registry> {
   ) => registry.registerMetric(new ReadMetric(name, type, help, read) as unknown as Metric)
   addTelemetry(add, floor.telemetry)
   addTails(add, floor.telemetry)
+  addLive(add, floor.live)
   addCompaction(add, floor)
   addTraffic(add, floor)
   const described = onceAScrape(() => describeShownTopics(floor), floor.clock)
@@ -134,6 +136,12 @@ function addTails(add: AddMetric, { tails }: Telemetry): void {
   number('records_total', 'counter', 'Records given to tails', () => tails.recordsGiven)
   number('bytes_total', 'counter', 'Bytes of chunks given to tails', () => tails.bytesGiven)
   number('records_dropped_total', 'counter', 'Records left out for want of room', () => tails.recordsDropped)
+}
+
+function addLive(add: AddMetric, live: LiveConnections): void {
+  add('tailrace_live_connections', 'gauge', 'Event streams and WebSockets', () => [{ value: live.count }])
+  const help = 'Bytes that wait for the sockets of live connections'
+  add('tailrace_live_pending_bytes', 'gauge', help, () => [{ value: live.pendingBytes }])
 }
 
 function addCompaction(add: AddMetric, { telemetry, clock }: HttpFloor): void {

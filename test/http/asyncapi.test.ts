@@ -11,7 +11,14 @@ import {
   GROUP_TAIL_RELEASE_MS_MAX,
   LEASE_MS_MAX,
   LEASE_MS_MIN,
+  LIVE_HEARTBEAT_MS_MAX,
+  LIVE_HEARTBEAT_MS_MIN,
   MAX_ATTEMPTS_MAX,
+  PATTERN_CHARS_MAX,
+  TAIL_BATCH_WAIT_MS_MAX,
+  TAIL_CHUNK_RECORDS_MAX,
+  TAIL_TOPICS_MAX,
+  WS_NAME_CHARS_MAX,
 } from '../../src/kernel/limits.ts'
 import { checkEvent, eventMessages } from '../support/event-schemas.ts'
 import { asyncApi, checkFrame, frameMessages, frameSchemas, frameTypes } from '../support/frames.ts'
@@ -47,6 +54,28 @@ test('the examples fit their schemas', () => {
 test('every close code of the server is described', () => {
   const { description } = asyncApi.info
   for (const [name, code] of Object.entries(CLOSE)) assert.match(description, new RegExp(`\\b${code}\\b`), name)
+})
+
+test('what a subscription may be asked for has its bounds', () => {
+  const checkSubscribe = (members: object) => {
+    const frame = { type: 'subscribe', sub: 'a', ...members }
+    checkFrame('client', frame)
+  }
+  const topics = (count: number) => ({ topics: Array.from({ length: count }, (_, at) => `t${at}`) })
+  const bounds: readonly (readonly [good: object, bad: object])[] = [
+    [topics(TAIL_TOPICS_MAX), topics(TAIL_TOPICS_MAX + 1)],
+    [{ batch: { wait_ms: TAIL_BATCH_WAIT_MS_MAX } }, { batch: { wait_ms: TAIL_BATCH_WAIT_MS_MAX + 1 } }],
+    [{ batch: { records: TAIL_CHUNK_RECORDS_MAX } }, { batch: { records: TAIL_CHUNK_RECORDS_MAX + 1 } }],
+    [{ heartbeat_ms: LIVE_HEARTBEAT_MS_MAX }, { heartbeat_ms: LIVE_HEARTBEAT_MS_MAX + 1 }],
+    [{ heartbeat_ms: LIVE_HEARTBEAT_MS_MIN }, { heartbeat_ms: LIVE_HEARTBEAT_MS_MIN - 1 }],
+    [{ pattern: 'x'.repeat(PATTERN_CHARS_MAX) }, { pattern: 'x'.repeat(PATTERN_CHARS_MAX + 1) }],
+    [{ sub: 'x'.repeat(WS_NAME_CHARS_MAX) }, { sub: 'x'.repeat(WS_NAME_CHARS_MAX + 1) }],
+    [{ id: 'x'.repeat(WS_NAME_CHARS_MAX) }, { id: 'x'.repeat(WS_NAME_CHARS_MAX + 1) }],
+  ]
+  for (const [good, bad] of bounds) {
+    checkSubscribe(good)
+    assert.throws(() => checkSubscribe(bad), JSON.stringify(bad).slice(0, 100))
+  }
 })
 
 test('what a group or a work queue may be asked for has its bounds', () => {

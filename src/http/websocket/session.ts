@@ -109,7 +109,7 @@ export class Session implements LiveConnection, SubscriptionOwner {
     })
     socket.on('close', (code) => this.#onClose(code))
     // What is wrong with its frames ws answers itself, by its close codes (1007, 1009, 1002).
-    socket.on('error', () => this.outbox.close())
+    socket.on('error', () => this.#abandon('lost'))
     this.send({
       type: 'hello',
       protocol: 'events.v1',
@@ -289,12 +289,12 @@ export class Session implements LiveConnection, SubscriptionOwner {
   }
 
   /**
-   * Nothing was heard of the other side, not even the answer to a ping. It may only be slow: what it was sent since it was
+   * Nothing was heard of the other side that was listened for, not even the answer to a ping. It may only be slow: what it was sent since it was
    * heard of last lies in front of the ping.
    */
   #isGone(now: number): boolean {
     const { pendingBytes, takenBytes } = this.outbox
-    if (this.#hasHeard || pendingBytes > 0) {
+    if (this.#hasHeard || pendingBytes > 0 || !this.#isReading) {
       this.#hasHeard = false
       this.#isPinged = false
       this.#heardAt = now
@@ -320,10 +320,16 @@ export class Session implements LiveConnection, SubscriptionOwner {
 
   #close(code: number, reason: string): void {
     if (this.#isOver) return
-    this.#end(code === CLOSE.draining ? 'away' : 'lost')
-    this.#closeBy = this.#floor.clock.monotonic() + WS_CLOSE_MS_MAX
+    this.#abandon(code === CLOSE.draining ? 'away' : 'lost')
     this.#socket.close(code, reason)
     this.#socket.resume()
+  }
+
+  /** It ends, with the other side's consent or without. */
+  #abandon(why: SubscriptionEnd): void {
+    if (this.#isOver) return
+    this.#closeBy = this.#floor.clock.monotonic() + WS_CLOSE_MS_MAX
+    this.#end(why)
   }
 
   /** Nothing more is taken from the client or sent to it. */
