@@ -137,6 +137,17 @@ test('records come in the form that is asked for, each event on one line', TIMEO
   )
 })
 
+test('what comes may wait for more, and goes out together', TIMEOUT, async (t) => {
+  const server = await startServer(t)
+  await create(server, 'orders')
+  const stream = await listen(server, '/v1/topics/orders/events?batch=10&batch_wait_ms=1500')
+  await stream.nextNamed('progress')
+  await Promise.all([1, 2, 3].map((value) => produce(server, 'orders', value)))
+  const { data } = await stream.nextNamed('message')
+  assert.equal(data.length, 3)
+  stream.close()
+})
+
 test('a filter lets records through by key and header, and the stream moves on where none fits', TIMEOUT, async (t) => {
   const server = await startServer(t)
   await server.post('/v1/topics/orders/records', {
@@ -296,6 +307,7 @@ test('what cannot be streamed is refused with a problem before it begins', TIMEO
     ['/v1/topics/orders/events?batch=0', 400, 'invalid_request'],
     ['/v1/topics/orders/events?fields=value,offsets', 400, 'invalid_request'],
     ['/v1/topics/orders/events?fields=', 400, 'invalid_request'],
+    ['/v1/topics/orders/events?batch_wait_ms=10001', 400, 'invalid_request'],
     ['/v1/topics/orders/events?heartbeat_ms=1', 400, 'invalid_request'],
     ['/v1/topics/orders/events?max_ms=86400001', 400, 'invalid_request'],
     ['/v1/topics/orders/events?group=g', 400, 'invalid_request'],
@@ -405,6 +417,7 @@ test('whatever a stream is asked for, it is answered, and not with a 500', TIMEO
     'value_format',
     'fields',
     'batch',
+    'batch_wait_ms',
     'on_gap',
     'max_ms',
   )

@@ -13,6 +13,7 @@ import {
   LIVE_HEARTBEAT_MS_DEFAULT,
   LIVE_HEARTBEAT_MS_MAX,
   LIVE_HEARTBEAT_MS_MIN,
+  TAIL_BATCH_WAIT_MS_MAX,
   TAIL_CHUNK_RECORDS_MAX,
   TAIL_TOPICS_MAX,
 } from '../../kernel/limits.ts'
@@ -51,6 +52,7 @@ const PARAMETERS = [
   'value_format',
   'fields',
   'batch',
+  'batch_wait_ms',
   'on_gap',
   'max_ms',
   'heartbeat_ms',
@@ -161,7 +163,7 @@ function readTail(floor: HttpFloor, query: RequestQuery, lastId: string | undefi
     onGap: query.oneOf('on_gap', ['error', 'earliest']) ?? 'earliest',
     overflow: 'pause',
     batchRecords: TAIL_CHUNK_RECORDS_MAX,
-    batchWaitMs: 0,
+    batchWaitMs: query.integer('batch_wait_ms', { min: 0, max: TAIL_BATCH_WAIT_MS_MAX }) ?? 0,
     form: new EventForm(form, floor.replyBuffers),
   } as const
 }
