@@ -1,10 +1,11 @@
 // The records of topics from a position on, page after page, waiting at the end for more: a tail, as consume, tail and
 // Kafka's console consumer need it. Once it reads, a lost server is waited for: the cursor says where to go on.
 
-import type { RecordGap, TailUntil } from '../client/api.ts'
+import type { RecordGap } from '../client/api.ts'
 import type { TailraceClient } from '../client/client.ts'
+import type { TailUntil } from '../client/frames.ts'
 import type { RawRecord } from '../client/record-page.ts'
-import type { TailSource } from '../client/tail.ts'
+import type { TailSource } from '../client/tail-request.ts'
 import { foregroundClock } from '../kernel/clock.ts'
 import { Backlog } from './backlog.ts'
 import type { Terminal } from './terminal.ts'
@@ -76,7 +77,7 @@ async function* tailed(
   client: TailraceClient,
   options: FollowOptions,
 ): AsyncGenerator<readonly RawRecord[]> {
-  const { source, from, recordsMax, quietMsMax, ...rest } = options
+  const { source, from, group: _, recordsMax, quietMsMax, ...rest } = options
   const interrupt = terminal.interruptSignal()
   const quiet = new Silence(quietMsMax)
   // The last N records of all partitions are wanted in the order of their times.

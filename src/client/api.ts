@@ -96,6 +96,8 @@ export interface TopicRecord {
   /** Absent for a tombstone. */
   readonly value_encoding?: string
   readonly headers: readonly RecordHeader[]
+  /** Of a work queue: how often it was given out. */
+  readonly attempts?: number
 }
 
 export interface PagePartition {
@@ -295,98 +297,4 @@ export interface ClusterDescription {
   readonly brokers: readonly { readonly id: number; readonly host: string; readonly port: number }[]
   readonly engine: string
   readonly capabilities: { readonly replication_factor_max: number; readonly named_producers: boolean }
-}
-
-/** What a client says over `GET /v1/ws`, one JSON object a frame (asyncapi.yaml has all of it). */
-export interface SubscribeFrame {
-  readonly type: 'subscribe'
-  readonly sub: string
-  /** topics or pattern is needed. */
-  readonly topics?: readonly string[] | undefined
-  readonly pattern?: string | undefined
-  /** Only these of the topics'. */
-  readonly partitions?: readonly GroupPartition[] | undefined
-  readonly from?: string | undefined
-  readonly until?: TailUntil | undefined
-  readonly filter?: TailFilter | undefined
-  readonly key_format?: string | undefined
-  readonly value_format?: string | undefined
-  readonly on_gap?: 'error' | 'earliest' | undefined
-  readonly overflow?: TailOverflow | undefined
-  readonly credit?: TailCredit | undefined
-}
-
-/** After so many records, or at a position as it is when the tail begins. */
-export type TailUntil = { readonly count: number } | string
-
-export type TailOverflow = 'pause' | 'drop_oldest' | 'latest_per_key'
-
-/** What a record must have to be given: all of it. */
-export interface TailFilter {
-  readonly key?: string | undefined
-  /** Each with its value. */
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  /** An expression over the record. */
-  readonly expr?: string | undefined
-}
-
-export interface TailCredit {
-  readonly records: number
-  readonly bytes: number
-}
-
-export interface HelloFrame {
-  readonly type: 'hello'
-  readonly heartbeat_ms: number
-  readonly limits: { readonly credit_records: number; readonly credit_bytes: number }
-}
-
-export interface OkFrame {
-  readonly type: 'ok'
-  readonly id: number
-  readonly sub?: string
-  readonly cursor?: string
-}
-
-export interface ErrorFrame {
-  readonly type: 'error'
-  readonly id?: number
-  readonly sub?: string
-  readonly code: string
-  readonly message: string
-  readonly retryable: boolean
-  readonly retry_after_ms?: number
-  readonly details?: Readonly<Record<string, unknown>>
-}
-
-export interface ProgressFrame {
-  readonly type: 'progress'
-  readonly sub: string
-  readonly cursor: string
-  readonly caught_up: boolean
-  /** Offsets that are still to be read, over all partitions. */
-  readonly lag: number
-  /** Since the subscription began. */
-  readonly scanned: number
-  readonly matched: number
-  readonly dropped: number
-  readonly filter_errors: number
-}
-
-export interface GapFrame extends RecordGap {
-  readonly type: 'gap'
-  readonly sub: string
-}
-
-export interface EndFrame {
-  readonly type: 'end'
-  readonly sub: string
-  readonly reason: string
-  readonly cursor?: string
-}
-
-export interface DrainingFrame {
-  readonly type: 'draining'
-  readonly close_in_ms: number
-  readonly reconnect_after_ms: number
 }

@@ -32,8 +32,8 @@ import type { WebSocketClass } from './live-socket.ts'
 import { textOf } from './raw-json.ts'
 import type { GroupPoll, RecordPage } from './record-page.ts'
 import { parseGroupPoll, parseRecordPage, RawRecord } from './record-page.ts'
-import type { TailOptions, TailSource } from './tail.ts'
 import { Tail } from './tail.ts'
+import type { TailOptions, TailSource } from './tail-request.ts'
 
 export interface ClientOptions {
   /** Where the server is: http://127.0.0.1:8082, with or without a path in front of /v1. */
@@ -106,6 +106,8 @@ export interface ImportOptions extends CallOptions {
 export interface ExportOptions extends CallOptions {
   readonly from?: string | undefined
   readonly until?: string | undefined
+  /** Goes on with what is appended. */
+  readonly follow?: boolean | undefined
   readonly partitions?: readonly number[] | undefined
 }
 
@@ -253,7 +255,8 @@ export class TailraceClient {
 
   /** Chunks of lines as they arrive. The text is whole only if its last line begins with {"$end": */
   export(topic: string, options: ExportOptions = {}): AsyncGenerator<Uint8Array> {
-    const query = queryOf({ from: options.from, until: options.until, partition: options.partitions })
+    const { from, until, follow, partitions } = options
+    const query = queryOf({ from, until, follow: follow ? 'true' : undefined, partition: partitions })
     const path = `${pathOf(topic)}/export${query}`
     return callForChunks(this.#fetch, this.url, { method: 'GET', path, signal: options.signal })
   }

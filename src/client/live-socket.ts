@@ -2,8 +2,18 @@
 // it is lost: closed, or without a sign of life for two heartbeats. It is never opened again: tail.ts opens the next one.
 
 import type { Clock, Timer } from '../kernel/clock.ts'
-import type { DrainingFrame, EndFrame, ErrorFrame, GapFrame, HelloFrame, OkFrame, ProgressFrame } from './api.ts'
 import { TailraceClientError } from './client-error.ts'
+import type {
+  AssignedFrame,
+  DrainingFrame,
+  EndFrame,
+  ErrorFrame,
+  GapFrame,
+  HelloFrame,
+  OkFrame,
+  ProgressFrame,
+  RevokedFrame,
+} from './frames.ts'
 import { splitArray, splitObject, textOf } from './raw-json.ts'
 import { RawRecord } from './record-page.ts'
 
@@ -13,7 +23,7 @@ export type WebSocketClass = new (url: string, protocols: string[]) => WebSocket
 /** Its records as they came, like those of a page. */
 export interface RecordsFrame {
   readonly type: 'records'
-  readonly sub: string
+  /** Empty where there is no place to go on from: in a work queue. */
   readonly cursor: string
   readonly records: readonly RawRecord[]
   /** What it costs of a credit: from the records on. */
@@ -28,6 +38,8 @@ export type ServerFrame =
   | ProgressFrame
   | GapFrame
   | EndFrame
+  | AssignedFrame
+  | RevokedFrame
   | DrainingFrame
   | { readonly type: 'pong' }
 
@@ -42,6 +54,8 @@ export interface LiveSocketOptions {
 }
 
 const PROTOCOL = 'events.v1.json'
+/** Of readyState. */
+const OPEN = 1
 /** From opening it to the server's first word. */
 const HELLO_MS_MAX = 10_000
 const HEARTBEATS_MISSED_MAX = 2
@@ -78,9 +92,11 @@ export class LiveSocket {
   call(frame: object): Promise<OkFrame> {
     const id = this.#nextId++
     const answer = Promise.withResolvers<OkFrame>()
-    if (this.#isLost) answer.reject(lostConnection(this.#options.url))
-    else this.#answers.set(id, answer)
-    this.send({ ...frame, id })
+    if (this.#isLost || this.#socket.readyState !== OPEN) answer.reject(lostConnection(this.#options.url))
+    else {
+      this.#answers.set(id, answer)
+      this.send({ ...frame, id })
+    }
     return answer.promise
   }
 
@@ -145,23 +161,26 @@ function parseFrame(text: string): ServerFrame | undefined {
   if (textOf(type) !== '"records"') return JSON.parse(text) as ServerFrame
   const array = members.get('records') ?? new Uint8Array(0)
   const records = splitArray(array)
-  const [sub, cursor] = ['sub', 'cursor'].map((name) => JSON.parse(textOf(members.get(name) ?? NULL)) as string)
-  if (records === undefined || sub === undefined || cursor === undefined) return undefined
+  if (records === undefined) return undefined
+  const cursor = members.get('cursor')
   const byteCount = bytes.length - array.byteOffset + RECORDS_HEAD.length
-  return { type: 'records', sub, cursor, records: records.map((json) => new RawRecord(json)), byteCount }
+  return {
+    type: 'records',
+    cursor: cursor === undefined ? '' : (JSON.parse(textOf(cursor)) as string),
+    records: records.map((json) => new RawRecord(json)),
+    byteCount,
+  }
 }
 
-const NULL = new TextEncoder().encode('null')
 /** Stands in front of them, and is the same for all subscriptions that get them. */
 const RECORDS_HEAD = ',"records":'
 
-export function errorOfFrame({ code, message, retryable, retry_after_ms, details }: ErrorFrame): TailraceClientError {
+export function errorOfFrame({ code, message, retryable, details }: ErrorFrame): TailraceClientError {
   return new TailraceClientError({
     status: 0,
     code,
     message,
     retryable,
-    retryAfterMs: retry_after_ms,
     ...(details && { details }),
   })
 }

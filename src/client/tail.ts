@@ -5,55 +5,29 @@
 
 import type { Clock } from '../kernel/clock.ts'
 import { CLIENT_TAIL_BYTES_MAX, CLIENT_TAIL_RECORDS_MAX } from '../kernel/limits.ts'
+import type { GroupPartition, PartitionFault, PartitionTarget, RecordGap } from './api.ts'
+import { TailraceClientError } from './client-error.ts'
 import type {
+  AckedRecords,
+  AssignedPartition,
   EndFrame,
   ErrorFrame,
   GapFrame,
   HelloFrame,
   OkFrame,
-  PartitionFault,
   ProgressFrame,
-  RecordGap,
-  SubscribeFrame,
+  RecordOutcome,
   TailCredit,
-  TailFilter,
-  TailOverflow,
-  TailUntil,
-} from './api.ts'
-import { TailraceClientError } from './client-error.ts'
+} from './frames.ts'
 import type { RecordsFrame, ServerFrame, WebSocketClass } from './live-socket.ts'
 import { errorOfFrame, LiveSocket } from './live-socket.ts'
 import type { RawRecord } from './record-page.ts'
-
-export type TailSource = string | readonly string[] | { readonly pattern: string }
-
-export interface TailOptions {
-  /** Where to begin, in the server's position grammar; latest by default. */
-  readonly from?: string | undefined
-  readonly until?: TailUntil | undefined
-  /** Of each topic. */
-  readonly partitions?: readonly number[] | undefined
-  readonly key?: string | undefined
-  /** Each as name:value; a record must have them all. */
-  readonly headers?: readonly string[] | undefined
-  /** An expression in CEL. */
-  readonly filter?: string | undefined
-  readonly keyFormat?: string | undefined
-  readonly valueFormat?: string | undefined
-  /** Where records were removed before they were read: tell it in the page's gaps (the default), or fail. */
-  readonly onGap?: 'error' | 'earliest' | undefined
-  /** What becomes of records that the reader is too slow for; they wait unless told otherwise. */
-  readonly overflow?: TailOverflow | undefined
-  /** Received and not yet taken, at most; a single record may be larger. */
-  readonly aheadMax?: TailCredit | undefined
-  /** Told before a lost connection is opened anew. */
-  readonly onRetry?: ((failure: TailraceClientError, delayMs: number) => void) | undefined
-  readonly signal?: AbortSignal | undefined
-}
+import type { TailOptions, TailSource } from './tail-request.ts'
+import { subscribeFrame } from './tail-request.ts'
 
 export interface TailPage {
   readonly records: readonly RawRecord[]
-  /** Goes on after this page: `cursor:…` is a position. */
+  /** Goes on after this page: `cursor:…` is a position. Of a work queue there is none. */
   readonly cursor: string
   /** Records that were removed, or dropped, before they were read. */
   readonly gaps: readonly RecordGap[]
@@ -61,6 +35,10 @@ export interface TailPage {
   readonly faults: readonly PartitionFault[]
   /** How things stand; the server says so at the end of what is there, and with each sign of life. */
   readonly progress?: TailProgress | undefined
+  /** Of a group: read from now on, each from its position. */
+  readonly assigned?: readonly AssignedPartition[] | undefined
+  /** Of a group: read no more. Commit now what is done; they go to others when the reader comes back from this page. */
+  readonly revoked?: readonly GroupPartition[] | undefined
 }
 
 export interface TailProgress {
@@ -98,9 +76,12 @@ export class Tail implements AsyncIterable<TailPage> {
   readonly #dependencies: TailDependencies
   readonly #source: TailSource
   readonly #options: TailOptions
+  /** Of a group: where it goes on is the server's to say. */
+  readonly #isMember: boolean
+  readonly #memberName: string | undefined
   #aheadMax: TailCredit
   /** Received, and not yet taken. */
-  readonly #pages: Received[] = []
+  #pages: Received[] = []
   #gaps: RecordGap[] = []
   #faults: PartitionFault[] = []
   /** Goes on behind what was received. */
@@ -114,6 +95,8 @@ export class Tail implements AsyncIterable<TailPage> {
   #changed = Promise.withResolvers<void>()
 
   #socket: LiveSocket | undefined
+  /** Of a group: what was given over an earlier one is no business of this one's. */
+  #connectionCount = 0
   #wasAnswered = false
   /** Ends the present connection, or the pause before the next one. */
   #giveUp: (failure: TailraceClientError) => void = () => {}
@@ -126,12 +109,19 @@ export class Tail implements AsyncIterable<TailPage> {
     this.#dependencies = dependencies
     this.#source = source
     this.#options = options
+    const { group } = options
+    this.#isMember = group !== undefined
+    const named = typeof group === 'object' ? group.member : undefined
+    this.#memberName = this.#isMember ? (named ?? `tail-${dependencies.random().toString(36).slice(2)}`) : undefined
     this.#aheadMax = options.aheadMax ?? { records: CLIENT_TAIL_RECORDS_MAX, bytes: CLIENT_TAIL_BYTES_MAX }
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TailPage, void, undefined> {
     const { signal } = this.#options
-    const abort = () => this.#finish({ failure: signal?.reason })
+    const abort = () => {
+      this.#finish({ failure: signal?.reason })
+      this.#giveUp(closed())
+    }
     if (signal?.aborted) abort()
     else signal?.addEventListener('abort', abort, { once: true })
     const connected = this.#stayConnected().catch((failure: unknown) => this.#finish({ failure }))
@@ -148,8 +138,28 @@ export class Tail implements AsyncIterable<TailPage> {
     } finally {
       signal?.removeEventListener('abort', abort)
       this.#finish({})
+      this.#giveUp(closed())
       await connected
     }
+  }
+
+  /**
+   * Of a group: makes durable that everything up to a page's cursor is done. illegal_generation where some of it is no
+   * longer its own (the rest is committed); a lost connection is retryable, and what was not committed is given again.
+   */
+  async commit(cursor: string): Promise<void> {
+    await this.#call({ type: 'commit', cursor })
+  }
+
+  /** Of a work queue: says what became of records, as GroupPartitions with an offset, or as they came. */
+  async ack(outcome: RecordOutcome, records: readonly PartitionTarget[]): Promise<AckedRecords> {
+    const named = records.map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+    return await this.#call({ type: 'ack', outcome, records: named })
+  }
+
+  async #call(command: object): Promise<OkFrame> {
+    if (this.#socket === undefined) throw closed()
+    return await this.#socket.call({ ...command, sub: SUB })
   }
 
   async #stayConnected(): Promise<void> {
@@ -229,6 +239,12 @@ export class Tail implements AsyncIterable<TailPage> {
       case 'end':
         this.#onEnd(frame)
         break
+      case 'assigned':
+        this.#receive([], this.#cursor ?? '', 0, { assigned: frame.partitions })
+        break
+      case 'revoked':
+        this.#receive([], this.#cursor ?? '', 0, { revoked: frame.partitions })
+        break
       case 'ok':
       case 'pong':
     }
@@ -258,29 +274,26 @@ export class Tail implements AsyncIterable<TailPage> {
       this.#wasAnswered = true
       this.#cursor ??= cursor
     }
-    this.#socket?.call(this.#subscription(hello)).then(onOk, (failure) => this.#giveUp(failure))
+    // what was held back for the next page comes again
+    this.#gaps = []
+    this.#faults = []
+    if (this.#isMember) this.#forget()
+    const { from = 'latest', until } = this.#options
+    const frame = subscribeFrame(SUB, this.#source, this.#options, {
+      from: this.#cursor === undefined || this.#isMember ? from : `cursor:${this.#cursor}`,
+      until: typeof until === 'object' ? { count: until.count - this.#recordCount } : until,
+      member: this.#memberName,
+      credit: this.#firstCredit(hello.limits),
+    })
+    this.#socket?.call(frame).then(onOk, (failure) => this.#giveUp(failure))
   }
 
-  #subscription({ limits }: HelloFrame): SubscribeFrame {
-    const { from = 'latest', until, keyFormat, valueFormat, onGap = 'earliest', overflow } = this.#options
-    const source = this.#source
-    const topics = typeof source === 'string' ? [source] : 'pattern' in source ? undefined : source
-    const { partitions } = this.#options
-    return {
-      type: 'subscribe',
-      sub: SUB,
-      topics,
-      pattern: typeof source === 'object' && 'pattern' in source ? source.pattern : undefined,
-      partitions: partitions && topics?.flatMap((topic) => partitions.map((partition) => ({ topic, partition }))),
-      from: this.#cursor === undefined ? from : `cursor:${this.#cursor}`,
-      until: typeof until === 'object' ? { count: until.count - this.#recordCount } : until,
-      filter: filterOf(this.#options),
-      key_format: keyFormat,
-      value_format: valueFormat,
-      on_gap: onGap,
-      overflow,
-      credit: this.#firstCredit(limits),
-    }
+  /** What nobody took comes again, from where the group has committed. */
+  #forget(): void {
+    for (const { page } of this.#pages) this.#recordCount -= page.records.length
+    this.#pages = []
+    this.#held = { records: 0, bytes: 0 }
+    this.#connectionCount++
   }
 
   /** The reader's room, as far as the server goes. */
@@ -315,42 +328,51 @@ export class Tail implements AsyncIterable<TailPage> {
   }
 
   #onProgress(frame: ProgressFrame): void {
+    // a work queue has no place
+    if (frame.cursor === undefined) return
     const { caught_up: caughtUp, filter_errors: filterErrors, lag, scanned, matched, dropped } = frame
     // Of those that nobody has taken yet the last one says it all.
     const last = this.#pages.at(-1)?.page
     if (last?.progress !== undefined && last.gaps.length + last.faults.length === 0) this.#pages.pop()
-    this.#receive([], frame.cursor, 0, { caughtUp, lag, scanned, matched, dropped, filterErrors })
+    const progress = { caughtUp, lag, scanned, matched, dropped, filterErrors }
+    this.#receive([], frame.cursor, 0, { progress })
   }
 
   /** Gaps and faults come with what follows them: its cursor lies behind them. */
-  #receive(records: readonly RawRecord[], cursor: string, byteCount: number, progress?: TailProgress): void {
+  #receive(records: readonly RawRecord[], cursor: string, byteCount: number, more: Partial<TailPage> = {}): void {
     this.#attempt = 0
     this.#cursor = cursor
     this.#held.records += records.length
     this.#held.bytes += byteCount
-    this.#pages.push({ page: { records, cursor, gaps: this.#gaps, faults: this.#faults, progress }, byteCount })
+    const page = { records, cursor, gaps: this.#gaps, faults: this.#faults, ...more }
+    this.#pages.push({ page, byteCount, connection: this.#connectionCount })
     this.#gaps = []
     this.#faults = []
     this.#tell()
   }
 
-  /** The server is told in large pieces: a reader that keeps up leaves it half of the credit at any time. */
-  #free({ page, byteCount }: Received): void {
+  /**
+   * A free tail's server is told in large pieces: a reader that keeps up leaves it half of the credit at any time. A member's
+   * is told at once, for what there is new credit for is done.
+   */
+  #free({ page, byteCount, connection }: Received): void {
+    if (connection !== this.#connectionCount) return
     this.#held.records -= page.records.length
     this.#held.bytes -= byteCount
     const { records, bytes } = this.#room()
-    if (records * 2 < this.#aheadMax.records && bytes * 2 < this.#aheadMax.bytes) return
-    this.#credit.records += Math.max(0, records)
-    this.#credit.bytes += Math.max(0, bytes)
-    this.#socket?.send({ type: 'credit', sub: SUB, records: Math.max(0, records), bytes: Math.max(0, bytes) })
+    const least = (max: number) => (this.#isMember ? 1 : max / 2)
+    if (records >= least(this.#aheadMax.records) || bytes >= least(this.#aheadMax.bytes)) {
+      const more = { records: Math.max(0, records), bytes: Math.max(0, bytes) }
+      this.#credit.records += more.records
+      this.#credit.bytes += more.bytes
+      if (this.#over === undefined || this.#isMember) this.#socket?.send({ type: 'credit', sub: SUB, ...more })
+    }
+    if (page.revoked !== undefined) this.#socket?.send({ type: 'release', sub: SUB })
   }
 
   #finish(over: { readonly failure?: unknown }): void {
     if (this.#over !== undefined) return
     this.#over = over
-    this.#giveUp(
-      new TailraceClientError({ status: 0, code: 'closed', message: 'the tail is closed', retryable: false }),
-    )
     this.#tell()
   }
 
@@ -363,15 +385,11 @@ export class Tail implements AsyncIterable<TailPage> {
 interface Received {
   readonly page: TailPage
   readonly byteCount: number
+  readonly connection: number
 }
 
-function filterOf({ key, headers, filter }: TailOptions): TailFilter | undefined {
-  if (key === undefined && headers === undefined && filter === undefined) return undefined
-  const named = headers?.map((header) => {
-    const colon = header.indexOf(':')
-    return [header.slice(0, colon), header.slice(colon + 1)] as const
-  })
-  return { key, headers: named && Object.fromEntries(named), expr: filter }
+function closed(): TailraceClientError {
+  return new TailraceClientError({ status: 0, code: 'closed', message: 'the tail is closed', retryable: false })
 }
 
 function endedBy(reason: string): TailraceClientError {

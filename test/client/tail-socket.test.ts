@@ -8,9 +8,10 @@ import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import type { WebSocket as ServerSocket } from 'ws'
 import { WebSocketServer } from 'ws'
-import type { SubscribeFrame } from '../../src/client/api.ts'
-import type { TailOptions, TailPage, TailSource } from '../../src/client/tail.ts'
+import type { SubscribeFrame } from '../../src/client/frames.ts'
+import type { TailPage } from '../../src/client/tail.ts'
 import { Tail } from '../../src/client/tail.ts'
+import type { TailOptions, TailSource } from '../../src/client/tail-request.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 interface Peer {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { TailraceClient } from '../../src/client/client.ts'
-import type { TailOptions, TailSource } from '../../src/client/tail.ts'
+import type { TailOptions, TailSource } from '../../src/client/tail-request.ts'
 import { checkFrame } from '../support/frames.ts'
 import { startServer } from '../support/http.ts'
 import { ServerProcess } from '../support/server-process.ts'
@@ -180,4 +180,89 @@ test('servers are killed and stopped while a tail reads: every record comes once
   assert.deepEqual(seen.toSorted(), stored.toSorted())
   assert.ok(retries.length >= 3)
   for (const code of retries) assert.ok(['broken_off', 'draining', 'internal', 'no_websocket'].includes(code), code)
+})
+
+test('members of a group share its partitions, and commit what they have read', { timeout: 20_000 }, async (t) => {
+  const client = await start(t)
+  await client.createTopic({ name: 't', partitions: 2 })
+  const produce = (value: number) =>
+    client.produce(
+      't',
+      [0, 1].map((partition) => ({ value, partition })),
+    )
+  const seen: string[] = []
+  let changed = Promise.withResolvers<void>()
+  const until = async (isSo: () => boolean) => {
+    while (!isSo()) await changed.promise
+  }
+  const stop = new AbortController()
+  const join = (member: string) => {
+    const owned = new Set<number>()
+    const tail = client.tail('t', { group: { name: 'g', member }, from: 'earliest', signal: stop.signal })
+    const ended = assert.rejects(
+      async () => {
+        for await (const { records, cursor, assigned = [], revoked = [] } of tail) {
+          for (const { partition } of assigned) owned.add(partition)
+          for (const { partition } of revoked) owned.delete(partition)
+          if (records.length > 0) await tail.commit(cursor)
+          seen.push(...records.map(({ partition, offset }) => `${partition}:${offset}`))
+          changed.resolve()
+          changed = Promise.withResolvers()
+        }
+      },
+      { name: 'AbortError' },
+    )
+    return { owned, ended }
+  }
+
+  await produce(0)
+  const first = join('a')
+  await until(() => seen.length === 2)
+  const second = join('b')
+  await until(() => first.owned.size === 1 && second.owned.size === 1)
+  await produce(1)
+  await until(() => seen.length === 4)
+  assert.deepEqual(seen.toSorted(), ['0:0', '0:1', '1:0', '1:1'])
+  assert.notDeepEqual([...first.owned], [...second.owned])
+  const { offsets } = await client.getGroup('g')
+  assert.deepEqual(
+    offsets.map(({ committed_offset }) => committed_offset),
+    [2, 2],
+  )
+  stop.abort()
+  await Promise.all([first.ended, second.ended])
+})
+
+test('a member commits by itself what its reader came back from', { timeout: 20_000 }, async (t) => {
+  const client = await start(t)
+  await client.produce('t', numbers(0, 3))
+  const options: TailOptions = { group: { name: 'g', autoCommitMs: 60_000 }, from: 'earliest' }
+  let count = 0
+  for await (const { records } of client.tail('t', { ...options, until: { count: 3 } })) count += records.length
+  assert.equal(count, 3)
+  await client.produce('t', numbers(3, 5))
+  const again: unknown[] = []
+  for await (const { records } of client.tail('t', { ...options, until: { count: 2 } })) {
+    again.push(...records.map((record) => record.parse().value))
+  }
+  assert.deepEqual(again, [3, 4])
+})
+
+test('a worker of a queue acks single records', { timeout: 20_000 }, async (t) => {
+  const client = await start(t)
+  await client.produce('jobs', numbers(0, 4))
+  const queue = client.tail('jobs', { group: { name: 'q', mode: 'shared' }, from: 'earliest' })
+  const done = new Map<unknown, number | undefined>()
+  for await (const { records } of queue) {
+    for (const record of records) {
+      const { value, attempts } = record.parse()
+      if (value === 2 && attempts === 1) assert.equal((await queue.ack('release', [record])).released, 1)
+      else {
+        done.set(value, attempts)
+        assert.equal((await queue.ack('accept', [record])).accepted, 1)
+      }
+    }
+    if (done.size === 4) break
+  }
+  assert.deepEqual(Object.fromEntries(done), { 0: 1, 1: 1, 2: 2, 3: 1 })
 })
