@@ -469,9 +469,9 @@ export const TAILS_OPEN_MAX = 100_000
 /** Chunks that tails share, kept for those that are a little behind: bytes over all of them. */
 export const TAIL_CHUNKS_BYTES_MAX = 64 * 1024 * 1024
 
-/** One chunk: records and encoded bytes; a record that is larger is one by itself. */
+/** One chunk: records, and encoded bytes: the loop is held up while it is made. A record that is larger is one by itself. */
 export const TAIL_CHUNK_RECORDS_MAX = 10_000
-export const TAIL_CHUNK_BYTES_MAX = 1024 * 1024
+export const TAIL_CHUNK_BYTES_MAX = 256 * 1024
 
 /** How long what was appended may be asked to wait for more. */
 export const TAIL_BATCH_WAIT_MS_MAX = 10_000

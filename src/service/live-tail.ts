@@ -4,19 +4,18 @@
 
 import type { TailraceError } from '../kernel/errors.ts'
 import { asTailraceError } from '../kernel/errors.ts'
-import { TAIL_CHUNK_BYTES_MAX, TAIL_OVERFLOW_RECORDS_MAX, TAIL_SCAN_TOLD_RECORDS } from '../kernel/limits.ts'
+import { TAIL_CHUNK_BYTES_MAX, TAIL_OVERFLOW_RECORDS_MAX } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
-import { outOfRange } from './page.ts'
 import type { TopicOffset } from './partition-offset.ts'
 import type { Position } from './positions.ts'
 import { isByOffset } from './positions.ts'
 import type { Tail, TailEnd, TailGap, TailProgress, TailReader, TailRequest, TailSources } from './tail.ts'
 import type { TailChunks } from './tail-chunks.ts'
 import type { HeadTail, TailHead } from './tail-head.ts'
-import type { TailSlot } from './tail-layout.ts'
 import { dropOldest } from './tail-overflow.ts'
 import type { ChunkKind, SharedChunk, TailPlace, TailRead } from './tail-place.ts'
 import type { TailReadBounds } from './tail-read.ts'
+import { TailTeller } from './tail-teller.ts'
 import type { TailTurns } from './tail-turns.ts'
 import type { TailUntil } from './tail-until.ts'
 
@@ -50,6 +49,7 @@ export class LiveTail implements Tail, HeadTail {
   readonly #parts: LiveTailParts
   readonly #request: TailRequest
   readonly #reader: TailReader
+  readonly #teller: TailTeller
   readonly #kind: ChunkKind
   readonly #until: TailUntil
   #head: TailHead
@@ -61,21 +61,15 @@ export class LiveTail implements Tail, HeadTail {
   #seeking: Promise<void> = Promise.resolve()
   /** Nothing was given since it began where it is. */
   #isFresh: boolean
-  #isProgressTold = false
-  /** It had no room, and there was something to give. */
+  /** It had no room, and has not come to the end since. */
   #wasBlocked = false
   #awaited: SharedChunk | undefined
-  readonly #faultsTold = new Set<TailSlot>()
-  #scanned = 0
-  #matched = 0
-  #dropped = 0
-  #filterErrors = 0
-  #scannedUntold = 0
 
   constructor(request: TailRequest, kind: ChunkKind, stand: TailStand, until: TailUntil, parts: LiveTailParts) {
     this.#parts = parts
     this.#request = request
     this.#reader = request.reader
+    this.#teller = new TailTeller(request.reader, request.onGap, parts.telemetry)
     this.#kind = kind
     this.#until = until
     this.#head = stand.head
@@ -94,13 +88,7 @@ export class LiveTail implements Tail, HeadTail {
   }
 
   progress(): TailProgress {
-    const place = this.#head.look(this.#place)
-    return new Progress(place, {
-      scanned: this.#scanned,
-      matched: this.#matched,
-      dropped: this.#dropped,
-      filterErrors: this.#filterErrors,
-    })
+    return this.#teller.progress(this.#head.look(this.#place))
   }
 
   wake(): void {
@@ -164,7 +152,7 @@ export class LiveTail implements Tail, HeadTail {
     this.#stand++
     this.#place = this.#place.in(this.#head.layout)
     this.#awaited = undefined
-    this.#isProgressTold = false
+    this.#teller.moved()
     this.#parts.turns.enqueue(this)
   }
 
@@ -183,24 +171,27 @@ export class LiveTail implements Tail, HeadTail {
   }
 
   #step(): void {
-    if (this.#until.isReached(this.#place, this.#matched)) {
+    if (this.#until.isReached(this.#place, this.#teller.matched)) {
       this.#end('until')
       return
     }
     const head = this.#head
     const place = head.look(this.#place)
-    const room = this.#reader.room()
-    if (room.records < 1 || room.bytes < 1) {
-      this.#wasBlocked ||= !place.isAtEnd
-      return
-    }
-    if (place.stuck.length > 0 || this.#faultsTold.size > 0) this.#tellFaults(place)
-    if (this.#isClosed || place !== this.#place) return
+    const room = this.#roomLeft()
+    if (room === undefined) return
+    while (this.#teller.tellFault(place)) if (this.#isClosed || place !== this.#place) return
     const ends = this.#until.bound(head.ends, place.layout)
     const isAtEnd = place.isAtEnd || (ends !== head.ends && head.readable(place, ends).length === 0)
     if (isAtEnd) this.#atEnd()
     else if (this.#wasBlocked && this.#request.overflow !== 'pause') this.#catchUp(place, room, ends)
     else this.#goOn(place, room, ends)
+  }
+
+  #roomLeft(): TailRoom | undefined {
+    const room = this.#reader.room()
+    if (room.records >= 1 && room.bytes >= 1) return room
+    this.#wasBlocked = true
+    return undefined
   }
 
   /** It had no room for a while, and is not to be given all that it missed. */
@@ -211,23 +202,27 @@ export class LiveTail implements Tail, HeadTail {
   }
 
   #drop(place: TailPlace, ends: Float64Array): void {
-    const stand = this.#stand
     const { offsets, gaps, count } = dropOldest(place, ends, TAIL_OVERFLOW_RECORDS_MAX)
-    const { telemetry, turns } = this.#parts
-    telemetry.tails.recordsDropped += count
-    this.#dropped += count
+    this.#teller.dropped(count)
     this.#awaited = undefined
     this.#place = this.#head.placeAt(offsets, place.turn)
-    this.#isProgressTold = false
-    turns.enqueue(this)
+    this.#teller.moved()
+    this.#parts.turns.enqueue(this)
+    this.#tellGaps(gaps)
+  }
+
+  /** False when the tail is elsewhere after that. */
+  #tellGaps(gaps: readonly TailGap[]): boolean {
+    const stand = this.#stand
     for (const gap of gaps) {
-      this.#reader.gap(gap)
-      if (this.#isClosed || stand !== this.#stand) return
+      this.#teller.gap(gap, this.#place, this.#head, this.#isFresh)
+      if (this.#isClosed || stand !== this.#stand) return false
     }
+    return true
   }
 
   #boundsOf(room: TailRoom, ends: Float64Array): TailReadBounds {
-    const records = Math.min(room.records, this.#until.recordsLeft(this.#matched), this.#kind.batchRecords)
+    const records = Math.min(room.records, this.#until.recordsLeft(this.#teller.matched), this.#kind.batchRecords)
     return { records, bytes: Math.min(room.bytes, TAIL_CHUNK_BYTES_MAX), ends }
   }
 
@@ -236,12 +231,12 @@ export class LiveTail implements Tail, HeadTail {
     this.#wasBlocked = false
     head.wait(this)
     if (head.isIdle) this.#parts.chunks.forget(head)
-    this.#tellProgress()
+    this.#teller.tellProgress(this.#place)
   }
 
   #goOn(place: TailPlace, room: TailRoom, ends: Float64Array): void {
     const { batchRecords } = this.#kind
-    const records = Math.min(room.records, this.#until.recordsLeft(this.#matched))
+    const records = Math.min(room.records, this.#until.recordsLeft(this.#teller.matched))
     if (ends === this.#head.ends && records >= Math.min(batchRecords, place.lag || batchRecords)) {
       // what it has waited for may be kept for nobody else
       const shared = this.#awaited ?? this.#parts.chunks.at(this.#head, place, this.#kind)
@@ -273,86 +268,38 @@ export class LiveTail implements Tail, HeadTail {
     const settle = (settled: () => void) => {
       this.#isReading = false
       if (this.#isClosed) return
-      if (stand !== this.#stand) {
-        turns.enqueue(this)
-        return
-      }
-      try {
-        settled()
-      } catch (error) {
-        this.#fail(asTailraceError(error))
-      }
+      if (stand !== this.#stand) turns.enqueue(this)
+      else settled()
     }
     chunks.read(this.#head, this.#place, this.#kind, bounds).then(
-      (read) => settle(() => this.#give(read)),
+      (read) => settle(() => this.#giveAlone(read)),
       (error: unknown) => settle(() => this.#fail(asTailraceError(error))),
     )
   }
 
-  #give(read: TailRead): void {
-    const stand = this.#stand
-    const isOver = () => this.#isClosed || stand !== this.#stand
-    this.#awaited = undefined
-    for (const gap of read.gaps) {
-      this.#passGap(gap)
-      if (isOver()) return
+  /** Where there is no room any more it is read again later. */
+  #giveAlone(read: TailRead): void {
+    try {
+      if (this.#roomLeft() !== undefined) this.#give(read)
+    } catch (error) {
+      this.#fail(asTailraceError(error))
     }
+  }
+
+  #give(read: TailRead): void {
+    this.#awaited = undefined
+    if (!this.#tellGaps(read.gaps)) return
     const { chunk, next } = read
     const hasMoved = next !== this.#place
-    if (hasMoved) this.#isProgressTold = false
     this.#place = next
     this.#isFresh = false
-    this.#scanned += read.scanned
-    this.#filterErrors += read.filterErrors
-    this.#dropped += read.dropped
-    this.#parts.telemetry.tails.recordsDropped += read.dropped
+    this.#teller.looked(read)
+    if (hasMoved) this.#teller.moved()
     // what is below the ends and cannot be had is not yet there
     if (hasMoved || this.#head.look(next).isAtEnd) this.#parts.turns.enqueue(this)
     else this.#head.wait(this)
-    if (chunk !== undefined) {
-      const { tails } = this.#parts.telemetry
-      this.#matched += chunk.recordCount
-      this.#scannedUntold = 0
-      tails.chunksGiven++
-      tails.recordsGiven += chunk.recordCount
-      tails.bytesGiven += chunk.body.length
-      this.#reader.take(chunk)
-      return
-    }
-    this.#scannedUntold += read.scanned
-    if (this.#scannedUntold >= TAIL_SCAN_TOLD_RECORDS) this.#tellProgress()
-  }
-
-  #passGap(gap: TailGap): void {
-    // a position that names no offsets was nobody's place yet
-    if (gap.reason === 'overflow' || this.#request.onGap === 'earliest' || this.#isFresh) {
-      this.#reader.gap(gap)
-      return
-    }
-    const { topic, partition, from: nextOffset, to: startOffset } = gap
-    const slot = this.#place.layout.slots.findIndex((one) => one.topic.name === topic && one.partition === partition)
-    const endOffset = Math.max(startOffset, this.#head.ends[slot] ?? 0)
-    const { topic: found } = this.#place.layout.slots[slot] as TailSlot
-    throw outOfRange(found, [{ partition, nextOffset, startOffset, endOffset }])
-  }
-
-  #tellFaults(place: TailPlace): void {
-    const told = this.#faultsTold
-    for (const slot of told) if (!place.stuck.some((stuck) => stuck.slot === slot)) told.delete(slot)
-    for (const { slot, error } of place.stuck) {
-      if (told.has(slot)) continue
-      told.add(slot)
-      if (isGone(error)) continue
-      this.#reader.fault({ topic: slot.topic.name, partition: slot.partition, error })
-      if (this.#isClosed || place !== this.#place) return
-    }
-  }
-
-  #tellProgress(): void {
-    if (this.#isProgressTold) return
-    this.#isProgressTold = this.#place.isAtEnd
-    this.#scannedUntold = 0
-    this.#reader.progress(this.progress())
+    if (chunk === undefined) this.#teller.foundNothing(this.#head.look(next))
+    else this.#teller.give(chunk)
   }
 
   #moveTo(stand: TailStand): void {
@@ -363,7 +310,7 @@ export class LiveTail implements Tail, HeadTail {
       stand.head.tails.add(this)
     } else stand.head.unwait(this)
     this.#place = stand.place.in(stand.head.layout)
-    this.#isProgressTold = false
+    this.#teller.moved()
     this.#wasBlocked = false
     this.#awaited = undefined
     this.#parts.turns.enqueue(this)
@@ -390,33 +337,4 @@ export class LiveTail implements Tail, HeadTail {
 function fits({ chunk }: TailRead, records: number, bytes: number): boolean {
   if (chunk === undefined) return true
   return chunk.recordCount <= records && (chunk.body.length <= bytes || chunk.recordCount === 1)
-}
-
-/** Of a topic that was deleted: that is told by itself. */
-function isGone({ code }: TailraceError): boolean {
-  return code === 'unknown_topic_or_partition' || code === 'topic_recreated'
-}
-
-class Progress implements TailProgress {
-  readonly caughtUp: boolean
-  readonly lag: number
-  readonly scanned: number
-  readonly matched: number
-  readonly dropped: number
-  readonly filterErrors: number
-  readonly #place: TailPlace
-
-  constructor(place: TailPlace, counts: Pick<TailProgress, 'scanned' | 'matched' | 'dropped' | 'filterErrors'>) {
-    this.#place = place
-    this.caughtUp = place.isAtEnd && place.stuck.length === 0
-    this.lag = place.lag
-    this.scanned = counts.scanned
-    this.matched = counts.matched
-    this.dropped = counts.dropped
-    this.filterErrors = counts.filterErrors
-  }
-
-  get cursor(): string {
-    return this.#place.cursor
-  }
 }

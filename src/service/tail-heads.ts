@@ -93,7 +93,7 @@ export class TailHeads {
   standAt(offsets: readonly TopicOffset[], batchWaitMs: number): TailStand {
     const byTopic = Map.groupBy(offsets, ({ topic }) => topic.id)
     const topics = [...byTopic.values()].map((ofTopic): LayoutTopic => {
-      const partitions = ofTopic.map(({ partition }) => partition).sort((left, right) => left - right)
+      const partitions = [...new Set(ofTopic.map(({ partition }) => partition))].sort((left, right) => left - right)
       return { topic: (ofTopic[0] as TopicOffset).topic, whole: false, partitions }
     })
     const { head } = this.#hold(topics, { kind: 'assigned' }, batchWaitMs)

@@ -14,6 +14,9 @@ export interface TurnTaker {
 /** Shorter rests are no more than the next turn of the event loop. */
 const REST_MS_MIN = 1
 
+/** To look at the clock costs about as much as a turn. */
+const TAKERS_PER_LOOK = 8
+
 export class TailTurns {
   readonly #clock: Clock
   #line: TurnTaker[] = []
@@ -57,9 +60,12 @@ export class TailTurns {
     const start = this.#clock.monotonic()
     let now = start
     while (this.#next < this.#line.length && now - start < TAIL_TURN_MS_MAX) {
-      const taker = this.#line[this.#next++] as TurnTaker
-      taker.isDue = false
-      taker.takeTurn()
+      const end = Math.min(this.#line.length, this.#next + TAKERS_PER_LOOK)
+      while (this.#next < end) {
+        const taker = this.#line[this.#next++] as TurnTaker
+        taker.isDue = false
+        taker.takeTurn()
+      }
       now = this.#clock.monotonic()
     }
     this.#restUntil = now + now - start

@@ -56,6 +56,8 @@ export class TailLog implements TailReader {
   /** What is left of its credit. */
   credit = { records: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER }
   lastProgress: TailProgress | undefined
+  /** Of a form whose chunks are lines. */
+  countsLines = true
   #isInside = false
 
   room() {
@@ -64,8 +66,8 @@ export class TailLog implements TailReader {
 
   take({ body, recordCount }: TailChunk): void {
     this.#inside(() => {
-      const lines = body.toString().split('\n')
-      if (lines.length !== recordCount) throw new Error('a chunk that counts its records wrongly')
+      const lines = this.countsLines ? body.toString().split('\n') : []
+      if (this.countsLines && lines.length !== recordCount) throw new Error('a chunk that counts its records wrongly')
       this.bodies.push(body)
       this.records.push(...lines)
       this.events.push(...lines)

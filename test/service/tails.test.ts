@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
+import type { Engine } from '../../src/engine/engine.ts'
+import { TailraceError } from '../../src/kernel/errors.ts'
+import { PARTITION_FAULT_PAUSE_MS, TAIL_CHUNKS_BYTES_MAX, TAIL_OVERFLOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
-import type { Caller } from '../../src/service/caller.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
+import { encodeCursor } from '../../src/service/cursor.ts'
 import { parsePosition } from '../../src/service/positions.ts'
+import { RecordFilter } from '../../src/service/record-filter.ts'
 import type { Tail, TailRequest } from '../../src/service/tail.ts'
 import { createTailService } from '../../src/service/tails.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -12,27 +16,42 @@ import type { PlainRecord } from '../support/readable-engine.ts'
 import { ReadableEngine } from '../support/readable-engine.ts'
 import { TailLog, textForm } from './tail-fixture.ts'
 
-const caller: Caller = { principal: ANONYMOUS, clientId: '', host: '', requestId: '' }
-
 interface Asked extends Partial<Omit<TailRequest, 'from' | 'until' | 'reader'>> {
   readonly topics?: readonly string[]
   readonly from?: string
   readonly until?: string | number
+  readonly credit?: { readonly records?: number; readonly bytes?: number }
 }
 
 function newTails() {
   const clock = new FakeClock()
   const store = new ReadableEngine(clock)
   const telemetry = new Telemetry()
-  const tails = createTailService({ engine: store.engine, clock, telemetry })
+  // a fetch that has looked waits for this before it answers
+  const gate = { answer: Promise.resolve() }
+  const engine = {
+    findTopic: (name: string) => store.findTopic(name),
+    listTopics: () => store.listTopics(),
+    onAppend: (listener: never) => store.onAppend(listener),
+    onTopicsChanged: (listener: never) => store.onTopicsChanged(listener),
+    listOffsets: (queries: never) => store.listOffsets(queries),
+    async fetch(positions: never, options: never) {
+      const fetched = await store.fetch(positions, options)
+      await gate.answer
+      return fetched
+    },
+  } as unknown as Engine
+  const tails = createTailService({ engine, clock, telemetry })
   const form = textForm()
-  const open = async ({ topics = ['orders'], from = 'earliest', until, ...asked }: Asked = {}) => {
+  const open = async ({ topics = ['orders'], from = 'earliest', until, credit, ...asked }: Asked = {}) => {
     const log = new TailLog()
+    log.credit = { ...log.credit, ...credit }
+    const position = typeof until === 'string' ? parsePosition(until) : undefined
     const tail: Tail = await tails.open({
-      caller,
+      caller: { principal: ANONYMOUS, clientId: '', host: '', requestId: '' },
       sources: { kind: 'topics', topics: topics.map((topic) => ({ topic })) },
       from: parsePosition(from),
-      until: typeof until === 'number' ? { kind: 'count', recordCount: until } : until && parsePosition(until),
+      until: typeof until === 'number' ? { kind: 'count', recordCount: until } : position,
       onGap: 'earliest',
       overflow: 'pause',
       batchRecords: 500,
@@ -40,14 +59,16 @@ function newTails() {
       form,
       reader: log,
       ...asked,
-    } as TailRequest)
+    })
     log.tail = tail
     return { tail, log }
   }
-  return { clock, store, telemetry, tails, form, open }
+  return { clock, store, telemetry, tails, form, open, gate }
 }
 
 const values = (...texts: string[]): PlainRecord[] => texts.map((value) => ({ value }))
+const many = (count: number) => values(...Array.from({ length: count }, (_, at) => `v${at}`))
+const hasCode = (code: string) => (error: unknown) => error instanceof TailraceError && error.code === code
 
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await turnOfTheLoop()
@@ -96,4 +117,408 @@ test('a cursor goes on behind what was given', async () => {
   const { log: second } = await open({ topics: ['orders', 'bills'], from: `cursor:${tail.cursor}` })
   await settle()
   assert.deepEqual(second.records, ['bills/0@1=d'])
+})
+
+test('forms share the fetch, each has its own encoding; filters share neither with none', async () => {
+  const { store, open, form } = newTails()
+  store.create('orders')
+  const other = textForm('other')
+  const [first, second] = [await open(), await open({ form: other })]
+  await settle()
+  store.append('orders', 0, values('a'))
+  await settle()
+  assert.equal(store.fetches.length, 1)
+  assert.deepEqual([form.encoders, other.encoders], [1, 1])
+  assert.deepEqual([first.log.records, second.log.records], [['orders/0@0=a'], ['orders/0@0=a']])
+})
+
+test('the last N are those of all topics together', async () => {
+  const { store, open } = newTails()
+  store.create('a', 2)
+  store.create('b')
+  const dated = (...times: number[]) => times.map((timestamp) => ({ value: `${timestamp}`, timestamp }))
+  store.append('a', 0, dated(1, 5))
+  store.append('a', 1, dated(2))
+  store.append('b', 0, dated(3, 4, 6))
+  const { log } = await open({ topics: ['a', 'b'], from: '-3' })
+  await settle()
+  assert.deepEqual(log.records.toSorted(), ['a/0@1=5', 'b/0@1=4', 'b/0@2=6'])
+})
+
+test('a position by offset names one partition; one outside of its bounds is refused with them', async () => {
+  const { store, open } = newTails()
+  store.create('orders', 2)
+  store.create('bills')
+  store.append('bills', 0, many(5))
+  store.cut('bills', 0, 2)
+  const bills = { topics: ['bills'] }
+  await assert.rejects(open({ from: '0' }), hasCode('invalid_position'))
+  await assert.rejects(open({ topics: ['orders', 'bills'], from: '0' }), hasCode('invalid_position'))
+  await assert.rejects(open({ ...bills, from: '6' }), hasCode('offset_out_of_range'))
+  await assert.rejects(open({ ...bills, from: '1', onGap: 'error' }), hasCode('offset_out_of_range'))
+  await assert.rejects(open({ topics: ['none'] }), hasCode('unknown_topic_or_partition'))
+  const { log } = await open({ ...bills, from: '1' })
+  await settle()
+  assert.deepEqual(log.events.slice(0, 2), ['gap bills/0@1-2 removed', 'bills/0@2=v2'])
+  const { log: atEnd } = await open({ ...bills, from: '5' })
+  await settle()
+  assert.deepEqual(atEnd.events, ['progress caught up'])
+})
+
+test('a cursor of a topic that was made again, or of no topic that is asked for, is refused', async () => {
+  const { store, open, tails } = newTails()
+  for (const name of ['a', 'b', 'c']) store.create(name)
+  const { tail } = await open({ topics: ['a', 'b'] })
+  const from = `cursor:${tail.cursor}`
+  await assert.rejects(open({ topics: ['a', 'c'], from }), hasCode('invalid_cursor'))
+  await assert.rejects(open({ topics: ['a'], from: `cursor:${tail.cursor}x` }), hasCode('invalid_cursor'))
+  const { tail: ofPattern } = await open({ sources: { kind: 'pattern', subscription: { pattern: '[ab]' } } })
+  store.drop('b')
+  store.create('b')
+  await assert.rejects(open({ topics: ['a', 'b'], from }), hasCode('topic_recreated'))
+  await assert.rejects(open({ topics: ['b'], from }), hasCode('topic_recreated'))
+  const id = (at: number) => ({ topicId: `${at}`.repeat(8).concat('-0000-4000-8000-000000000000'), whole: true })
+  const foreign = encodeCursor({ topics: [1, 2].map((at) => ({ ...id(at), partitions: [] })), turn: 0 })
+  await assert.rejects(open({ topics: ['a', 'b'], from: `cursor:${foreign}` }), hasCode('invalid_cursor'))
+  store.append('b', 0, values('x'))
+  const pattern = { sources: { kind: 'pattern', subscription: { pattern: '[ab]' } } } as const
+  const { log } = await open({ ...pattern, from: `cursor:${ofPattern.cursor}` })
+  await settle()
+  assert.deepEqual(log.records, ['b/0@0=x'], 'of a pattern it is a topic that came later')
+  await tails.close()
+})
+
+test('a reader is told of what was removed before it was read, or fails', async () => {
+  const { store, open, telemetry } = newTails()
+  store.create('orders')
+  store.append('orders', 0, many(3))
+  const patient = await open({ credit: { records: 2 } })
+  const strict = await open({ credit: { records: 2 }, onGap: 'error' })
+  await settle()
+  store.append('orders', 0, many(4))
+  store.cut('orders', 0, 5)
+  for (const { log, tail } of [patient, strict]) {
+    log.credit.records = 10
+    tail.wake()
+  }
+  await settle()
+  const given = ['orders/0@0=v0', 'orders/0@1=v1']
+  assert.deepEqual(patient.log.events.slice(0, 5), [
+    ...given,
+    'gap orders/0@2-5 removed',
+    'orders/0@5=v2',
+    'orders/0@6=v3',
+  ])
+  assert.deepEqual(strict.log.events, [...given, 'fail offset_out_of_range'])
+  assert.equal(telemetry.tails.open, 1)
+})
+
+test('a partition that cannot be read is told once, the others go on, and it goes on when it can', async () => {
+  const { store, open, clock } = newTails()
+  store.create('orders', 2)
+  store.append('orders', 0, values('a'))
+  const damaged = store.partition('orders', 0)
+  damaged.error = new TailraceError('kafka_storage_error', 'the disk is gone')
+  const { log } = await open()
+  await settle()
+  assert.deepEqual(log.events, ['fault orders/0 kafka_storage_error', 'progress lag 1'])
+  for (const value of ['b', 'c']) {
+    store.append('orders', 1, values(value))
+    clock.advance(PARTITION_FAULT_PAUSE_MS)
+    await settle()
+  }
+  assert.deepEqual(log.records, ['orders/1@0=b', 'orders/1@1=c'])
+  assert.equal(log.events.filter((event) => event.startsWith('fault')).length, 1)
+  const fetches = store.fetches.length
+  await settle()
+  assert.equal(store.fetches.length, fetches, 'it is not asked again and again')
+  damaged.error = undefined
+  clock.advance(PARTITION_FAULT_PAUSE_MS)
+  await settle()
+  assert.equal(log.records.at(-1), 'orders/0@0=a')
+  assert.equal(log.events.at(-1), 'progress caught up')
+  store.append('orders', 0, values('d'))
+  damaged.error = new TailraceError('kafka_storage_error', 'again')
+  await settle()
+  assert.equal(log.events.filter((event) => event.startsWith('fault')).length, 2, 'told anew')
+})
+
+test('a tail ends behind a number of records, or where a position is', async () => {
+  const { store, open } = newTails()
+  store.create('orders')
+  store.append('orders', 0, many(5))
+  const counted = await open({ until: 7 })
+  const bounded = await open({ until: 'latest' })
+  await settle()
+  store.append('orders', 0, many(5))
+  await settle()
+  assert.equal(counted.log.records.length, 7)
+  assert.equal(bounded.log.records.length, 5)
+  for (const { log } of [counted, bounded]) assert.equal(log.events.at(-1), 'end until')
+  const { log: none } = await open({ from: 'latest', until: '4' })
+  await settle()
+  assert.deepEqual(none.events, ['end until'], 'it was there already')
+  const { log: ahead } = await open({ from: '8', until: '12' })
+  await settle()
+  assert.equal(ahead.records.length, 2)
+  store.append('orders', 0, many(5))
+  await settle()
+  assert.deepEqual([ahead.records.length, ahead.events.at(-1)], [4, 'end until'])
+})
+
+test('a tail ends at an offset that compaction has removed', async () => {
+  const { store, open } = newTails()
+  store.create('orders')
+  store.append('orders', 0, values('a', 'b'), { deltas: [0, 1], lastOffsetDelta: 5 })
+  store.append('orders', 0, values('c', 'd'), { deltas: [3, 4] })
+  for (const until of ['4', '6', '7', '9']) {
+    const { log } = await open({ until })
+    await settle()
+    assert.deepEqual(log.events, ['orders/0@0=a', 'orders/0@1=b', 'end until'], until)
+  }
+})
+
+test('a tail gives no more than there is room for, and goes on when there is more', async () => {
+  const { store, open } = newTails()
+  store.create('orders')
+  store.append('orders', 0, many(10))
+  const { log, tail } = await open({ credit: { records: 3 } })
+  await settle()
+  assert.equal(log.records.length, 3)
+  store.append('orders', 0, many(1))
+  await settle()
+  assert.equal(log.records.length, 3)
+  log.credit.records = 4
+  tail.wake()
+  await settle()
+  assert.equal(log.records.length, 7)
+  log.credit = { records: 100, bytes: 1 }
+  tail.wake()
+  await settle()
+  assert.equal(log.records.length, 8, 'a record that is larger comes alone')
+  assert.ok(!log.events.some((event) => event.startsWith('progress')))
+  log.credit = { records: 100, bytes: 1_000 }
+  tail.wake()
+  await settle()
+  assert.deepEqual([log.records.length, log.events.at(-1)], [11, 'progress caught up'])
+})
+
+test('with drop_oldest what is too far behind is left out, counted and told', async () => {
+  const { store, open } = newTails()
+  store.create('orders')
+  const { log, tail } = await open({ overflow: 'drop_oldest', credit: { records: 0 } })
+  const { log: other } = await open({ overflow: 'drop_oldest' })
+  await settle()
+  for (let batch = 0; batch < 12; batch++) store.append('orders', 0, many(1_000))
+  await settle()
+  log.credit.records = 1_000_000
+  tail.wake()
+  await settle()
+  await settle()
+  await settle()
+  assert.equal(log.events[0], `gap orders/0@0-${12_000 - TAIL_OVERFLOW_RECORDS_MAX} overflow`)
+  assert.equal(log.records.length, TAIL_OVERFLOW_RECORDS_MAX)
+  assert.equal(log.lastProgress?.dropped, 12_000 - TAIL_OVERFLOW_RECORDS_MAX)
+  assert.equal(other.records.length, 12_000, 'who had room has all')
+})
+
+test("with latest_per_key a reader without room gets each key's last, in order, and is told of the others", async () => {
+  const { store, open } = newTails()
+  store.create('orders', 2)
+  const keyed = (...keys: (string | null)[]) => keys.map((key) => ({ key, value: `${key}` }))
+  const { log, tail } = await open({ overflow: 'latest_per_key', credit: { records: 1 } })
+  store.append('orders', 0, keyed('a', 'b', 'a', null, null, 'c', 'a', 'b'))
+  store.append('orders', 1, keyed('a', 'z'))
+  await settle()
+  assert.deepEqual(log.records, ['orders/0@0=a'])
+  log.credit.records = 100
+  tail.wake()
+  await settle()
+  const rest = ['orders/0@3=null', 'orders/0@4=null', 'orders/0@5=c', 'orders/0@6=a', 'orders/0@7=b']
+  assert.deepEqual(log.records.slice(1).toSorted(), [...rest, 'orders/1@0=a', 'orders/1@1=z'])
+  assert.deepEqual(
+    log.events.filter((event) => event.startsWith('gap')),
+    ['gap orders/0@1-3 overflow'],
+  )
+  assert.equal(log.lastProgress?.dropped, 2)
+  store.append('orders', 0, keyed('a', 'a'))
+  await settle()
+  assert.equal(log.records.filter((record) => /0@(8|9)/.test(record)).length, 2, 'with room it gets all again')
+})
+
+test('partitions that are added are read from their first record, also by who names none', async () => {
+  const { store, open } = newTails()
+  store.create('orders')
+  const whole = await open({ from: 'latest' })
+  const one = await open({ sources: { kind: 'topics', topics: [{ topic: 'orders', partitions: [0] }] } })
+  await settle()
+  store.grow('orders', 3)
+  store.append('orders', 2, values('a'))
+  await settle()
+  assert.deepEqual(whole.log.records, ['orders/2@0=a'])
+  assert.deepEqual(one.log.records, [])
+  assert.equal(whole.tail.positions.length, 3)
+  const { log } = await open({ from: `cursor:${whole.tail.cursor}` })
+  await settle()
+  assert.deepEqual(log.records, [])
+})
+
+test('a pattern follows topics that come and go; a topic that was named ends the tail when it goes', async () => {
+  const { store, open } = newTails()
+  for (const name of ['t.a', 't.b', 'x']) store.create(name)
+  const pattern = await open({ sources: { kind: 'pattern', subscription: { pattern: 't\\..*' } }, from: 'latest' })
+  const named = await open({ topics: ['t.a', 'x'] })
+  await settle()
+  store.create('t.c', 2)
+  store.append('t.c', 1, values('new'))
+  store.append('x', 0, values('other'))
+  await settle()
+  store.drop('t.a')
+  store.create('t.a')
+  store.append('t.a', 0, values('again'))
+  await settle()
+  assert.deepEqual(pattern.log.records, ['t.c/1@0=new', 't.a/0@0=again'])
+  assert.deepEqual(named.log.events.at(-1), 'end topic_deleted')
+  assert.ok(!named.log.records.includes('t.a/0@0=again'))
+  const empty = await open({ sources: { kind: 'pattern', subscription: { pattern: 'none' } } })
+  await settle()
+  assert.deepEqual(empty.log.events, ['progress caught up'])
+  store.create('none')
+  store.append('none', 0, values('first'))
+  await settle()
+  assert.deepEqual(empty.log.records, ['none/0@0=first'])
+})
+
+test('what is taken away is never given, not even by a read that was under way', async () => {
+  const { store, open, gate } = newTails()
+  const orders = store.create('orders', 3)
+  for (const partition of [0, 1, 2]) store.append('orders', partition, values('a', 'b'))
+  const { log, tail } = await open({ sources: { kind: 'assigned' } })
+  const answered = Promise.withResolvers<void>()
+  gate.answer = answered.promise
+  const at = (partition: number, offset: number) => ({ topic: orders, partition, offset })
+  tail.assign([at(0, 0), at(1, 1)])
+  await settle()
+  tail.assign([at(1, 0), at(2, 1)])
+  answered.resolve()
+  await settle()
+  assert.deepEqual(log.records.toSorted(), ['orders/1@1=b', 'orders/2@1=b'], 'what it had goes on where it was')
+  tail.assign([])
+  store.append('orders', 1, values('c'))
+  await settle()
+  assert.equal(log.records.length, 2)
+  assert.deepEqual(tail.positions, [])
+})
+
+test('after a seek nothing comes of where it was', async () => {
+  const { store, open, gate } = newTails()
+  store.create('orders')
+  store.append('orders', 0, many(6))
+  const { log, tail } = await open({ batchRecords: 2 })
+  const answered = Promise.withResolvers<void>()
+  gate.answer = answered.promise
+  await turnOfTheLoop()
+  await turnOfTheLoop()
+  const sought = tail.seek(parsePosition('4')).then(() => log.records.length)
+  assert.equal(await sought, 0)
+  answered.resolve()
+  await settle()
+  assert.deepEqual(log.records, ['orders/0@4=v4', 'orders/0@5=v5'])
+  await assert.rejects(tail.seek(parsePosition('99')), hasCode('offset_out_of_range'))
+  await tail.seek(parsePosition('-1'))
+  await settle()
+  assert.deepEqual(log.records.slice(2), ['orders/0@5=v5'])
+})
+
+test('what is appended waits for more, where that is asked for', async () => {
+  const { store, open, clock } = newTails()
+  store.create('orders')
+  const { log } = await open({ batchWaitMs: 50 })
+  await settle()
+  clock.advance(50)
+  store.append('orders', 0, values('a'))
+  await settle()
+  clock.advance(49)
+  store.append('orders', 0, values('b'))
+  await settle()
+  assert.deepEqual(log.records, [])
+  clock.advance(1)
+  await settle()
+  assert.deepEqual(log.records, ['orders/0@0=a', 'orders/0@1=b'])
+  assert.equal(log.bodies.length, 1)
+})
+
+test('a filter moves on where nothing matches, and counts what it has looked at', async () => {
+  const { store, open, form } = newTails()
+  store.create('orders')
+  for (let batch = 0; batch < 25; batch++) store.append('orders', 0, many(10_000))
+  const filter = () => new RecordFilter({ key: Buffer.from('k') })
+  const { log, tail } = await open({ filter: filter() })
+  for (let turn = 0; turn < 20; turn++) await settle()
+  assert.deepEqual(log.events, ['progress lag 150000', 'progress lag 50000', 'progress caught up'])
+  assert.equal(log.lastProgress?.scanned, 250_000)
+  assert.equal(tail.positions[0]?.offset, 250_000)
+  const { log: second } = await open({ filter: filter(), from: 'latest' })
+  await settle()
+  store.append('orders', 0, [{ key: 'k', value: 'a' }, { value: 'b' }])
+  await settle()
+  assert.deepEqual([log.records, second.records], [['orders/0@250000=a'], ['orders/0@250000=a']])
+  assert.deepEqual([log.lastProgress?.matched, form.encoders], [1, 1])
+})
+
+test('chunks are kept for those that are behind while there is room, and forgotten when nobody is', async () => {
+  const { store, open, form } = newTails()
+  store.create('orders')
+  const size = TAIL_CHUNKS_BYTES_MAX / 4
+  const fat = { key: 'fat', newEncoder: () => ({ ...form.newEncoder(), size: 0, begin() {}, write() {}, finish }) }
+  const finish = () => Buffer.alloc(size, '\n', 'latin1').subarray(0, size)
+  const open1 = (credit?: { records: number }) => open({ form: fat, from: 'latest', ...(credit && { credit }) })
+  const fast = await open1()
+  const slow = await open1({ records: 0 })
+  for (const { log } of [fast, slow]) log.countsLines = false
+  await settle()
+  const appendAll = async (count: number) => {
+    for (let append = 0; append < count; append++) {
+      store.append('orders', 0, values('a'))
+      await settle()
+    }
+    slow.log.credit.records = count
+    slow.tail.wake()
+    await settle()
+  }
+  const isShared = (body: Buffer) => fast.log.bodies.includes(body)
+  await appendAll(4)
+  assert.equal(fast.log.bodies.length, 4)
+  assert.deepEqual(slow.log.bodies.map(isShared), [true, true, true, true])
+  await appendAll(5)
+  assert.equal(fast.log.bodies.length, 9)
+  assert.deepEqual(slow.log.bodies.slice(4).map(isShared), [false], 'the first was not there any more')
+})
+
+test('a tail that is closed hears nothing more, nor does any when the service is', async () => {
+  const { store, open, tails, telemetry, gate } = newTails()
+  store.create('orders')
+  store.append('orders', 0, values('a'))
+  const answered = Promise.withResolvers<void>()
+  gate.answer = answered.promise
+  const [first, second] = [await open(), await open({ form: textForm('other') })]
+  await turnOfTheLoop()
+  assert.equal(telemetry.tails.open, 2)
+  first.tail.close()
+  first.tail.close()
+  assert.equal(telemetry.tails.open, 1)
+  await tails.close()
+  answered.resolve()
+  await settle()
+  assert.deepEqual([first.log.events, second.log.events], [[], []])
+  assert.equal(telemetry.tails.open, 0)
+  assert.equal(store.waiting, 0)
+  await assert.rejects(open(), hasCode('shutting_down'))
+})
+
+test('who has gone while a tail is opened gets none', async () => {
+  const { store, open, telemetry } = newTails()
+  store.create('orders')
+  await assert.rejects(open({ signal: AbortSignal.abort() }), hasCode('request_cancelled'))
+  assert.equal(telemetry.tails.open, 0)
 })
