@@ -9,9 +9,10 @@ import type { Clock, Timer } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { putIndexAside } from './index-forget.ts'
+import { createIndexSchema, dropIndexSchema, INDEX_VERSION } from './index-schema.ts'
 import type { LogIdentity } from './log-identity.ts'
 import type { IndexedLog } from './log-index.ts'
-import { createIndexSchema, dropIndexSchema, INDEX_VERSION, LogIndex } from './log-index.ts'
+import { LogIndex } from './log-index.ts'
 import { isDamage, isDiskFull } from './storage-failure.ts'
 
 export interface IndexKeeperOptions {

@@ -6,6 +6,8 @@
 import type Database from 'better-sqlite3'
 import { SqliteError } from 'better-sqlite3'
 import { INDEX_PENDING_ENTRIES_MAX, INDEX_ROWS_PER_TURN_MAX } from '../kernel/limits.ts'
+import type { EntryRow, IndexStatements, LogRow, RecoveryPoint, SegmentRow } from './index-schema.ts'
+import { prepareIndex, recoveryPointOfRow, segmentOfRow } from './index-schema.ts'
 import type { Segment } from './log-segment.ts'
 import type { ProducerEntry } from './producer-state.ts'
 import { parseProducerRow, renderProducerRow } from './producer-state.ts'
@@ -15,14 +17,6 @@ export interface IndexEntry {
   readonly offset: number
   readonly position: number
   readonly priorMaxTimestamp: number
-}
-
-/** Up to here a partition's files are known to be whole, durable and indexed, once the commit journal is replayed. */
-export interface RecoveryPoint {
-  readonly segmentBase: number
-  readonly position: number
-  /** What producer snapshots and rows have seen. */
-  readonly offset: number
 }
 
 /** What index.db knows of one partition. */
@@ -68,71 +62,11 @@ interface Pending {
   droppedBelow: number
 }
 
-export const INDEX_VERSION = 2
-
-const SCHEMA = `
-CREATE TABLE logs (
-  log_id INTEGER PRIMARY KEY,
-  topic_id TEXT NOT NULL,
-  partition INTEGER NOT NULL,
-  recovery_segment INTEGER,
-  recovery_position INTEGER,
-  recovery_offset INTEGER,
-  cleaning_generation INTEGER NOT NULL DEFAULT 0,
-  first_dirty_offset INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (topic_id, partition)
-);
-CREATE TABLE segments (
-  log_id INTEGER NOT NULL,
-  base_offset INTEGER NOT NULL,
-  generation INTEGER NOT NULL,
-  size_bytes INTEGER NOT NULL,
-  end_offset INTEGER NOT NULL,
-  max_timestamp INTEGER NOT NULL,
-  first_timestamp INTEGER NOT NULL,
-  PRIMARY KEY (log_id, base_offset)
-) WITHOUT ROWID;
-CREATE TABLE entries (
-  log_id INTEGER NOT NULL,
-  segment_base INTEGER NOT NULL,
-  generation INTEGER NOT NULL,
-  offset INTEGER NOT NULL,
-  position INTEGER NOT NULL,
-  prior_max_timestamp INTEGER NOT NULL,
-  PRIMARY KEY (log_id, segment_base, generation, offset)
-) WITHOUT ROWID;
-CREATE TABLE producers (
-  log_id INTEGER NOT NULL,
-  producer_id INTEGER NOT NULL,
-  state TEXT NOT NULL,
-  PRIMARY KEY (log_id, producer_id)
-) WITHOUT ROWID;
-CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-`
-
-/** What names a row among those of its log. */
-const ROW_KEYS = { entries: 'segment_base, generation, offset', segments: 'base_offset', producers: 'producer_id' }
-const TABLES = ['logs', ...Object.keys(ROW_KEYS)]
-
 const LEFT_FILE = /^[^/]+\/\d{20}\.log\.deleted$/
-
-/** Lays the tables into an empty database. */
-export function createIndexSchema(db: Database.Database): void {
-  db.exec(SCHEMA)
-  db.pragma(`user_version = ${INDEX_VERSION}`)
-}
-
-/** Empties a database of an older version: what it knew is in the segment files. */
-export function dropIndexSchema(db: Database.Database): void {
-  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all() as string[]
-  db.transaction(() => {
-    for (const table of tables) db.exec(`DROP TABLE "${table}"`)
-  })()
-}
 
 export class LogIndex {
   readonly #db: Database.Database
-  readonly #statements: Statements
+  readonly #statements: IndexStatements
   readonly #pending = new Map<number, Pending>()
   /** Logs whose rows of segments missed a replacement. */
   readonly #behind = new Set<number>()
@@ -148,7 +82,7 @@ export class LogIndex {
   constructor(db: Database.Database, onFailedRead: (error: unknown) => void = () => {}) {
     this.#db = db
     this.#onFailedRead = onFailedRead
-    this.#statements = prepare(db)
+    this.#statements = prepareIndex(db)
   }
 
   /** The start (its number) whose stop left nothing to scan; undefined: none did. An older copy names an older start. */
@@ -503,101 +437,6 @@ export class LogIndex {
     for (const { held } of pending.entries.values()) this.#pendingEntries -= held.length
     this.#pending.delete(logId)
   }
-}
-
-interface LogRow {
-  log_id: number
-  topic_id: string
-  partition: number
-  recovery_segment: number | null
-  recovery_position: number | null
-  recovery_offset: number | null
-  cleaning_generation: number
-  first_dirty_offset: number
-}
-
-interface SegmentRow {
-  base_offset: number
-  generation: number
-  size_bytes: number
-  end_offset: number
-  max_timestamp: number
-  first_timestamp: number
-}
-
-/** offset, position, prior_max_timestamp: a look-up per read, and a row without names is a quarter cheaper. */
-type EntryRow = readonly [number, number, number]
-
-type Statements = ReturnType<typeof prepare>
-
-function prepare(db: Database.Database) {
-  const transaction = db.transaction((work: () => void) => work())
-  return {
-    writeAll: (work: () => void) => transaction(work),
-    findLog: db.prepare('SELECT * FROM logs WHERE topic_id = ? AND partition = ?'),
-    addLog: db.prepare('INSERT INTO logs (log_id, topic_id, partition) VALUES (?, ?, ?)'),
-    dropLog: db.prepare('DELETE FROM logs WHERE log_id = ?'),
-    // the first column of each table's key: four look-ups
-    lastLogId: db
-      .prepare(`SELECT max(${TABLES.map((table) => `ifnull((SELECT max(log_id) FROM ${table}), 0)`).join(', ')})`)
-      .pluck(),
-    noteDropped: db.prepare('INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)'),
-    findDropped: db.prepare('SELECT name, value FROM state WHERE name GLOB ? LIMIT 1'),
-    forgetDropped: db.prepare('DELETE FROM state WHERE name = ?'),
-    sweepLog: Object.entries(ROW_KEYS).map(([table, key]) =>
-      db.prepare(
-        `DELETE FROM ${table} WHERE log_id = $logId AND (${key}) IN` +
-          ` (SELECT ${key} FROM ${table} WHERE log_id = $logId LIMIT $left)`,
-      ),
-    ),
-    setRecoveryPoint: db.prepare(
-      'UPDATE logs SET recovery_segment = ?, recovery_position = ?, recovery_offset = ? WHERE log_id = ?',
-    ),
-    setGeneration: db.prepare('UPDATE logs SET cleaning_generation = ? WHERE log_id = ?'),
-    passOver: db.prepare('UPDATE logs SET cleaning_generation = ? WHERE log_id = ? AND cleaning_generation = ?'),
-    setFirstDirty: db.prepare('UPDATE logs SET first_dirty_offset = ? WHERE log_id = ?'),
-    segments: db.prepare('SELECT * FROM segments WHERE log_id = ? ORDER BY base_offset'),
-    putSegment: db.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)'),
-    dropSegment: db.prepare('DELETE FROM segments WHERE log_id = ? AND base_offset = ?'),
-    addEntry: db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)'),
-    dropEntries: db.prepare(
-      'DELETE FROM entries WHERE log_id = ? AND segment_base = ? AND generation = ? AND offset IN' +
-        ' (SELECT offset FROM entries WHERE log_id = ? AND segment_base = ? AND generation = ? LIMIT ?)',
-    ),
-    dropSegments: db.prepare('DELETE FROM segments WHERE log_id = ? AND base_offset < ?'),
-    sweepEnd: db
-      .prepare(
-        'SELECT segment_base, generation, offset FROM entries WHERE log_id = ? AND segment_base < ?' +
-          ' ORDER BY segment_base, generation, offset LIMIT 1 OFFSET ?',
-      )
-      .raw(true),
-    sweepEntries: db.prepare('DELETE FROM entries WHERE log_id = ? AND (segment_base, generation, offset) < (?, ?, ?)'),
-    floor: db
-      .prepare(
-        'SELECT offset, position, prior_max_timestamp FROM entries' +
-          ' WHERE log_id = ? AND segment_base = ? AND generation = ? AND offset <= ? ORDER BY offset DESC LIMIT 1',
-      )
-      .raw(true),
-    putProducer: db.prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?)'),
-    dropProducer: db.prepare('DELETE FROM producers WHERE log_id = ? AND producer_id = ?'),
-    producers: db.prepare('SELECT producer_id, state FROM producers WHERE log_id = ?').safeIntegers(true),
-  }
-}
-
-function segmentOfRow(row: SegmentRow): Segment {
-  return {
-    baseOffset: row.base_offset,
-    generation: row.generation,
-    sizeBytes: row.size_bytes,
-    endOffset: row.end_offset,
-    maxTimestamp: row.max_timestamp,
-    firstTimestamp: row.first_timestamp,
-  }
-}
-
-function recoveryPointOfRow(row: LogRow): RecoveryPoint | undefined {
-  if (row.recovery_segment === null || row.recovery_position === null || row.recovery_offset === null) return undefined
-  return { segmentBase: row.recovery_segment, position: row.recovery_position, offset: row.recovery_offset }
 }
 
 /** The last place of an ascending list where the condition still holds; it holds for the first. */

@@ -9,7 +9,7 @@ import { openMetaDatabase } from '../../src/local-engine/meta-schema.ts'
 import { MetaTransactions } from '../../src/local-engine/meta-transactions.ts'
 import type { MetaCommits, MetaRequest } from '../../src/local-engine/meta-writer.ts'
 import { metaFailure } from '../../src/local-engine/meta-writer.ts'
-import { createIndexSchema } from '../../src/log/log-index.ts'
+import { createIndexSchema } from '../../src/log/index-schema.ts'
 import type { PowerCutDisk } from './power-cut-disk.ts'
 import type { Random } from './random.ts'
 
