@@ -183,6 +183,10 @@ suite('a browser', { concurrency: true }, () => {
       await server.produce({ total: 3 }, { total: 4 })
       await bothShow(4)
       assert.equal(await page.locator('#said').isVisible(), false)
+      await page.fill('#topic', 'none')
+      await page.click('#choose button')
+      for (const half of ['sse', 'ws']) await page.locator(`#${half}[data-state=over]`).waitFor()
+      assert.equal(await page.locator('#sse .state').textContent(), 'there is no such topic')
     },
   )
 })

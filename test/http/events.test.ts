@@ -86,6 +86,18 @@ test('the id of each event goes on behind it, over all partitions and topics', T
   }
 })
 
+test('all topics that fit a pattern go through one stream, those that are made later too', TIMEOUT, async (t) => {
+  const server = await startServer(t)
+  await produce(server, 'order-a', 1)
+  await produce(server, 'other', 2)
+  const stream = await listen(server, '/v1/events?pattern=order-.*&from=earliest')
+  await stream.records(1)
+  await produce(server, 'order-b', 3)
+  const [event] = await stream.records(1)
+  assert.deepEqual([event!.data.topic, event!.data.value], ['order-b', 3])
+  stream.close()
+})
+
 test('the last event goes before a cursor, that before from; the header before the query', TIMEOUT, async (t) => {
   const server = await startServer(t)
   await produce(server, 'orders', 0, 1, 2, 3, 4)
