@@ -154,6 +154,9 @@ export const EXPRESSION_DEPTH_MAX = 32
 /** Regular expressions of one expression: each takes up to 5 ms until it has matched once. */
 export const EXPRESSION_PATTERNS_MAX = 4
 
+/** What one of them keeps of its automaton: some 200 states, where usual ones have 50. */
+export const EXPRESSION_PATTERN_BYTES_MAX = 64 * 1024
+
 /**
  * A key, a value or a header that is larger is not looked into: to parse so much takes 1 ms, and 20 ms where it is the worst
  * JSON there is (a hundred thousand objects, no two with the same member). And a text that is put together.

@@ -3,7 +3,6 @@
 // record has, `matches` backtracks, and `||` passes over every error, so that none would end it).
 
 import type { ASTNode } from '@marcbachmann/cel-js'
-import type { RE2JS } from 're2js'
 import { EXPRESSION_PATTERNS_MAX } from '../kernel/limits.ts'
 import type { ExpressionFunction } from './expression-functions.ts'
 import { FUNCTIONS, METHODS } from './expression-functions.ts'
@@ -25,12 +24,18 @@ import {
   subtract,
   WRONG_TYPE,
 } from './expression-values.ts'
+import type { TextSearch } from './text-search.ts'
 
 /** What a node's work needs: what it may cost, the record's values and what macros have bound. */
 export interface Scope {
   readonly steps: Steps
   /** One for each depth of macros. */
   readonly bound: Value[]
+  /**
+   * What searching took. An automaton that is made anew, text by text, costs more than steps can foresee: that decides when
+   * others have their turn, and not what an expression means.
+   */
+  searchedMs: number
 }
 
 export type Evaluate = (scope: Scope) => Value
@@ -47,7 +52,7 @@ export class UnknownWord extends Error {
 
 export interface CompilerOptions<Variable extends string> {
   readonly variables: Readonly<Record<Variable, Evaluate>>
-  compilePattern(text: string): RE2JS
+  compilePattern(text: string): TextSearch
 }
 
 type NodeOf<Operator extends ASTNode['op']> = Extract<ASTNode, { op: Operator }>
@@ -198,11 +203,14 @@ export class ExpressionCompiler<Variable extends string> {
       throw new UnknownWord(`${EXPRESSION_PATTERNS_MAX} regular expressions are allowed`, node)
     }
     const text = this.compile(receiver)
-    const expression = this.#options.compilePattern(pattern.args)
+    const search = this.#options.compilePattern(pattern.args)
     return (scope) => {
       const searched = asText(text(scope))
-      scope.steps.spend(10 + searched.length)
-      return expression.test(searched)
+      scope.steps.spend(search.costs(searched))
+      const since = performance.now()
+      const isFound = search.isIn(searched)
+      scope.searchedMs += performance.now() - since
+      return isFound
     }
   }
 

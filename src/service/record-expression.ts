@@ -13,7 +13,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { ASTNode, ParseResult } from '@marcbachmann/cel-js'
 import { Environment } from '@marcbachmann/cel-js'
-import type { RE2JS } from 're2js'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import {
   EXPRESSION_CHARS_MAX,
@@ -26,7 +25,7 @@ import type { Evaluate, Scope } from './expression-compiler.ts'
 import { ExpressionCompiler, UnknownWord } from './expression-compiler.ts'
 import type { Value } from './expression-values.ts'
 import { asBoolean, ExpressionFault, Steps, TOO_LARGE } from './expression-values.ts'
-import { compilePattern } from './topic-pattern.ts'
+import { TextSearch } from './text-search.ts'
 
 const TYPES = {
   topic: 'string',
@@ -72,7 +71,7 @@ function newEnvironment(): Environment {
 export class RecordExpression {
   readonly text: string
   readonly #evaluate: Evaluate
-  readonly #scope: Scope = { steps: new Steps(), bound: [] }
+  readonly #scope: Scope = { steps: new Steps(), bound: [], searchedMs: 0 }
   #record: RecordReader | undefined
   #topic = ''
   #partition = 0
@@ -98,7 +97,8 @@ export class RecordExpression {
 
   /** What the last evaluation took. */
   get steps(): number {
-    return this.#scope.steps.spent + this.#decodingSteps
+    const { steps, searchedMs } = this.#scope
+    return Math.round(steps.spent + this.#decodingSteps + searchedMs * STEPS_PER_MS)
   }
 
   /** The reader stands on the record. ExpressionFault where there is no result; throws corrupt_message. */
@@ -107,6 +107,7 @@ export class RecordExpression {
     this.#topic = topic
     this.#partition = partition
     this.#decodingSteps = 0
+    this.#scope.searchedMs = 0
     this.#scope.steps.begin()
     try {
       return asBoolean(this.#evaluate(this.#scope))
@@ -149,6 +150,8 @@ export class RecordExpression {
   }
 }
 
+const STEPS_PER_MS = 50_000
+
 function sizeOf({ keyStart, keyEnd, valueStart, valueEnd }: RecordReader): number {
   return (keyStart < 0 ? 0 : keyEnd - keyStart) + (valueStart < 0 ? 0 : valueEnd - valueStart)
 }
@@ -190,9 +193,9 @@ function compileTree(tree: ASTNode, variables: Readonly<Record<Variable, Evaluat
   }
 }
 
-function compileSearch(pattern: string): RE2JS {
+function compileSearch(pattern: string): TextSearch {
   try {
-    return compilePattern(pattern, { isForText: true })
+    return new TextSearch(pattern)
   } catch (error) {
     throw refused(`${asTailraceError(error).message}`, undefined, error)
   }
