@@ -52,6 +52,7 @@ export const STATUS_OF_CODE = {
   upgrade_required: 426,
   origin_not_allowed: 403,
   invalid_filter: 400,
+  invalid_schema: 422,
   unknown_type: 400,
   subscription_not_found: 404,
   subscription_exists: 409,

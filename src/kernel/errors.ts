@@ -74,6 +74,8 @@ export const ERROR_KINDS = {
   subscription_not_found: FINAL,
   subscription_exists: FINAL,
   too_many_in_flight: RETRIABLE,
+  // schemas
+  invalid_schema: FINAL,
   // this machine
   kafka_storage_error: RETRIABLE,
   disk_full: RETRIABLE,

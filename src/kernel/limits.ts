@@ -557,3 +557,24 @@ export const QUEUE_TAIL_WAIT_MS = 60_000
 
 /** Records that one subscription of a work queue was given and has said nothing of yet, some hundred bytes each: it is given no more. */
 export const QUEUE_TAIL_RECORDS_OPEN_MAX = 10_000
+/** A schema: its text, and with all that it refers to; how many that are, and how deep they refer to each other. */
+export const SCHEMA_TEXT_CHARS_MAX = 1024 * 1024
+export const SCHEMA_RESOLVED_CHARS_MAX = 8 * 1024 * 1024
+export const SCHEMA_REFERENCES_MAX = 256
+export const SCHEMA_REFERENCE_DEPTH_MAX = 32
+
+/** Levels of nesting in a schema's JSON. */
+export const SCHEMA_DEPTH_MAX = 200
+
+/** Avro: fields, symbols and branches in one schema. JSON Schema: nodes in one, properties of one object, characters of a pattern. */
+export const AVRO_PARTS_MAX = 20_000
+export const JSON_SCHEMA_NODES_MAX = 20_000
+export const JSON_SCHEMA_PROPERTIES_MAX = 2_000
+export const JSON_SCHEMA_PATTERN_CHARS_MAX = 1_000
+
+/** Protobuf: fields of one message, and levels of messages in messages. */
+export const PROTOBUF_FIELDS_MAX = 5_000
+export const PROTOBUF_DEPTH_MAX = 32
+
+/** Pairs of parts that a check of compatibility looks at: some hundred milliseconds at the worst, in which everybody waits. */
+export const COMPATIBILITY_STEPS_MAX = 500_000

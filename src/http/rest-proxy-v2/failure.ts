@@ -60,6 +60,7 @@ const ERROR_CODE_OF = {
   upgrade_required: 426,
   origin_not_allowed: 403,
   invalid_filter: 400,
+  invalid_schema: 42205,
   unknown_type: 400,
   subscription_not_found: 404,
   subscription_exists: 409,

@@ -1,0 +1,45 @@
+// What a schema format is to the registry: texts in, parsed schemas out, and what keeps one from reading what another wrote.
+// A room each: avro/, json-schema/, protobuf/. Pure functions of texts: nothing is fetched, nothing is kept. Types only.
+
+export type SchemaType = 'AVRO' | 'JSON' | 'PROTOBUF'
+
+/** A schema that another one refers to, by its own references or by theirs. */
+export interface ReferencedSchema {
+  /** Avro: a full name; JSON Schema: the $ref as it is written; Protobuf: the import's path. */
+  readonly name: string
+  readonly subject: string
+  readonly version: number
+  /** As it is stored. */
+  readonly text: string
+  /** Which the schema itself names; the others are named by what it names. */
+  readonly isDirect: boolean
+}
+
+export interface ParsedSchema {
+  readonly type: SchemaType
+  /** As it is stored and answered. */
+  readonly canonical: string
+  /** A text that is the same for all texts that mean the same. Normalised again it is itself. */
+  readonly normalized: string
+  /** The canonical text in a form that a client asks for by name (resolved, serialized, ignore_extensions); itself for a name that means nothing. */
+  formatted(format: string): string
+  /** The parsed schemas are equal: of the same type. */
+  isSameAs(other: ParsedSchema): boolean
+  /** Of a record, title or message; undefined where it has none. */
+  readonly recordName: string | undefined
+  /**
+   * What keeps this one, as the reader's, from reading what was written with the other, of the same type. Each has two %s,
+   * for the words that name the reader's and the writer's schema. Empty: it can. Throws invalid_schema when finding out
+   * would take more steps than are allowed.
+   */
+  incompatibilities(writer: ParsedSchema): readonly string[]
+}
+
+export interface SchemaFormat {
+  readonly type: SchemaType
+  /**
+   * `references`: in the order in which they must be known. 'new': strictly, as is asked of what is registered; 'stored':
+   * what was taken once is taken again. invalid_schema, with the place and what is expected there.
+   */
+  parse(text: string, references: readonly ReferencedSchema[], strictness: 'new' | 'stored'): ParsedSchema
+}
