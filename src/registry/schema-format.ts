@@ -15,6 +15,12 @@ export interface ReferencedSchema {
   readonly isDirect: boolean
 }
 
+/** What the two sides of a comparison are called: new and old, or old and new. */
+export interface ReaderWriter {
+  readonly reader: string
+  readonly writer: string
+}
+
 export interface ParsedSchema {
   readonly type: SchemaType
   /** As it is stored and answered. */
@@ -28,11 +34,11 @@ export interface ParsedSchema {
   /** Of a record, title or message; undefined where it has none. */
   readonly recordName: string | undefined
   /**
-   * What keeps this one, as the reader's, from reading what was written with the other, of the same type. Each has two %s,
-   * for the words that name the reader's and the writer's schema. Empty: it can. Throws invalid_schema when finding out
-   * would take more steps than are allowed.
+   * What keeps this one, as the reader's, from reading what was written with the other, of the same type, in `words` for
+   * the reader's and the writer's schema. Empty: it can. invalid_schema when finding out would take more steps than are
+   * allowed.
    */
-  incompatibilities(writer: ParsedSchema): readonly string[]
+  incompatibilities(writer: ParsedSchema, words: ReaderWriter): readonly string[]
 }
 
 export interface SchemaFormat {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { javaDouble, javaFloat } from '../../src/cli/java-number.ts'
+import { javaDouble, javaFloat } from '../../src/kernel/java-number.ts'
 import { parseProperties } from '../../src/cli/kafka-connect.ts'
 import { openMessageFormatter } from '../../src/cli/kafka-message-formatter.ts'
 import { RawRecord } from '../../src/client/record-page.ts'

@@ -1,0 +1,79 @@
+// Avro as a schema format of the registry.
+
+import { asTailraceError } from '../../kernel/errors.ts'
+import type { JsonNode } from '../../kernel/json-tree.ts'
+import { parseJsonTree } from '../../kernel/json-tree.ts'
+import type { ParsedSchema, ReaderWriter, ReferencedSchema, SchemaFormat } from '../schema-format.ts'
+import { avroIncompatibilities, renderAvroIncompatibility } from './avro-compatibility.ts'
+import type { AvroNames } from './avro-parser.ts'
+import { invalid, parseAvro } from './avro-parser.ts'
+import { printAvro } from './avro-printer.ts'
+import type { AvroType } from './avro-type.ts'
+import { fullNameOf } from './avro-type.ts'
+
+export const avroFormat: SchemaFormat = {
+  type: 'AVRO',
+  parse(text, references, strictness) {
+    const names: AvroNames = new Map()
+    for (const reference of references) parseReferenced(reference, names)
+    const type = parseAvro(jsonOf(text), names, { isStrict: strictness === 'new', isReferenced: false })
+    return new AvroSchema(type)
+  },
+}
+
+export class AvroSchema implements ParsedSchema {
+  readonly type = 'AVRO'
+  readonly root: AvroType
+  readonly canonical: string
+  #normalized: string | undefined
+
+  constructor(root: AvroType) {
+    this.root = root
+    this.canonical = printAvro(root)
+  }
+
+  get normalized(): string {
+    this.#normalized ??= printAvro(this.root, { isNormalized: true })
+    return this.#normalized
+  }
+
+  get recordName(): string | undefined {
+    return this.root.kind === 'record' ? fullNameOf(this.root.name) : undefined
+  }
+
+  formatted(format: string): string {
+    return format === 'resolved' ? printAvro(this.root, { isResolved: true }) : this.canonical
+  }
+
+  isSameAs(other: ParsedSchema): boolean {
+    if (!(other instanceof AvroSchema)) return false
+    return this.canonical === other.canonical || resolvedText(this.root) === resolvedText(other.root)
+  }
+
+  incompatibilities(writer: ParsedSchema, words: ReaderWriter): readonly string[] {
+    return avroIncompatibilities(this.root, (writer as AvroSchema).root).map((one) =>
+      renderAvroIncompatibility(one, words),
+    )
+  }
+}
+
+/** Whether types are referred to or written out makes no other schema. */
+function resolvedText(type: AvroType): string {
+  return printAvro(type, { isNormalized: true, isResolved: true })
+}
+
+function parseReferenced({ name, text }: ReferencedSchema, names: AvroNames): void {
+  try {
+    parseAvro(jsonOf(text), names, { isStrict: false, isReferenced: true })
+  } catch (error) {
+    throw invalid(`the reference ${name}: ${asTailraceError(error).message}`)
+  }
+}
+
+function jsonOf(text: string): JsonNode {
+  try {
+    return parseJsonTree(text)
+  } catch (error) {
+    throw invalid(asTailraceError(error).message)
+  }
+}
