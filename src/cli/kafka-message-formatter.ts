@@ -3,8 +3,8 @@
 
 import type { RecordHeader } from '../client/api.ts'
 import type { RawRecord } from '../client/record-page.ts'
-import { CommandFailure } from './command-failure.ts'
 import { javaDouble, javaFloat } from '../kernel/java-number.ts'
+import { CommandFailure } from './command-failure.ts'
 import type { Properties } from './kafka-connect.ts'
 import { isTrue } from './kafka-connect.ts'
 

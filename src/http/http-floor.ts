@@ -8,6 +8,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { TailraceError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import type { SchemaRegistry } from '../registry/schema-registry.ts'
 import type { ConsumeService } from '../service/consume.ts'
 import type { ConsumerInstances } from '../service/consumer-instances.ts'
 import type { GroupPollService } from '../service/group-poll.ts'
@@ -62,6 +63,7 @@ export interface Services {
   readonly groupPolls: GroupPollService
   readonly tails: TailService
   readonly groupTails: GroupTailService
+  readonly registry: SchemaRegistry
 }
 
 export interface HttpFloor {

@@ -53,6 +53,8 @@ export const STATUS_OF_CODE = {
   origin_not_allowed: 403,
   invalid_filter: 400,
   invalid_schema: 422,
+  incompatible_schema: 409,
+  schema_not_found: 404,
   unknown_type: 400,
   subscription_not_found: 404,
   subscription_exists: 409,

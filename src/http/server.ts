@@ -33,6 +33,12 @@ import { produceRoutes as restProxyProduceRoutes } from './rest-proxy-v2/produce
 import { recordRoutes as restProxyRecordRoutes } from './rest-proxy-v2/records.ts'
 import { rootRoutes } from './rest-proxy-v2/root.ts'
 import { metadataRoutes } from './rest-proxy-v2/topics.ts'
+import { compatibilityRoutes } from './schema-registry/compatibility.ts'
+import { contextRoutes } from './schema-registry/contexts.ts'
+import { renderRegistryFailure } from './schema-registry/failure.ts'
+import { schemaRoutes } from './schema-registry/schemas.ts'
+import { settingsRoutes } from './schema-registry/settings.ts'
+import { subjectRoutes } from './schema-registry/subjects.ts'
 import { clusterRoutes } from './v1/cluster.ts'
 import { deleteRecordsRoutes } from './v1/delete-records.ts'
 import { eventRoutes } from './v1/events.ts'
@@ -105,10 +111,18 @@ const REST_PROXY_V2: Dialect = {
   ],
 }
 
+/** The API of Confluent's Schema Registry. */
+const SCHEMA_REGISTRY: Dialect = {
+  prefix: '',
+  segments: ['subjects', 'schemas', 'compatibility', 'config', 'mode', 'contexts', 'associations'],
+  renderFailure: renderRegistryFailure,
+  routes: [schemaRoutes, subjectRoutes, compatibilityRoutes, settingsRoutes, contextRoutes],
+}
+
 /** Health and metrics, and the failures of paths that are nobody's. */
 const BASE: Dialect = { prefix: '', segments: [], renderFailure: renderProblem, routes: [healthRoutes, metricsRoutes] }
 
-const DIALECTS: readonly Dialect[] = [V1, REST_PROXY_V2, BASE]
+const DIALECTS: readonly Dialect[] = [V1, REST_PROXY_V2, SCHEMA_REGISTRY, BASE]
 
 export function buildServer(parts: ServerParts): FastifyInstance {
   const { services, options, clock, logger, telemetry } = parts

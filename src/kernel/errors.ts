@@ -76,6 +76,8 @@ export const ERROR_KINDS = {
   too_many_in_flight: RETRIABLE,
   // schemas
   invalid_schema: FINAL,
+  incompatible_schema: FINAL,
+  schema_not_found: FINAL,
   // this machine
   kafka_storage_error: RETRIABLE,
   disk_full: RETRIABLE,

@@ -578,3 +578,16 @@ export const PROTOBUF_DEPTH_MAX = 32
 
 /** Pairs of parts that a check of compatibility looks at: some hundred milliseconds at the worst, in which everybody waits. */
 export const COMPATIBILITY_STEPS_MAX = 500_000
+
+/** The name of a subject, with its context. */
+export const SUBJECT_CHARS_MAX = 1_024
+
+/** What the registry reads of its topic at once, and when it tries again where that cannot be read. */
+export const REGISTRY_FETCH_BYTES = 4 * 1024 * 1024
+export const REGISTRY_RETRY_MS = 1_000
+
+/** Text of schemas that are kept parsed, the longest unused going first: parsed it takes some ten times that. */
+export const SCHEMAS_PARSED_CHARS_MAX = 8 * 1024 * 1024
+
+/** Schemas of one list. */
+export const REGISTRY_LIST_MAX = 1_000

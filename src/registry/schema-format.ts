@@ -15,6 +15,9 @@ export interface ReferencedSchema {
   readonly isDirect: boolean
 }
 
+/** How strictly JSON Schemas are compared; the other formats know one way. */
+export type CompatibilityPolicy = 'STRICT' | 'LENIENT'
+
 /** What the two sides of a comparison are called: new and old, or old and new. */
 export interface ReaderWriter {
   readonly reader: string
@@ -38,7 +41,7 @@ export interface ParsedSchema {
    * the reader's and the writer's schema. Empty: it can. invalid_schema when finding out would take more steps than are
    * allowed.
    */
-  incompatibilities(writer: ParsedSchema, words: ReaderWriter): readonly string[]
+  incompatibilities(writer: ParsedSchema, words: ReaderWriter, policy?: CompatibilityPolicy): readonly string[]
 }
 
 export interface SchemaFormat {

@@ -61,6 +61,8 @@ const ERROR_CODE_OF = {
   origin_not_allowed: 403,
   invalid_filter: 400,
   invalid_schema: 42205,
+  incompatible_schema: 42207,
+  schema_not_found: 42207,
   unknown_type: 400,
   subscription_not_found: 404,
   subscription_exists: 409,

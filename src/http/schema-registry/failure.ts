@@ -1,0 +1,42 @@
+// Failures in the form of the Schema Registry: a number and a text, both always there. The number's first three digits are
+// the status.
+
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { TailraceError } from '../../kernel/errors.ts'
+import { registryCodeOf } from '../../registry/registry-failure.ts'
+import { bytesOfJson, STATUS_OF_CODE, setFailureHeaders } from '../problem.ts'
+import { FALLBACK_TYPE, replyTypeFor } from './negotiation.ts'
+
+/** What is told in the registry's words, whatever went wrong in ours. */
+const TEXT_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
+  route_not_found: 'HTTP 404 Not Found',
+  method_not_allowed: 'HTTP 405 Method Not Allowed',
+  unsupported_media_type: 'HTTP 415 Unsupported Media Type',
+  not_acceptable: 'HTTP 406 Not Acceptable',
+  unknown_server_error: 'Internal Server Error',
+}
+
+export function renderRegistryFailure(failure: TailraceError, request: FastifyRequest, reply: FastifyReply): void {
+  const errorCode = registryCodeOf(failure) ?? STATUS_OF_CODE[failure.code]
+  const status = errorCode < 1000 ? errorCode : Math.trunc(errorCode / 100)
+  const message = TEXT_OF[failure.code] ?? failure.message
+  setFailureHeaders(failure, status, reply)
+  reply
+    .code(status)
+    .header('content-type', typeFor(request))
+    .send(bytesOfJson({ error_code: errorCode, message }))
+}
+
+function typeFor(request: FastifyRequest): string {
+  try {
+    return replyTypeFor(request.headers.accept)
+  } catch {
+    return FALLBACK_TYPE
+  }
+}
+
+/** A number in the path or the query is none. */
+export function noSuchPath(): TailraceError {
+  return new TailraceError('route_not_found', 'HTTP 404 Not Found')
+}

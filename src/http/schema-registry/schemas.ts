@@ -1,0 +1,101 @@
+// /schemas: schemas by their ids, whatever subject has them.
+
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { REGISTRY_LIST_MAX } from '../../kernel/limits.ts'
+import { schemaNotFound } from '../../registry/registry-failure.ts'
+import type { StoredSchema } from '../../registry/schema-entity.ts'
+import { parseSubject, prefixOf } from '../../registry/subject.ts'
+import type { HttpFloor } from '../http-floor.ts'
+import { pathText } from '../request-query.ts'
+import { flagOf, idOf, sliceOf, subjectIn, textOf } from './registry-query.ts'
+import { entityJson, schemaJson, send, sendText } from './registry-replies.ts'
+import { registryRoutes } from './registry-route.ts'
+
+const GUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/
+
+export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
+  const { registry, add } = registryRoutes(app, floor)
+
+  const formatted = (request: FastifyRequest, stored: StoredSchema): string => {
+    const format = textOf(request, 'format')
+    return format === undefined || format === '' ? stored.schema : registry.parsed(stored).formatted(format)
+  }
+  /** The subject that is named, in the context of the path. */
+  const subjectAsked = (request: FastifyRequest): string | undefined => {
+    const text = textOf(request, 'subject')
+    const subject = subjectIn(request, text ?? '')
+    if (subject === '') return undefined
+    return parseSubject(subject).name === '' ? subject : registry.aliased(subject)
+  }
+
+  add('GET', '/schemas/ids/:id', (request, reply) => {
+    const subject = subjectAsked(request)
+    const stored = registry.byId(idOf(request), subject)
+    const json = schemaJson(stored, {
+      schema: formatted(request, stored),
+      isPlaced: textOf(request, 'subject') !== undefined,
+    })
+    if (!flagOf(request, 'fetchMaxId')) return send(request, reply, json)
+    const { context } = parseSubject(stored.subject)
+    return send(request, reply, { ...json, maxId: Math.max(1, registry.state.maxId(context)) })
+  })
+  add('GET', '/schemas/ids/:id/schema', (request, reply) => {
+    const stored = registry.byId(idOf(request), subjectAsked(request))
+    return sendText(request, reply, formatted(request, stored))
+  })
+  add('GET', '/schemas/ids/:id/subjects', (request, reply) => {
+    const found = registry
+      .sharing(idOf(request), subjectAsked(request))
+      .filter((one) => flagOf(request, 'deleted') || !one.deleted)
+    const subjects = [...new Set(found.map(({ subject }) => subject))].sort()
+    return send(request, reply, sliceOf(request, subjects))
+  })
+  add('GET', '/schemas/ids/:id/versions', (request, reply) => {
+    const found = registry
+      .sharing(idOf(request), subjectAsked(request))
+      .filter((one) => flagOf(request, 'deleted') || !one.deleted)
+    const versions = [...new Map(found.map(({ subject, version }) => [subject, { subject, version }])).values()]
+    return send(
+      request,
+      reply,
+      sliceOf(
+        request,
+        versions.sort((left, right) => (left.subject < right.subject ? -1 : 1)),
+      ),
+    )
+  })
+
+  const guidOf = (request: FastifyRequest): string => {
+    const text = pathText(request, 'guid')
+    const hex = text.toLowerCase().replaceAll('-', '')
+    if (!GUID.test(text.toLowerCase())) throw schemaNotFound(text.slice(0, 100))
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  }
+  add('GET', '/schemas/guids/:guid', (request, reply) => {
+    const stored = registry.byGuid(guidOf(request))
+    return send(request, reply, schemaJson(stored, { schema: formatted(request, stored), isPlaced: false }))
+  })
+  add('GET', '/schemas/guids/:guid/ids', (request, reply) =>
+    send(request, reply, registry.state.idsOfGuid(guidOf(request))),
+  )
+
+  add('GET', '/schemas/types', (request, reply) => send(request, reply, ['JSON', 'PROTOBUF', 'AVRO']))
+
+  add('GET', '/schemas', (request, reply) => {
+    const { context, prefix } = prefixOf(subjectIn(request, textOf(request, 'subjectPrefix') ?? ''))
+    const subjects = [...registry.state.subjects].filter((subject) => {
+      const parsed = parseSubject(subject)
+      return (context === undefined || parsed.context === context) && parsed.name.startsWith(prefix)
+    })
+    const found = subjects.sort().flatMap((subject) => {
+      const versions = registry.state.versions(subject).map(({ schema }) => schema)
+      const shown = versions.filter(({ deleted }) => flagOf(request, 'deleted') || !deleted)
+      return flagOf(request, 'latestOnly') ? shown.slice(-1) : shown
+    })
+    return send(
+      request,
+      reply,
+      sliceOf(request, found, REGISTRY_LIST_MAX).map((stored) => entityJson(stored, formatted(request, stored))),
+    )
+  })
+}

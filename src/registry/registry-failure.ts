@@ -1,0 +1,55 @@
+// What the registry refuses, in the numbers and words of Confluent's Schema Registry, which its clients go by.
+
+import type { ErrorCode } from '../kernel/errors.ts'
+import { TailraceError } from '../kernel/errors.ts'
+
+/** The number that a reply carries, with our own code for it. */
+const CODE_OF = {
+  400: 'invalid_request',
+  422: 'invalid_request',
+  40401: 'schema_not_found',
+  40402: 'schema_not_found',
+  40403: 'schema_not_found',
+  40404: 'schema_not_found',
+  40405: 'schema_not_found',
+  40406: 'schema_not_found',
+  40407: 'schema_not_found',
+  40408: 'schema_not_found',
+  40409: 'schema_not_found',
+  40901: 'incompatible_schema',
+  42201: 'invalid_schema',
+  42202: 'invalid_schema',
+  42203: 'invalid_schema',
+  42204: 'invalid_schema',
+  42205: 'invalid_schema',
+  42206: 'invalid_schema',
+  42208: 'invalid_schema',
+  42209: 'invalid_schema',
+  42210: 'invalid_schema',
+  42211: 'invalid_schema',
+} as const satisfies Record<number, ErrorCode>
+
+export type RegistryErrorCode = keyof typeof CODE_OF
+
+export function registryFailure(errorCode: RegistryErrorCode, message: string): TailraceError {
+  return new TailraceError(CODE_OF[errorCode], message, { error_code: errorCode })
+}
+
+/** undefined: it is none of the registry's. */
+export function registryCodeOf({ details }: TailraceError): number | undefined {
+  const code = details['error_code']
+  return typeof code === 'number' ? code : undefined
+}
+
+export function subjectNotFound(subject: string): TailraceError {
+  return registryFailure(40401, `Subject '${subject}' not found.`)
+}
+
+/** Latest is -1. */
+export function versionNotFound(version: number): TailraceError {
+  return registryFailure(40402, `Version ${version} not found.`)
+}
+
+export function schemaNotFound(what?: string | number): TailraceError {
+  return registryFailure(40403, what === undefined ? 'Schema not found' : `Schema ${what} not found`)
+}

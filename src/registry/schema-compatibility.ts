@@ -1,0 +1,61 @@
+// Whether a schema may follow those that its subject has, as its level of compatibility asks, and in which words it may not.
+
+import type { CompatibilityPolicy, ParsedSchema } from './schema-format.ts'
+import type { CompatibilityLevel } from './schema-scopes.ts'
+
+export interface PreviousSchema {
+  readonly version: number
+  parse(): ParsedSchema
+}
+
+export interface CompatibilityRules {
+  readonly level: CompatibilityLevel
+  readonly policy: CompatibilityPolicy
+  readonly validateFields: boolean
+}
+
+const OLD_SCHEMA_CHARS_MAX = 10_240
+
+/** `previous`: the newest first. What keeps it from following them; empty: nothing. */
+export function compatibilityFaults(
+  schema: ParsedSchema,
+  previous: readonly PreviousSchema[],
+  rules: CompatibilityRules,
+): readonly string[] {
+  const { level } = rules
+  if (level === 'NONE') return []
+  const asked = level.endsWith('_TRANSITIVE') ? previous : previous.slice(0, 1)
+  for (const one of asked) {
+    const faults = faultsWith(schema, one, rules)
+    if (faults.length > 0) return faults
+  }
+  return []
+}
+
+/** Between two: transitive or not is the same. */
+export function faultsWith(
+  schema: ParsedSchema,
+  previous: PreviousSchema,
+  { level, policy, validateFields }: CompatibilityRules,
+): readonly string[] {
+  if (level === 'NONE') return []
+  const old = previous.parse()
+  if (old.type !== schema.type) return ['Incompatible because of different schema type']
+  const isForward = level.startsWith('FORWARD') || level.startsWith('FULL')
+  const isBackward = level.startsWith('BACKWARD') || level.startsWith('FULL')
+  const forward = isForward ? old.incompatibilities(schema, { reader: 'old', writer: 'new' }, policy) : []
+  const backward = isBackward ? schema.incompatibilities(old, { reader: 'new', writer: 'old' }, policy) : []
+  if (forward.length === 0 && backward.length === 0) return []
+  const told = isBackward ? backward : forward
+  return [
+    ...forward,
+    ...backward,
+    ...(told.length === 0 ? [] : [`{oldSchemaVersion: ${previous.version}}`, oldSchema(old.canonical)]),
+    `{validateFields: '${validateFields}', compatibility: '${level}'}`,
+  ]
+}
+
+function oldSchema(text: string): string {
+  if (text.length <= OLD_SCHEMA_CHARS_MAX) return `{oldSchema: '${text}'}`
+  return `{oldSchema: <truncated> '${text.slice(0, OLD_SCHEMA_CHARS_MAX)}...'}`
+}

@@ -1,0 +1,217 @@
+// The registry's topic: what is appended to it, by whomever, is applied in the order of its offsets, and who appends is
+// answered when that has come to the append. Every node on an engine reads the same. The topic is made by the first append.
+
+import type { Engine, Topic } from '../engine/engine.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import { REGISTRY_FETCH_BYTES, REGISTRY_RETRY_MS } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
+import { SerialQueue } from '../kernel/serial-queue.ts'
+import { RecordReader } from '../record/batch-reader.ts'
+import type { RecordParts } from '../record/record.ts'
+import { NO_HEADERS } from '../record/record.ts'
+import { sealBatch } from '../record/record-batch.ts'
+import type { Entry } from './schema-entries.ts'
+
+export const SCHEMAS_TOPIC = '_schemas'
+
+const PARTITION = 0
+
+const TOPIC_CONFIGS = { 'cleanup.policy': 'compact', 'message.timestamp.type': 'CreateTime' }
+
+export interface SchemaLogOptions {
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Called for each record, in order. `forget`: the topic is another one, and what it says begins anew. */
+  readonly apply: (key: string, value: string | null, timestamp: number) => boolean
+  readonly forget: () => void
+}
+
+interface Waiter {
+  readonly offset: number
+  readonly applied: PromiseWithResolvers<void>
+}
+
+export class SchemaLog {
+  readonly #options: SchemaLogOptions
+  readonly #reads = new SerialQueue()
+  readonly #reader = new RecordReader({ checkCrc: false })
+  readonly #listening: readonly (() => void)[]
+  #topic: Topic | undefined
+  /** Up to here it was applied. */
+  #nextOffset = 0
+  #waiters: Waiter[] = []
+  #failure: TailraceError | undefined
+  #isReady = false
+  #isClosed = false
+
+  constructor(options: SchemaLogOptions) {
+    this.#options = options
+    const { engine } = options
+    this.#listening = [
+      engine.onAppend(({ name }) => {
+        if (name === SCHEMAS_TOPIC) void this.#readOn()
+      }),
+      engine.onTopicsChanged(() => {
+        if (engine.findTopic(SCHEMAS_TOPIC)?.id !== this.#topic?.id) void this.#readOn()
+      }),
+    ]
+    void this.#readOn()
+  }
+
+  /** undefined: all that was there at the start is applied, and reading goes on. */
+  get failure(): TailraceError | undefined {
+    if (this.#failure !== undefined) return this.#failure
+    return this.#isReady ? undefined : new TailraceError('overloaded', 'the schemas are being read')
+  }
+
+  /** Resolves when everything that was in the topic when it was called is applied, or cannot be read. */
+  async caughtUp(): Promise<void> {
+    await this.#readOn()
+  }
+
+  /** In one batch, at one time. Durable and applied when it resolves. */
+  async append(entries: readonly Entry[]): Promise<void> {
+    const { engine, clock } = this.#options
+    const timestamp = clock.now()
+    const topic = engine.findTopic(SCHEMAS_TOPIC) ?? (await this.#makeTopic())
+    const batch = sealBatch(
+      entries.map((entry) => partsOf(entry, timestamp)),
+      { compression: 'none' },
+    )
+    const [appended] = await engine.append(topic, PARTITION, [batch], 'all')
+    if (appended?.error !== undefined) throw appended.error
+    await this.#applied((appended?.baseOffset ?? 0) + entries.length)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const end of this.#listening) end()
+    this.#rejectAll(new TailraceError('shutting_down', 'the server is shutting down'))
+  }
+
+  async #makeTopic(): Promise<Topic> {
+    const { engine } = this.#options
+    try {
+      return await engine.createTopic({ name: SCHEMAS_TOPIC, partitionCount: 1, configs: TOPIC_CONFIGS })
+    } catch (error) {
+      const known = engine.findTopic(SCHEMAS_TOPIC)
+      if (known !== undefined) return known
+      throw error
+    }
+  }
+
+  async #applied(offset: number): Promise<void> {
+    if (this.#nextOffset >= offset) return
+    const applied = Promise.withResolvers<void>()
+    this.#waiters.push({ offset, applied })
+    void this.#readOn()
+    await applied.promise
+  }
+
+  #readOn(): Promise<void> {
+    return this.#reads.run(async () => {
+      if (this.#isClosed) return
+      try {
+        await this.#readToEnd()
+        this.#failure = undefined
+        this.#isReady = true
+      } catch (error) {
+        this.#failed(asTailraceError(error))
+      }
+    })
+  }
+
+  async #readToEnd(): Promise<void> {
+    const { engine, forget } = this.#options
+    const topic = engine.findTopic(SCHEMAS_TOPIC)
+    if (topic?.id !== this.#topic?.id) {
+      if (this.#topic !== undefined) forget()
+      this.#topic = topic
+      this.#nextOffset = 0
+    }
+    if (topic === undefined) return
+    for (let hasMore = true; hasMore; ) hasMore = await this.#readFrom(topic)
+  }
+
+  /** True when there was something. */
+  async #readFrom(topic: Topic): Promise<boolean> {
+    const [part] = await this.#options.engine.fetch([{ topic, partition: PARTITION, offset: this.#nextOffset }], {
+      minBytes: 0,
+      maxBytes: REGISTRY_FETCH_BYTES,
+      maxWaitMs: 0,
+      isolation: 'read_committed',
+    })
+    if (part === undefined) throw new TailraceError('kafka_storage_error', 'nothing was read')
+    const { error, logStartOffset, bytes } = part
+    if (error?.code === 'offset_out_of_range' && logStartOffset > this.#nextOffset) {
+      this.#nextOffset = logStartOffset
+      return true
+    }
+    if (error !== undefined) throw error
+    this.#applyAll(bytes)
+    this.#resolveWaiters()
+    return bytes.length > 0
+  }
+
+  #applyAll(bytes: Buffer): void {
+    const { apply, logger } = this.#options
+    const reader = this.#reader
+    try {
+      for (let position = 0; position < bytes.length; position = reader.batchEnd) {
+        reader.open(bytes, position)
+        while (!reader.isControl && reader.next()) {
+          const { offset, keyStart, keyEnd, valueStart, valueEnd } = reader
+          if (offset < this.#nextOffset) continue
+          const key = reader.bytes.toString('utf8', Math.max(0, keyStart), Math.max(0, keyEnd))
+          const value = valueStart < 0 ? null : reader.bytes.toString('utf8', valueStart, valueEnd)
+          if (apply(key, value, reader.timestamp)) continue
+          logger.warn(
+            { topic: SCHEMAS_TOPIC, offset, key: key.slice(0, 200) },
+            'a record of the registry is passed over',
+          )
+        }
+        this.#nextOffset = reader.lastOffset + 1
+      }
+    } finally {
+      reader.close()
+    }
+  }
+
+  #resolveWaiters(): void {
+    const waiting = this.#waiters
+    this.#waiters = waiting.filter(({ offset }) => offset > this.#nextOffset)
+    for (const { offset, applied } of waiting) if (offset <= this.#nextOffset) applied.resolve()
+  }
+
+  #rejectAll(error: TailraceError): void {
+    const waiting = this.#waiters
+    this.#waiters = []
+    for (const { applied } of waiting) applied.reject(error)
+  }
+
+  /** It is tried again: the partition may come back. */
+  #failed(error: TailraceError): void {
+    const { clock, logger } = this.#options
+    if (this.#failure === undefined) logger.error({ err: error, topic: SCHEMAS_TOPIC }, 'the schemas cannot be read')
+    this.#failure = error
+    this.#rejectAll(error)
+    clock.after(REGISTRY_RETRY_MS, () => void this.#readOn())
+  }
+}
+
+function partsOf(entry: Entry, timestamp: number): RecordParts {
+  const key = Buffer.from(entry.key)
+  const value = Buffer.from(entry.value ?? '')
+  return {
+    key,
+    keyStart: 0,
+    keyEnd: key.length,
+    value,
+    valueStart: entry.value === null ? -1 : 0,
+    valueEnd: entry.value === null ? -1 : value.length,
+    headers: NO_HEADERS,
+    timestamp,
+  }
+}

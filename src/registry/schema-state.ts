@@ -1,0 +1,262 @@
+// All that the registry knows, made of the records of its topic in their order and of nothing else: whoever applies the
+// same records knows the same.
+
+import type { StoredSchema } from './schema-entity.ts'
+import { isSameReferences } from './schema-entity.ts'
+import type { SchemaSettings } from './schema-entries.ts'
+import {
+  parseDeleteSubjectValue,
+  parseKey,
+  parseModeValue,
+  parseSchemaValue,
+  parseSettingsValue,
+} from './schema-entries.ts'
+import { DEFAULT_CONTEXT, parseSubject } from './subject.ts'
+
+export interface Version {
+  readonly schema: StoredSchema
+  /** As they stand in the topic: keys of one entry may be written in several ways. */
+  readonly keyTexts: ReadonlySet<string>
+  readonly valueText: string
+}
+
+interface Ids {
+  /** The highest that was ever seen. */
+  maxId: number
+  /** Those that have an id, by subject and version. */
+  readonly byId: Map<number, Map<string, StoredSchema>>
+  readonly idsByGuid: Map<string, Set<number>>
+}
+
+export class SchemaState {
+  /** By subject, rising by version. */
+  readonly #subjects = new Map<string, Map<number, Version>>()
+  readonly #ids = new Map<string, Ids>()
+  readonly #settings = new Map<string, SchemaSettings>()
+  readonly #modes = new Map<string, string>()
+  readonly #contexts = new Set<string>()
+  /** By the subject and version that they refer to. */
+  readonly #referrers = new Map<string, Set<string>>()
+
+  /** What stands in the topic at an offset. False: it is nothing that is understood here. */
+  apply(keyJson: string, valueJson: string | null, timestamp: number): boolean {
+    const key = parseKey(keyJson)
+    switch (key?.kind) {
+      case 'SCHEMA':
+        return this.#applySchema(keyJson, key.subject, key.version, valueJson, timestamp)
+      case 'CONFIG':
+        return set(this.#settings, key.scope, valueJson, parseSettingsValue)
+      case 'MODE':
+        return set(this.#modes, key.scope, valueJson, parseModeValue)
+      case 'DELETE_SUBJECT':
+        return valueJson === null || this.#deleteUpTo(key.subject, parseDeleteSubjectValue(valueJson))
+      case 'CLEAR_SUBJECT':
+        if (valueJson !== null) this.#clearDeleted(key.subject)
+        return true
+      case 'CONTEXT':
+        if (valueJson === null) this.#contexts.delete(key.context)
+        else this.#contexts.add(key.context)
+        return true
+      default:
+        return key !== undefined
+    }
+  }
+
+  /** Of a subject, the lowest first; the deleted ones, too. */
+  versions(subject: string): readonly Version[] {
+    const versions = [...(this.#subjects.get(subject)?.values() ?? [])]
+    return versions.sort((left, right) => left.schema.version - right.schema.version)
+  }
+
+  version(subject: string, version: number): Version | undefined {
+    return this.#subjects.get(subject)?.get(version)
+  }
+
+  /** All that have versions, deleted ones too. */
+  get subjects(): Iterable<string> {
+    return this.#subjects.keys()
+  }
+
+  /** The default first, then those that are known by registrations, in the order of their names. */
+  get contexts(): readonly string[] {
+    return [DEFAULT_CONTEXT, ...[...this.#contexts].filter((name) => name !== DEFAULT_CONTEXT).sort()]
+  }
+
+  isKnownContext(context: string): boolean {
+    return context === DEFAULT_CONTEXT || this.#contexts.has(context)
+  }
+
+  settings(scope: string): SchemaSettings | undefined {
+    return this.#settings.get(scope)
+  }
+
+  mode(scope: string): string | undefined {
+    return this.#modes.get(scope)
+  }
+
+  scopesWithModes(): Iterable<string> {
+    return this.#modes.keys()
+  }
+
+  /** Those that have the id in a context, in no order. */
+  withId(context: string, id: number): Iterable<StoredSchema> {
+    return this.#ids.get(context)?.byId.get(id)?.values() ?? []
+  }
+
+  hasId(context: string, id: number): boolean {
+    return this.#ids.get(context)?.byId.has(id) === true
+  }
+
+  maxId(context: string): number {
+    return this.#ids.get(context)?.maxId ?? 0
+  }
+
+  /** The ids under which contexts have a content. */
+  idsOfGuid(guid: string): readonly { readonly context: string; readonly id: number }[] {
+    const found: { context: string; id: number }[] = []
+    for (const [context, { idsByGuid }] of this.#ids) {
+      for (const id of idsByGuid.get(guid) ?? []) found.push({ context, id })
+    }
+    return found.sort((left, right) => (left.context < right.context ? -1 : 1))
+  }
+
+  idOfGuid(context: string, guid: string): number | undefined {
+    const [id] = this.#ids.get(context)?.idsByGuid.get(guid) ?? []
+    return id
+  }
+
+  /** Those that refer to a version, deleted ones too. */
+  referrers(subject: string, version: number): readonly StoredSchema[] {
+    const places = this.#referrers.get(placeOf(subject, version)) ?? []
+    return [...places].flatMap((place) => {
+      const [name, number] = JSON.parse(place) as [string, number]
+      return this.version(name, number)?.schema ?? []
+    })
+  }
+
+  #applySchema(
+    keyJson: string,
+    subject: string,
+    version: number,
+    valueJson: string | null,
+    timestamp: number,
+  ): boolean {
+    const before = this.version(subject, version)
+    if (valueJson === null) {
+      if (before !== undefined) this.#remove(before)
+      return true
+    }
+    const schema = parseSchemaValue(valueJson, subject, version, timestamp)
+    if (schema === undefined) return false
+    // an id is of one text for ever: clients have it in what they wrote
+    if (this.#isTaken(schema)) return false
+    // a version that is deleted was made when it was made
+    const ts = before?.schema.guid === schema.guid ? before.schema.ts : schema.ts
+    if (before !== undefined) this.#remove(before)
+    this.#add({
+      schema: { ...schema, ts },
+      valueText: valueJson,
+      keyTexts: new Set([...(before?.keyTexts ?? []), keyJson]),
+    })
+    return true
+  }
+
+  #isTaken({ subject, version, id, schema, references }: StoredSchema): boolean {
+    for (const other of this.withId(parseSubject(subject).context, id)) {
+      if (other.subject === subject && other.version === version) continue
+      if (other.schema !== schema || !isSameReferences(other.references, references)) return true
+    }
+    return false
+  }
+
+  #add(version: Version): void {
+    const { schema } = version
+    const { context } = parseSubject(schema.subject)
+    const versions = this.#subjects.get(schema.subject) ?? new Map<number, Version>()
+    this.#subjects.set(schema.subject, versions.set(schema.version, version))
+    const ids = this.#ids.get(context) ?? { maxId: 0, byId: new Map(), idsByGuid: new Map() }
+    this.#ids.set(context, ids)
+    ids.maxId = Math.max(ids.maxId, schema.id)
+    const place = placeOf(schema.subject, schema.version)
+    const sharing = ids.byId.get(schema.id) ?? new Map<string, StoredSchema>()
+    ids.byId.set(schema.id, sharing.set(place, schema))
+    ids.idsByGuid.set(schema.guid, (ids.idsByGuid.get(schema.guid) ?? new Set()).add(schema.id))
+    for (const target of targetsOf(schema)) {
+      this.#referrers.set(target, (this.#referrers.get(target) ?? new Set()).add(place))
+    }
+  }
+
+  #remove({ schema }: Version): void {
+    const { subject, version, id, guid } = schema
+    const versions = this.#subjects.get(subject)
+    versions?.delete(version)
+    if (versions?.size === 0) this.#subjects.delete(subject)
+    const ids = this.#ids.get(parseSubject(subject).context)
+    const place = placeOf(subject, version)
+    const sharing = ids?.byId.get(id)
+    sharing?.delete(place)
+    if (sharing?.size === 0) ids?.byId.delete(id)
+    if (![...(sharing?.values() ?? [])].some((other) => other.guid === guid)) {
+      const ofGuid = ids?.idsByGuid.get(guid)
+      ofGuid?.delete(id)
+      if (ofGuid?.size === 0) ids?.idsByGuid.delete(guid)
+    }
+    for (const target of targetsOf(schema)) {
+      const places = this.#referrers.get(target)
+      places?.delete(place)
+      if (places?.size === 0) this.#referrers.delete(target)
+    }
+  }
+
+  /** Of the versions that are here by now. */
+  #deleteUpTo(subject: string, last: number | undefined): boolean {
+    if (last === undefined) return false
+    for (const version of this.versions(subject)) {
+      if (version.schema.version > last || version.schema.deleted) continue
+      this.#remove(version)
+      this.#add({ ...version, schema: { ...version.schema, deleted: true } })
+    }
+    return true
+  }
+
+  /** Of a subject, a context (without a name) or all (''). */
+  #clearDeleted(scope: string): void {
+    const { context, name } = parseSubject(scope)
+    for (const subject of [...this.#subjects.keys()]) {
+      const isMeant = name === '' ? parseSubject(subject).context === context : subject === scope
+      if (!isMeant) continue
+      for (const version of this.versions(subject)) if (version.schema.deleted) this.#remove(version)
+    }
+  }
+}
+
+function placeOf(subject: string, version: number): string {
+  return JSON.stringify([subject, version])
+}
+
+/** What it refers to: in its own context, unless a reference says otherwise. */
+function targetsOf({ subject, references }: StoredSchema): string[] {
+  const { context } = parseSubject(subject)
+  return references.map((reference) => placeOf(qualifiedReference(context, reference.subject), reference.version))
+}
+
+export function qualifiedReference(context: string, subject: string): string {
+  if (subject.startsWith(':.')) return subject
+  return context === DEFAULT_CONTEXT ? subject : `:${context}:${subject}`
+}
+
+function set<Value>(
+  map: Map<string, Value>,
+  scope: string,
+  json: string | null,
+  parse: (json: string) => Value | undefined,
+): boolean {
+  if (json === null) {
+    map.delete(scope)
+    return true
+  }
+  const value = parse(json)
+  if (value === undefined) return false
+  map.set(scope, value)
+  return true
+}
