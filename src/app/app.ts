@@ -12,6 +12,8 @@ import { DISK_RESERVE_BYTES } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { Telemetry } from '../kernel/telemetry.ts'
 import { openLocalEngine } from '../local-engine/local-engine.ts'
+import { SCHEMA_FORMATS } from '../registry/schema-formats.ts'
+import { SchemaRegistry } from '../registry/schema-registry.ts'
 import { createConsumeService } from '../service/consume.ts'
 import { ConsumerInstances } from '../service/consumer-instances.ts'
 import { openGroupMembers } from '../service/group-members.ts'
@@ -26,6 +28,7 @@ import type { ServerConfig } from './config.ts'
 import { processDescriptorLimit, shareDescriptors } from './descriptors.ts'
 import { diskCheck } from './disk-check.ts'
 import { openLogger } from './log-lines.ts'
+import { registryCheck } from './registry-check.ts'
 
 export interface App {
   /** Where it listens, as a client on this machine reaches it. */
@@ -118,13 +121,14 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       assignors: config.assignors,
       clock,
     })
+    const registry = new SchemaRegistry({ engine, clock, logger, formats: SCHEMA_FORMATS })
     const server = buildServer({
-      services: { engine, topics, produce, consume, groups, consumers, groupPolls, tails, groupTails },
+      services: { engine, topics, produce, consume, groups, consumers, groupPolls, tails, groupTails, registry },
       options: config,
       clock,
       logger,
       telemetry,
-      healthChecks: [diskCheck(config.dataDir)],
+      healthChecks: [diskCheck(config.dataDir), registryCheck(registry)],
     })
     boundConnections(server.server, descriptors.connections, logger)
     await listen(server, config)

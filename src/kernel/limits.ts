@@ -591,3 +591,7 @@ export const SCHEMAS_PARSED_CHARS_MAX = 8 * 1024 * 1024
 
 /** Schemas of one list. */
 export const REGISTRY_LIST_MAX = 1_000
+
+/** Patterns of JSON Schemas that are kept compiled; how long one that cannot be matched in linear time is tried. */
+export const PATTERNS_COMPILED_MAX = 500
+export const PATTERN_MATCH_MS_MAX = 50

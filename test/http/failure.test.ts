@@ -93,6 +93,7 @@ function openServer() {
       groupPolls: {} as never,
       tails: {} as never,
       groupTails: {} as never,
+      registry: {} as never,
     },
     options: OPTIONS,
     clock: systemClock,

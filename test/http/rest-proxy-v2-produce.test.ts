@@ -323,6 +323,7 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
       groupPolls: {} as never,
       tails: {} as never,
       groupTails: {} as never,
+      registry: {} as never,
     },
     options: {
       bodyBytesMax: 1_000_000,
