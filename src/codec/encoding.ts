@@ -174,6 +174,11 @@ function integerJson(integer: bigint): string {
 function float32Json(bytes: Buffer, start: number): string | undefined {
   const number = bytes.readFloatBE(start)
   if (!Number.isFinite(number)) return oddFloatJson(number, bytes.readUInt32BE(start) === 0x7fc00000)
+  return floatText(number)
+}
+
+/** The fewest digits that name a finite float among the floats. */
+export function floatText(number: number): string {
   for (let digits = 6; digits < 9; digits++) {
     const short = Number(number.toPrecision(digits))
     if (Math.fround(short) === number) return numberJson(short)

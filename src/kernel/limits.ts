@@ -595,3 +595,7 @@ export const REGISTRY_LIST_MAX = 1_000
 /** Patterns of JSON Schemas that are kept compiled; how long one that cannot be matched in linear time is tried. */
 export const PATTERNS_COMPILED_MAX = 500
 export const PATTERN_MATCH_MS_MAX = 50
+
+/** An Avro value: how deep it is nested (the stack is finite), and how many items without any bytes it may have (six bytes can promise billions). */
+export const AVRO_DATA_DEPTH_MAX = 500
+export const AVRO_EMPTY_ITEMS_MAX = 1_000_000

@@ -1,0 +1,554 @@
+// Avro's JSON as Avro's bytes, read straight from the text of a request, so that every digit of a long stays. Compiled once
+// for a schema. Tagged unions first, as the specification has them; then a value without a tag, where it fits exactly one
+// branch. What a record leaves out has its default; what it has too much is refused.
+
+import { ByteWriter } from '../kernel/byte-writer.ts'
+import { skipJsonValue, skipWhitespace } from '../kernel/json-scanner.ts'
+import type { JsonNode } from '../kernel/json-tree.ts'
+import { printJsonTree } from '../kernel/json-tree.ts'
+import { AVRO_DATA_DEPTH_MAX } from '../kernel/limits.ts'
+import { isDefaultOf } from '../registry/avro/avro-default.ts'
+import type { AvroNamed, AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
+import { branchNameOf, fullNameOf, isNamed } from '../registry/avro/avro-type.ts'
+import { AvroDataError } from './avro-decoder.ts'
+import { decodeJsonString, decodeJsonText, isPlainText } from './json-string.ts'
+
+type Step = (writer: AvroWriter) => void
+
+export class AvroEncoder {
+  readonly #root: Step
+  readonly #writer = new AvroWriter()
+
+  constructor(root: AvroType) {
+    this.#root = new EncoderCompiler().compile(root)
+  }
+
+  /** Appends the bytes of the JSON value in [start, end), which is well-formed. AvroDataError: it is not of the schema. */
+  encode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
+    const writer = this.#writer
+    writer.bytes = bytes
+    writer.end = end
+    writer.position = skipWhitespace(bytes, start, end)
+    writer.output = output
+    writer.depth = 0
+    this.#root(writer)
+  }
+}
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const MINUS = 0x2d
+const ZERO = 0x30
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+const LETTER_F = 0x66
+const LETTER_N = 0x6e
+const LETTER_T = 0x74
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+
+class AvroWriter {
+  bytes: Buffer = Buffer.alloc(0)
+  /** On the first byte of a value, before a step; behind its last, after. */
+  position = 0
+  end = 0
+  output!: ByteWriter
+  depth = 0
+
+  first(): number {
+    return this.bytes[this.position] as number
+  }
+
+  skipBlanks(): void {
+    this.position = skipWhitespace(this.bytes, this.position, this.end)
+  }
+
+  /** Goes behind the value and gives where it begins. */
+  skipValue(): number {
+    const start = this.position
+    this.position = skipJsonValue(this.bytes, start, this.end)
+    return start
+  }
+
+  /** Past a bracket and blanks. */
+  enter(): void {
+    this.position++
+    this.skipBlanks()
+  }
+
+  /** True when another element follows, whose first byte comes next. */
+  nextElement(closing: number): boolean {
+    this.skipBlanks()
+    if (this.first() === COMMA) {
+      this.enter()
+      return true
+    }
+    if (this.first() !== closing) throw new AvroDataError('the value is no JSON')
+    this.position++
+    return false
+  }
+
+  /** The text between the quotes of the string that comes next; undefined: it has half a surrogate pair. */
+  stringBytes(): Buffer {
+    if (this.first() !== QUOTE) throw this.wrong('a string')
+    const start = this.skipValue() + 1
+    const end = this.position - 1
+    if (isPlainText(this.bytes, start, end)) return this.bytes.subarray(start, end)
+    const decoded = decodeJsonString(this.bytes, start, end)
+    if (decoded === undefined) throw new AvroDataError('a string has an escape of half a surrogate pair')
+    return decoded
+  }
+
+  /** A member's name, and past the colon. */
+  memberName(): string {
+    const start = this.skipValue() + 1
+    const name = decodeJsonText(this.bytes, start, this.position - 1)
+    if (name === undefined) throw new AvroDataError('a name has an escape of half a surrogate pair')
+    this.skipBlanks()
+    this.enter()
+    return name
+  }
+
+  wrong(wanted: string): AvroDataError {
+    const start = this.position
+    const end = Math.min(skipJsonValue(this.bytes, start, this.end), start + 60)
+    return new AvroDataError(`must be ${wanted}, not ${this.bytes.toString('utf8', start, Math.max(start, end))}`)
+  }
+
+  long(value: number): void {
+    let rest = value >= 0 ? value * 2 : -value * 2 - 1
+    const { output } = this
+    output.reserve(10)
+    while (rest >= 0x80) {
+      output.bytes[output.position++] = (rest % 128) | 0x80
+      rest = Math.floor(rest / 128)
+    }
+    output.bytes[output.position++] = rest
+  }
+
+  bigLong(value: bigint): void {
+    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
+    for (; rest >= 0x80n; rest >>= 7n) this.output.writeByte(Number(rest & 0x7fn) | 0x80)
+    this.output.writeByte(Number(rest))
+  }
+}
+
+class EncoderCompiler {
+  readonly #named = new Map<AvroNamed, { step: Step }>()
+
+  compile(type: AvroType): Step {
+    if (!isNamed(type)) return this.#compileNew(type)
+    const known = this.#named.get(type)
+    // it may be the one that is being compiled
+    if (known !== undefined) return (writer) => known.step(writer)
+    const entry: { step: Step } = { step: () => undefined }
+    this.#named.set(type, entry)
+    entry.step = this.#compileNew(type)
+    return entry.step
+  }
+
+  #compileNew(type: AvroType): Step {
+    switch (type.kind) {
+      case 'null':
+        return (writer) => {
+          if (writer.first() !== LETTER_N) throw writer.wrong('null')
+          writer.skipValue()
+        }
+      case 'boolean':
+        return encodeBoolean
+      case 'int':
+        return (writer) => encodeInteger(writer, 31n, 'an int')
+      case 'long':
+        return (writer) => encodeInteger(writer, 63n, 'a long')
+      case 'float':
+        return (writer) => encodeFloat(writer, 'float')
+      case 'double':
+        return (writer) => encodeFloat(writer, 'double')
+      case 'string':
+        return (writer) => {
+          const text = writer.stringBytes()
+          writer.long(text.length)
+          writer.output.writeBytes(text)
+        }
+      case 'bytes':
+        return (writer) => {
+          const bytes = latinBytes(writer)
+          writer.long(bytes.length)
+          writer.output.writeBytes(bytes)
+        }
+      case 'fixed':
+        return (writer) => {
+          const at = writer.position
+          const bytes = latinBytes(writer)
+          if (bytes.length === type.size) return writer.output.writeBytes(bytes)
+          writer.position = at
+          throw writer.wrong(`${type.size} characters, one for each byte`)
+        }
+      case 'enum':
+        return encodeEnum(fullNameOf(type.name), type.symbols)
+      case 'array':
+        return this.#items(OPEN_BRACKET, 'an array', this.compile(type.items))
+      case 'map':
+        return this.#items(OPEN_BRACE, 'an object', this.compile(type.values))
+      case 'union':
+        return this.#union(type.branches)
+      case 'record':
+        return this.#record(type)
+    }
+  }
+
+  /** In one block: how many there are is known only behind them. */
+  #items(opening: number, wanted: string, item: Step): Step {
+    const closing = opening === OPEN_BRACKET ? CLOSE_BRACKET : CLOSE_BRACE
+    const isMap = opening === OPEN_BRACE
+    return deeper((writer) => {
+      if (writer.first() !== opening) throw writer.wrong(wanted)
+      const { output } = writer
+      const start = output.position
+      let count = 0
+      writer.enter()
+      if (writer.first() === closing) writer.position++
+      else {
+        do {
+          if (isMap) {
+            const key = writer.stringBytes()
+            writer.skipBlanks()
+            writer.enter()
+            writer.long(key.length)
+            output.writeBytes(key)
+          }
+          item(writer)
+          count++
+        } while (writer.nextElement(closing))
+        insertCount(writer, start, count)
+      }
+      output.writeByte(0)
+    })
+  }
+
+  #union(branches: readonly AvroType[]): Step {
+    const steps = branches.map((branch) => this.compile(branch))
+    const indexOf = new Map(branches.map((branch, at) => [branchNameOf(branch), at]))
+    const nullAt = branches.findIndex(({ kind }) => kind === 'null')
+    return deeper((writer) => {
+      if (writer.first() === LETTER_N) {
+        if (nullAt < 0) throw writer.wrong(`one of ${[...indexOf.keys()].join(', ')}`)
+        writer.long(nullAt)
+        writer.skipValue()
+        return
+      }
+      if (writer.first() === OPEN_BRACE && encodeTagged(writer, indexOf, steps)) return
+      encodeUntagged(writer, branches, steps)
+    })
+  }
+
+  #record(type: AvroRecord): Step {
+    const { fields } = type
+    const name = fullNameOf(type.name)
+    const steps = fields.map((field) => this.compile(field.type))
+    const names = fields.map((field) => Buffer.from(JSON.stringify(field.name)))
+    const placeOf = new Map(fields.map((field, at) => [field.name, at]))
+    const defaults = new Map<number, Buffer>()
+    const encodeDefault = (at: number): Buffer => {
+      const known = defaults.get(at)
+      if (known !== undefined) return known
+      const field = fields[at] as AvroRecord['fields'][number]
+      if (field.default === undefined)
+        throw new AvroDataError(`${name}: the field ${field.name} is missing, and has no default`)
+      const encoded = defaultBytes(field.type, field.default)
+      defaults.set(at, encoded)
+      return encoded
+    }
+    const inAnyOrder = (writer: AvroWriter): void => {
+      const starts = new Array<number>(fields.length).fill(-1)
+      writer.enter()
+      if (writer.first() === CLOSE_BRACE) writer.position++
+      else {
+        do {
+          const member = writer.memberName()
+          const at = placeOf.get(member)
+          if (at === undefined)
+            throw new AvroDataError(
+              `${name} has no field ${JSON.stringify(member.slice(0, 60))}; it has ${[...placeOf.keys()].slice(0, 50).join(', ')}`,
+            )
+          starts[at] = writer.skipValue()
+        } while (writer.nextElement(CLOSE_BRACE))
+      }
+      const after = writer.position
+      for (const [at, start] of starts.entries()) {
+        if (start < 0) writer.output.writeBytes(encodeDefault(at))
+        else {
+          writer.position = start
+          named(writer, name, at)
+        }
+      }
+      writer.position = after
+    }
+    const named = (writer: AvroWriter, record: string, at: number): void => {
+      try {
+        const step = steps[at] as Step
+        step(writer)
+      } catch (error) {
+        if (!(error instanceof AvroDataError)) throw error
+        const { name: field } = fields[at] as AvroRecord['fields'][number]
+        const inner = error.message.startsWith('must ') ? ` ${error.message}` : `: ${error.message}`
+        throw new AvroDataError(`${record}.${field}${inner}`, { cause: error })
+      }
+    }
+    return deeper((writer) => {
+      if (writer.first() !== OPEN_BRACE) throw writer.wrong(`an object of the record ${name}`)
+      const start = writer.position
+      const written = writer.output.position
+      writer.enter()
+      // mostly members come as the fields do
+      for (let at = 0; at < steps.length; at++) {
+        if (!takesName(writer, names[at] as Buffer)) {
+          writer.position = start
+          writer.output.position = written
+          inAnyOrder(writer)
+          return
+        }
+        named(writer, name, at)
+        writer.skipBlanks()
+        if (writer.first() === COMMA && at < steps.length - 1) writer.enter()
+      }
+      if (writer.first() === CLOSE_BRACE) writer.position++
+      else {
+        writer.position = start
+        writer.output.position = written
+        inAnyOrder(writer)
+      }
+    })
+  }
+}
+
+/** Goes past the name and its colon, if it is the one that comes next. */
+function takesName(writer: AvroWriter, name: Buffer): boolean {
+  const { bytes, position } = writer
+  const end = position + name.length
+  for (let at = 0; at < name.length; at++) if (bytes[position + at] !== name[at]) return false
+  writer.position = end
+  writer.skipBlanks()
+  writer.enter()
+  return true
+}
+
+/** Room for it was not left: items are mostly few and short. */
+function insertCount(writer: AvroWriter, start: number, count: number): void {
+  const { output } = writer
+  const items = Buffer.from(output.bytes.subarray(start, output.position))
+  output.position = start
+  writer.long(count)
+  output.writeBytes(items)
+}
+
+function encodeTagged(writer: AvroWriter, indexOf: ReadonlyMap<string, number>, steps: readonly Step[]): boolean {
+  const start = writer.position
+  writer.enter()
+  if (writer.first() === QUOTE) {
+    const index = indexOf.get(writer.memberName())
+    if (index !== undefined) {
+      const valueAt = writer.position
+      writer.skipValue()
+      writer.skipBlanks()
+      if (writer.first() === CLOSE_BRACE) {
+        const after = writer.position + 1
+        writer.position = valueAt
+        writer.long(index)
+        const step = steps[index] as Step
+        step(writer)
+        writer.position = after
+        return true
+      }
+    }
+  }
+  writer.position = start
+  return false
+}
+
+/** Where one branch alone takes it. */
+function encodeUntagged(writer: AvroWriter, branches: readonly AvroType[], steps: readonly Step[]): void {
+  const start = writer.position
+  const candidates = branches.flatMap((branch, at) => (mayBe(branch, writer.first()) ? [at] : []))
+  const [only] = candidates
+  if (candidates.length === 1 && only !== undefined) {
+    writer.long(only)
+    const step = steps[only] as Step
+    step(writer)
+    return
+  }
+  const fitting = candidates.filter((at) => fits(writer, steps[at] as Step))
+  const [index] = fitting
+  if (fitting.length !== 1 || index === undefined) {
+    const names = branches.map(branchNameOf).join(', ')
+    const wanted = `one of the branches ${names}`
+    throw writer.wrong(fitting.length === 0 ? wanted : `${wanted}, and tagged, {"branch": value}, as it fits several`)
+  }
+  writer.position = start
+  writer.long(index)
+  const step = steps[index] as Step
+  step(writer)
+}
+
+/** Leaves everything as it was. */
+function fits(writer: AvroWriter, step: Step): boolean {
+  const { position, depth, output } = writer
+  const written = output.position
+  try {
+    step(writer)
+    return true
+  } catch (error) {
+    if (error instanceof AvroDataError) return false
+    throw error
+  } finally {
+    writer.position = position
+    writer.depth = depth
+    output.position = written
+  }
+}
+
+/** By the first byte of a JSON value. */
+function mayBe({ kind }: AvroType, first: number): boolean {
+  switch (kind) {
+    case 'null':
+      return first === LETTER_N
+    case 'boolean':
+      return first === LETTER_T || first === LETTER_F
+    case 'int':
+    case 'long':
+      return first === MINUS || (first >= ZERO && first <= ZERO + 9)
+    case 'float':
+    case 'double':
+      return first === MINUS || (first >= ZERO && first <= ZERO + 9) || first === QUOTE
+    case 'array':
+      return first === OPEN_BRACKET
+    case 'map':
+    case 'record':
+      return first === OPEN_BRACE
+    case 'union':
+      return true
+    default:
+      return first === QUOTE
+  }
+}
+
+function deeper(step: Step): Step {
+  return (writer) => {
+    if (++writer.depth > AVRO_DATA_DEPTH_MAX) {
+      throw new AvroDataError(`the value is nested deeper than ${AVRO_DATA_DEPTH_MAX} levels`)
+    }
+    step(writer)
+    writer.depth--
+  }
+}
+
+function encodeBoolean(writer: AvroWriter): void {
+  const first = writer.first()
+  if (first !== LETTER_T && first !== LETTER_F) throw writer.wrong('true or false')
+  writer.skipValue()
+  writer.output.writeByte(first === LETTER_T ? 1 : 0)
+}
+
+function encodeInteger(writer: AvroWriter, bits: bigint, wanted: string): void {
+  const start = writer.position
+  const isNumber = mayBe(INT, writer.first())
+  if (isNumber) writer.skipValue()
+  const text = isNumber ? writer.bytes.toString('latin1', start, writer.position) : ''
+  if (INTEGER.test(text)) {
+    const value = Number(text)
+    if (text.length <= 15 && (bits > 31n || (value <= 0x7fffffff && value >= -0x80000000))) {
+      writer.long(value)
+      return
+    }
+    const big = text.length <= 20 ? BigInt(text) : 2n ** 64n
+    if (bits > 31n && big < 2n ** bits && big >= -(2n ** bits)) {
+      writer.bigLong(big)
+      return
+    }
+  }
+  writer.position = start
+  throw writer.wrong(wanted)
+}
+
+const INT: AvroType = { kind: 'int', properties: new Map() }
+const INTEGER = /^-?\d+$/
+const NOT_FINITE: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity'])
+
+function encodeFloat(writer: AvroWriter, kind: 'float' | 'double'): void {
+  const start = writer.position
+  const isText = writer.first() === QUOTE
+  if (!isText && !mayBe(INT, writer.first())) throw writer.wrong('a number')
+  writer.skipValue()
+  const quotes = isText ? 1 : 0
+  const text = writer.bytes.toString('latin1', start + quotes, writer.position - quotes)
+  if (isText && !NOT_FINITE.has(text)) {
+    writer.position = start
+    throw writer.wrong('a number, "NaN", "Infinity" or "-Infinity"')
+  }
+  const { output } = writer
+  output.reserve(8)
+  if (kind === 'float') output.position = output.bytes.writeFloatLE(Number(text), output.position)
+  else output.position = output.bytes.writeDoubleLE(Number(text), output.position)
+}
+
+/** A byte for each character, which is one of the first 256. */
+function latinBytes(writer: AvroWriter): Buffer {
+  const at = writer.position
+  const text = writer.stringBytes().toString()
+  for (let place = 0; place < text.length; place++) {
+    if (text.charCodeAt(place) <= 0xff) continue
+    writer.position = at
+    throw writer.wrong('a string of characters up to \\u00ff, one for each byte')
+  }
+  return Buffer.from(text, 'latin1')
+}
+
+function encodeEnum(name: string, symbols: readonly string[]): Step {
+  const places = new Map(symbols.map((symbol, at) => [symbol, at]))
+  return (writer) => {
+    const at = writer.position
+    const place = places.get(writer.stringBytes().toString())
+    if (place !== undefined) return writer.long(place)
+    writer.position = at
+    throw writer.wrong(`one of the symbols of ${name}: ${symbols.slice(0, 50).join(', ')}`)
+  }
+}
+
+/** Of a schema's default, whose unions are not tagged: of the first branch that it fits. */
+function defaultBytes(type: AvroType, value: JsonNode): Buffer {
+  const output = new ByteWriter(64)
+  const text = Buffer.from(printJsonTree(taggedDefault(type, value)))
+  new AvroEncoder(type).encode(text, 0, text.length, output)
+  return Buffer.from(output.written())
+}
+
+function taggedDefault(type: AvroType, value: JsonNode): JsonNode {
+  switch (type.kind) {
+    case 'union': {
+      const branch = type.branches.find((one) => isDefaultOf(one, value))
+      if (branch === undefined) throw new AvroDataError('a default of the schema fits no branch of its union')
+      if (branch.kind === 'null') return value
+      return { kind: 'object', members: new Map([[branchNameOf(branch), taggedDefault(branch, value)]]) }
+    }
+    case 'array':
+      if (value.kind !== 'array') return value
+      return { kind: 'array', items: value.items.map((item) => taggedDefault(type.items, item)) }
+    case 'map':
+      if (value.kind !== 'object') return value
+      return {
+        kind: 'object',
+        members: new Map([...value.members].map(([name, one]) => [name, taggedDefault(type.values, one)])),
+      }
+    case 'record': {
+      if (value.kind !== 'object') return value
+      const typeOf = new Map(type.fields.map((field) => [field.name, field.type]))
+      const members = [...value.members].map(([name, one]) => {
+        const fieldType = typeOf.get(name)
+        return [name, fieldType === undefined ? one : taggedDefault(fieldType, one)] as const
+      })
+      return { kind: 'object', members: new Map(members) }
+    }
+    default:
+      return value
+  }
+}
