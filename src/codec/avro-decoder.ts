@@ -10,11 +10,9 @@ import type { AvroNamed, AvroRecord, AvroType } from '../registry/avro/avro-type
 import { branchNameOf, isNamed } from '../registry/avro/avro-type.ts'
 import { floatText } from './encoding.ts'
 import { writeJsonString } from './json-string.ts'
+import { SchemaDataError } from './schema-data-error.ts'
 
 export type AvroUnions = 'tagged' | 'plain'
-
-/** Why bytes or JSON are not of a schema. */
-export class AvroDataError extends Error {}
 
 type Step = (reader: AvroReader) => void
 
@@ -26,13 +24,13 @@ export class AvroDecoder {
     this.#root = new DecoderCompiler(unions).compile(root)
   }
 
-  /** Writes the value in [start, end) as JSON. AvroDataError: it is not of the schema; part of it may be written then. */
+  /** Writes the value in [start, end) as JSON. SchemaDataError: it is not of the schema; part of it may be written then. */
   decode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
     const reader = this.#reader
     reader.begin(bytes, start, end, output)
     try {
       this.#root(reader)
-      if (reader.position !== end) throw new AvroDataError(`${end - reader.position} bytes follow the value`)
+      if (reader.position !== end) throw new SchemaDataError(`${end - reader.position} bytes follow the value`)
     } finally {
       reader.begin(NOTHING, 0, 0, output)
     }
@@ -99,7 +97,7 @@ class AvroReader {
     }
     const long = this.long()
     if (long > Number.MAX_SAFE_INTEGER || long < Number.MIN_SAFE_INTEGER)
-      throw new AvroDataError(`${long} is too large here`)
+      throw new SchemaDataError(`${long} is too large here`)
     return Number(long)
   }
 
@@ -110,12 +108,12 @@ class AvroReader {
       value |= BigInt(byte & 0x7f) << shift
       if (byte < 0x80) return BigInt.asIntN(64, (value >> 1n) ^ -(value & 1n))
     }
-    throw new AvroDataError('a number is longer than ten bytes')
+    throw new SchemaDataError('a number is longer than ten bytes')
   }
 
   length(): number {
     const length = this.whole()
-    if (length < 0) throw new AvroDataError(`a length of ${length} is none`)
+    if (length < 0) throw new SchemaDataError(`a length of ${length} is none`)
     return length
   }
 
@@ -203,7 +201,7 @@ class DecoderCompiler {
       const index = reader.whole()
       const step = steps[index]
       if (step === undefined)
-        throw new AvroDataError(`a union of ${steps.length} branches has none with the index ${index}`)
+        throw new SchemaDataError(`a union of ${steps.length} branches has none with the index ${index}`)
       const tag = tags[index]
       if (tag !== undefined) reader.output.writePiece(tag)
       step(reader)
@@ -252,7 +250,7 @@ function decodeBlocks(reader: AvroReader, item: () => void): void {
       item()
       if (reader.position > before) continue
       if (++reader.emptyItems > AVRO_EMPTY_ITEMS_MAX) {
-        throw new AvroDataError(`there are more than ${AVRO_EMPTY_ITEMS_MAX} items without any bytes`)
+        throw new SchemaDataError(`there are more than ${AVRO_EMPTY_ITEMS_MAX} items without any bytes`)
       }
     }
   }
@@ -261,7 +259,7 @@ function decodeBlocks(reader: AvroReader, item: () => void): void {
 function deeper(step: Step): Step {
   return (reader) => {
     if (++reader.depth > AVRO_DATA_DEPTH_MAX) {
-      throw new AvroDataError(`the value is nested deeper than ${AVRO_DATA_DEPTH_MAX} levels`)
+      throw new SchemaDataError(`the value is nested deeper than ${AVRO_DATA_DEPTH_MAX} levels`)
     }
     step(reader)
     reader.depth--
@@ -270,13 +268,13 @@ function deeper(step: Step): Step {
 
 function decodeBoolean(reader: AvroReader): void {
   const byte = reader.byte()
-  if (byte > 1) throw new AvroDataError(`${byte} is neither true nor false`)
+  if (byte > 1) throw new SchemaDataError(`${byte} is neither true nor false`)
   reader.output.writeText(byte === 1 ? 'true' : 'false')
 }
 
 function decodeInt(reader: AvroReader): void {
   const value = reader.whole()
-  if (value > 0x7fffffff || value < -0x80000000) throw new AvroDataError(`${value} is no int`)
+  if (value > 0x7fffffff || value < -0x80000000) throw new SchemaDataError(`${value} is no int`)
   writeInteger(reader.output, value)
 }
 
@@ -290,7 +288,7 @@ function decodeString(reader: AvroReader): void {
   const start = reader.skip(length)
   const bits = writeJsonString(reader.output, reader.bytes, start, start + length)
   if (bits >= 0x80 && !isUtf8(reader.bytes.subarray(start, start + length))) {
-    throw new AvroDataError('a string is not UTF-8')
+    throw new SchemaDataError('a string is not UTF-8')
   }
 }
 
@@ -316,7 +314,7 @@ function decodeEnum(symbols: readonly string[]): Step {
     const index = reader.whole()
     const found = pieces[index]
     if (found === undefined)
-      throw new AvroDataError(`an enum of ${pieces.length} symbols has none with the index ${index}`)
+      throw new SchemaDataError(`an enum of ${pieces.length} symbols has none with the index ${index}`)
     reader.output.writePiece(found)
   }
 }
@@ -336,6 +334,6 @@ function piece(text: string): Piece {
   return makePiece(Buffer.from(text))
 }
 
-function cut(): AvroDataError {
-  return new AvroDataError('the value ends before its end')
+function cut(): SchemaDataError {
+  return new SchemaDataError('the value ends before its end')
 }

@@ -10,8 +10,8 @@ import { AVRO_DATA_DEPTH_MAX } from '../kernel/limits.ts'
 import { isDefaultOf } from '../registry/avro/avro-default.ts'
 import type { AvroNamed, AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
 import { branchNameOf, fullNameOf, isNamed } from '../registry/avro/avro-type.ts'
-import { AvroDataError } from './avro-decoder.ts'
 import { decodeJsonString, decodeJsonText, isPlainText } from './json-string.ts'
+import { SchemaDataError } from './schema-data-error.ts'
 
 type Step = (writer: AvroWriter) => void
 
@@ -23,7 +23,7 @@ export class AvroEncoder {
     this.#root = new EncoderCompiler().compile(root)
   }
 
-  /** Appends the bytes of the JSON value in [start, end), which is well-formed. AvroDataError: it is not of the schema. */
+  /** Appends the bytes of the JSON value in [start, end), which is well-formed. SchemaDataError: it is not of the schema. */
   encode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
     const writer = this.#writer
     writer.bytes = bytes
@@ -83,7 +83,7 @@ class AvroWriter {
       this.enter()
       return true
     }
-    if (this.first() !== closing) throw new AvroDataError('the value is no JSON')
+    if (this.first() !== closing) throw new SchemaDataError('the value is no JSON')
     this.position++
     return false
   }
@@ -95,7 +95,7 @@ class AvroWriter {
     const end = this.position - 1
     if (isPlainText(this.bytes, start, end)) return this.bytes.subarray(start, end)
     const decoded = decodeJsonString(this.bytes, start, end)
-    if (decoded === undefined) throw new AvroDataError('a string has an escape of half a surrogate pair')
+    if (decoded === undefined) throw new SchemaDataError('a string has an escape of half a surrogate pair')
     return decoded
   }
 
@@ -103,16 +103,16 @@ class AvroWriter {
   memberName(): string {
     const start = this.skipValue() + 1
     const name = decodeJsonText(this.bytes, start, this.position - 1)
-    if (name === undefined) throw new AvroDataError('a name has an escape of half a surrogate pair')
+    if (name === undefined) throw new SchemaDataError('a name has an escape of half a surrogate pair')
     this.skipBlanks()
     this.enter()
     return name
   }
 
-  wrong(wanted: string): AvroDataError {
+  wrong(wanted: string): SchemaDataError {
     const start = this.position
     const end = Math.min(skipJsonValue(this.bytes, start, this.end), start + 60)
-    return new AvroDataError(`must be ${wanted}, not ${this.bytes.toString('utf8', start, Math.max(start, end))}`)
+    return new SchemaDataError(`must be ${wanted}, not ${this.bytes.toString('utf8', start, Math.max(start, end))}`)
   }
 
   long(value: number): void {
@@ -254,7 +254,7 @@ class EncoderCompiler {
       if (known !== undefined) return known
       const field = fields[at] as AvroRecord['fields'][number]
       if (field.default === undefined)
-        throw new AvroDataError(`${name}: the field ${field.name} is missing, and has no default`)
+        throw new SchemaDataError(`${name}: the field ${field.name} is missing, and has no default`)
       const encoded = defaultBytes(field.type, field.default)
       defaults.set(at, encoded)
       return encoded
@@ -268,7 +268,7 @@ class EncoderCompiler {
           const member = writer.memberName()
           const at = placeOf.get(member)
           if (at === undefined)
-            throw new AvroDataError(
+            throw new SchemaDataError(
               `${name} has no field ${JSON.stringify(member.slice(0, 60))}; it has ${[...placeOf.keys()].slice(0, 50).join(', ')}`,
             )
           starts[at] = writer.skipValue()
@@ -289,10 +289,10 @@ class EncoderCompiler {
         const step = steps[at] as Step
         step(writer)
       } catch (error) {
-        if (!(error instanceof AvroDataError)) throw error
+        if (!(error instanceof SchemaDataError)) throw error
         const { name: field } = fields[at] as AvroRecord['fields'][number]
         const inner = error.message.startsWith('must ') ? ` ${error.message}` : `: ${error.message}`
-        throw new AvroDataError(`${record}.${field}${inner}`, { cause: error })
+        throw new SchemaDataError(`${record}.${field}${inner}`, { cause: error })
       }
     }
     return deeper((writer) => {
@@ -398,7 +398,7 @@ function fits(writer: AvroWriter, step: Step): boolean {
     step(writer)
     return true
   } catch (error) {
-    if (error instanceof AvroDataError) return false
+    if (error instanceof SchemaDataError) return false
     throw error
   } finally {
     writer.position = position
@@ -435,7 +435,7 @@ function mayBe({ kind }: AvroType, first: number): boolean {
 function deeper(step: Step): Step {
   return (writer) => {
     if (++writer.depth > AVRO_DATA_DEPTH_MAX) {
-      throw new AvroDataError(`the value is nested deeper than ${AVRO_DATA_DEPTH_MAX} levels`)
+      throw new SchemaDataError(`the value is nested deeper than ${AVRO_DATA_DEPTH_MAX} levels`)
     }
     step(writer)
     writer.depth--
@@ -526,7 +526,7 @@ function taggedDefault(type: AvroType, value: JsonNode): JsonNode {
   switch (type.kind) {
     case 'union': {
       const branch = type.branches.find((one) => isDefaultOf(one, value))
-      if (branch === undefined) throw new AvroDataError('a default of the schema fits no branch of its union')
+      if (branch === undefined) throw new SchemaDataError('a default of the schema fits no branch of its union')
       if (branch.kind === 'null') return value
       return { kind: 'object', members: new Map([[branchNameOf(branch), taggedDefault(branch, value)]]) }
     }

@@ -599,3 +599,6 @@ export const PATTERN_MATCH_MS_MAX = 50
 /** An Avro value: how deep it is nested (the stack is finite), and how many items without any bytes it may have (six bytes can promise billions). */
 export const AVRO_DATA_DEPTH_MAX = 500
 export const AVRO_EMPTY_ITEMS_MAX = 1_000_000
+
+/** Text of schemas that values are read and written with: compiled it takes some twenty times that. */
+export const SCHEMAS_COMPILED_CHARS_MAX = 4 * 1024 * 1024

@@ -97,13 +97,18 @@ export class SchemaRegistry {
   #parser: SchemaParser
   readonly #log: SchemaLog
   readonly #writes = new SerialQueue()
+  #revision = 0
 
   constructor(options: SchemaRegistryOptions) {
     this.#parser = new SchemaParser(options.formats, this.#state)
     this.#log = new SchemaLog({
       ...options,
-      apply: (key, value, timestamp) => this.#state.apply(key, value, timestamp),
+      apply: (key, value, timestamp) => {
+        this.#revision++
+        return this.#state.apply(key, value, timestamp)
+      },
       forget: () => {
+        this.#revision++
         this.#state = new SchemaState()
         this.#parser = new SchemaParser(options.formats, this.#state)
       },
@@ -113,6 +118,11 @@ export class SchemaRegistry {
   /** Why it cannot answer at present; undefined: it can. */
   get failure(): TailraceError | undefined {
     return this.#log.failure
+  }
+
+  /** Another one whenever something may have changed. */
+  get revision(): number {
+    return this.#revision
   }
 
   /** What is known now, to be read; only while there is no failure. */

@@ -5,8 +5,9 @@ import { test } from 'node:test'
 import avsc from 'avsc'
 import fc from 'fast-check'
 import type { AvroUnions } from '../../src/codec/avro-decoder.ts'
-import { AvroDataError, AvroDecoder } from '../../src/codec/avro-decoder.ts'
+import { AvroDecoder } from '../../src/codec/avro-decoder.ts'
 import { AvroEncoder } from '../../src/codec/avro-encoder.ts'
+import { SchemaDataError } from '../../src/codec/schema-data-error.ts'
 import { ByteWriter } from '../../src/kernel/byte-writer.ts'
 import { parseJsonTree } from '../../src/kernel/json-tree.ts'
 import { parseAvro } from '../../src/registry/avro/avro-parser.ts'
@@ -173,7 +174,7 @@ for (const [schema, json, message] of REFUSED) {
   test(`refuses ${json.slice(0, 30)} for ${JSON.stringify(schema).slice(0, 40)}`, () => {
     assert.throws(
       () => encode(schema, json),
-      (error) => error instanceof AvroDataError && message.test(error.message),
+      (error) => error instanceof SchemaDataError && message.test(error.message),
     )
   })
 }
@@ -198,12 +199,12 @@ for (const [what, schema, hex, message] of BROKEN) {
   test(`refuses ${what}`, () => {
     assert.throws(
       () => decode(schema, Buffer.from(hex, 'hex')),
-      (error) => error instanceof AvroDataError && message.test(error.message),
+      (error) => error instanceof SchemaDataError && message.test(error.message),
     )
   })
 }
 
-test('any bytes are a value or an AvroDataError, and what is a value has other bytes of its own at most', () => {
+test('any bytes are a value or an SchemaDataError, and what is a value has other bytes of its own at most', () => {
   const schema = record(
     { name: 'a', type: ['null', 'string', { type: 'array', items: 'long' }] },
     { name: 'b', type: { type: 'map', values: 'double' } },
@@ -214,7 +215,7 @@ test('any bytes are a value or an AvroDataError, and what is a value has other b
       try {
         json = decode(schema, Buffer.from(bytes))
       } catch (error) {
-        assert.ok(error instanceof AvroDataError, String(error))
+        assert.ok(error instanceof SchemaDataError, String(error))
         return
       }
       assert.equal(decode(schema, encode(schema, json)), json)

@@ -44,11 +44,13 @@ export class JsonSchema implements ParsedSchema {
   }
 
   get documents(): JsonSchemaDocuments {
-    this.#documents ??= new JsonSchemaDocuments(
-      this.root,
-      this.#references.map(({ name, text }) => ({ name, root: jsonOf(text) })),
-    )
+    this.#documents ??= new JsonSchemaDocuments(this.root, this.referenced)
     return this.#documents
+  }
+
+  /** What it refers to, by the names that it has there. */
+  get referenced(): readonly { readonly name: string; readonly root: JsonNode }[] {
+    return this.#references.map(({ name, text }) => ({ name, root: jsonOf(text) }))
   }
 
   get normalized(): string {

@@ -1,0 +1,130 @@
+// Whether JSON is what a JSON Schema asks for: a well-kept library's answer, with what it must not do by itself taken away.
+// Nothing is fetched, patterns are matched in linear time, a property called toString is none that every object has.
+
+import type { Ajv as AjvClass, Options, ValidateFunction } from 'ajv'
+import { Ajv } from 'ajv'
+import { Ajv2019 } from 'ajv/dist/2019.js'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import ajvDraft04 from 'ajv-draft-04'
+import addFormats from 'ajv-formats'
+import type { JsonNode, JsonObject } from '../kernel/json-tree.ts'
+import { plainOf } from '../kernel/json-tree.ts'
+import type { Draft } from '../registry/json-schema/json-schema-documents.ts'
+import { draftOf } from '../registry/json-schema/json-schema-documents.ts'
+import type { JsonSchema } from '../registry/json-schema/json-schema-format.ts'
+import { matchesPattern } from '../registry/json-schema/pattern-match.ts'
+import { SchemaDataError } from './schema-data-error.ts'
+
+/** What a schema without a name of its own is called, so that it can be referred to. */
+const NAMELESS = 'tailrace://schema/root.json'
+
+export class JsonSchemaValidator {
+  readonly #validate: ValidateFunction
+
+  /** SchemaDataError: the library cannot work with it. */
+  constructor(schema: JsonSchema) {
+    const draft = draftOf(schema.root)
+    const ajv = makeAjv(draft)
+    const idName = draft === 4 ? 'id' : '$id'
+    try {
+      const plain = plainSchema(schema.root, draft)
+      const base = String((plain as Record<string, unknown>)[idName] ?? NAMELESS)
+      for (const { name, root } of schema.referenced) {
+        const other = plainSchema(root, draftOf(root)) as object
+        for (const one of [name, resolved(name, base)]) if (ajv.getSchema(one) === undefined) ajv.addSchema(other, one)
+      }
+      this.#validate = ajv.compile((typeof plain === 'object' ? { [idName]: NAMELESS, ...plain } : plain) as object)
+    } catch (error) {
+      throw new SchemaDataError(`values cannot be checked by this schema: ${(error as Error).message}`, {
+        cause: error,
+      })
+    }
+  }
+
+  /** SchemaDataError, naming the place. */
+  check(json: string): void {
+    let isValid: boolean
+    try {
+      isValid = this.#validate(JSON.parse(json)) as boolean
+    } catch (error) {
+      // references that lead to themselves alone exhaust the stack
+      throw new SchemaDataError(`the value cannot be checked: ${(error as Error).message}`, { cause: error })
+    }
+    if (isValid) return
+    const [first] = this.#validate.errors ?? []
+    const allowed = first?.params['allowedValues'] ?? first?.params['additionalProperty']
+    const detail = allowed === undefined ? '' : `: ${JSON.stringify(allowed).slice(0, 200)}`
+    throw new SchemaDataError(`#${first?.instancePath ?? ''}: ${first?.message ?? 'it does not fit'}${detail}`)
+  }
+}
+
+function makeAjv(draft: Draft): AjvClass {
+  const options: Options = {
+    strict: false,
+    logger: false,
+    meta: false,
+    validateSchema: false,
+    unicodeRegExp: false,
+    ownProperties: true,
+    multipleOfPrecision: 6,
+    addUsedSchema: false,
+    code: { regExp: linearPattern },
+  }
+  const ajv = newAjv(draft, options)
+  addFormats.default(ajv)
+  return ajv
+}
+
+function newAjv(draft: Draft, options: Options): AjvClass {
+  // A class of its own that is an Ajv in all but its types.
+  if (draft === 4) return new ajvDraft04.default(options) as unknown as AjvClass
+  if (draft === 2019) return new Ajv2019(options)
+  if (draft === 2020) return new Ajv2020(options)
+  return new Ajv(options)
+}
+
+/** The library keeps them by their text. */
+const linearPattern: NonNullable<NonNullable<Options['code']>['regExp']> = Object.assign(
+  (pattern: string, flags: string) => ({
+    test: (text: string) => matchesPattern(pattern, text),
+    toString: () => `/${pattern}/${flags}`,
+  }),
+  { code: 'linearPattern' },
+) as never
+
+function resolved(name: string, base: string): string {
+  try {
+    return new URL(name, base).href
+  } catch {
+    return name
+  }
+}
+
+/** Without what the library would take otherwise than it is meant. */
+function plainSchema(root: JsonNode, draft: Draft): unknown {
+  if (root.kind !== 'object') return plainOf(root)
+  const members = new Map(root.members)
+  members.delete('$schema')
+  const definitions = members.get('definitions')
+  const defs = members.get('$defs')
+  const all = [definitions, defs].flatMap((one) => (one?.kind === 'object' ? [...one.members] : []))
+  if (all.length > 0) {
+    members.set('definitions', { kind: 'object', members: new Map(all) })
+    members.set('$defs', { kind: 'object', members: new Map(all) })
+  }
+  const whole: JsonObject = { kind: 'object', members }
+  return plainOf(draft <= 7 ? withLoneReferences(whole) : whole)
+}
+
+/** Up to draft 7, what stands beside a reference means nothing, but for what others refer to. */
+function withLoneReferences(node: JsonNode): JsonNode {
+  if (node.kind === 'array') return { kind: 'array', items: node.items.map(withLoneReferences) }
+  if (node.kind !== 'object') return node
+  const isReference = node.members.get('$ref')?.kind === 'string'
+  const kept = [...node.members].filter(([name]) => !isReference || BESIDE_REFERENCES.has(name))
+  const members = kept.map(([name, value]) => [name, DATA.has(name) ? value : withLoneReferences(value)] as const)
+  return { kind: 'object', members: new Map(members) }
+}
+
+const BESIDE_REFERENCES = new Set(['$ref', 'definitions', '$defs'])
+const DATA = new Set(['const', 'default', 'enum', 'examples'])

@@ -1,0 +1,100 @@
+// Protobuf's bytes and its canonical JSON, by a well-kept library from the descriptors of a schema. In front of a message
+// stands which one of the schema's it is: the positions of its messages, the outermost first.
+
+import type { DescMessage, JsonValue, Registry } from '@bufbuild/protobuf'
+import { create, createFileRegistry, fromBinary, fromJson, toBinary, toJsonString } from '@bufbuild/protobuf'
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
+import type { ByteWriter } from '../kernel/byte-writer.ts'
+import { PROTOBUF_DEPTH_MAX } from '../kernel/limits.ts'
+import { describeProto } from '../registry/protobuf/proto-descriptor.ts'
+import type { ProtoMessage } from '../registry/protobuf/proto-file.ts'
+import type { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
+import { SchemaDataError } from './schema-data-error.ts'
+import type { ValueCodec } from './value-codec.ts'
+
+const FIRST: readonly number[] = [0]
+
+export class ProtobufMessages implements ValueCodec {
+  readonly #schema: ProtobufSchema
+  readonly #registry: Registry
+
+  /** SchemaDataError: what it needs is not there. */
+  constructor(schema: ProtobufSchema) {
+    this.#schema = schema
+    try {
+      const files = schema.scope.all().map((scope) => describeProto(scope, { path: scope.path, isComplete: true }))
+      this.#registry = createFileRegistry(create(FileDescriptorSetSchema, { file: files }))
+    } catch (error) {
+      throw new SchemaDataError(`messages cannot be made of this schema: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  /** Of the schema's first message. */
+  encode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
+    const message = this.#messageAt(FIRST)
+    if (message === undefined) throw new SchemaDataError('Protobuf schema definition contains no type definitions')
+    try {
+      const json = JSON.parse(bytes.toString('utf8', start, end)) as JsonValue
+      const encoded = toBinary(message, fromJson(message, json, { registry: this.#registry }))
+      output.writeByte(0)
+      output.writeBytes(encoded)
+    } catch (error) {
+      throw new SchemaDataError((error as Error).message, { cause: error })
+    }
+  }
+
+  decode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
+    const { indexes, position } = readIndexes(bytes, start, end)
+    const message = this.#messageAt(indexes)
+    // some clients write no positions at all
+    const first = message === undefined ? this.#messageAt(FIRST) : undefined
+    const before = output.position
+    try {
+      if (message !== undefined) this.#write(message, bytes.subarray(position, end), output)
+      else if (first !== undefined) this.#write(first, bytes.subarray(start, end), output)
+      if (output.position > before) return
+    } catch (error) {
+      if (message !== undefined) throw new SchemaDataError((error as Error).message, { cause: error })
+    }
+    throw new SchemaDataError(`the schema has no message at [${indexes.slice(0, 8).join(', ')}]`)
+  }
+
+  #write(message: DescMessage, bytes: Uint8Array, output: ByteWriter): void {
+    const decoded = fromBinary(message, bytes)
+    output.writeText(toJsonString(message, decoded, { registry: this.#registry, alwaysEmitImplicit: true }))
+  }
+
+  #messageAt(indexes: readonly number[]): DescMessage | undefined {
+    const { packageName, messages } = this.#schema.file
+    let among: readonly ProtoMessage[] = messages
+    let name = packageName
+    for (const index of indexes) {
+      const found = among[index]
+      if (found === undefined) return undefined
+      name = name === '' ? found.name : `${name}.${found.name}`
+      among = found.messages
+    }
+    return this.#registry.getMessage(name)
+  }
+}
+
+/** Zigzag varints: how many, then each. None at all is the first message. */
+function readIndexes(bytes: Buffer, start: number, end: number) {
+  let position = start
+  const next = (): number => {
+    let value = 0
+    for (let shift = 0; shift < 35; shift += 7) {
+      if (position >= end) return -1
+      const byte = bytes[position++] as number
+      value += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+    }
+    return -1
+  }
+  const count = next()
+  if (count === 0) return { indexes: FIRST, position }
+  const indexes: number[] = []
+  if (count > 0 && count <= PROTOBUF_DEPTH_MAX) while (indexes.length < count) indexes.push(next())
+  else indexes.push(-1)
+  return { indexes, position }
+}

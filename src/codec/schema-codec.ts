@@ -1,0 +1,170 @@
+// Records and the schema registry: values in frames (a zero byte, the schema's id, the value) as JSON, and JSON as values in
+// frames. What a schema is compiled to is kept for as long as the registry says the same of it. Nothing waits: all schemas
+// are in memory.
+
+import { ByteWriter } from '../kernel/byte-writer.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
+import { SCHEMAS_COMPILED_CHARS_MAX } from '../kernel/limits.ts'
+import type { StoredSchema } from '../registry/schema-entity.ts'
+import type { SchemaType } from '../registry/schema-format.ts'
+import type { SchemaRegistry } from '../registry/schema-registry.ts'
+import type { AvroUnions } from './avro-decoder.ts'
+import { SchemaDataError } from './schema-data-error.ts'
+import type { ValueCodec } from './value-codec.ts'
+import { codecOf } from './value-codec.ts'
+
+export const SCHEMA_ENCODINGS = ['avro', 'jsonschema', 'protobuf'] as const
+export type SchemaEncoding = (typeof SCHEMA_ENCODINGS)[number]
+
+const ENCODING_OF: Readonly<Record<SchemaType, SchemaEncoding>> = {
+  AVRO: 'avro',
+  JSON: 'jsonschema',
+  PROTOBUF: 'protobuf',
+}
+
+/** Magic byte and id. */
+export const FRAME_HEAD_BYTES = 5
+const MAGIC = 0
+
+export type KnownSchemas = Pick<SchemaRegistry, 'failure' | 'revision' | 'findById' | 'version' | 'parsed'>
+
+/** A schema that values are made with, or were. */
+export interface FramedSchema {
+  readonly id: number
+  readonly encoding: SchemaEncoding
+}
+
+/** Why a framed value could not be shown. */
+export interface UndecodedValue extends FramedSchema {
+  readonly error: string
+}
+
+export interface SchemaChoice {
+  readonly id?: number | undefined
+  /** Of this subject's version; the latest where none is named. */
+  readonly subject?: string | undefined
+  readonly version?: number | undefined
+}
+
+interface Compiled extends FramedSchema {
+  readonly codec: ValueCodec | undefined
+  /** Why there is no codec. */
+  readonly error: string
+}
+
+export class SchemaCodec {
+  readonly #schemas: KnownSchemas
+  #revision = -1
+  /** By id; undefined for an id that nobody knows. */
+  readonly #byId = new Map<number, Compiled | undefined>()
+  #compiledChars = 0
+  readonly #scratch = new ByteWriter(1024)
+
+  constructor(schemas: KnownSchemas) {
+    this.#schemas = schemas
+  }
+
+  /**
+   * Writes the JSON of the value that is framed in [start, end) and gives its schema. undefined: it is no frame of a schema that
+   * is known. What cannot be decoded is not written.
+   */
+  decode(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    output: ByteWriter,
+    unions: AvroUnions,
+  ): FramedSchema | UndecodedValue | undefined {
+    if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
+    const compiled = this.#compiled(bytes.readInt32BE(start + 1))
+    if (compiled === undefined) return undefined
+    const { id, encoding, codec, error } = compiled
+    if (codec === undefined) return { id, encoding, error }
+    const before = output.position
+    try {
+      codec.decode(bytes, start + FRAME_HEAD_BYTES, end, output, unions)
+      return compiled
+    } catch (failure) {
+      output.position = before
+      if (failure instanceof SchemaDataError || failure instanceof RangeError)
+        return { id, encoding, error: failure.message }
+      throw failure
+    }
+  }
+
+  /** The schema of a frame; undefined: it is none, or of no schema that is known. */
+  schemaOf(bytes: Buffer, start: number, end: number): FramedSchema | undefined {
+    if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
+    return this.#compiled(bytes.readInt32BE(start + 1))
+  }
+
+  /** What values are made with. schema_not_found, invalid_record (it is of another format); what keeps the registry. */
+  choose(encoding: SchemaEncoding, { id, subject, version }: SchemaChoice): FramedSchema {
+    if (this.#schemas.failure !== undefined) throw this.#schemas.failure
+    const stored =
+      id === undefined ? this.#schemas.version(subject ?? '', version ?? 'latest') : this.#schemas.findById(id)
+    if (stored === undefined)
+      throw new TailraceError('schema_not_found', `there is no schema with the id ${id}`, { schema_id: id })
+    const found = ENCODING_OF[stored.schemaType]
+    if (found === encoding) return { id: stored.id, encoding }
+    throw new TailraceError('invalid_record', `schema ${stored.id} is ${found}, not ${encoding}`, {
+      schema_id: stored.id,
+    })
+  }
+
+  /** The frame of the JSON value in [start, end), which is well-formed. SchemaDataError: it is not of the schema. */
+  encode({ id }: FramedSchema, bytes: Buffer, start: number, end: number): Buffer {
+    const compiled = this.#compiled(id)
+    if (compiled?.codec === undefined)
+      throw new SchemaDataError(compiled?.error ?? `there is no schema with the id ${id}`)
+    const scratch = this.#scratch
+    scratch.reset()
+    scratch.reserve(FRAME_HEAD_BYTES)
+    scratch.bytes[0] = MAGIC
+    scratch.bytes.writeInt32BE(id, 1)
+    scratch.position = FRAME_HEAD_BYTES
+    try {
+      compiled.codec.encode(bytes, start, end, scratch)
+    } catch (error) {
+      if (error instanceof RangeError) throw new SchemaDataError(error.message, { cause: error })
+      throw error
+    }
+    return Buffer.from(scratch.written())
+  }
+
+  #compiled(id: number): Compiled | undefined {
+    if (this.#revision !== this.#schemas.revision) {
+      // what an id means never changes, but it may come and go
+      this.#byId.clear()
+      this.#compiledChars = 0
+      this.#revision = this.#schemas.revision
+    }
+    if (this.#byId.has(id)) return this.#byId.get(id)
+    const stored = this.#schemas.failure === undefined ? this.#schemas.findById(id) : undefined
+    const compiled = stored === undefined ? undefined : this.#compile(stored)
+    this.#keep(id, compiled, stored?.schema.length ?? UNKNOWN_CHARS)
+    return compiled
+  }
+
+  #compile(stored: StoredSchema): Compiled {
+    const framed = { id: stored.id, encoding: ENCODING_OF[stored.schemaType] }
+    try {
+      return { ...framed, codec: codecOf(this.#schemas.parsed(stored)), error: '' }
+    } catch (error) {
+      return { ...framed, codec: undefined, error: asTailraceError(error).message }
+    }
+  }
+
+  #keep(id: number, compiled: Compiled | undefined, chars: number): void {
+    // simply anew: schemas that are in use are few
+    if (this.#compiledChars + chars > SCHEMAS_COMPILED_CHARS_MAX) {
+      this.#byId.clear()
+      this.#compiledChars = 0
+    }
+    this.#byId.set(id, compiled)
+    this.#compiledChars += chars
+  }
+}
+
+/** That an id means nothing is remembered, too: bytes may hold any. */
+const UNKNOWN_CHARS = 100

@@ -1,0 +1,2 @@
+/** Why bytes or JSON are not of a schema. */
+export class SchemaDataError extends Error {}

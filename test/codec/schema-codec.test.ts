@@ -1,0 +1,221 @@
+// Values in frames: Avro, JSON Schema and Protobuf, by id or subject, and what does not fit.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { KnownSchemas, SchemaEncoding } from '../../src/codec/schema-codec.ts'
+import { SchemaCodec } from '../../src/codec/schema-codec.ts'
+import { SchemaDataError } from '../../src/codec/schema-data-error.ts'
+import { ByteWriter } from '../../src/kernel/byte-writer.ts'
+import type { StoredSchema } from '../../src/registry/schema-entity.ts'
+import type { ReferencedSchema, SchemaType } from '../../src/registry/schema-format.ts'
+import { SCHEMA_FORMATS } from '../../src/registry/schema-formats.ts'
+
+interface Given {
+  readonly type: SchemaType
+  readonly schema: string
+  readonly references?: readonly ReferencedSchema[]
+}
+
+/** The first has the id 1. */
+function codecWith(...given: readonly Given[]) {
+  const stored = given.map(({ type, schema }, at): StoredSchema => {
+    return {
+      subject: `s${at + 1}`,
+      version: 1,
+      id: at + 1,
+      guid: `g${at + 1}`,
+      schemaType: type,
+      schema,
+      references: [],
+      metadata: undefined,
+      ruleSet: undefined,
+      deleted: false,
+      ts: undefined,
+    }
+  })
+  const schemas = {
+    failure: undefined,
+    revision: 1,
+    findById: (id: number) => stored[id - 1],
+    version: (subject: string) => stored.find((one) => one.subject === subject) as StoredSchema,
+    parsed: (one: StoredSchema) => {
+      const { type, schema, references = [] } = given[one.id - 1] as Given
+      return SCHEMA_FORMATS[type].parse(schema, references, 'stored')
+    },
+  } satisfies KnownSchemas
+  return new SchemaCodec(schemas)
+}
+
+const ENCODING: Readonly<Record<SchemaType, SchemaEncoding>> = {
+  AVRO: 'avro',
+  JSON: 'jsonschema',
+  PROTOBUF: 'protobuf',
+}
+
+function encode(given: Given, json: string): Buffer {
+  const codec = codecWith(given)
+  const bytes = Buffer.from(json)
+  return codec.encode(codec.choose(ENCODING[given.type], { id: 1 }), bytes, 0, bytes.length)
+}
+
+function decode(given: Given, frame: Buffer) {
+  const output = new ByteWriter(4)
+  const found = codecWith(given).decode(frame, 0, frame.length, output, 'tagged')
+  return { ...found, json: output.written().toString() }
+}
+
+const avro = (schema: unknown): Given => ({ type: 'AVRO', schema: JSON.stringify(schema) })
+const json = (schema: unknown, references: readonly ReferencedSchema[] = []): Given => ({
+  type: 'JSON',
+  schema: JSON.stringify(schema),
+  references,
+})
+const proto = (body: string, references: readonly ReferencedSchema[] = []): Given => ({
+  type: 'PROTOBUF',
+  schema: `syntax = "proto3"; ${body}`,
+  references,
+})
+
+test('a frame is a zero byte, the id and the value', () => {
+  assert.equal(encode(avro('string'), '"hi"').toString('hex'), '0000000001046869')
+  assert.equal(encode(json({ type: 'object' }), '{"a":1.0}').toString('latin1'), '\0\0\0\0\x01{"a":1.0}')
+  assert.equal(encode(proto('message M { int32 a = 1; }'), '{"a":5}').toString('hex'), '0000000001000805')
+})
+
+const BACK: readonly (readonly [given: Given, sent: string, back: string])[] = [
+  [avro('long'), '9223372036854775807', '9223372036854775807'],
+  [
+    avro({ type: 'record', name: 'R', fields: [{ name: 'a', type: ['null', 'string'] }] }),
+    '{"a":"x"}',
+    '{"a":{"string":"x"}}',
+  ],
+  [json(true), '{"big":12345678901234567890}', '{"big":12345678901234567890}'],
+  [
+    proto('message M { int64 a = 1; string some_name = 2; repeated int32 list = 3; optional int32 maybe = 4; }'),
+    '{"a":"9007199254740993","some_name":"é"}',
+    '{"a":"9007199254740993","someName":"é","list":[]}',
+  ],
+  [
+    proto(
+      'import "google/protobuf/timestamp.proto"; message M { google.protobuf.Timestamp at = 1; E e = 2; } enum E { ZERO = 0; ONE = 1; }',
+    ),
+    '{"at":"2026-11-21T02:00:00Z","e":"ONE"}',
+    '{"at":"2026-11-21T02:00:00Z","e":"ONE"}',
+  ],
+]
+
+for (const [given, sent, back] of BACK) {
+  test(`${given.type}: ${sent.slice(0, 60)} comes back`, () => {
+    const found = decode(given, encode(given, sent))
+    assert.equal(found.json, back)
+    assert.partialDeepStrictEqual(found, { id: 1, encoding: ENCODING[given.type] })
+  })
+}
+
+const ADDRESS: ReferencedSchema = {
+  name: 'address.json',
+  subject: 'address',
+  version: 1,
+  isDirect: true,
+  text: '{"type":"object","required":["city"]}',
+}
+
+const MISFITS: readonly (readonly [given: Given, sent: string, message: RegExp])[] = [
+  [avro('int'), '"x"', /must be an int/],
+  [json({ type: 'object', required: ['a'] }), '{}', /#: must have required property 'a'/],
+  [
+    json({ properties: { a: { enum: ['x'] } } }),
+    '{"a":"y"}',
+    /#\/a: must be equal to one of the allowed values: \["x"\]/,
+  ],
+  [
+    json({ $schema: 'http://json-schema.org/draft-04/schema#', type: 'number', maximum: 5, exclusiveMaximum: true }),
+    '5',
+    /must be < 5/,
+  ],
+  [
+    json({ $schema: 'https://json-schema.org/draft/2020-12/schema', prefixItems: [{ type: 'string' }] }),
+    '[1]',
+    /#\/0: must be string/,
+  ],
+  [
+    json({ $schema: 'https://json-schema.org/draft/2019-09/schema', dependentRequired: { a: ['b'] } }),
+    '{"a":1}',
+    /must have property b/,
+  ],
+  [json({ required: ['toString'] }), '{}', /toString/],
+  [json({ multipleOf: 0.01 }), '4.355', /multiple of 0.01/],
+  [json({ pattern: '^(a+)+$' }), JSON.stringify(`${'a'.repeat(100_000)}!`), /must match pattern/],
+  [
+    json({ properties: { a: { $ref: 'address.json' } } }, [ADDRESS]),
+    '{"a":{}}',
+    /#\/a: must have required property 'city'/,
+  ],
+  [
+    json({ $id: 'http://example.com/r.json', properties: { a: { $ref: 'address.json' } } }, [ADDRESS]),
+    '{"a":{}}',
+    /city/,
+  ],
+  [json({ $ref: '#/$defs/t', definitions: { t: { type: 'string' } } }), '1', /must be string/],
+  [json({ definitions: { a: { $ref: '#/definitions/a' } }, $ref: '#/definitions/a' }), '1', /cannot be checked|stack/],
+  [proto('message M { int32 a = 1; }'), '{"b":1}', /key "b" is unknown/],
+  [proto('message M { int32 a = 1; }'), '{"a":1.5}', /int32/],
+  [proto('enum E { A = 0; }'), '{}', /contains no type definitions/],
+]
+
+for (const [given, sent, message] of MISFITS) {
+  test(`${given.type}: refuses ${sent.slice(0, 30)} for ${given.schema.slice(0, 60)}`, () => {
+    assert.throws(
+      () => encode(given, sent),
+      (error) => error instanceof SchemaDataError && message.test(error.message),
+    )
+  })
+}
+
+test('what fits is taken: multiples as decimals, references with siblings in draft 7, boolean schemas', () => {
+  encode(json({ multipleOf: 0.01 }), '4.35')
+  encode(json({ definitions: { t: {} }, properties: { a: { $ref: '#/definitions/t', type: 'string' } } }), '{"a":1}')
+  encode(json(true), '1')
+  assert.throws(() => encode(json(false), '1'))
+})
+
+const NESTED = proto(
+  'message A { message B { message C { int32 x = 1; } map<string, int32> m = 2; } message D { int32 y = 1; } } message E { int32 z = 1; }',
+)
+
+for (const [hex, back] of [
+  ['00', '{}'],
+  ['0200', '{}'],
+  ['02020805', '{"z":5}'],
+  ['0400020805', '{"y":5}'],
+  ['060000000805', '{"x":5}'],
+] as const) {
+  test(`reads which message it is: ${hex}`, () => {
+    assert.equal(decode(NESTED, Buffer.from(`0000000001${hex}`, 'hex')).json, back)
+  })
+}
+
+test('reads messages of clients that write no positions', () => {
+  const given = proto('message M { string a = 1; }')
+  assert.equal(decode(given, Buffer.from('00000000010a026869', 'hex')).json, '{"a":"hi"}')
+})
+
+test('says why a value cannot be shown, and leaves alone what is no frame', () => {
+  const given = avro('string')
+  const { error, json: found } = decode(given, Buffer.from('00000000010a61', 'hex')) as { error?: string; json: string }
+  assert.match(error ?? '', /ends before its end/)
+  assert.equal(found, '')
+  for (const hex of ['', '00', '00000001', '0100000001', '0000000002', '7b7d']) {
+    assert.deepEqual(decode(given, Buffer.from(hex, 'hex')), { json: '' })
+  }
+})
+
+test('chooses by id, or by subject, of the right format', () => {
+  const codec = codecWith(avro('int'), json(true))
+  assert.deepEqual(codec.choose('jsonschema', { subject: 's2' }), { id: 2, encoding: 'jsonschema' })
+  assert.throws(() => codec.choose('avro', { id: 3 }), { code: 'schema_not_found' })
+  assert.throws(() => codec.choose('avro', { id: 2 }), {
+    code: 'invalid_record',
+    message: /schema 2 is jsonschema, not avro/,
+  })
+})
