@@ -541,6 +541,9 @@ export const EVENT_PROGRESS_MS = 30_000
 /** A subscription of a group is answered after so long, though a rebalance of it may still be under way. */
 export const GROUP_TAIL_JOIN_MS_MAX = 1_000
 
+/** How long a partition that was revoked is kept for a commit of it that is under way. */
+export const GROUP_TAIL_COMMIT_MS_MAX = 10_000
+
 /** How long the place of a group's member is kept when its connection is gone. */
 export const GROUP_TAIL_SESSION_MS_DEFAULT = 10_000
 

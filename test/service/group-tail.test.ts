@@ -1,76 +1,14 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
-import { GROUP_TAIL_JOIN_MS_MAX } from '../../src/kernel/limits.ts'
-import { Telemetry } from '../../src/kernel/telemetry.ts'
-import { createConsumeService } from '../../src/service/consume.ts'
-import type { AssignorName } from '../../src/service/group-member.ts'
-import type { GroupTail, GroupTailRequest } from '../../src/service/group-tail.ts'
-import { createGroupTailService } from '../../src/service/group-tails.ts'
-import { createTailService } from '../../src/service/tails.ts'
-import { caller, openPollBench } from '../support/poll-bench.ts'
-import { TailGiven, WORDS } from '../support/tail-given.ts'
+import type { TestTail } from '../support/group-tail-bench.ts'
+import { openGroupTailBench } from '../support/group-tail-bench.ts'
 
-type Asked = Partial<Omit<GroupTailRequest, 'reader' | 'connection'>>
-
-interface TestTail {
-  readonly tail: GroupTail
-  readonly given: TailGiven
-}
-
-async function openGroupBench(
-  t: TestContext,
-  {
-    partitions = 2,
-    assignors = ['cooperative-sticky'],
-  }: { partitions?: number; assignors?: readonly AssignorName[] } = {},
-) {
-  const bench = await openPollBench(t, { partitions })
-  const { engine, clock, members, polls } = bench
-  const telemetry = new Telemetry()
-  const tails = createTailService({ engine, clock, telemetry })
-  const groupTails = createGroupTailService({ engine, members, tails, groupPolls: polls, assignors, clock })
-  const opened: GroupTail[] = []
-  // before the bench closes its engine
-  t.after(async () => {
-    await Promise.all(opened.map((tail) => tail.leave()))
-    await groupTails.close()
-    await tails.close()
-  })
-  const open = async (asked: Asked = {}, connection: object = {}): Promise<TestTail> => {
-    const given = new TailGiven()
-    const opening = groupTails.open({
-      caller: { ...caller, host: '127.0.0.1' },
-      groupId: 'g',
-      member: '',
-      instance: undefined,
-      subscription: { topics: ['jobs'] },
-      from: { kind: 'earliest' },
-      sessionTimeoutMs: 10_000,
-      releaseMs: 5_000,
-      autoCommitMs: undefined,
-      onGap: 'earliest',
-      overflow: 'pause',
-      batchRecords: 100,
-      batchWaitMs: 0,
-      form: WORDS,
-      connection,
-      reader: given,
-      ...asked,
-    })
-    // one that has to wait for others is there before they have given up what is to be its own
-    const isSlow = await Promise.race([opening.then(() => false), setTimeout(200, true)])
-    if (isSlow) bench.clock.advance(GROUP_TAIL_JOIN_MS_MAX)
-    const tail = await opening
-    opened.push(tail)
-    return { tail, given }
-  }
-  const values = (partition: number, from: number, to: number) =>
-    bench.produce('jobs', partition, ...Array.from({ length: to - from }, (_, at) => `v${from + at}`))
+async function openGroupBench(t: TestContext, options: Parameters<typeof openGroupTailBench>[1] = {}) {
+  const { polls: bench, open, values } = await openGroupTailBench(t, options)
   const got = ({ given }: TestTail, count: number) => bench.until(() => given.records.length >= count)
   const told = ({ given }: TestTail, event: string) => bench.until(() => given.events.includes(event))
-  return { bench, open, values, got, told, consume: createConsumeService({ engine, clock, telemetry }) }
+  return { bench, open, values, got, told }
 }
 
 const last = ({ given }: TestTail) => given.events.at(-1)
