@@ -101,11 +101,6 @@ export class GroupTailPlaces {
     this.#settleDone()
   }
 
-  /** Whatever was given so far. */
-  doneAll(): void {
-    if (this.#recordsDone < this.#records) this.done(this.#records - this.#recordsDone)
-  }
-
   #settleDone(): void {
     let settled = 0
     for (const chunk of this.#undone) {

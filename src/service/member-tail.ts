@@ -180,7 +180,6 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
   }
 
   release(): void {
-    if (this.#request.autoCommitMs !== undefined) this.#places.doneAll()
     void Promise.allSettled(this.#commits).then(() => this.#release?.())
   }
 

@@ -211,6 +211,21 @@ test('commits what its client is done with by itself, and nothing else', async (
   assert.deepEqual(await bench.committed(), ['jobs-0=6'])
 })
 
+test('who lets go of what was revoked is not done with what it still has', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  await values(0, 0, 2)
+  await values(1, 0, 2)
+  const first = await open({ autoCommitMs: 1_000 })
+  await got(first, 4)
+  const second = await open({ autoCommitMs: 1_000 })
+  await bench.until(() => first.given.events.some((event) => event.startsWith('revoked')))
+  first.tail.release()
+  await bench.until(() => second.tail.partitions.length === 1)
+  await bench.advance(2_000)
+  assert.deepEqual(await bench.committed(), ['jobs-0=0', 'jobs-1=0'])
+  await got(second, 2)
+})
+
 test('an old cursor does not lead back what others have committed since', async (t) => {
   const { bench, open, values, got } = await openGroupBench(t)
   await values(0, 0, 2)
