@@ -140,7 +140,7 @@ test('an end that cannot be reached is none: what can be read is printed, and wh
   bytes.write('TWO', bytes.indexOf('two'))
   writeFileSync(segment, bytes)
   const { code, stdout, stderr } = await runCli(['tail', 't', '-n', '+1', '--output', 'value'], { url })
-  assert.deepEqual(stdout.trim().split('\n').toSorted(), ['one', 'one', 'three', 'two'])
+  assert.deepEqual(stdout.trim().split('\n').toSorted(), ['"one"', '"one"', '"three"', '"two"'])
   assert.match(stderr, /^tailrace: partition 1 of topic t .*checksum.*\ntailrace: this is not all: .*\n$/)
   assert.equal(code, 1)
 })
