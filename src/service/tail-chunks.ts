@@ -64,14 +64,19 @@ export class TailChunks {
 
   /** For one tail, or one kind of them. */
   async read(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
-    if (this.#reading >= TAIL_READS_MAX) {
-      await new Promise<void>((resolve) => this.#lines[place.isShared ? 0 : 1].push(resolve))
-    } else this.#reading++
     const { reads, pace } = this.#parts
     const read = () =>
       bounds.isLatestOnly ? reads.readLatest(head, place, kind, bounds) : reads.read(head, place, kind, bounds)
+    // who waits for its pace is in nobody's way
+    return place.isFarBehind ? await pace.run(read) : await this.#inLine(place, read)
+  }
+
+  async #inLine(place: TailPlace, read: () => Promise<TailRead>): Promise<TailRead> {
+    if (this.#reading >= TAIL_READS_MAX) {
+      await new Promise<void>((resolve) => this.#lines[place.isShared ? 0 : 1].push(resolve))
+    } else this.#reading++
     try {
-      return place.isFarBehind ? await pace.run(read) : await read()
+      return await read()
     } finally {
       const next = this.#lines[0].shift() ?? this.#lines[1].shift()
       if (next === undefined) this.#reading--
