@@ -31,6 +31,8 @@ export interface MemberTailParts {
 /** Owned, and not begun yet. */
 interface FreshPartition extends SlotToStart {
   readonly owned: OwnedPartition
+  /** Why it could not be begun. */
+  isFaultTold: boolean
 }
 
 export class MemberTail implements GroupTail, SeatHolder, TailReader {
@@ -219,7 +221,7 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
   assigned(partitions: readonly OwnedPartition[]): void {
     for (const owned of partitions) {
       const { topic, partition } = owned
-      this.#fresh.set(owned, { owned, topic, partition, isAdded: undefined })
+      this.#fresh.set(owned, { owned, topic, partition, isAdded: undefined, isFaultTold: false })
     }
     this.#startFresh()
   }
@@ -303,8 +305,10 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
 
   #failedToStart(fresh: readonly FreshPartition[], error: TailraceError): void {
     if (this.#over.signal.aborted) return
-    for (const { owned, topic, partition } of fresh) {
-      if (this.#fresh.has(owned)) this.#request.reader.fault({ topic: topic.name, partition, error })
+    for (const one of fresh) {
+      if (one.isFaultTold || !this.#fresh.has(one.owned)) continue
+      one.isFaultTold = true
+      this.#request.reader.fault({ topic: one.topic.name, partition: one.partition, error })
     }
     this.#retryLater()
   }

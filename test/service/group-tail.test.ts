@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
+import { TailraceError } from '../../src/kernel/errors.ts'
 import type { TestTail } from '../support/group-tail-bench.ts'
 import { openGroupTailBench } from '../support/group-tail-bench.ts'
 
@@ -263,6 +264,43 @@ test('what was removed behind a committed offset is told as a gap', async (t) =>
   await got(second, 2)
   await told(second, 'gap jobs-0 1 to 4 removed')
   assert.deepEqual(second.given.records, ['jobs-0:4=v4', 'jobs-0:5=v5'])
+})
+
+test('a partition whose beginning cannot be found out is told once, and begun when it can be', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  const { groups } = bench.engine
+  const committed = groups.committed.bind(groups)
+  let tries = 0
+  groups.committed = async () => {
+    tries++
+    throw new TailraceError('kafka_storage_error', 'the disk is away')
+  }
+  const first = await open()
+  await bench.until(() => first.given.faults.length === 2)
+  for (const more of [2, 3]) {
+    await bench.advance(1_000)
+    await bench.until(() => tries >= more)
+  }
+  groups.committed = committed
+  await values(0, 0, 2)
+  await bench.settle()
+  await bench.advance(1_000)
+  await got(first, 2)
+  assert.equal(first.given.faults.length, 2)
+})
+
+test('a static member has its partitions again after its tail was closed, and nobody else meanwhile', async (t) => {
+  const { bench, open, told } = await openGroupBench(t)
+  const first = await open({ instance: 'i-1' })
+  await told(first, 'assigned jobs-0@0 jobs-1@0')
+  const { generationId } = first.tail
+  await first.tail.leave()
+  const second = await open()
+  await bench.settle()
+  assert.deepEqual(second.tail.partitions, [])
+  const again = await open({ instance: 'i-1' })
+  await bench.until(() => again.tail.partitions.length === 1 && second.tail.partitions.length === 1)
+  assert.ok(again.tail.generationId >= generationId)
 })
 
 test('what a topic grows by is read from its first record; of one that is deleted nothing is', async (t) => {
