@@ -505,6 +505,9 @@ export const TAIL_TOPICS_MAX = 100
 /** A frame that a WebSocket sends us: beyond it the socket is closed (1009). Produce over HTTP takes larger bodies. */
 export const WS_FRAME_BYTES_MAX = 1024 * 1024
 
+/** Parts of frames that have come and lack their end, over all WebSockets: beyond it those that hold more than a little are closed. */
+export const WS_UNFINISHED_BYTES_MAX = 64 * 1024 * 1024
+
 /** Subscriptions of one socket. */
 export const WS_SUBSCRIPTIONS_MAX = 64
 
