@@ -30,6 +30,8 @@ export interface FollowOptions {
   readonly recordsMax?: number | undefined
   /** Ends when nothing came for this long. */
   readonly quietMsMax?: number | undefined
+  /** Shared by those that read side by side: that the server is waited for is told once. */
+  readonly waiting?: { isTold: boolean } | undefined
 }
 
 const PAGE_RECORDS = 5_000
@@ -79,13 +81,12 @@ async function* tailed(
   client: TailraceClient,
   options: FollowOptions,
 ): AsyncGenerator<readonly RawRecord[]> {
-  const { source, from, group: _, recordsMax, quietMsMax, ...rest } = options
+  const { source, from, group: _, recordsMax, quietMsMax, waiting = { isTold: false }, ...rest } = options
   const interrupt = terminal.interruptSignal()
   const quiet = new Silence(quietMsMax)
   // The last N records of all partitions are wanted in the order of their times.
   let backlog = from.startsWith('-') ? new Backlog() : undefined
   const faults = new FaultWatch(terminal)
-  let isWaiting = false
   const pages = client.tail(source, {
     ...rest,
     from,
@@ -93,15 +94,15 @@ async function* tailed(
     onGap: 'earliest',
     signal: AbortSignal.any([interrupt, quiet.signal]),
     onRetry: ({ message }) => {
-      if (!isWaiting) terminal.note(`tailrace: ${message}: waiting for the server`)
-      isWaiting = true
+      if (!waiting.isTold) terminal.note(`tailrace: ${message}: waiting for the server`)
+      waiting.isTold = true
     },
   })
   try {
     quiet.begin()
     for await (const page of pages) {
       const { records, gaps, progress } = page
-      isWaiting = false
+      waiting.isTold = false
       tellGaps(terminal, gaps, source)
       faults.look(page)
       if (options.until !== undefined) faults.checkReachable()
