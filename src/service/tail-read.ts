@@ -48,7 +48,11 @@ export class TailReads {
 
   async read(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
     const asked = head.readable(place, bounds.ends)
-    const cursor = () => place.layout.cursor(offsetsAfter(place, page, asked), place.turn)
+    let moving: Float64Array | undefined
+    const cursor = () => {
+      moving ??= place.offsets.slice()
+      return place.layout.cursor(moveTo(moving, page, asked), place.turn)
+    }
     const sink = new EncoderSink(kind.form, cursor)
     const page = this.#newPage(place, asked, bounds, { sink, filter: kind.filter, written: sink })
     await this.#fill(head, place, page, asked, bounds.ends, sink)
@@ -200,8 +204,14 @@ export class TailReads {
 }
 
 function offsetsAfter(place: TailPlace, page: Page, asked: readonly number[]): Float64Array {
-  const offsets = place.offsets.slice()
-  for (const [index, { nextOffset }] of page.partitions.entries()) offsets[asked[index] as number] = nextOffset
+  return moveTo(place.offsets.slice(), page, asked)
+}
+
+/** Hot where each record has a cursor. */
+function moveTo(offsets: Float64Array, { partitions }: Page, asked: readonly number[]): Float64Array {
+  for (let index = 0; index < asked.length; index++) {
+    offsets[asked[index] as number] = (partitions[index] as PartitionState).nextOffset
+  }
   return offsets
 }
 
