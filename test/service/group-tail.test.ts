@@ -177,6 +177,7 @@ test('a second one of the same name puts the first out, which can commit no more
   const first = await open({ member: 'w-1' }, connection)
   await got(first, 2)
   await assert.rejects(open({ member: 'w-1' }, connection), { code: 'invalid_request' })
+  await assert.rejects(open({ member: 'w-1', subscription: { pattern: '(' } }), { code: 'invalid_request' })
   const second = await open({ member: 'w-1' })
   await told(first, 'fail fenced_instance_id')
   const refused = await first.tail.commitCursor(first.given.cursor)
