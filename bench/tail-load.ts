@@ -161,8 +161,7 @@ class TailLoad {
   #take(count: number): void {
     this.#deliveryCount += count
     if (this.#isMeasured) this.#windowDeliveryCount += count
-    const { pace } = this.#job
-    if (pace !== undefined && 'behindMax' in pace) this.#sendBehind(pace.behindMax)
+    this.#sendBehind()
   }
 
   #time(bytes: Buffer, start: number, end: number): void {
@@ -174,15 +173,19 @@ class TailLoad {
     const { port, topic, pace, producers, recordsPerRequest } = this.#job
     if (pace === undefined) return
     const onFailure = (error: Error) => this.#fail(error)
-    this.#producer = new TailProducer({ port, topic, connections: producers, recordsPerRequest, onFailure })
+    const onIdle = () => this.#sendBehind()
+    this.#producer = new TailProducer({ port, topic, connections: producers, recordsPerRequest, onIdle, onFailure })
     this.#isProducing = true
-    if ('behindMax' in pace) this.#sendBehind(pace.behindMax)
+    if ('behindMax' in pace) this.#sendBehind()
     else this.#sendPaced(this.#producer, pace.perSecond / recordsPerRequest)
   }
 
   /** In all: the readers' mean is what counts. */
-  #sendBehind(behindMax: number): void {
+  #sendBehind(): void {
     const producer = this.#producer
+    const { pace } = this.#job
+    if (pace === undefined || !('behindMax' in pace)) return
+    const { behindMax } = pace
     while (this.#isProducing && producer?.hasIdle) {
       if (producer.sentCount * this.#job.readers - this.#deliveryCount >= behindMax * this.#job.readers) return
       producer.send()

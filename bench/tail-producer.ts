@@ -9,6 +9,8 @@ export interface TailProducerOptions {
   readonly topic: string
   readonly connections: number
   readonly recordsPerRequest: number
+  /** A connection has become idle. */
+  onIdle(): void
   onFailure(error: Error): void
 }
 
@@ -53,8 +55,11 @@ export class TailProducer {
   #answered(sender: Sender): void {
     this.acceptedCount += this.#options.recordsPerRequest
     const due = this.#due.shift()
-    if (due === undefined) this.#idle.push(sender)
-    else sender.send(due)
+    if (due !== undefined) sender.send(due)
+    else {
+      this.#idle.push(sender)
+      this.#options.onIdle()
+    }
   }
 }
 

@@ -161,6 +161,13 @@ describe('the bench', () => {
     assert.deepEqual(report.failures, [])
   })
 
+  it('sees every record come to every tail, by WebSocket and as events, to a late one too', async (t) => {
+    const only = ['tail-events', 'tail-late']
+    const report = await runBench({ ...TINY, resultsDir: tempDir(t), only }, () => {})
+    assert.deepEqual(report.failures, [])
+    assert.ok(report.rows.every(({ tailrace }) => tailrace !== '' && !tailrace.includes('NaN')))
+  })
+
   it('makes values of 100 bytes of JSON, each different', () => {
     const values = jsonValues(2_000)
     assert.ok(

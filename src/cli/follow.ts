@@ -5,9 +5,11 @@ import type { RecordGap } from '../client/api.ts'
 import type { TailraceClient } from '../client/client.ts'
 import type { TailUntil } from '../client/frames.ts'
 import type { RawRecord } from '../client/record-page.ts'
+import type { TailPage } from '../client/tail.ts'
 import type { TailSource } from '../client/tail-request.ts'
 import { foregroundClock } from '../kernel/clock.ts'
 import { Backlog } from './backlog.ts'
+import { CommandFailure } from './command-failure.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface FollowOptions {
@@ -28,6 +30,8 @@ export interface FollowOptions {
   readonly recordsMax?: number | undefined
   /** Ends when nothing came for this long. */
   readonly quietMsMax?: number | undefined
+  /** Shared by those that read side by side: that the server is waited for is told once. */
+  readonly waiting?: { isTold: boolean } | undefined
 }
 
 const PAGE_RECORDS = 5_000
@@ -77,12 +81,12 @@ async function* tailed(
   client: TailraceClient,
   options: FollowOptions,
 ): AsyncGenerator<readonly RawRecord[]> {
-  const { source, from, group: _, recordsMax, quietMsMax, ...rest } = options
+  const { source, from, group: _, recordsMax, quietMsMax, waiting = { isTold: false }, ...rest } = options
   const interrupt = terminal.interruptSignal()
   const quiet = new Silence(quietMsMax)
   // The last N records of all partitions are wanted in the order of their times.
   let backlog = from.startsWith('-') ? new Backlog() : undefined
-  let isWaiting = false
+  const faults = new FaultWatch(terminal)
   const pages = client.tail(source, {
     ...rest,
     from,
@@ -90,16 +94,18 @@ async function* tailed(
     onGap: 'earliest',
     signal: AbortSignal.any([interrupt, quiet.signal]),
     onRetry: ({ message }) => {
-      if (!isWaiting) terminal.note(`tailrace: ${message}: waiting for the server`)
-      isWaiting = true
+      if (!waiting.isTold) terminal.note(`tailrace: ${message}: waiting for the server`)
+      waiting.isTold = true
     },
   })
   try {
     quiet.begin()
-    for await (const { records, gaps, faults, progress } of pages) {
-      isWaiting = false
+    for await (const page of pages) {
+      const { records, gaps, progress } = page
+      waiting.isTold = false
       tellGaps(terminal, gaps, source)
-      for (const { partition, error } of faults) terminal.note(`tailrace: partition ${partition}: ${error.detail}`)
+      faults.look(page)
+      if (options.until !== undefined) faults.checkReachable()
       if (records.length > 0) quiet.end()
       if (backlog === undefined) {
         if (records.length > 0) yield records
@@ -128,6 +134,32 @@ function tellGaps(terminal: Terminal, gaps: readonly RecordGap[], source: TailSo
   for (const { topic, partition, from, to } of gaps) {
     const where = typeof source === 'string' ? `partition ${partition}` : `partition ${partition} of ${topic}`
     terminal.note(`tailrace: offsets ${from} to ${to - 1} of ${where} were removed before they were read`)
+  }
+}
+
+/** Partitions that cannot be read are told. Where only they are left an end is never reached. */
+class FaultWatch {
+  readonly #terminal: Terminal
+  #hasFaults = false
+  #scanned = -1
+  #isStuck = false
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+  }
+
+  /** Two signs of life, and nothing was read between them: that is all that can be. */
+  look({ records, faults, progress }: TailPage): void {
+    for (const { error } of faults) {
+      this.#hasFaults = true
+      this.#terminal.note(`tailrace: ${error.detail}`)
+    }
+    this.#isStuck = records.length === 0 && progress?.caughtUp === false && progress.scanned === this.#scanned
+    this.#scanned = progress?.scanned ?? -1
+  }
+
+  checkReachable(): void {
+    if (this.#isStuck && this.#hasFaults) throw new CommandFailure('this is not all: a partition could not be read')
   }
 }
 

@@ -43,6 +43,7 @@ export async function tail(terminal: Terminal, topics: readonly string[], option
     ...readOptions(options),
     from: since ?? startOf(lines),
     until: options.follow ? undefined : (options.until ?? 'latest'),
+    waiting: { isTold: false },
   }
   const client = connect(terminal, options)
   const names = [...new Set(topics)]

@@ -3,6 +3,7 @@
 // bytes of every read. (An engine that may lose what it has shown must not be read with this.) Kept in memory as ranges of
 // offsets; what is forgotten is checked again.
 
+import { partitionKey } from '../engine/partition-key.ts'
 import { KNOWN_JSON_PARTITIONS_MAX, KNOWN_JSON_RANGES_MAX } from '../kernel/limits.ts'
 
 export class KnownJson {
@@ -11,7 +12,7 @@ export class KnownJson {
 
   /** Of one partition of one incarnation of a topic. */
   of(topicId: string, partition: number): JsonRanges {
-    const key = `${topicId}/${partition}`
+    const key = partitionKey(topicId, partition)
     let ranges = this.#partitions.get(key)
     if (ranges === undefined) {
       ranges = new JsonRanges()

@@ -476,6 +476,10 @@ export const TAIL_CHUNKS_BYTES_MAX = 64 * 1024 * 1024
 export const TAIL_CHUNK_RECORDS_MAX = 10_000
 export const TAIL_CHUNK_BYTES_MAX = 256 * 1024
 
+/** Between two reads for tails that are far behind, at most; and for how long after an append there is a rest between them. */
+export const CATCH_UP_REST_MS_MAX = 50
+export const CATCH_UP_QUIET_MS = 100
+
 /** How long what was appended may be asked to wait for more. */
 export const TAIL_BATCH_WAIT_MS_MAX = 10_000
 
@@ -500,6 +504,9 @@ export const TAIL_TOPICS_MAX = 100
 
 /** A frame that a WebSocket sends us: beyond it the socket is closed (1009). Produce over HTTP takes larger bodies. */
 export const WS_FRAME_BYTES_MAX = 1024 * 1024
+
+/** Parts of frames that have come and lack their end, over all WebSockets: beyond it those that hold more than a little are closed. */
+export const WS_UNFINISHED_BYTES_MAX = 64 * 1024 * 1024
 
 /** Subscriptions of one socket. */
 export const WS_SUBSCRIPTIONS_MAX = 64
@@ -540,6 +547,9 @@ export const EVENT_STREAM_MS_MAX = 24 * 60 * 60_000
 export const EVENT_PROGRESS_MS = 30_000
 /** A subscription of a group is answered after so long, though a rebalance of it may still be under way. */
 export const GROUP_TAIL_JOIN_MS_MAX = 1_000
+
+/** How long a partition that was revoked is kept for a commit of it that is under way. */
+export const GROUP_TAIL_COMMIT_MS_MAX = 10_000
 
 /** How long the place of a group's member is kept when its connection is gone. */
 export const GROUP_TAIL_SESSION_MS_DEFAULT = 10_000

@@ -1,9 +1,8 @@
 // A6: the side of a partition's log that writes. It assigns offsets, gathers what waits into one write and one sync (group
-// commit; commit-rounds.ts decides of which file), rolls segments and remembers producers. What must hold: one stretch at a
+// commit; commit-rounds.ts decides of which file) and remembers producers; segment-rolls.ts begins segments. What must hold: one stretch at a
 // time; an append is in one stretch, and so stored whole or not at all; after a failed sync nothing is written any more,
 // because nobody can say what the disk holds. Any number of callers at once.
 
-import { join } from 'node:path'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { APPEND_QUEUE_BYTES_MAX, JOURNAL_STRETCH_BYTES_MAX, STRETCH_BYTES_MAX } from '../kernel/limits.ts'
@@ -14,16 +13,15 @@ import type { CommitJournal } from './commit-journal.ts'
 import type { CommitRounds, Turn } from './commit-rounds.ts'
 import type { CompactionSettings } from './log-compaction.ts'
 import type { LogIndex } from './log-index.ts'
-import { NO_LOG } from './log-index.ts'
 import type { Segment } from './log-segment.ts'
-import { emptySegment, segmentPath, shouldRoll, snapshotPath } from './log-segment.ts'
+import { segmentPath } from './log-segment.ts'
 import type { OpenFiles } from './open-files.ts'
-import { PARTITION_METADATA, renderPartitionMetadata } from './partition-metadata.ts'
 import type { PartitionState } from './partition-state.ts'
 import type { ProducerEntry, ProducerVerdict } from './producer-state.ts'
-import { judgeBatch, renderSnapshot, withBatch } from './producer-state.ts'
+import { judgeBatch, withBatch } from './producer-state.ts'
 import type { SegmentDisk, SegmentFile } from './segment-file.ts'
 import { SegmentGrowth } from './segment-growth.ts'
+import { SegmentRolls } from './segment-rolls.ts'
 import { isDiskFull, storageFailure } from './storage-failure.ts'
 
 /** What of a topic's configuration the log itself obeys; read anew for every stretch, so that changes take hold at once. */
@@ -123,16 +121,16 @@ export class LogAppender {
   readonly #options: LogAppenderParts
   readonly #state: PartitionState
   readonly #growth = new SegmentGrowth()
+  readonly #segments: SegmentRolls
   #queue: WaitingAppend[] = []
   #queueBytes = 0
   #rolls: WaitingRoll[] = []
   #writing: Promise<void> | undefined
-  /** A roll has failed half way: its file may be there, and nothing goes into the segment before it any more. */
-  #isRolling = false
 
   constructor(state: PartitionState, options: LogAppenderParts) {
     this.#state = state
     this.#options = options
+    this.#segments = new SegmentRolls(state, this.#growth, options)
   }
 
   /** What waits to be written. */
@@ -211,7 +209,7 @@ export class LogAppender {
     const rolls = this.#rolls
     this.#rolls = []
     try {
-      if ((this.#state.segments.at(-1)?.sizeBytes ?? 0) > 0) await this.#roll()
+      if ((this.#state.segments.at(-1)?.sizeBytes ?? 0) > 0) await this.#segments.roll()
       for (const roll of rolls) roll.resolve()
     } catch (error) {
       for (const roll of rolls) roll.reject(this.#failure(error, 'a new segment could not be made'))
@@ -237,7 +235,7 @@ export class LogAppender {
     if (this.#state.offline !== undefined) return this.#rejectWaiting(this.#state.offline)
     let segment: Segment
     try {
-      const next = this.#segmentForNext()
+      const next = this.#segments.forNext(this.#queue[0] as WaitingAppend)
       if (next instanceof Promise) turn.standAside()
       segment = await next
     } catch (error) {
@@ -355,7 +353,11 @@ export class LogAppender {
     let taken = 0
     for (const append of this.#queue) {
       if (taken > 0 && stretch.sizeBytes + append.sizeBytes > stretchBytesMax) break
-      if (taken > 0 && this.#mustRoll({ ...segment, sizeBytes: segment.sizeBytes + stretch.sizeBytes }, append)) break
+      if (
+        taken > 0 &&
+        this.#segments.mustRoll({ ...segment, sizeBytes: segment.sizeBytes + stretch.sizeBytes }, append)
+      )
+        break
       taken++
       this.#queueBytes -= append.sizeBytes
       stretch.appends.push(append)
@@ -404,85 +406,6 @@ export class LogAppender {
     this.#state.producers.set(producerId, withBatch(before, batch.header, this.#options.steadyNow()))
   }
 
-  #mustRoll(segment: Segment, append: WaitingAppend): boolean {
-    let records = 0
-    let maxTimestamp = -1
-    const { logAppendTime } = this.#options.settings()
-    for (const { header } of append.batches) {
-      records += header.lastOffsetDelta + 1
-      maxTimestamp = Math.max(maxTimestamp, header.maxTimestamp)
-    }
-    if (logAppendTime) maxTimestamp = this.#options.clock.now()
-    const next = { sizeBytes: append.sizeBytes, lastOffset: this.#state.nextOffset + records - 1, maxTimestamp }
-    return shouldRoll(segment, next, this.#options.settings())
-  }
-
-  /** The segment that the next append goes to; a new one when there is none yet or the last is to be rolled. */
-  #segmentForNext(): Segment | Promise<Segment> {
-    const last = this.#state.segments.at(-1)
-    if (last !== undefined && last.sizeBytes > 0) {
-      return this.#isRolling || this.#mustRoll(last, this.#queue[0] as WaitingAppend) ? this.#roll() : last
-    }
-    return this.#firstSegment(last)
-  }
-
-  async #firstSegment(last: Segment | undefined): Promise<Segment> {
-    // an empty last segment may be known from the log start offset only, without a file yet
-    await this.#makeDirectory()
-    return this.#addSegment(last ?? emptySegment(this.#state.nextOffset))
-  }
-
-  async #roll(): Promise<Segment> {
-    const last = this.#state.segments.at(-1) as Segment
-    try {
-      // a start replays the journal into the last segment only
-      await this.#options.journal.syncPath(segmentPath(this.#options.directory, last.baseOffset))
-    } catch (error) {
-      throw this.#state.offline ?? this.#state.goOffline('fdatasync failed', error)
-    }
-    for (const _ of this.forgetProducers());
-    if (this.#state.producers.size > 0) {
-      const path = snapshotPath(this.#options.directory, this.#state.nextOffset)
-      await this.#options.disk.writeFileDurably(path, renderSnapshot(this.#state.producers.values()))
-    }
-    const segment = await this.#addSegment(emptySegment(this.#state.nextOffset))
-    this.#options.rolled()
-    return segment
-  }
-
-  async #addSegment(segment: Segment): Promise<Segment> {
-    const { directory, files, disk } = this.#options
-    if (this.#state.logId === NO_LOG)
-      this.#state.logId = this.#options.index.addLog(this.#options.topicId, this.#options.partition)
-    this.#isRolling = true
-    await files.use(segmentPath(directory, segment.baseOffset), true, () => Promise.resolve())
-    await disk.syncDirectory(directory)
-    this.#isRolling = false
-    if (this.#state.segments.at(-1) !== segment) this.#state.segments.push(segment)
-    this.#growth.begin()
-    return segment
-  }
-
-  /** The folder with the topic's UUID in it, as Kafka's partition.metadata. */
-  async #makeDirectory(): Promise<void> {
-    const { disk, directory, topicId } = this.#options
-    if ((await disk.list(directory)).includes(PARTITION_METADATA)) return
-    await disk.makeDirectory(directory)
-    await disk.writeFileDurably(join(directory, PARTITION_METADATA), renderPartitionMetadata(topicId))
-  }
-
-  /** Forgets the producers that may be forgotten, and index.db with them; halts after each that it looks at. */
-  *forgetProducers(): Generator<void> {
-    const { index, isForgotten } = this.#options
-    for (const entry of this.#state.producers.values()) {
-      if (isForgotten(entry)) {
-        this.#state.producers.delete(entry.producerId)
-        index.forgetProducer(this.#state.logId, entry.producerId)
-      }
-      yield
-    }
-  }
-
   #rejectWaiting(error: TailraceError): void {
     const waiting = [...this.#queue, ...this.#rolls]
     this.#queue = []
@@ -493,6 +416,11 @@ export class LogAppender {
 
   #failure(cause: unknown, what: string): TailraceError {
     return storageFailure(this.#state.name, cause, what)
+  }
+
+  /** Forgets the producers that may be forgotten, and index.db with them; halts after each that it looks at. */
+  forgetProducers(): Generator<void> {
+    return this.#segments.forgetProducers()
   }
 
   /** What is under way has come to its end. */

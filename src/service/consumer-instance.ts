@@ -5,6 +5,7 @@
 // more; a partition that others get meanwhile leaves with what was done with, and its last records are given again.
 
 import type { GroupPartition, OffsetToCommit } from '../engine/group-protocol.ts'
+import { partitionKey } from '../engine/partition-key.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { CONSUMER_REBALANCE_MS_MAX } from '../kernel/limits.ts'
 import { SerialQueue } from '../kernel/serial-queue.ts'
@@ -109,9 +110,9 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   async assign(partitions: readonly GroupPartition[]): Promise<void> {
     if (this.spec.autoCommit) await this.#commitAll(this.#dealtWith)
     this.#source = { kind: 'assigned', partitions }
-    const kept = new Set(partitions.map(({ topic, partition }) => `${topic}/${partition}`))
+    const kept = new Set(partitions.map(({ topic, partition }) => partitionKey(topic, partition)))
     for (const { topic, partition } of this.positions.all()) {
-      if (!kept.has(`${topic.name}/${partition}`)) this.positions.remove(topic.name, partition)
+      if (!kept.has(partitionKey(topic.name, partition))) this.positions.remove(topic.name, partition)
     }
     this.#addAssigned()
     this.#reads?.wake()
@@ -171,8 +172,9 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
         ? await engine.groups.commit({ groupId: this.group, offsets })
         : await this.#member.commit(offsets)
     const refused = results.filter(({ error }) => error !== undefined)
-    const failed = new Map(refused.map((result) => [`${result.topic}/${result.partition}`, result]))
-    for (const each of offsets) if (!failed.has(`${each.topic}/${each.partition}`)) this.positions.noteCommitted(each)
+    const failed = new Map(refused.map((result) => [partitionKey(result.topic, result.partition), result]))
+    for (const each of offsets)
+      if (!failed.has(partitionKey(each.topic, each.partition))) this.positions.noteCommitted(each)
     const [first] = failed.values()
     if (first?.error === undefined) return
     const others = failed.size < offsets.length ? '; those of other partitions are' : ''
@@ -257,8 +259,8 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   /** From now on it stands elsewhere, or others may have. */
   #dropSaved(partitions: readonly OwnedPartition[]): void {
     if (this.#saved.length === 0) return
-    const places = new Set(partitions.map(({ topic, partition }) => `${topic.id}/${partition}`))
-    this.#saved = this.#saved.filter(({ topicId, partition }) => !places.has(`${topicId}/${partition}`))
+    const places = new Set(partitions.map(({ topic, partition }) => partitionKey(topic.id, partition)))
+    this.#saved = this.#saved.filter(({ topicId, partition }) => !places.has(partitionKey(topicId, partition)))
   }
 
   /** Topics may come and go under an assignment. */

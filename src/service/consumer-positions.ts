@@ -6,6 +6,7 @@
 
 import type { Topic } from '../engine/engine.ts'
 import type { GroupPartition, OffsetToCommit } from '../engine/group-protocol.ts'
+import { partitionKey } from '../engine/partition-key.ts'
 import type { TailraceError } from '../kernel/errors.ts'
 import type { OwnedPartition } from './group-member.ts'
 import type { PartitionBounds } from './page.ts'
@@ -43,18 +44,18 @@ export class ConsumerPositions {
   }
 
   find(topic: string, partition: number): ConsumerPosition | undefined {
-    return this.#byName.get(nameOf(topic, partition))
+    return this.#byName.get(partitionKey(topic, partition))
   }
 
   /** One that is there already keeps its place, unless it is of a topic that was there before under this name. */
   add(topic: Topic, partition: number): void {
     if (this.find(topic.name, partition)?.topic.id === topic.id) return
     const position = { topic, partition, next: undefined, processed: undefined, committed: undefined }
-    this.#byName.set(nameOf(topic.name, partition), position)
+    this.#byName.set(partitionKey(topic.name, partition), position)
   }
 
   remove(topic: string, partition: number): void {
-    this.#byName.delete(nameOf(topic, partition))
+    this.#byName.delete(partitionKey(topic, partition))
   }
 
   clear(): void {
@@ -155,9 +156,4 @@ export class ConsumerPositions {
 /** The client never had what these moves stand for; who went elsewhere since stays there. */
 export function undo(moves: Moves): void {
   for (const { position, from, to } of moves) if (position.next === to) position.next = from
-}
-
-/** No topic's name holds a slash. */
-function nameOf(topic: string, partition: number): string {
-  return `${topic}/${partition}`
 }

@@ -48,15 +48,52 @@ const CHECKSUM_BYTES = 4
 const BYTES_MIN = 1 + 1 + 1 + CHECKSUM_BYTES
 
 /** invalid_request when it would be longer than CURSOR_BYTES_MAX: the reader has to name partitions. */
-export function encodeCursor(cursor: Cursor): string {
-  const writer = new VarintWriter()
-  writer.byte(VERSION)
-  writer.unsigned(cursor.turn)
-  writer.unsigned(cursor.topics.length)
-  for (const topic of cursor.topics) writeTopic(writer, topic)
-  const text = writer.finish()
-  if (text.length > CURSOR_BYTES_MAX) throw tooManyPartitions(cursor)
-  return text
+export function encodeCursor({ topics, turn }: Cursor): string {
+  const listed = topics.map(({ partitions, ...topic }) => {
+    return { ...topic, partitions: partitions.map(({ partition }) => partition) }
+  })
+  const offsets = topics.flatMap(({ partitions }) => partitions.map(({ nextOffset }) => nextOffset))
+  return new CursorEncoder(listed).encode(offsets, turn)
+}
+
+export interface ListedTopic extends Pick<CursorTopic, 'topicId' | 'whole'> {
+  readonly partitions: readonly number[]
+}
+
+/** Cursors over the same partitions, one after the other: an event stream has one for each record. */
+export class CursorEncoder {
+  readonly #topics: readonly (ListedTopic & { readonly idBytes: Buffer })[]
+  readonly #writer = new VarintWriter()
+
+  constructor(topics: readonly ListedTopic[]) {
+    this.#topics = topics.map((topic) => ({ ...topic, idBytes: Buffer.from(topic.topicId.replaceAll('-', ''), 'hex') }))
+  }
+
+  /** `nextOffsets`: of all partitions, topic by topic. invalid_request when it would be longer than CURSOR_BYTES_MAX. */
+  encode(nextOffsets: ArrayLike<number>, turn: number): string {
+    const writer = this.#writer
+    writer.begin()
+    writer.byte(VERSION)
+    writer.unsigned(turn)
+    writer.unsigned(this.#topics.length)
+    let at = 0
+    for (const { idBytes, whole, partitions } of this.#topics) {
+      writer.raw(idBytes)
+      writer.unsigned(partitions.length * 2 + (whole ? 1 : 0))
+      let partitionBefore = -1
+      let offsetBefore = 0
+      for (const partition of partitions) {
+        const nextOffset = nextOffsets[at++] as number
+        if (!whole) writer.unsigned(partition - partitionBefore - 1)
+        writer.signed(nextOffset - offsetBefore)
+        partitionBefore = partition
+        offsetBefore = nextOffset
+      }
+    }
+    const text = writer.finish()
+    if (text.length > CURSOR_BYTES_MAX) throw tooManyPartitions(at)
+    return text
+  }
 }
 
 /** invalid_cursor for whatever encodeCursor did not give. */
@@ -74,19 +111,6 @@ export function decodeCursor(text: string): Cursor {
   while (topics.length < topicCount) topics.push(readTopic(reader))
   if (!reader.ended) throw mangled('more follows than it announces')
   return { topics, turn }
-}
-
-function writeTopic(writer: VarintWriter, topic: CursorTopic): void {
-  writer.raw(Buffer.from(topic.topicId.replaceAll('-', ''), 'hex'))
-  writer.unsigned(topic.partitions.length * 2 + (topic.whole ? 1 : 0))
-  let partitionBefore = -1
-  let offsetBefore = 0
-  for (const { partition, nextOffset } of topic.partitions) {
-    if (!topic.whole) writer.unsigned(partition - partitionBefore - 1)
-    writer.signed(nextOffset - offsetBefore)
-    partitionBefore = partition
-    offsetBefore = nextOffset
-  }
 }
 
 function readTopic(reader: VarintReader): CursorTopic {
@@ -116,8 +140,7 @@ function mangled(reason: string): TailraceError {
   return new TailraceError('invalid_cursor', `this is not a cursor that was given here: ${reason}`)
 }
 
-function tooManyPartitions(cursor: Cursor): TailraceError {
-  const partitionCount = cursor.topics.reduce((sum, { partitions }) => sum + partitions.length, 0)
+function tooManyPartitions(partitionCount: number): TailraceError {
   return new TailraceError(
     'invalid_request',
     `a cursor over ${partitionCount} partitions does not fit into ${CURSOR_BYTES_MAX} characters: name fewer partitions and read them apart`,
@@ -128,6 +151,10 @@ function tooManyPartitions(cursor: Cursor): TailraceError {
 class VarintWriter {
   #bytes = Buffer.allocUnsafe(256)
   #length = 0
+
+  begin(): void {
+    this.#length = 0
+  }
 
   byte(value: number): void {
     if (this.#length === this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes, this.#bytes])

@@ -115,7 +115,7 @@ export class GroupSeat implements OwnershipListener {
   async onRevoked(partitions: readonly OwnedPartition[]): Promise<void> {
     this.#leaving = partitions
     try {
-      await this.#holder?.revoked(partitions)
+      await Promise.all([this.#before, this.#holder?.revoked(partitions)])
     } finally {
       this.#leaving = []
     }

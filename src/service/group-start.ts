@@ -2,6 +2,7 @@
 // do, where its reset policy says. A committed offset that lies outside of its partition by now counts as none.
 
 import type { Topic } from '../engine/engine.ts'
+import { partitionKey } from '../engine/partition-key.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import type { RecordSource } from './last-records.ts'
@@ -46,12 +47,12 @@ export async function startPartitions<Partition extends PartitionToStart>(
   const named = partitions.map(({ topic, partition }) => ({ topic: topic.name, partition }))
   const committed = new Map<string, number>()
   for (const { topic, partition, offset } of await parts.engine.groups.committed(groupId, named)) {
-    committed.set(`${partition} ${topic}`, offset)
+    committed.set(partitionKey(topic, partition), offset)
   }
   const started = new Map<Partition, StartedPartition<Partition>>()
   for (const ofTopic of Map.groupBy(partitions, ({ topic }) => topic.id).values()) {
     const checked = await Promise.all(
-      ofTopic.map((owned) => resume(parts, owned, committed.get(`${owned.partition} ${owned.topic.name}`))),
+      ofTopic.map((owned) => resume(parts, owned, committed.get(partitionKey(owned.topic.name, owned.partition)))),
     )
     for (const one of checked) started.set(one.owned, one)
     const lost = checked.filter(({ how }) => how === 'reset')

@@ -90,18 +90,15 @@ export class GroupTailPlaces {
     this.#chunks++
     this.#records += recordCount
     this.#last = { cursor, chunks: this.#chunks, records: this.#records }
-    if (this.#countsDone) this.#undone.push(this.#last)
+    if (!this.#countsDone) return
+    this.#undone.push(this.#last)
+    this.#settleDone()
   }
 
   /** In the order in which they were given; more than were given are those that will be. */
   done(recordCount: number): void {
     this.#recordsDone += recordCount
     this.#settleDone()
-  }
-
-  /** Whatever was given so far. */
-  doneAll(): void {
-    this.done(this.#records - this.#recordsDone)
   }
 
   #settleDone(): void {

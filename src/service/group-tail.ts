@@ -59,7 +59,7 @@ export interface GroupTail {
   commit(offsets: readonly OffsetToCommit[]): Promise<readonly PartitionResult[]>
   /** Up to where a cursor stands. Of a partition that was given to it behind that, the cursor says nothing. invalid_cursor. */
   commitCursor(cursor: string): Promise<readonly PartitionResult[]>
-  /** Its client is done with so many records more, in the order in which they were given: what is committed by itself. */
+  /** Its client is done with so many records more, in the order in which they were, or will be, given: what is committed by itself. */
   done(recordCount: number): void
   /** Its client has nothing more to commit of what was revoked. */
   release(): void

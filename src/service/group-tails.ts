@@ -14,6 +14,7 @@ import { MemberTail } from './member-tail.ts'
 import { WorkerTail } from './queue-tail.ts'
 import { roomForInflated } from './record-walk.ts'
 import type { TailService } from './tail.ts'
+import { TopicPattern } from './topic-pattern.ts'
 import { unknownTopic } from './topics.ts'
 
 export interface GroupTailDependencies {
@@ -55,7 +56,8 @@ class GroupTails implements GroupTailService {
       for (const name of request.subscription.topics) {
         if (this.#dependencies.engine.findTopic(name) === undefined) throw unknownTopic(name)
       }
-    }
+      // refused before somebody is put out for it
+    } else new TopicPattern(request.subscription)
     const member = new MemberTail(this.#parts, request)
     await member.open()
     try {

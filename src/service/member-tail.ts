@@ -7,7 +7,7 @@
 import type { OffsetToCommit, PartitionResult } from '../engine/group-protocol.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { GROUP_TAIL_JOIN_MS_MAX, PARTITION_FAULT_PAUSE_MS } from '../kernel/limits.ts'
+import { GROUP_TAIL_COMMIT_MS_MAX, GROUP_TAIL_JOIN_MS_MAX, PARTITION_FAULT_PAUSE_MS } from '../kernel/limits.ts'
 import { SerialQueue } from '../kernel/serial-queue.ts'
 import { untilAborted } from '../kernel/turns.ts'
 import type { OwnedPartition } from './group-member.ts'
@@ -31,6 +31,8 @@ export interface MemberTailParts {
 /** Owned, and not begun yet. */
 interface FreshPartition extends SlotToStart {
   readonly owned: OwnedPartition
+  /** Why it could not be begun. */
+  isFaultTold: boolean
 }
 
 export class MemberTail implements GroupTail, SeatHolder, TailReader {
@@ -170,8 +172,16 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
     if (offsets.length > 0) await this.commit(offsets).catch(() => undefined)
   }
 
+  /** What is being committed is, so that whoever reads those partitions next begins behind it; or that takes too long. */
+  async #committed(): Promise<void> {
+    if (this.#commits.size === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = this.#parts.clock.after(GROUP_TAIL_COMMIT_MS_MAX, resolve)
+    await Promise.race([promise, Promise.allSettled(this.#commits)])
+    timer.cancel()
+  }
+
   release(): void {
-    if (this.#request.autoCommitMs !== undefined) this.#places.doneAll()
     void Promise.allSettled(this.#commits).then(() => this.#release?.())
   }
 
@@ -190,12 +200,9 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
 
   async #end(how: 'left' | 'lost'): Promise<void> {
     if (this.#over.signal.aborted) return
-    const last = Promise.all([this.#commitDone(), ...this.#commits]).then(
-      () => undefined,
-      () => undefined,
-    )
+    void this.#commitDone()
     this.#stop()
-    await this.#seat?.leave(this, how, last)
+    await this.#seat?.leave(this, how, this.#committed())
   }
 
   #stop(): void {
@@ -208,13 +215,13 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
 
   async superseded(): Promise<void> {
     this.#fail(replaced(this.#request))
-    await Promise.allSettled(this.#commits)
+    await this.#committed()
   }
 
   assigned(partitions: readonly OwnedPartition[]): void {
     for (const owned of partitions) {
       const { topic, partition } = owned
-      this.#fresh.set(owned, { owned, topic, partition, isAdded: undefined })
+      this.#fresh.set(owned, { owned, topic, partition, isAdded: undefined, isFaultTold: false })
     }
     this.#startFresh()
   }
@@ -234,7 +241,8 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
       timer.cancel()
       this.#release = undefined
     }
-    await this.#commitDone()
+    void this.#commitDone()
+    await this.#committed()
     this.#places.lose(left)
   }
 
@@ -297,8 +305,10 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
 
   #failedToStart(fresh: readonly FreshPartition[], error: TailraceError): void {
     if (this.#over.signal.aborted) return
-    for (const { owned, topic, partition } of fresh) {
-      if (this.#fresh.has(owned)) this.#request.reader.fault({ topic: topic.name, partition, error })
+    for (const one of fresh) {
+      if (one.isFaultTold || !this.#fresh.has(one.owned)) continue
+      one.isFaultTold = true
+      this.#request.reader.fault({ topic: one.topic.name, partition: one.partition, error })
     }
     this.#retryLater()
   }

@@ -184,9 +184,11 @@ export class Page {
     if (this.#plan.filter !== undefined) {
       return { maxBytes: FILTERED_FETCH_BYTES, partitionMaxBytes: FILTERED_FETCH_BYTES }
     }
-    const { bytesPerRecord, batchBytes } = estimate
-    const { limit, maxBytes } = this.#plan
-    const recordsLeft = Math.max(1, limit - this.recordCount)
+    const { bytesPerRecord, batchBytes, writtenPerRecord } = estimate
+    const { limit, maxBytes, written } = this.#plan
+    const isBoundByWritten = written !== undefined && writtenPerRecord > 0
+    const wanted = isBoundByWritten ? Math.ceil((maxBytes - written.size) / writtenPerRecord) : limit
+    const recordsLeft = Math.max(1, Math.min(wanted, limit - this.recordCount))
     const bytesLeft = Math.min(PAGE_BYTES_MAX, maxBytes - this.recordBytes + batchBytes)
     const bytesOf = (recordCount: number) =>
       Math.ceil(Math.min(bytesLeft, recordCount * bytesPerRecord * 1.02 + batchBytes))

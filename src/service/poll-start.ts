@@ -3,6 +3,7 @@
 // their first record, whatever the position: what came before the group saw them is not to be missed.
 
 import type { CommittedOffset } from '../engine/group-protocol.ts'
+import { partitionKey } from '../engine/partition-key.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import type { GroupStartParts } from './group-start.ts'
 import { startPartitions } from './group-start.ts'
@@ -30,16 +31,16 @@ export async function findStarts<Slot extends SlotToStart>(
 ): Promise<readonly PollStart<Slot>[]> {
   const all = await parts.engine.groups.committed(groupId)
   const topics = new Set(all.map(({ topic }) => topic))
-  const committed = new Map(all.map((one) => [placeKey(one.topic, one.partition), one]))
+  const committed = new Map(all.map((one) => [partitionKey(one.topic, one.partition), one]))
   const found: PollStart<Slot>[] = []
   const fresh: Slot[] = []
   const ends = await Promise.all(
     slots.map((slot) => {
-      return committed.has(placeKey(slot.topic.name, slot.partition)) ? endOf(parts, slot) : undefined
+      return committed.has(partitionKey(slot.topic.name, slot.partition)) ? endOf(parts, slot) : undefined
     }),
   )
   for (const [at, slot] of slots.entries()) {
-    const known = committed.get(placeKey(slot.topic.name, slot.partition))
+    const known = committed.get(partitionKey(slot.topic.name, slot.partition))
     const end = ends[at]
     if (end instanceof TailraceError) found.push({ slot, offset: -1, committed: known, error: end })
     else if (known !== undefined && end !== undefined && known.offset <= end) {
@@ -73,7 +74,3 @@ function isOfGrowth({ topic, partition }: SlotToStart): boolean {
 }
 
 const EARLIEST: Position = { kind: 'earliest' }
-
-function placeKey(topic: string, partition: number): string {
-  return `${partition}/${topic}`
-}

@@ -14,7 +14,14 @@ import {
 import { aborted } from '../kernel/turns.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
-import type { AckRequest, GroupPolled, GroupPollService, PollSink, TopicPartitionOffset } from './group-poll.ts'
+import type {
+  AckRequest,
+  GroupPolled,
+  GroupPollService,
+  PartitionFault,
+  PollSink,
+  TopicPartitionOffset,
+} from './group-poll.ts'
 import type { AckOutcome, QueueAcked, QueueForm, QueueTail, QueueTailRequest } from './group-tail.ts'
 
 export interface WorkerTailParts {
@@ -40,6 +47,7 @@ export class WorkerTail implements QueueTail {
   readonly #held = new Map<string, HeldLease>()
   readonly #leases = new Set<HeldLease>()
   readonly #over = new AbortController()
+  #faultsTold: ReadonlySet<string> = new Set()
   #waiting: AbortController | undefined
   #isRunning = false
   /** What the poll of opening brought. */
@@ -126,13 +134,23 @@ export class WorkerTail implements QueueTail {
     if (!isOver) {
       const { reader } = this.#request
       for (const gap of gaps) reader.gap(gap)
-      for (const { topic, partition, fault } of faults) reader.fault({ topic, partition, error: fault })
+      this.#tellFaults(faults)
       if (given !== undefined) {
         this.#hold({ id: given.id, expiresMs: given.expiresMs, places: new Set(sink.places) })
         reader.take({ body: sink.finish(), recordCount: sink.places.length, cursor: '' })
       }
     }
     polled.settle(!isOver)
+  }
+
+  /** Each once, until it is over. */
+  #tellFaults(faults: readonly PartitionFault[]): void {
+    const told = this.#faultsTold
+    this.#faultsTold = new Set(faults.map(faultKey))
+    for (const each of faults) {
+      const { topic, partition, fault } = each
+      if (!told.has(faultKey(each))) this.#request.reader.fault({ topic, partition, error: fault })
+    }
   }
 
   #hold(lease: HeldLease): void {
@@ -269,6 +287,10 @@ class QueueSink implements PollSink {
 function said(outcome: Exclude<AckOutcome, 'extend'>, places: readonly TopicPartitionOffset[]): AckRequest {
   if (outcome === 'accept') return { accepted: places }
   return outcome === 'reject' ? { rejected: places } : { released: places }
+}
+
+function faultKey({ topic, partition, fault }: PartitionFault): string {
+  return `${topic}/${partition}/${fault.code}`
 }
 
 /** No topic's name holds a slash. */

@@ -6,10 +6,12 @@ import { READ_ESTIMATES_MAX } from '../kernel/limits.ts'
 export interface ReadEstimate {
   bytesPerRecord: number
   batchBytes: number
+  /** What readers that bound that have made of a record; 0: none has. */
+  writtenPerRecord: number
 }
 
 /** Before anything was read. Too much costs some reading, too little costs a second fetch. */
-const UNKNOWN: ReadEstimate = { bytesPerRecord: 512, batchBytes: 16 * 1024 }
+const UNKNOWN: ReadEstimate = { bytesPerRecord: 512, batchBytes: 16 * 1024, writtenPerRecord: 0 }
 
 export class ReadEstimates {
   // In the order of use: the first is the longest unused.
@@ -30,7 +32,16 @@ export class ReadEstimates {
     this.#byTopicId.set(topicId, {
       bytesPerRecord: known === undefined ? bytesPerRecord : (known.bytesPerRecord + bytesPerRecord) / 2,
       batchBytes: known === undefined ? batchBytes : (known.batchBytes + batchBytes) / 2,
+      writtenPerRecord: known?.writtenPerRecord ?? 0,
     })
+  }
+
+  observeWritten(topicId: string, bytes: number, recordCount: number): void {
+    const known = this.#byTopicId.get(topicId)
+    if (known === undefined || recordCount === 0) return
+    const { writtenPerRecord: before } = known
+    const perRecord = bytes / recordCount
+    known.writtenPerRecord = before === 0 ? perRecord : (before + perRecord) / 2
   }
 
   #forgetLongestUnused(): void {

@@ -5,6 +5,7 @@
 
 import { asTailraceError } from '../kernel/errors.ts'
 import { TAIL_CHUNK_BYTES_MAX, TAIL_CHUNKS_BYTES_MAX, TAIL_READS_MAX } from '../kernel/limits.ts'
+import type { CatchUpPace } from './catch-up-pace.ts'
 import type { TailHead } from './tail-head.ts'
 import type { ChunkKind, TailPlace, TailRead } from './tail-place.ts'
 import { SharedChunk } from './tail-place.ts'
@@ -12,6 +13,7 @@ import type { TailReadBounds, TailReads } from './tail-read.ts'
 import type { TailTurns } from './tail-turns.ts'
 
 export interface TailChunksParts {
+  readonly pace: CatchUpPace
   readonly reads: TailReads
   readonly turns: TailTurns
 }
@@ -62,14 +64,19 @@ export class TailChunks {
 
   /** For one tail, or one kind of them. */
   async read(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
+    const { reads, pace } = this.#parts
+    const read = () =>
+      bounds.isLatestOnly ? reads.readLatest(head, place, kind, bounds) : reads.read(head, place, kind, bounds)
+    // who waits for its pace is in nobody's way
+    return place.isFarBehind ? await pace.run(read) : await this.#inLine(place, read)
+  }
+
+  async #inLine(place: TailPlace, read: () => Promise<TailRead>): Promise<TailRead> {
     if (this.#reading >= TAIL_READS_MAX) {
       await new Promise<void>((resolve) => this.#lines[place.isShared ? 0 : 1].push(resolve))
     } else this.#reading++
     try {
-      const { reads } = this.#parts
-      return bounds.isLatestOnly
-        ? await reads.readLatest(head, place, kind, bounds)
-        : await reads.read(head, place, kind, bounds)
+      return await read()
     } finally {
       const next = this.#lines[0].shift() ?? this.#lines[1].shift()
       if (next === undefined) this.#reading--

@@ -2,8 +2,7 @@
 // goes makes another layout; a partition that is in both keeps its slot.
 
 import type { Topic } from '../engine/engine.ts'
-import type { CursorTopic } from './cursor.ts'
-import { encodeCursor } from './cursor.ts'
+import { CursorEncoder } from './cursor.ts'
 
 export interface LayoutTopic {
   readonly topic: Topic
@@ -24,6 +23,7 @@ export class TailLayout {
   readonly slots: readonly TailSlot[]
   /** The same for layouts of the same partitions. */
   readonly key: string
+  #cursors: CursorEncoder | undefined
   readonly #places = new Map<string, Map<number, number>>()
 
   /** In the order of the topics' names. */
@@ -51,12 +51,10 @@ export class TailLayout {
 
   /** invalid_request: more partitions than a cursor can name. */
   cursor(offsets: Float64Array, turn: number): string {
-    let at = 0
-    const topics = this.topics.map(({ topic, whole, partitions }): CursorTopic => {
-      const read = partitions.map((partition) => ({ partition, nextOffset: offsets[at++] as number }))
-      return { topicId: topic.id, whole, partitions: read }
-    })
-    return encodeCursor({ topics, turn })
+    this.#cursors ??= new CursorEncoder(
+      this.topics.map(({ topic, whole, partitions }) => ({ topicId: topic.id, whole, partitions })),
+    )
+    return this.#cursors.encode(offsets, turn)
   }
 
   slot(topic: Topic, partition: number): TailSlot | undefined {

@@ -74,6 +74,8 @@ export class TailPlace {
   readonly turn: number
   /** More tails than one come by here: what is read from it is kept for them. */
   isShared = false
+  /** The read that came here could have gone on: who stands here has more to catch up with. */
+  isFarBehind = false
   stuck: readonly StuckSlot[] = NONE
   chunks: Map<string, SharedChunk> | undefined
   fetch: PlaceFetch | undefined
@@ -113,6 +115,7 @@ export class TailPlace {
     }
     this.#moved = new TailPlace(layout, offsets)
     this.#moved.isShared = this.isShared
+    this.#moved.isFarBehind = this.isFarBehind
     return this.#moved
   }
 }

@@ -2,7 +2,12 @@
 // it. Forms that are read from one place at a time share the fetch.
 
 import type { FetchedPartition } from '../engine/engine.ts'
-import { TAIL_LATEST_BYTES_MAX, TAIL_OVERFLOW_RECORDS_MAX, TAIL_SCAN_RECORDS_MAX } from '../kernel/limits.ts'
+import {
+  TAIL_CHUNK_BYTES_MAX,
+  TAIL_LATEST_BYTES_MAX,
+  TAIL_OVERFLOW_RECORDS_MAX,
+  TAIL_SCAN_RECORDS_MAX,
+} from '../kernel/limits.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
 import type { PagePlan, PartitionState, RecordSink } from './page.ts'
@@ -15,6 +20,10 @@ import { retryTime, UNKNOWN_END } from './tail-head.ts'
 import { LatestKeys } from './tail-overflow.ts'
 import type { ChunkKind, PlaceFetch, StuckSlot, TailPlace, TailRead } from './tail-place.ts'
 import type { TailTurns } from './tail-turns.ts'
+
+/** A read that gave so much, or looked at so much, and could have gone on: there is more to catch up with. */
+const FAR_BEHIND_BYTES = TAIL_CHUNK_BYTES_MAX / 2
+const FAR_BEHIND_RECORDS = TAIL_SCAN_RECORDS_MAX / 10
 
 export interface TailReadBounds {
   readonly records: number
@@ -39,10 +48,14 @@ export class TailReads {
 
   async read(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
     const asked = head.readable(place, bounds.ends)
-    const cursor = () => place.layout.cursor(offsetsAfter(place, page, asked), place.turn)
+    let moving: Float64Array | undefined
+    const cursor = () => {
+      moving ??= place.offsets.slice()
+      return place.layout.cursor(moveTo(moving, page, asked), place.turn)
+    }
     const sink = new EncoderSink(kind.form, cursor)
     const page = this.#newPage(place, asked, bounds, { sink, filter: kind.filter, written: sink })
-    await this.#fill(head, place, page, asked, bounds.ends)
+    await this.#fill(head, place, page, asked, bounds.ends, sink)
     const next = head.reach(
       place,
       offsetsAfter(place, page, asked),
@@ -50,6 +63,9 @@ export class TailReads {
       this.#stuck(place, page, asked),
     )
     const { recordCount, scannedCount, filterErrors, gaps } = page
+    if (next !== place && !next.isAtEnd && page.isFull) {
+      next.isFarBehind = sink.size >= FAR_BEHIND_BYTES || Math.max(recordCount, scannedCount) >= FAR_BEHIND_RECORDS
+    }
     const scanned = kind.filter === undefined ? recordCount : scannedCount
     const chunk = recordCount === 0 ? undefined : new ReadChunk(sink.finish(next.cursor), recordCount, next)
     if (chunk !== undefined) this.#parts.telemetry.tails.chunksMade++
@@ -114,22 +130,25 @@ export class TailReads {
     page: Page,
     asked: readonly number[],
     ends: Float64Array,
+    written?: { readonly size: number },
   ): Promise<void> {
     if (asked.length === 0) return
     const { estimates, telemetry } = this.#parts
     const estimateKey = place.layout.slots[place.turn]?.topic.id ?? ''
+    const { isFarBehind } = place
     let isFirst = true
     do {
       const wanted = page.wanted()
       const fetch = () => this.#fetch(page, wanted, estimateKey)
       const hasMoved = isFirst
-        ? await this.#withShared(place, asked, ends, fetch, (fetched) => this.#take(page, wanted, fetched))
-        : await this.#take(page, wanted, await fetch())
+        ? await this.#withShared(place, asked, ends, fetch, (fetched) => this.#take(page, wanted, fetched, isFarBehind))
+        : await this.#take(page, wanted, await fetch(), isFarBehind)
       isFirst = false
       estimates.observe(estimateKey, page.seen)
       // what is below the ends and cannot be had is not yet there: an open transaction hides it
       if (!hasMoved) break
     } while (!page.isFull && !page.isStuck && !page.isCaughtUp)
+    if (written !== undefined) estimates.observeWritten(estimateKey, written.size, page.recordCount)
     telemetry.fetchRequests++
     for (const [index, { isKnown, fault, endOffset }] of page.partitions.entries()) {
       const at = asked[index] as number
@@ -148,10 +167,16 @@ export class TailReads {
     })
   }
 
-  async #take(page: Page, wanted: readonly PartitionState[], fetched: readonly FetchedPartition[]): Promise<boolean> {
+  /** Reads that are paced have rests of their own. */
+  async #take(
+    page: Page,
+    wanted: readonly PartitionState[],
+    fetched: readonly FetchedPartition[],
+    isPaced: boolean,
+  ): Promise<boolean> {
     const since = this.#parts.clock.monotonic()
     const hasMoved = await page.take(wanted, fetched)
-    this.#parts.turns.charge(since)
+    if (!isPaced) this.#parts.turns.charge(since)
     return hasMoved
   }
 
@@ -179,8 +204,14 @@ export class TailReads {
 }
 
 function offsetsAfter(place: TailPlace, page: Page, asked: readonly number[]): Float64Array {
-  const offsets = place.offsets.slice()
-  for (const [index, { nextOffset }] of page.partitions.entries()) offsets[asked[index] as number] = nextOffset
+  return moveTo(place.offsets.slice(), page, asked)
+}
+
+/** Hot where each record has a cursor. */
+function moveTo(offsets: Float64Array, { partitions }: Page, asked: readonly number[]): Float64Array {
+  for (let index = 0; index < asked.length; index++) {
+    offsets[asked[index] as number] = (partitions[index] as PartitionState).nextOffset
+  }
   return offsets
 }
 

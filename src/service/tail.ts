@@ -55,7 +55,10 @@ export interface TailChunk {
   readonly cursor: string
 }
 
-/** Records that the reader will never be given: removed before they were read, or dropped because it had no room. */
+/**
+ * Records that the reader will never be given: removed before they were read, or dropped because it had no room. With
+ * latest_per_key its records within a dropped range that are a key's last still come.
+ */
 export interface TailGap {
   readonly topic: string
   readonly partition: number
@@ -83,7 +86,7 @@ export type TailEnd = 'until' | 'topic_deleted'
 
 /** Whom a tail gives to. Called one at a time, never from within a call of the tail's own. */
 export interface TailReader {
-  /** What it takes now. Nothing comes while either is below 1; call Tail.wake() when there is room again. A first record may be larger. */
+  /** What it takes now. Nothing comes while either is below 1; call Tail.wake() when there is room again. A first record may be larger; and what makes a record longer (base64, escapes) shows when it is written: the last one may go beyond `bytes` by that. */
   room(): { readonly records: number; readonly bytes: number }
   take(chunk: TailChunk): void
   gap(gap: TailGap): void

@@ -5,6 +5,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { TAILS_OPEN_MAX } from '../kernel/limits.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import { CatchUpPace } from './catch-up-pace.ts'
 import type { TailStand } from './live-tail.ts'
 import { LiveTail } from './live-tail.ts'
 import type { Position } from './positions.ts'
@@ -36,6 +37,7 @@ class Tails implements TailService {
   readonly #turns: TailTurns
   readonly #chunks: TailChunks
   readonly #heads: TailHeads
+  readonly #endListening: () => void
   readonly #tails = new Set<LiveTail>()
   #opening = 0
   #isClosed = false
@@ -43,10 +45,12 @@ class Tails implements TailService {
   constructor({ engine, clock, telemetry }: TailDependencies) {
     const parts = { engine, clock, telemetry, inflations: roomForInflated(clock) }
     const turns = new TailTurns(clock)
+    const pace = new CatchUpPace(clock)
     const reads = new TailReads({ ...parts, turns, estimates: new ReadEstimates() })
     this.#parts = parts
     this.#turns = turns
-    this.#chunks = new TailChunks({ reads, turns })
+    this.#chunks = new TailChunks({ reads, turns, pace })
+    this.#endListening = engine.onAppend(() => pace.appended())
     this.#heads = new TailHeads({ engine, clock, turns, idle: (head) => this.#chunks.forget(head) })
   }
 
@@ -124,6 +128,7 @@ class Tails implements TailService {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#endListening()
     this.#heads.close()
     for (const tail of [...this.#tails]) tail.close()
     this.#turns.close()

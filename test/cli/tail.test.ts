@@ -1,6 +1,8 @@
 // `tailrace tail` against a real server: what coreutils' tail does with files, with topics.
 
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { startServer } from '../support/http.ts'
 import { CliProcess, runCli, runCliOk } from './cli-process.ts'
@@ -124,4 +126,21 @@ test('wrong usage ends with 2 and says what was wrong', async (t) => {
     assert.deepEqual({ args, code, stdout }, { args, code: 2, stdout: '' }, stderr)
     assert.match(stderr, says)
   }
+})
+
+test('an end that cannot be reached is none: what can be read is printed, and what cannot is told', async (t) => {
+  const server = await startServer(t)
+  const { url } = server
+  await runCliOk(['topics', 'create', 't', '-p', '2'], { url })
+  for (const value of ['one', 'two', 'three']) {
+    await server.post('/v1/topics/t/records', { records: [0, 1].map((partition) => ({ value, partition })) })
+  }
+  const segment = join(server.dataDir, 'topics/t-1/00000000000000000000.log')
+  const bytes = readFileSync(segment)
+  bytes.write('TWO', bytes.indexOf('two'))
+  writeFileSync(segment, bytes)
+  const { code, stdout, stderr } = await runCli(['tail', 't', '-n', '+1', '--output', 'value'], { url })
+  assert.deepEqual(stdout.trim().split('\n').toSorted(), ['"one"', '"one"', '"three"', '"two"'])
+  assert.match(stderr, /^tailrace: partition 1 of topic t .*checksum.*\ntailrace: this is not all: .*\n$/)
+  assert.equal(code, 1)
 })

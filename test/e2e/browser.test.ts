@@ -1,10 +1,11 @@
-// A browser as people have it: native EventSource and WebSocket, on a server that is killed and comes again, and the page
-// in examples/.
+// A browser as people have it: native EventSource and WebSocket, and the client of src/client, on a server that is killed and
+// comes again; and the page in examples/.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { stripTypeScriptTypes } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,11 +60,13 @@ async function startRevenant(t: TestContext, origin: string): Promise<Revenant> 
   return server
 }
 
-/** A page of another origin than the server's. */
+/** A page of another origin than the server's; the sources are there too, without their types. */
 async function openForeignPage(t: TestContext): Promise<{ page: Page; origin: string }> {
-  const site = createServer((_request, response) => {
-    response.setHeader('content-type', 'text/html')
-    response.end('<!doctype html><title>foreign</title>')
+  const site = createServer(({ url = '' }, response) => {
+    const isSource = /^\/src\/(client|kernel)\/[a-z-]+\.ts$/.test(url)
+    response.setHeader('content-type', isSource ? 'text/javascript' : 'text/html')
+    const source = () => stripTypeScriptTypes(readFileSync(new URL(`../..${url}`, import.meta.url), 'utf8'))
+    response.end(isSource ? source() : '<!doctype html><title>foreign</title>')
   }).listen(0, '127.0.0.1')
   await once(site, 'listening')
   const origin = `http://127.0.0.1:${(site.address() as AddressInfo).port}`
@@ -106,6 +109,38 @@ suite('a browser', { concurrency: true }, () => {
     const state = await page.evaluate(() => (globalThis as unknown as { events: EventSource }).events.readyState)
     assert.equal(state, 1, 'the same EventSource, open')
   })
+
+  test(
+    nameOf('the client tails in a page, and goes on where it was when the server was killed'),
+    OPTIONS,
+    async (t) => {
+      const { page, origin } = await openForeignPage(t)
+      const server = await startRevenant(t, origin)
+      await server.produce(0, 1)
+      const reading = page.evaluate(
+        async ({ url, client }) => {
+          const { TailraceClient } = await import(client)
+          const tailrace = new TailraceClient({ url })
+          const seen: string[] = []
+          Object.assign(globalThis, { seen })
+          for await (const { records } of tailrace.tail('orders', { from: 'earliest', until: { count: 6 } })) {
+            seen.push(...records.map((record: { member(name: string): string }) => record.member('value')))
+          }
+          const page = await tailrace.read('orders', { from: '-1' })
+          return [...seen, page.records[0].parse().value]
+        },
+        { url: server.url, client: '/src/client/client.ts' },
+      )
+      await page.waitForFunction(() => (globalThis as { seen?: unknown[] }).seen?.length === 2)
+      await server.kill()
+      await server.start()
+      await server.produce(2, 3)
+      await server.kill()
+      await server.start()
+      await server.produce(4, 5)
+      assert.deepEqual(await reading, ['0', '1', '2', '3', '4', '5', 5])
+    },
+  )
 
   test(nameOf('a native EventSource that is told there is nothing more stays away'), OPTIONS, async (t) => {
     const { page, origin } = await openForeignPage(t)

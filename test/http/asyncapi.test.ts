@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { basename } from 'node:path'
 import { test } from 'node:test'
+import { CLOSE } from '../../src/http/websocket/close-codes.ts'
 import { FRAME_TYPES } from '../../src/http/websocket/frames-in.ts'
-import { CLOSE } from '../../src/http/websocket/session.ts'
 import {
   AUTO_COMMIT_MS_MAX,
   AUTO_COMMIT_MS_MIN,

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { LiveConnections } from '../../src/http/live-connections.ts'
@@ -80,7 +81,8 @@ async function openStream(t: TestContext, options: Partial<EventStreamOptions> =
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const client = await EventClient.open({ port: (server.address() as AddressInfo).port }, '/')
+  const { port } = server.address() as AddressInfo
+  const client = await EventClient.open({ port }, '/')
   t.after(() => {
     client.close()
     server.close()
@@ -92,7 +94,7 @@ async function openStream(t: TestContext, options: Partial<EventStreamOptions> =
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
-  return { clock, live, tail, stream: await opened.promise, client, advance }
+  return { clock, live, tail, stream: await opened.promise, client, advance, port }
 }
 
 /** As much as the stream has room for, in chunks. */
@@ -191,6 +193,20 @@ test('a client that takes nothing is given no more than there is room for, and i
   assert.equal(await client.ended, false, 'torn')
   assert.ok(tail.isClosed)
   assert.deepEqual([live.count, live.pendingBytes], [0, 0])
+})
+
+test('streams that wait behind another one on their connection go with it when they stall', TIMEOUT, async (t) => {
+  const { live, advance, port } = await openStream(t)
+  const socket = connect(port, '127.0.0.1')
+  const request = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'
+  socket.resume().write(request + request)
+  while (live.count < 3) await new Promise((resolve) => setImmediate(resolve))
+  t.after(() => socket.destroy())
+  const closed = once(socket, 'close')
+  // a heartbeat is what does not go out
+  await advance(OPTIONS.heartbeatMs + LIVE_STALL_MS_MAX + 3 * LIVE_SWEEP_MS)
+  await closed
+  assert.equal(live.count, 1)
 })
 
 test('a slow client stays, and gets more when it has taken some', TIMEOUT, async (t) => {

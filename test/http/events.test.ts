@@ -366,8 +366,12 @@ test('streams are counted, and nothing is left of those that are over', TIMEOUT,
     server.raw('GET /v1/topics/orders/events?from=-10 HTTP/1.1\r\nhost: a\r\n\r\n', { hangUpAfterMs: 0 }),
   )
   await Promise.all(gone)
-  const metrics = (await server.get('/metrics')).text()
+  let metrics = ''
+  do metrics = (await server.get('/metrics')).text()
+  while (!/^tailrace_live_connections 0$/m.test(metrics))
   assert.match(metrics, /\{method="GET",route="\/v1\/topics\/:topic\/events",status="2xx"\} \d+\n/)
+  assert.match(metrics, /^tailrace_live_pending_bytes 0$/m)
+  assert.match(metrics, /^tailrace_tail_open 0$/m)
   assert.deepEqual(errorsOf(server), [])
 })
 

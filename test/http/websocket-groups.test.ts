@@ -304,3 +304,79 @@ test('a lease poll, a consumer of v2 and a member over WebSocket share one group
   const all = [own, ...polled.records, ...read].map((record) => record?.partition)
   assert.deepEqual(all.toSorted(), [0, 1, 2])
 })
+
+/** What members are given, and what all of them have committed. */
+class Worked {
+  readonly given = new Set<string>()
+  readonly wrongs: string[] = []
+  readonly #committed = new Map<number, number>()
+
+  /** Commits each frame's cursor before it looks at the next. */
+  async work(socket: TestSocket, own: string[]): Promise<void> {
+    for (;;) {
+      const { records = [], cursor } = await socket.take('records')
+      for (const { partition, offset } of records) {
+        const committed = this.#committed.get(partition) ?? 0
+        if (offset < committed) this.wrongs.push(`${partition}:${offset} is given, ${committed} was committed`)
+      }
+      own.push(...places(records))
+      for (const place of places(records)) this.given.add(place)
+      const answer = await socket.ask({ type: 'commit', sub: 'a', cursor })
+      if (answer.type === 'error' && answer.code !== 'illegal_generation') this.wrongs.push(JSON.stringify(answer))
+      const done = (answer['committed'] ?? answer.details?.['committed']) as readonly FramePartition[]
+      for (const { partition, offset } of records) {
+        if (done.some((one) => one.partition === partition)) this.#committed.set(partition, offset + 1)
+      }
+    }
+  }
+}
+
+test('while records flow members come and go: nothing is lost, and what was committed is given to nobody again', async (t) => {
+  const server = await startServer(t, { set: { 'partition.assignment.strategy': 'cooperative-sticky' } })
+  await server.post('/v1/topics', { name: 'orders', partitions: 4 })
+  let isOver = false
+  let sent = 0
+  const producing = (async () => {
+    for (; !isOver; sent++) await produce(server, sent % 4, sent)
+  })()
+  const worked = new Worked()
+  const comes = async () => {
+    const socket = await openSocket(t, server)
+    const own: string[] = []
+    await join(socket, { batch: { records: 5 } })
+    // ends with its socket
+    worked.work(socket, own).catch(() => undefined)
+    return { socket, own }
+  }
+  const grown = async (own: readonly string[], more = 20) => {
+    const enough = own.length + more
+    for (let tries = 0; own.length < enough; tries++) {
+      assert.ok(tries < 1_000, 'it is given more')
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+  const first = await comes()
+  await grown(first.own)
+  const second = await comes()
+  await grown(second.own)
+  const third = await comes()
+  await grown(third.own)
+  await grown(first.own)
+  // one says that it goes, one does not
+  await second.socket.command({ type: 'unsubscribe', sub: 'a' })
+  third.socket.socket.terminate()
+  await third.socket.closed
+  await grown(first.own)
+  isOver = true
+  await producing
+  for (let tries = 0; worked.given.size < sent; tries++) {
+    assert.ok(tries < 500, `${worked.given.size} of ${sent} were given`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  assert.deepEqual(worked.wrongs, [])
+  const revoked = first.socket.received.filter(({ type }) => type === 'revoked')
+  assert.ok(
+    revoked.length > 0 && revoked.every((frame) => (frame['partitions'] as unknown[]).length < 4),
+    'it keeps some',
+  )
+})

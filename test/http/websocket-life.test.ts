@@ -4,7 +4,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
-import { LIVE_HEARTBEAT_MS_DEFAULT, LIVE_STALL_MS_MAX, LIVE_SWEEP_MS } from '../../src/kernel/limits.ts'
+import {
+  LIVE_HEARTBEAT_MS_DEFAULT,
+  LIVE_STALL_MS_MAX,
+  LIVE_SWEEP_MS,
+  WS_FRAME_BYTES_MAX,
+  WS_UNFINISHED_BYTES_MAX,
+} from '../../src/kernel/limits.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { startServer } from '../support/http.ts'
 import type { TestSocket } from '../support/ws-client.ts'
@@ -155,4 +161,28 @@ test('what was asked before the server closes is answered', async (t) => {
   await socket.closed
   assert.equal(count(socket, 'ok'), 50)
   await closed
+})
+
+test('frames that come in part are bounded over all sockets: who holds much is closed, who holds little is not', async (t) => {
+  const clock = new FakeClock()
+  const server = await startServer(t, { clock })
+  const little = await openSocket(t, server)
+  little.socket.send('{"type":"ping",', { fin: false })
+  const count = WS_UNFINISHED_BYTES_MAX / WS_FRAME_BYTES_MAX + 8
+  const greedy = await Promise.all(Array.from({ length: count }, () => openSocket(t, server)))
+  const part = Buffer.alloc(WS_FRAME_BYTES_MAX - 100, ' ')
+  const closes: number[] = []
+  for (const { socket } of greedy) {
+    socket.on('close', (code) => closes.push(code))
+    socket.send(part, { binary: false, fin: false })
+  }
+  await passUntil(clock, () => closes.length > 0)
+  await pass(clock, 2 * LIVE_SWEEP_MS)
+  assert.ok(closes.length > 0 && closes.length < count, String(closes.length))
+  assert.ok(
+    closes.every((code) => code === 4504 || code === 1006),
+    String(closes),
+  )
+  little.socket.send('"id":1}', { fin: true })
+  assert.equal((await little.take(({ id }) => id === 1)).type, 'pong')
 })

@@ -1,76 +1,15 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
-import { GROUP_TAIL_JOIN_MS_MAX } from '../../src/kernel/limits.ts'
-import { Telemetry } from '../../src/kernel/telemetry.ts'
-import { createConsumeService } from '../../src/service/consume.ts'
-import type { AssignorName } from '../../src/service/group-member.ts'
-import type { GroupTail, GroupTailRequest } from '../../src/service/group-tail.ts'
-import { createGroupTailService } from '../../src/service/group-tails.ts'
-import { createTailService } from '../../src/service/tails.ts'
-import { caller, openPollBench } from '../support/poll-bench.ts'
-import { TailGiven, WORDS } from '../support/tail-given.ts'
+import { TailraceError } from '../../src/kernel/errors.ts'
+import type { TestTail } from '../support/group-tail-bench.ts'
+import { openGroupTailBench } from '../support/group-tail-bench.ts'
 
-type Asked = Partial<Omit<GroupTailRequest, 'reader' | 'connection'>>
-
-interface TestTail {
-  readonly tail: GroupTail
-  readonly given: TailGiven
-}
-
-async function openGroupBench(
-  t: TestContext,
-  {
-    partitions = 2,
-    assignors = ['cooperative-sticky'],
-  }: { partitions?: number; assignors?: readonly AssignorName[] } = {},
-) {
-  const bench = await openPollBench(t, { partitions })
-  const { engine, clock, members, polls } = bench
-  const telemetry = new Telemetry()
-  const tails = createTailService({ engine, clock, telemetry })
-  const groupTails = createGroupTailService({ engine, members, tails, groupPolls: polls, assignors, clock })
-  const opened: GroupTail[] = []
-  // before the bench closes its engine
-  t.after(async () => {
-    await Promise.all(opened.map((tail) => tail.leave()))
-    await groupTails.close()
-    await tails.close()
-  })
-  const open = async (asked: Asked = {}, connection: object = {}): Promise<TestTail> => {
-    const given = new TailGiven()
-    const opening = groupTails.open({
-      caller: { ...caller, host: '127.0.0.1' },
-      groupId: 'g',
-      member: '',
-      instance: undefined,
-      subscription: { topics: ['jobs'] },
-      from: { kind: 'earliest' },
-      sessionTimeoutMs: 10_000,
-      releaseMs: 5_000,
-      autoCommitMs: undefined,
-      onGap: 'earliest',
-      overflow: 'pause',
-      batchRecords: 100,
-      batchWaitMs: 0,
-      form: WORDS,
-      connection,
-      reader: given,
-      ...asked,
-    })
-    // one that has to wait for others is there before they have given up what is to be its own
-    const isSlow = await Promise.race([opening.then(() => false), setTimeout(200, true)])
-    if (isSlow) bench.clock.advance(GROUP_TAIL_JOIN_MS_MAX)
-    const tail = await opening
-    opened.push(tail)
-    return { tail, given }
-  }
-  const values = (partition: number, from: number, to: number) =>
-    bench.produce('jobs', partition, ...Array.from({ length: to - from }, (_, at) => `v${from + at}`))
+async function openGroupBench(t: TestContext, options: Parameters<typeof openGroupTailBench>[1] = {}) {
+  const { polls: bench, open, values } = await openGroupTailBench(t, options)
   const got = ({ given }: TestTail, count: number) => bench.until(() => given.records.length >= count)
   const told = ({ given }: TestTail, event: string) => bench.until(() => given.events.includes(event))
-  return { bench, open, values, got, told, consume: createConsumeService({ engine, clock, telemetry }) }
+  return { bench, open, values, got, told }
 }
 
 const last = ({ given }: TestTail) => given.events.at(-1)
@@ -238,6 +177,7 @@ test('a second one of the same name puts the first out, which can commit no more
   const first = await open({ member: 'w-1' }, connection)
   await got(first, 2)
   await assert.rejects(open({ member: 'w-1' }, connection), { code: 'invalid_request' })
+  await assert.rejects(open({ member: 'w-1', subscription: { pattern: '(' } }), { code: 'invalid_request' })
   const second = await open({ member: 'w-1' })
   await told(first, 'fail fenced_instance_id')
   const refused = await first.tail.commitCursor(first.given.cursor)
@@ -271,6 +211,21 @@ test('commits what its client is done with by itself, and nothing else', async (
   await bench.until(() => third.tail.partitions.length === 1)
   assert.deepEqual(third.given.records, [])
   assert.deepEqual(await bench.committed(), ['jobs-0=6'])
+})
+
+test('who lets go of what was revoked is not done with what it still has', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  await values(0, 0, 2)
+  await values(1, 0, 2)
+  const first = await open({ autoCommitMs: 1_000 })
+  await got(first, 4)
+  const second = await open({ autoCommitMs: 1_000 })
+  await bench.until(() => first.given.events.some((event) => event.startsWith('revoked')))
+  first.tail.release()
+  await bench.until(() => second.tail.partitions.length === 1)
+  await bench.advance(2_000)
+  assert.deepEqual(await bench.committed(), ['jobs-0=0', 'jobs-1=0'])
+  await got(second, 2)
 })
 
 test('an old cursor does not lead back what others have committed since', async (t) => {
@@ -310,6 +265,43 @@ test('what was removed behind a committed offset is told as a gap', async (t) =>
   await got(second, 2)
   await told(second, 'gap jobs-0 1 to 4 removed')
   assert.deepEqual(second.given.records, ['jobs-0:4=v4', 'jobs-0:5=v5'])
+})
+
+test('a partition whose beginning cannot be found out is told once, and begun when it can be', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  const { groups } = bench.engine
+  const committed = groups.committed.bind(groups)
+  let tries = 0
+  groups.committed = async () => {
+    tries++
+    throw new TailraceError('kafka_storage_error', 'the disk is away')
+  }
+  const first = await open()
+  await bench.until(() => first.given.faults.length === 2)
+  for (const more of [2, 3]) {
+    await bench.advance(1_000)
+    await bench.until(() => tries >= more)
+  }
+  groups.committed = committed
+  await values(0, 0, 2)
+  await bench.settle()
+  await bench.advance(1_000)
+  await got(first, 2)
+  assert.equal(first.given.faults.length, 2)
+})
+
+test('a static member has its partitions again after its tail was closed, and nobody else meanwhile', async (t) => {
+  const { bench, open, told } = await openGroupBench(t)
+  const first = await open({ instance: 'i-1' })
+  await told(first, 'assigned jobs-0@0 jobs-1@0')
+  const { generationId } = first.tail
+  await first.tail.leave()
+  const second = await open()
+  await bench.settle()
+  assert.deepEqual(second.tail.partitions, [])
+  const again = await open({ instance: 'i-1' })
+  await bench.until(() => again.tail.partitions.length === 1 && second.tail.partitions.length === 1)
+  assert.ok(again.tail.generationId >= generationId)
 })
 
 test('what a topic grows by is read from its first record; of one that is deleted nothing is', async (t) => {

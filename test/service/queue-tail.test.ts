@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
+import { TailraceError } from '../../src/kernel/errors.ts'
 import type { QueueTailRequest } from '../../src/service/group-tail.ts'
 import { WorkerTail } from '../../src/service/queue-tail.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
@@ -153,6 +154,31 @@ test('a group that is not shared is refused, and a topic that is not there', asy
   await assert.rejects(open({ groupId: 'h', subscription: { topics: ['nothing'] } }), {
     code: 'unknown_topic_or_partition',
   })
+})
+
+test('what keeps a partition from being read is told once, until it is over', async (t) => {
+  const { bench, open } = await openQueueBench(t)
+  const poll: typeof bench.polls.poll = bench.polls.poll.bind(bench.polls)
+  const failure = { topic: 'jobs', partition: 7, fault: new TailraceError('corrupt_message', 'it is bad') }
+  let isBad = true
+  bench.polls.poll = async (request, newSink) => {
+    const polled = await poll(request, newSink)
+    return { ...polled, faults: isBad ? [failure] : [] }
+  }
+  const { given } = await open()
+  for (const [bad, told] of [
+    [true, 1],
+    [true, 1],
+    [false, 1],
+    [true, 2],
+  ] as const) {
+    isBad = bad
+    const before = given.records.length
+    await bench.produce('jobs', 0, 'a')
+    await bench.until(() => given.records.length > before)
+    await bench.settle()
+    assert.equal(given.faults.length, told)
+  }
 })
 
 test('a lease poll and a subscription share a queue: no record is with both', async (t) => {

@@ -6,6 +6,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import type { Engine } from '../../src/engine/engine.ts'
+import { TailraceError } from '../../src/kernel/errors.ts'
+import { PARTITION_FAULT_PAUSE_MS } from '../../src/kernel/limits.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { RecordReader } from '../../src/record/batch-reader.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
@@ -122,7 +124,7 @@ class Follower implements TailReader {
     const logged = this.#model.log(place).find((one) => one.offset === offset)
     assert.ok(
       logged !== undefined && this.#isWanted(logged) && (logged.key ?? '') === key,
-      `${place}@${offset} is none: ${JSON.stringify([logged, key, this.request.filter?.id, this.request.overflow, this.request.sources])}`,
+      `${place}@${offset} is none`,
     )
     known.next = offset + 1
     this.#remember(cursor)
@@ -179,7 +181,7 @@ class Follower implements TailReader {
 
   fault({ topic, partition, error }: Parameters<TailReader['fault']>[0]): void {
     this.#isAlive()
-    assert.equal(error.code, 'corrupt_message', `${topic}/${partition}`)
+    assert.equal(error.code, 'kafka_storage_error', `${topic}/${partition}`)
   }
 
   end(reason: string): void {
@@ -276,6 +278,23 @@ class History {
     store.cut(name, partition, startOffset + random.below(endOffset - startOffset + 1))
   }
 
+  /** A partition cannot be read for a while. */
+  fault(): void {
+    const { random, store } = this
+    const name = random.pick([...store.topics.keys()])
+    const place = store.partition(name, random.below(store.topics.get(name)?.partitionCount ?? 1))
+    const error = new TailraceError('kafka_storage_error', 'it cannot be read')
+    place.error = place.error === undefined && random.chance(0.4) ? error : undefined
+  }
+
+  #mend(): void {
+    for (const { name, partitionCount } of this.store.topics.values()) {
+      for (let partition = 0; partition < partitionCount; partition++) {
+        this.store.partition(name, partition).error = undefined
+      }
+    }
+  }
+
   grow(): void {
     const { random, store } = this
     const name = random.pick([...store.topics.keys()])
@@ -336,7 +355,12 @@ class History {
     }
     const follower = new Follower(`tail ${++this.#opened}`, this.model, request)
     this.#credit(follower)
-    follower.tail = await this.tails.open({ ...request, reader: follower })
+    try {
+      follower.tail = await this.tails.open({ ...request, reader: follower })
+    } catch (error) {
+      assert.equal(error instanceof TailraceError && error.code, 'kafka_storage_error')
+      return undefined
+    }
     follower.restart()
     this.followers.push(follower)
     if (request.sources.kind === 'assigned') this.#assign(follower)
@@ -370,8 +394,18 @@ class History {
   }
 
   async seek(follower: Follower): Promise<void> {
-    const to = this.random.pick(['earliest', 'latest', '-3'])
-    await follower.tail?.seek(parsePosition(to))
+    const { random } = this
+    const { cursor } = random.chance(0.3) && follower.cursors.length > 0 ? random.pick(follower.cursors) : {}
+    // an assigned tail may have lost what a cursor of it knows of
+    const isUsable = cursor !== undefined && follower.request.sources.kind !== 'assigned'
+    const to = isUsable ? `cursor:${cursor}` : random.pick(['earliest', 'latest', '-3'])
+    try {
+      await follower.tail?.seek(parsePosition(to))
+    } catch (error) {
+      // the last N are looked for in the records
+      assert.equal(error instanceof TailraceError && error.code, 'kafka_storage_error')
+      return
+    }
     if (follower.ended === undefined) follower.restart()
   }
 
@@ -405,7 +439,8 @@ class History {
     else if (dice < 46) this.cut()
     else if (dice < 48) this.grow()
     else if (dice < 49) await this.remake()
-    else if (dice < 55) alive.length < 12 && (await this.open())
+    else if (dice < 51) this.fault()
+    else if (dice < 56) alive.length < 12 && (await this.open())
     else if (one === undefined) return
     else if (dice < 80) this.#credit(one)
     else if (dice < 84) await this.seek(one)
@@ -414,17 +449,19 @@ class History {
     else if (dice < 94) {
       one.tail?.close()
       one.ended = 'closed'
-    } else this.clock.advance(random.below(20))
+    } else this.clock.advance(random.pick([1, 20, PARTITION_FAULT_PAUSE_MS]))
     for (let turns = random.below(4); turns > 0; turns--) await turnOfTheLoop()
   }
 
   async finish(): Promise<void> {
-    for (let round = 0; round < 12; round++) {
+    this.#mend()
+    const isThere = ({ ended, tail }: Follower) => ended !== undefined || tail?.progress().caughtUp
+    for (let round = 0; round < 100 && (round < 3 || !this.followers.every(isThere)); round++) {
       for (const follower of this.followers) {
         follower.credit = { records: 100_000, bytes: 100_000_000 }
         follower.tail?.wake()
       }
-      this.clock.advance(10)
+      this.clock.advance(PARTITION_FAULT_PAUSE_MS)
       await this.settle()
     }
     for (const follower of this.followers) this.#check(follower)
@@ -447,7 +484,7 @@ class History {
   }
 }
 
-const SEEDS = Number(process.env['TAIL_SEEDS'] ?? 15)
+const SEEDS = Number(process.env['TAIL_SEEDS'] ?? 40)
 const FIRST = Number(process.env['TAIL_SEED'] ?? 1)
 
 test('whatever happens, each tail gives its log once and in order, less the gaps that it tells', async (t) => {

@@ -3,7 +3,12 @@ import { test } from 'node:test'
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import type { Engine } from '../../src/engine/engine.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
-import { PARTITION_FAULT_PAUSE_MS, TAIL_CHUNKS_BYTES_MAX, TAIL_OVERFLOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
+import {
+  PARTITION_FAULT_PAUSE_MS,
+  TAIL_CHUNKS_BYTES_MAX,
+  TAIL_OVERFLOW_RECORDS_MAX,
+  TAIL_READS_MAX,
+} from '../../src/kernel/limits.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
 import { encodeCursor } from '../../src/service/cursor.ts'
@@ -521,4 +526,24 @@ test('who has gone while a tail is opened gets none', async () => {
   store.create('orders')
   await assert.rejects(open({ signal: AbortSignal.abort() }), hasCode('request_cancelled'))
   assert.equal(telemetry.tails.open, 0)
+})
+
+test('many that have much to catch up with do not hold up who is at the end', async () => {
+  const { store, open, gate } = newTails()
+  store.create('orders')
+  store.create('old')
+  for (let batch = 0; batch < 8; batch++) store.append('old', 0, many(9_000))
+  const { log } = await open({ from: 'latest' })
+  for (let at = 0; at < 2 * TAIL_READS_MAX; at++) {
+    await open({ topics: ['old'], batchRecords: 8_000, form: textForm(`form ${at}`) })
+  }
+  await settle()
+  const answered = Promise.withResolvers<void>()
+  gate.answer = answered.promise
+  await settle()
+  gate.answer = Promise.resolve()
+  store.append('orders', 0, values('a'))
+  await settle()
+  assert.deepEqual(log.records, ['orders/0@0=a'])
+  answered.resolve()
 })

@@ -1,5 +1,5 @@
 // The whole server in this process, on an own data directory: asked through Fastify's inject (no socket) or over real
-// sockets. Every reply is held against openapi.yaml before the test sees it.
+// sockets. Every reply is held against openapi.yaml before the test sees it, and every frame against asyncapi.yaml.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -14,6 +14,7 @@ import { FakeClock } from './fake-clock.ts'
 import type { TestReply, TestRequest } from './http-send.ts'
 import { send } from './http-send.ts'
 import { checkReply } from './openapi.ts'
+import { checkServerFrames, watchServerFrames } from './server-frames.ts'
 
 export interface LoggedLine {
   readonly level: 'info' | 'warn' | 'error'
@@ -58,6 +59,7 @@ export async function startServer(
     env: {},
     readFile: (path) => readFileSync(path, 'utf8'),
   })
+  watchServerFrames()
   const { clock } = options
   const app = await openApp(config, { logger: recordingLogger(log), ...(clock && { clock }) })
   t.after(async () => {
@@ -65,6 +67,7 @@ export async function startServer(
     await app.close()
     clearInterval(ticking)
     if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true })
+    checkServerFrames()
   })
   return testServer(app, dataDir, log)
 }

@@ -2,6 +2,7 @@
 
 import { parseIsoTime } from '../../codec/iso-time.ts'
 import type { GroupPartition, OffsetToCommit } from '../../engine/group-protocol.ts'
+import { partitionKey } from '../../engine/partition-key.ts'
 import { checkTopicName } from '../../engine/topic-name.ts'
 import { CONSUMER_PARTITIONS_MAX, CONSUMER_TOPICS_MAX } from '../../kernel/limits.ts'
 import type { SeekTarget } from '../../service/consumer-start.ts'
@@ -30,7 +31,7 @@ export function parsePartitions(body: unknown): readonly GroupPartition[] {
     partitionOf(new JsonFields(item, ['topic', 'partition'], place)),
   )
   if (partitions === undefined) throw fields.missing('partitions')
-  return [...new Map(partitions.map((each) => [`${each.topic}/${each.partition}`, each])).values()]
+  return [...new Map(partitions.map((each) => [partitionKey(each.topic, each.partition), each])).values()]
 }
 
 /** Undefined: all that was consumed. An offset is that of the last record that was dealt with; with Redpanda's member, of the next. */

@@ -77,6 +77,7 @@ export class EventStream implements LiveConnection, TailReader {
   /** The head is written now. `tail` is undefined where a stream only says that the server is closing, behind `id`. */
   begin(head: Readonly<Record<string, string>>, tail: Tail | undefined, id: string | undefined): void {
     this.#tail = tail
+    if (this.#isOver) tail?.close()
     this.#response.writeHead(200, head)
     const idLine = id === undefined ? '' : `id: ${id}\n`
     this.#response.write(`retry: ${this.#options.retryMs}\n${idLine}: connected\n\n`)
@@ -149,7 +150,8 @@ export class EventStream implements LiveConnection, TailReader {
 
   sweep(now: number): void {
     if (this.#outbox.isStalled(now)) {
-      this.#response.destroy()
+      // a reply that waits behind another one on its connection has no socket of its own yet
+      this.#response.req.socket.destroy()
       return
     }
     if (this.#isOver) return

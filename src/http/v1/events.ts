@@ -117,7 +117,7 @@ async function answer(
   }
 }
 
-/** Each is a reply of its own length, so the connection ends with it: a stop waits for nobody who has been told. */
+/** The connection ends with the stream: a stop of the server waits for nobody who has been told. */
 const HEAD = {
   'content-type': `${MEDIA_TYPE}; charset=utf-8`,
   'cache-control': 'no-cache, no-transform',

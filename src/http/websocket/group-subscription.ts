@@ -13,7 +13,8 @@ import type { GroupTail, GroupTailReader } from '../../service/group-tail.ts'
 import type { TopicOffset } from '../../service/partition-offset.ts'
 import { parsePosition } from '../../service/positions.ts'
 import { RecordFilter } from '../../service/record-filter.ts'
-import type { TailChunk, TailEnd } from '../../service/tail.ts'
+import type { TailEnd } from '../../service/tail.ts'
+import type { CreditGrant } from './credit.ts'
 import type { CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
 import { groupOf, refuseMembers, startOf, topicsOf } from './group-words.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
@@ -23,7 +24,7 @@ import { filtersOf, recordsForm, untilOf } from './tail-subscription.ts'
 
 export const openGroupSubscription: OpenSubscription = async (floor, frame, output, signal) => {
   refuseMembers(frame, ['lease_ms', 'max_attempts'], 'shared')
-  const reader = new GroupOutput(output, frame, () => floor.clock.now())
+  const reader = new GroupOutput(output, frame.credit, () => floor.clock.now())
   const { member = '', instance, session_timeout_ms, release_ms, auto_commit_ms, batch } = frame
   const tail = await floor.services.groupTails.open({
     caller: output.caller,
@@ -46,28 +47,17 @@ export const openGroupSubscription: OpenSubscription = async (floor, frame, outp
     reader,
     signal,
   })
-  reader.tail = tail
+  if (reader.credit.records === Number.POSITIVE_INFINITY) tail.done(Number.POSITIVE_INFINITY)
   return new GroupSubscription(frame, output, reader, tail)
 }
 
 /** What a tail gives, and what the group does. */
 class GroupOutput extends TailOutput implements GroupTailReader {
-  tail: GroupTail | undefined
   readonly #output: SubscriptionOutput
-  readonly #isAutomatic: boolean
-  readonly #isUnlimited: boolean
 
-  constructor(output: SubscriptionOutput, { credit, auto_commit_ms }: SubscribeFrame, now: () => number) {
+  constructor(output: SubscriptionOutput, credit: CreditGrant | undefined, now: () => number) {
     super(output, credit, now)
     this.#output = output
-    this.#isAutomatic = auto_commit_ms !== undefined
-    this.#isUnlimited = this.credit.records === Number.POSITIVE_INFINITY
-  }
-
-  override take(chunk: TailChunk): void {
-    super.take(chunk)
-    // nothing will tell how far its client is
-    if (this.#isUnlimited && this.#isAutomatic) this.tail?.done(chunk.recordCount)
   }
 
   assigned(partitions: readonly TopicOffset[]): void {
@@ -112,7 +102,8 @@ class GroupSubscription implements Subscription {
 
   credit(frame: CreditFrame): void {
     this.#reader.credit.add(frame)
-    if (frame.records !== undefined && frame.records > 0) this.#member.done(frame.records)
+    // without end, nothing will tell how far its client is
+    if (frame.records !== undefined) this.#member.done(frame.records < 0 ? Number.POSITIVE_INFINITY : frame.records)
     this.#member.tail.wake()
   }
 

@@ -9,6 +9,12 @@ import type { LiveConnections } from '../live-connections.ts'
 const PIECE = { binary: false, compress: false, fin: false }
 const LAST_PIECE = { binary: false, compress: false, fin: true }
 
+/** A message, or the first part of one. */
+interface Part {
+  readonly bytes: Buffer
+  readonly isLast: boolean
+}
+
 export class Outbox {
   /** Bytes that the operating system has not taken yet. */
   pendingBytes = 0
@@ -20,7 +26,7 @@ export class Outbox {
   readonly #live: LiveConnections
   readonly #onRoom: () => void
   /** The first of them in part, from #sent on. */
-  #waiting: Buffer[] = []
+  #waiting: Part[] = []
   #sent = 0
   /** Of the pieces that the socket has and has not taken, in their order. */
   readonly #pieces: number[] = []
@@ -49,12 +55,14 @@ export class Outbox {
     return isFull
   }
 
-  /** One text message; the bytes belong to the outbox, which never changes them. */
-  send(message: Buffer): void {
+  /** One text message, in two parts if it is large; the bytes belong to the outbox, which never changes them. */
+  send(message: Buffer, rest?: Buffer): void {
     if (this.#isClosed) return
-    this.pendingBytes += message.length
-    this.#live.pending(message.length)
-    this.#waiting.push(message)
+    const bytes = message.length + (rest?.length ?? 0)
+    this.pendingBytes += bytes
+    this.#live.pending(bytes)
+    this.#waiting.push({ bytes: message, isLast: rest === undefined })
+    if (rest !== undefined) this.#waiting.push({ bytes: rest, isLast: true })
     this.#hand()
   }
 
@@ -69,16 +77,17 @@ export class Outbox {
 
   #hand(): void {
     while (this.#handedBytes < LIVE_PIECE_BYTES) {
-      const message = this.#waiting[0]
-      if (message === undefined) return
-      const end = Math.min(message.length, this.#sent + LIVE_PIECE_BYTES)
-      const isLast = end === message.length
-      const piece = isLast && this.#sent === 0 ? message : message.subarray(this.#sent, end)
-      if (isLast) this.#waiting.shift()
-      this.#sent = isLast ? 0 : end
+      const part = this.#waiting[0]
+      if (part === undefined) return
+      const { bytes } = part
+      const end = Math.min(bytes.length, this.#sent + LIVE_PIECE_BYTES)
+      const isDone = end === bytes.length
+      const piece = isDone && this.#sent === 0 ? bytes : bytes.subarray(this.#sent, end)
+      if (isDone) this.#waiting.shift()
+      this.#sent = isDone ? 0 : end
       this.#handedBytes += piece.length
       this.#pieces.push(piece.length)
-      this.#socket.send(piece, isLast ? LAST_PIECE : PIECE, this.#onTaken)
+      this.#socket.send(piece, isDone && part.isLast ? LAST_PIECE : PIECE, this.#onTaken)
     }
   }
 

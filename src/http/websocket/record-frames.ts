@@ -1,15 +1,15 @@
 // Frames with records. A chunk's body is the same for all tails that are given it; what stands in front differs by
 // subscription and generation, of which most sockets have the same. So a whole frame is put together once for them all.
 
-import type { KnownJson } from '../../codec/known-json.ts'
 import type { RecordField, RecordJsonOptions } from '../../codec/record-json.ts'
 import { RECORD_FIELDS, RecordJsonWriter } from '../../codec/record-json.ts'
-import { ByteWriter } from '../../kernel/byte-writer.ts'
+import type { ByteWriter } from '../../kernel/byte-writer.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
 import type { PollSink } from '../../service/group-poll.ts'
 import type { QueueForm } from '../../service/group-tail.ts'
 import type { TailEncoder, TailForm } from '../../service/tail.ts'
+import type { HttpFloor } from '../http-floor.ts'
 
 /** Of the chunk that was given last: so many heads were seen. */
 const HEADS_MAX = 8
@@ -43,21 +43,24 @@ export type FrameFormats = Pick<RecordJsonOptions, 'keyFormat' | 'valueFormat'> 
   readonly fields: ReadonlySet<RecordField> | undefined
 }
 
+/** Of the HTTP floor. */
+export type FrameMemory = Pick<HttpFloor, 'knownJson' | 'replyBuffers'>
+
 /** `,"records":[…],"cursor":"…"}` */
 export class RecordsForm implements TailForm {
   readonly key: string
   readonly #formats: FrameFormats
-  readonly #known: KnownJson
+  readonly #memory: FrameMemory
 
-  constructor(formats: FrameFormats, known: KnownJson) {
+  constructor(formats: FrameFormats, memory: FrameMemory) {
     const { keyFormat, valueFormat, fields } = formats
     this.key = `frames/${keyFormat}/${valueFormat}/${RECORD_FIELDS.filter((field) => fields?.has(field) ?? true)}`
     this.#formats = formats
-    this.#known = known
+    this.#memory = memory
   }
 
   newEncoder(): TailEncoder {
-    return new RecordsEncoder(this.#formats, this.#known)
+    return new RecordsEncoder(this.#formats, this.#memory)
   }
 }
 
@@ -65,12 +68,13 @@ const OPEN = Buffer.from(',"records":[')
 const COMMA = 0x2c
 
 class RecordsEncoder implements TailEncoder {
-  readonly #output = new ByteWriter()
+  readonly #memory: FrameMemory
+  readonly #output: ByteWriter
   readonly #json: RecordJsonWriter
-  readonly #known: KnownJson
 
-  constructor(formats: FrameFormats, known: KnownJson) {
-    this.#known = known
+  constructor(formats: FrameFormats, memory: FrameMemory) {
+    this.#memory = memory
+    this.#output = memory.replyBuffers.take()
     this.#json = new RecordJsonWriter(this.#output, { ...formats, lineBreaks: 'keep' })
   }
 
@@ -79,7 +83,7 @@ class RecordsEncoder implements TailEncoder {
   }
 
   begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void {
-    this.#json.begin(topic, partition, timestampType, this.#known.of(topicId, partition))
+    this.#json.begin(topic, partition, timestampType, this.#memory.knownJson.of(topicId, partition))
   }
 
   write(record: RecordReader): void {
@@ -98,7 +102,10 @@ class RecordsEncoder implements TailEncoder {
   finish(cursor: string): Buffer {
     this.#json.end()
     this.#output.writeText(cursor === '' ? ']}' : `],"cursor":${JSON.stringify(cursor)}}`)
-    return this.#output.written()
+    // memory of its own, and no more of it than there are bytes: a chunk may be kept for a while
+    const bytes = Buffer.from(this.#output.written())
+    this.#memory.replyBuffers.giveBack(this.#output)
+    return bytes
   }
 }
 
@@ -106,15 +113,15 @@ class RecordsEncoder implements TailEncoder {
 export class WorkerRecordsForm implements QueueForm {
   readonly key = 'worker'
   readonly #formats: FrameFormats
-  readonly #known: KnownJson
+  readonly #memory: FrameMemory
 
-  constructor(formats: FrameFormats, known: KnownJson) {
+  constructor(formats: FrameFormats, memory: FrameMemory) {
     this.#formats = formats
-    this.#known = known
+    this.#memory = memory
   }
 
   newEncoder(): ReturnType<QueueForm['newEncoder']> {
-    return new WorkerRecordsEncoder(this.#formats, this.#known)
+    return new WorkerRecordsEncoder(this.#formats, this.#memory)
   }
 }
 

@@ -5,9 +5,6 @@
 import type { RawData, WebSocket } from 'ws'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
-  LIVE_PIECE_BYTES,
-  LIVE_STALL_MS_MAX,
-  LIVE_SWEEP_MS,
   WS_CLOSE_MS_MAX,
   WS_COMMANDS_IN_FLIGHT_MAX,
   WS_CREDIT_BYTES_MAX,
@@ -16,45 +13,34 @@ import {
   WS_FAULTS_MAX,
   WS_FRAME_BYTES_MAX,
   WS_PRODUCES_IN_FLIGHT_MAX,
-  WS_SILENT_BYTES_PER_MS,
   WS_SUBSCRIPTIONS_MAX,
 } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import type { LiveConnection } from '../live-connections.ts'
 import { bytesOfJson } from '../problem.ts'
+import { CLOSE } from './close-codes.ts'
 import type { FrameId, FrameReader, ReadFrame, SubscriptionFrame } from './frames-in.ts'
 import { BadFrame } from './frames-in.ts'
 import { Outbox } from './outbox.ts'
 import type { RecordFrames } from './record-frames.ts'
+import type { SocketHealthParts } from './socket-health.ts'
+import { SocketHealth } from './socket-health.ts'
 import { SocketProducer } from './socket-producer.ts'
 import type { SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOwner } from './subscription-output.ts'
 import { SubscriptionSlot } from './subscription-slot.ts'
-
-/** In two classes: after 44xx a client shall not come back as it is, after 45xx it shall. */
-export const CLOSE = {
-  badRequest: 4400,
-  superseded: 4409,
-  limit: 4413,
-  internal: 4500,
-  draining: 4501,
-  slowConsumer: 4502,
-  heartbeatTimeout: 4503,
-} as const
 
 const BINARY = 1003
 
 /** How soon a client may come back to a server that has drained. */
 const RECONNECT_AFTER_MS = 250
 
-export interface SessionParts {
-  readonly socket: WebSocket
+export interface SessionParts extends SocketHealthParts {
   readonly floor: HttpFloor
   readonly caller: Caller
   readonly frames: RecordFrames
   readonly reader: FrameReader
-  readonly heartbeatMs: number
 }
 
 export class Session implements LiveConnection, SubscriptionOwner {
@@ -65,6 +51,7 @@ export class Session implements LiveConnection, SubscriptionOwner {
   readonly #floor: HttpFloor
   readonly #reader: FrameReader
   readonly #heartbeatMs: number
+  readonly #health: SocketHealth
   readonly #leave: () => void
   readonly #slots = new Map<string, SubscriptionSlot>()
   #producer: SocketProducer | undefined
@@ -75,17 +62,11 @@ export class Session implements LiveConnection, SubscriptionOwner {
   #isReading = true
   #isOver = false
   #isDraining = false
-  // What the sweep has seen, by its own times.
-  #takenSeen = 0
-  #tookAt: number
-  #hasHeard = false
-  #heardAt: number
-  #takenWhenHeard = 0
-  #isPinged = false
   #spokeAt: number
   #closeBy = Number.POSITIVE_INFINITY
 
-  constructor({ socket, floor, caller, frames, reader, heartbeatMs }: SessionParts) {
+  constructor(parts: SessionParts) {
+    const { socket, floor, caller, frames, reader, heartbeatMs } = parts
     this.#socket = socket
     this.#floor = floor
     this.caller = caller
@@ -93,20 +74,11 @@ export class Session implements LiveConnection, SubscriptionOwner {
     this.#reader = reader
     this.#heartbeatMs = heartbeatMs
     const now = floor.clock.monotonic()
-    this.#tookAt = now
-    this.#heardAt = now
     this.#spokeAt = now
     this.outbox = new Outbox(socket, floor.live, () => this.#onRoom())
+    this.#health = new SocketHealth(parts, this.outbox, now)
     this.#leave = floor.live.add(this)
     socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
-    socket.on('pong', () => {
-      this.#hasHeard = true
-    })
-    // Not by ws itself: who sends pings and does not read would fill memory with the answers.
-    socket.on('ping', (data) => {
-      this.#hasHeard = true
-      if (socket.bufferedAmount <= 2 * LIVE_PIECE_BYTES) socket.pong(data)
-    })
     socket.on('close', (code) => this.#onClose(code))
     // What is wrong with its frames ws answers itself, by its close codes (1007, 1009, 1002).
     socket.on('error', () => this.#abandon('lost'))
@@ -163,8 +135,8 @@ export class Session implements LiveConnection, SubscriptionOwner {
       return
     }
     if (this.#closeBy !== Number.POSITIVE_INFINITY) return
-    if (this.#isStalled(now)) this.#close(CLOSE.slowConsumer, `nothing was taken for ${LIVE_STALL_MS_MAX} ms`)
-    else if (this.#isGone(now)) this.#close(CLOSE.heartbeatTimeout, 'nothing was heard for two heartbeats')
+    const fault = this.#health.check(now, this.#isReading)
+    if (fault !== undefined) this.#close(fault.code, fault.reason)
     else this.#heartbeat(now)
   }
 
@@ -189,7 +161,7 @@ export class Session implements LiveConnection, SubscriptionOwner {
   }
 
   #onMessage(data: RawData, isBinary: boolean): void {
-    this.#hasHeard = true
+    this.#health.onFrame()
     if (this.#isOver) return
     if (isBinary) {
       this.#close(BINARY, 'frames are text')
@@ -200,7 +172,12 @@ export class Session implements LiveConnection, SubscriptionOwner {
   }
 
   #work(): void {
-    while (this.#inbox.length > 0 && this.#takesMore()) this.#take(this.#inbox.shift() as Buffer)
+    try {
+      while (this.#inbox.length > 0 && this.#takesMore()) this.#take(this.#inbox.shift() as Buffer)
+    } catch (error) {
+      this.#floor.logger.error({ error, requestId: this.caller.requestId }, 'a WebSocket failed')
+      this.#close(CLOSE.internal, 'an unexpected failure inside the server')
+    }
     const shallRead = this.#inbox.length === 0 && this.#takesMore()
     if (shallRead === this.#isReading || this.#isOver) return
     this.#isReading = shallRead
@@ -278,38 +255,6 @@ export class Session implements LiveConnection, SubscriptionOwner {
     this.#work()
   }
 
-  /** Bytes wait, and the operating system took none of them for too long. */
-  #isStalled(now: number): boolean {
-    const { pendingBytes, takenBytes } = this.outbox
-    if (pendingBytes === 0 || takenBytes !== this.#takenSeen) {
-      this.#takenSeen = takenBytes
-      this.#tookAt = now
-    }
-    return now - this.#tookAt >= LIVE_STALL_MS_MAX
-  }
-
-  /**
-   * Nothing was heard of the other side that was listened for, not even the answer to a ping. It may only be slow: what it was sent since it was
-   * heard of last lies in front of the ping.
-   */
-  #isGone(now: number): boolean {
-    const { pendingBytes, takenBytes } = this.outbox
-    if (this.#hasHeard || pendingBytes > 0 || !this.#isReading) {
-      this.#hasHeard = false
-      this.#isPinged = false
-      this.#heardAt = now
-      this.#takenWhenHeard = takenBytes
-      return false
-    }
-    const silentMs = now - this.#heardAt
-    if (silentMs >= this.#heartbeatMs && !this.#isPinged) {
-      this.#isPinged = true
-      this.#socket.ping()
-    }
-    const onTheWayMs = (takenBytes - this.#takenWhenHeard) / WS_SILENT_BYTES_PER_MS
-    return silentMs >= 2 * this.#heartbeatMs + LIVE_SWEEP_MS + onTheWayMs
-  }
-
   #heartbeat(now: number): void {
     for (const slot of this.#slots.values()) slot.heartbeat(now, this.#heartbeatMs)
     if (this.#slots.size > 0) this.#spokeAt = now
@@ -337,6 +282,7 @@ export class Session implements LiveConnection, SubscriptionOwner {
     if (this.#isOver) return
     this.#isOver = true
     this.#inbox = []
+    this.#health.end()
     this.outbox.close()
     for (const slot of this.#slots.values()) slot.lose(why)
   }

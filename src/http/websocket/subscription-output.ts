@@ -1,6 +1,7 @@
 // The frames of one subscription on their way out. They carry its name and its generation, which rises whenever it begins
 // to read something else: a client may drop frames of an earlier one. Until the subscribe is answered they are kept back.
 
+import { LIVE_PIECE_BYTES } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
 import { bytesOfJson } from '../problem.ts'
 import type { Outbox } from './outbox.ts'
@@ -67,7 +68,12 @@ export class SubscriptionOutput {
   /** `body`: what stands behind the generation, the comma in front of it included. Many subscriptions may share it. */
   sendRecords(body: Buffer): void {
     this.#recordsHead ??= recordsHead(this.name, this.#generation)
-    this.#send(this.#owner.frames.join(this.#recordsHead, body))
+    if (body.length < LIVE_PIECE_BYTES || this.#kept !== undefined) {
+      this.#send(this.#owner.frames.join(this.#recordsHead, body))
+      return
+    }
+    this.#hasSpoken = true
+    this.#owner.outbox.send(this.#recordsHead, body)
   }
 
   /** The subscribe was answered: what was kept back goes out, the rest follows at once. */

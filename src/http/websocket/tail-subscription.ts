@@ -126,7 +126,7 @@ class TailSubscription implements Subscription {
 
 /** What a subscription shows of records. */
 export function recordsForm(floor: HttpFloor, frame: SubscribeFrame): RecordsForm {
-  return new RecordsForm(recordFormats(frame), floor.knownJson)
+  return new RecordsForm(recordFormats(frame), floor)
 }
 
 export function recordFormats({ key_format, value_format, fields }: SubscribeFrame): FrameFormats {

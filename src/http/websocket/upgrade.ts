@@ -4,7 +4,7 @@
 // that has become a socket nothing is kept: there may be thousands that wait.
 
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { WebSocketServer } from 'ws'
 import { TailraceError } from '../../kernel/errors.ts'
@@ -49,7 +49,7 @@ export function webSocketRoutes(app: FastifyInstance, floor: HttpFloor): void {
     checkUpgrade(request.raw, floor)
     throw upgradeRequired('this is where WebSockets are opened: ask with Upgrade: websocket')
   })
-  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  app.server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     countReply(traffic, 101)
     const destroy = () => socket.destroy()
     socket.on('error', destroy)
@@ -94,6 +94,7 @@ class Sockets {
   readonly #floor: HttpFloor
   readonly #requestId: (request: IncomingMessage) => string
   readonly #frames = new RecordFrames()
+  readonly #unfinished = { bytes: 0 }
   #parts: Promise<{ readonly server: WebSocketServer; readonly reader: FrameReader }> | undefined
 
   constructor(floor: HttpFloor, requestId: (request: IncomingMessage) => string) {
@@ -101,7 +102,7 @@ class Sockets {
     this.#requestId = requestId
   }
 
-  async open(request: IncomingMessage, connection: Duplex, head: Buffer): Promise<void> {
+  async open(request: IncomingMessage, connection: Socket, head: Buffer): Promise<void> {
     const { heartbeatMs } = checkUpgrade(request, this.#floor)
     const caller: Caller = { ...clientOf(request), requestId: this.#requestId(request) }
     this.#parts ??= loadParts()
@@ -111,7 +112,16 @@ class Sockets {
       return
     }
     server.handleUpgrade(request, connection, head, (socket) => {
-      new Session({ socket, floor: this.#floor, caller, frames: this.#frames, reader, heartbeatMs })
+      new Session({
+        socket,
+        connection,
+        unfinished: this.#unfinished,
+        floor: this.#floor,
+        caller,
+        frames: this.#frames,
+        reader,
+        heartbeatMs,
+      })
     })
   }
 }
