@@ -5,6 +5,10 @@
 //                "key_encoding":…,"value_encoding":…}, …],
 //    "key_encoding":…,"value_encoding":…}
 //
+// With an encoding of a schema format (avro, jsonschema, protobuf), of a record or the request, stands which schema it is:
+// "schema_id", or "subject" and "schema_version" for values, "key_schema_id", "key_subject" and "key_schema_version" for
+// keys; else the latest of the subject TOPIC-value or TOPIC-key.
+//
 // A request is taken whole or not at all. Malformed JSON anywhere in it goes before wrong content, so that the answer
 // does not depend on which comes first. An optional member that is null counts as absent.
 
@@ -20,17 +24,40 @@ import { CALENDAR_MS_MAX, parseIsoTimeAt } from './iso-time.ts'
 import { JsonCursor, MemberNames, MemberRanges, OBJECT_END, wrongMember } from './json-cursor.ts'
 import { decodeJsonText, isPlainText } from './json-string.ts'
 import type { ProduceRecord } from './produce-record.ts'
+import type { FramedSchema, SchemaChoice, SchemaCodec, SchemaEncoding } from './schema-codec.ts'
+import { SCHEMA_ENCODINGS } from './schema-codec.ts'
+import { SchemaDataError } from './schema-data-error.ts'
 
 const QUOTE = 0x22
 const LETTER_N = 0x6e
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 
-const REQUEST_NAMES = new MemberNames(['records', 'key_encoding', 'value_encoding'])
+/** Which schema, of values and of keys. */
+const CHOICE_MEMBERS = [
+  'schema_id',
+  'subject',
+  'schema_version',
+  'key_schema_id',
+  'key_subject',
+  'key_schema_version',
+] as const
+
+const REQUEST_NAMES = new MemberNames(['records', 'key_encoding', 'value_encoding', ...CHOICE_MEMBERS])
 const RECORDS = 0
 const REQUEST_KEY_ENCODING = 1
+const REQUEST_VALUE_ENCODING = 2
 
-const RECORD_MEMBERS = ['key', 'value', 'headers', 'partition', 'timestamp', 'key_encoding', 'value_encoding']
+const RECORD_MEMBERS = [
+  'key',
+  'value',
+  'headers',
+  'partition',
+  'timestamp',
+  'key_encoding',
+  'value_encoding',
+  ...CHOICE_MEMBERS,
+]
 const KEY = 0
 const VALUE = 1
 const HEADERS = 2
@@ -38,6 +65,8 @@ const PARTITION = 3
 const TIMESTAMP = 4
 const KEY_ENCODING = 5
 const VALUE_ENCODING = 6
+const VALUE_CHOICE = 7
+const KEY_CHOICE = 10
 const RECORD_NAMES = new MemberNames(RECORD_MEMBERS)
 
 /** What an export's line holds beside a record to produce: where the record was, which says nothing of where it goes. */
@@ -51,20 +80,32 @@ const HEADER_VALUE_ENCODING = 2
 const PARTITION_NUMBER_MAX = 2 ** 31 - 1
 
 /** Throws invalid_request where the JSON is malformed, invalid_record with the record's index where its content is wrong. */
-export function parseProduceBody(body: Buffer): ProduceRecord[] {
+export function parseProduceBody(body: Buffer, typed?: TypedRecords): ProduceRecord[] {
   if (!isUtf8(body)) throw new TailraceError('invalid_request', 'the body is not UTF-8 text')
   try {
-    return new ProduceRequest(new JsonCursor(body)).read()
+    return new ProduceRequest(new JsonCursor(body), NOTHING_SAID, typed).read()
   } catch (error) {
     throw syntaxFirst(error, body, 0, body.length, 'the body')
   }
 }
 
+/** What keys and values of the schema formats are made with, and whose subjects they are of if nothing else is said. */
+export interface TypedRecords {
+  readonly schemas: SchemaCodec
+  readonly topic: string
+}
+
+export type AnyEncoding = Encoding | SchemaEncoding
+
 /** What records are encoded by that do not say it themselves. */
 export interface RecordEncodings {
-  readonly key: Encoding | undefined
-  readonly value: Encoding | undefined
+  readonly key: AnyEncoding | undefined
+  readonly value: AnyEncoding | undefined
+  readonly keySchema?: SchemaChoice | undefined
+  readonly valueSchema?: SchemaChoice | undefined
 }
+
+const NOTHING_SAID: RecordEncodings = { key: undefined, value: undefined }
 
 /**
  * The array of records that stands in [start, end) of a larger text, which is well-formed JSON. As parseProduceBody, whose
@@ -75,8 +116,9 @@ export function parseProduceRecords(
   start: number,
   end: number,
   encodings: RecordEncodings,
+  typed?: TypedRecords,
 ): ProduceRecord[] {
-  return new ProduceRequest(new JsonCursor(bytes, start, end), encodings).readRecords()
+  return new ProduceRequest(new JsonCursor(bytes, start, end), encodings, typed).readRecords()
 }
 
 export interface RecordLineOptions {
@@ -85,11 +127,17 @@ export interface RecordLineOptions {
 }
 
 /** One record as a line of NDJSON in [start, end), as an export writes it or a person. */
-export function parseRecordLine(bytes: Buffer, start: number, end: number, options: RecordLineOptions): ProduceRecord {
+export function parseRecordLine(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  options: RecordLineOptions,
+  typed?: TypedRecords,
+): ProduceRecord {
   if (!isUtf8(bytes.subarray(start, end))) throw new TailraceError('invalid_request', 'the line is not UTF-8 text')
   try {
     const cursor = new JsonCursor(bytes, start, end)
-    const record = new RecordParser(cursor, LINE_NAMES, options.keepPartition).read(undefined, undefined)
+    const record = new RecordParser(cursor, LINE_NAMES, options.keepPartition, typed).read(NOTHING_SAID)
     cursor.finish()
     return record
   } catch (error) {
@@ -114,14 +162,12 @@ function isContentError(error: unknown): error is TailraceError {
 class ProduceRequest {
   readonly #cursor: JsonCursor
   readonly #parser: RecordParser
-  #keyEncoding: Encoding | undefined
-  #valueEncoding: Encoding | undefined
+  #encodings: RecordEncodings
 
-  constructor(cursor: JsonCursor, encodings?: RecordEncodings) {
+  constructor(cursor: JsonCursor, encodings: RecordEncodings, typed: TypedRecords | undefined) {
     this.#cursor = cursor
-    this.#parser = new RecordParser(cursor, RECORD_NAMES, true)
-    this.#keyEncoding = encodings?.key
-    this.#valueEncoding = encodings?.value
+    this.#parser = new RecordParser(cursor, RECORD_NAMES, true, typed)
+    this.#encodings = encodings
   }
 
   read(): ProduceRecord[] {
@@ -138,7 +184,7 @@ class ProduceRequest {
       if ((seen & (1 << member)) !== 0) throw twice(REQUEST_NAMES.names[member] as string)
       seen |= 1 << member
       if (member !== RECORDS) {
-        this.#readEncoding(member)
+        this.#readOther(member)
         isLateEncoding = recordsStart >= 0
         continue
       }
@@ -146,8 +192,8 @@ class ProduceRequest {
       try {
         records = this.readRecords()
       } catch (error) {
-        // An encoding that stands behind them may make them right.
-        if (!isContentError(error)) throw error
+        // An encoding or a schema that stands behind them may make them right.
+        if (!isContentError(error) && !isUnknownSchema(error)) throw error
         problem = error
         cursor.position = recordsStart
         cursor.skipEnvelope()
@@ -180,18 +226,27 @@ class ProduceRequest {
 
   #readRecord(index: number): ProduceRecord {
     try {
-      return this.#parser.read(this.#keyEncoding, this.#valueEncoding)
+      return this.#parser.read(this.#encodings)
     } catch (error) {
       throw inside(error, `records[${index}]`, (member) => (member === undefined ? { index } : { index, member }))
     }
   }
 
-  #readEncoding(member: number): void {
+  #readOther(member: number): void {
     const cursor = this.#cursor
     const start = cursor.position
-    const encoding = parseEncoding(cursor.bytes, start, cursor.skipValue(), REQUEST_NAMES.names[member] as string)
-    if (member === REQUEST_KEY_ENCODING) this.#keyEncoding = encoding
-    else this.#valueEncoding = encoding
+    const end = cursor.skipValue()
+    const name = REQUEST_NAMES.names[member] as string
+    if (member <= REQUEST_VALUE_ENCODING) {
+      const encoding = parseEncoding(cursor.bytes, start, end, name)
+      const part = member === REQUEST_KEY_ENCODING ? 'key' : 'value'
+      this.#encodings = { ...this.#encodings, [part]: encoding }
+      return
+    }
+    const choice = member - REQUEST_VALUE_ENCODING - 1
+    const part = choice < CHOICES_OF_PART ? 'valueSchema' : 'keySchema'
+    const chosen = parseChoice(cursor.bytes, start, end, choice % CHOICES_OF_PART, name)
+    this.#encodings = { ...this.#encodings, [part]: { ...this.#encodings[part], ...chosen } }
   }
 }
 
@@ -200,26 +255,30 @@ class RecordParser {
   readonly #cursor: JsonCursor
   readonly #ranges: MemberRanges
   readonly #keepPartition: boolean
+  readonly #typed: TypedRecords | undefined
+  /** What the request's choice of a schema means, once it was asked for: of keys and of values. */
+  #framed: { readonly by: RecordEncodings; key?: FramedSchema; value?: FramedSchema } = { by: NOTHING_SAID }
   // Where the text that was encoded last lies; a start of -1: it is null.
   #bytes: Buffer
   #start = -1
   #end = -1
 
-  constructor(cursor: JsonCursor, names: MemberNames, keepPartition: boolean) {
+  constructor(cursor: JsonCursor, names: MemberNames, keepPartition: boolean, typed: TypedRecords | undefined) {
+    this.#typed = typed
     this.#cursor = cursor
     this.#bytes = cursor.bytes
     this.#ranges = new MemberRanges(names)
     this.#keepPartition = keepPartition
   }
 
-  read(keyEncoding: Encoding | undefined, valueEncoding: Encoding | undefined): ProduceRecord {
+  read(requested: RecordEncodings): ProduceRecord {
     const ranges = this.#ranges
     this.#cursor.readMembers(ranges, '')
-    this.#locate(KEY, KEY_ENCODING, keyEncoding, 'string')
+    this.#locate(KEY, KEY_ENCODING, requested, 'string')
     const key = this.#bytes
     const keyStart = this.#start
     const keyEnd = this.#end
-    this.#locate(VALUE, VALUE_ENCODING, valueEncoding, 'json')
+    this.#locate(VALUE, VALUE_ENCODING, requested, 'json')
     return {
       key,
       keyStart,
@@ -234,11 +293,11 @@ class RecordParser {
   }
 
   /** A key or value: by its own encoding, else the request's, else the usual one. */
-  #locate(member: number, encodingMember: number, requested: Encoding | undefined, usual: 'string' | 'json'): void {
+  #locate(member: number, encodingMember: number, requested: RecordEncodings, usual: 'string' | 'json'): void {
     const { bytes } = this.#cursor
     const { starts, ends } = this.#ranges
     const own = this.#ranges.has(encodingMember) ? this.#readEncoding(encodingMember) : undefined
-    const named = own ?? requested
+    const named = own ?? (member === KEY ? requested.key : requested.value)
     const start = starts[member] as number
     const end = ends[member] as number
     this.#bytes = bytes
@@ -261,13 +320,67 @@ class RecordParser {
           `must be a string, not ${excerpt(bytes, start, end)}; key_encoding says how another is stored`,
         )
       }
-      this.#bytes = encodeValue(encoding, bytes, start, end, RECORD_MEMBERS[member] as string)
+      const name = RECORD_MEMBERS[member] as string
+      this.#bytes = isSchemaEncoding(encoding)
+        ? this.#frame(member === KEY ? 'key' : 'value', encoding, start, end, requested)
+        : encodeValue(encoding, bytes, start, end, name)
       this.#start = 0
       this.#end = this.#bytes.length
     }
   }
 
-  #readEncoding(member: number): Encoding | undefined {
+  /** A key or value in a frame of its schema. */
+  #frame(
+    part: 'key' | 'value',
+    encoding: SchemaEncoding,
+    start: number,
+    end: number,
+    requested: RecordEncodings,
+  ): Buffer {
+    const typed = this.#typed
+    if (typed === undefined) throw wrongMember(part, `cannot be ${encoding} here`)
+    const framed = this.#chosen(part, encoding, requested, typed)
+    try {
+      return typed.schemas.encode(framed, this.#cursor.bytes, start, end)
+    } catch (error) {
+      if (error instanceof SchemaDataError) throw wrongMember(part, `is not of schema ${framed.id}: ${error.message}`)
+      throw error
+    }
+  }
+
+  #chosen(
+    part: 'key' | 'value',
+    encoding: SchemaEncoding,
+    requested: RecordEncodings,
+    typed: TypedRecords,
+  ): FramedSchema {
+    const usual = { subject: `${typed.topic}-${part}` }
+    const own = this.#readChoice(part === 'key' ? KEY_CHOICE : VALUE_CHOICE)
+    if (own !== undefined) return typed.schemas.choose(encoding, { ...usual, ...own })
+    if (this.#framed.by !== requested) this.#framed = { by: requested }
+    const known = this.#framed[part]
+    if (known?.encoding === encoding) return known
+    const chosen = part === 'key' ? requested.keySchema : requested.valueSchema
+    const framed = typed.schemas.choose(encoding, { ...usual, ...chosen })
+    this.#framed[part] = framed
+    return framed
+  }
+
+  /** What the record itself says of its schema. */
+  #readChoice(first: number): SchemaChoice | undefined {
+    const ranges = this.#ranges
+    let choice: SchemaChoice | undefined
+    for (let at = 0; at < CHOICES_OF_PART; at++) {
+      const member = first + at
+      if (!ranges.has(member)) continue
+      const name = RECORD_MEMBERS[member] as string
+      const start = ranges.starts[member] as number
+      choice = { ...choice, ...parseChoice(this.#cursor.bytes, start, ranges.ends[member] as number, at, name) }
+    }
+    return choice
+  }
+
+  #readEncoding(member: number): AnyEncoding | undefined {
     const { starts, ends } = this.#ranges
     return parseEncoding(
       this.#cursor.bytes,
@@ -338,27 +451,57 @@ function readHeader(cursor: JsonCursor, ranges: MemberRanges): RecordHeader {
   const valueStart = starts[HEADER_VALUE] as number
   const valueEnd = ends[HEADER_VALUE] as number
   const named = ranges.has(HEADER_VALUE_ENCODING)
-    ? parseEncoding(
-        bytes,
-        starts[HEADER_VALUE_ENCODING] as number,
-        ends[HEADER_VALUE_ENCODING] as number,
-        'value_encoding',
-      )
+    ? parsePlainEncoding(bytes, starts[HEADER_VALUE_ENCODING] as number, ends[HEADER_VALUE_ENCODING] as number)
     : undefined
   const isNull = !ranges.has(HEADER_VALUE) || (bytes[valueStart] === LETTER_N && named !== 'json')
   return { name, value: isNull ? null : encodeValue(named ?? 'string', bytes, valueStart, valueEnd, 'value') }
 }
 
-function parseEncoding(bytes: Buffer, start: number, end: number, member: string): Encoding | undefined {
+function parseEncoding(bytes: Buffer, start: number, end: number, member: string): AnyEncoding | undefined {
   if (bytes[start] === LETTER_N) return undefined
   if (bytes[start] === QUOTE) {
     const place = ENCODING_NAMES.find(bytes, start + 1, end - 1)
-    if (place >= 0) return ENCODINGS[place]
+    if (place >= 0) return ANY_ENCODINGS[place]
   }
-  throw wrongMember(member, `must be one of ${ENCODINGS.join(', ')}, not ${excerpt(bytes, start, end)}`)
+  throw wrongMember(member, `must be one of ${ANY_ENCODINGS.join(', ')}, not ${excerpt(bytes, start, end)}`)
 }
 
-const ENCODING_NAMES = new MemberNames(ENCODINGS)
+/** Of a header: no schema is named with it. */
+function parsePlainEncoding(bytes: Buffer, start: number, end: number): Encoding | undefined {
+  const encoding = parseEncoding(bytes, start, end, 'value_encoding')
+  if (encoding === undefined || !isSchemaEncoding(encoding)) return encoding
+  throw wrongMember('value_encoding', `must be one of ${ENCODINGS.join(', ')}, not "${encoding}"`)
+}
+
+const ANY_ENCODINGS: readonly AnyEncoding[] = [...ENCODINGS, ...SCHEMA_ENCODINGS]
+const ENCODING_NAMES = new MemberNames(ANY_ENCODINGS)
+
+function isSchemaEncoding(encoding: AnyEncoding): encoding is SchemaEncoding {
+  return (SCHEMA_ENCODINGS as readonly AnyEncoding[]).includes(encoding)
+}
+
+/** Of a key and of a value: id, subject, version. */
+const CHOICES_OF_PART = 3
+const SCHEMA_NUMBER_MAX = 2 ** 31 - 1
+
+/** The `which`-th member of a choice. */
+function parseChoice(bytes: Buffer, start: number, end: number, which: number, member: string): SchemaChoice {
+  if (bytes[start] === LETTER_N) return {}
+  if (which === 1) {
+    const subject = bytes[start] === QUOTE ? decodeJsonText(bytes, start + 1, end - 1) : undefined
+    if (subject === undefined) throw wrongMember(member, `must be a string of text, not ${excerpt(bytes, start, end)}`)
+    return { subject }
+  }
+  const number = parseWhole(bytes, start, end)
+  if (number < 1 || number > SCHEMA_NUMBER_MAX) {
+    throw wrongMember(member, `must be a whole number from 1 on, not ${excerpt(bytes, start, end)}`)
+  }
+  return which === 0 ? { id: number } : { version: number }
+}
+
+function isUnknownSchema(error: unknown): boolean {
+  return error instanceof TailraceError && error.code === 'schema_not_found'
+}
 
 /** A JSON number of digits alone; -1 when it is another value. */
 function parseWhole(bytes: Buffer, start: number, end: number): number {

@@ -3,6 +3,9 @@
 //   {"topic":…,"partition":…,"offset":…,"timestamp":…,"timestamp_type":…,"key":…,"value":…,
 //    "key_encoding":…,"value_encoding":…,"headers":[{"name":…,"value":…,"value_encoding":…}]}
 //
+// What is framed with the id of a schema has "schema_id" (of a key "key_schema_id") in front of the headers, and
+// "value_error" ("key_error") where it cannot be read by it.
+//
 // A value that is JSON is checked and spliced as it is stored, never parsed; what does not change between records is
 // encoded once. The hot path makes no object and no string for a record. What an encoding names always gives the stored
 // bytes back: when they are not of the format that was asked for they are shown otherwise, and it is said how. Null has
@@ -14,12 +17,15 @@ import { HAS_CONTROL, HAS_HIGH_BYTE, makePiece, viewOf } from '../kernel/byte-wr
 import { skipJsonValue, skipWhitespace } from '../kernel/json-scanner.ts'
 import type { RecordHeader } from '../record/record.ts'
 import type { TimestampType } from '../record/record-batch.ts'
+import type { AvroUnions } from './avro-decoder.ts'
 import type { Encoding } from './encoding.ts'
 import { decodeToJson, ENCODINGS } from './encoding.ts'
 import { ISO_TIME_BYTES, IsoTimeWriter, oddTimeJson } from './iso-time.ts'
 import { writeJsonString } from './json-string.ts'
 import type { JsonRanges } from './known-json.ts'
 import { JsonWalk } from './known-json.ts'
+import type { SchemaCodec, SchemaEncoding } from './schema-codec.ts'
+import { isUndecoded, SCHEMA_ENCODINGS } from './schema-codec.ts'
 
 /** What is read of a record here: batch-reader.ts's RecordReader has it. */
 export interface RecordView {
@@ -36,9 +42,16 @@ export interface RecordView {
 
 export interface RecordJsonOptions {
   /** auto: text where the bytes are UTF-8, else base64. */
-  readonly keyFormat: 'auto' | Encoding
+  readonly keyFormat: RecordFormat
   /** auto: JSON where the bytes are JSON, else text where they are UTF-8, else base64. */
-  readonly valueFormat: 'auto' | Encoding
+  readonly valueFormat: RecordFormat
+  /**
+   * Where auto, and the formats of schemas, find the schemas of framed bytes: these are shown as the JSON of their schema,
+   * with its format as the encoding and its id. What cannot be is base64, with the reason. undefined: frames are bytes.
+   */
+  readonly schemas?: SchemaCodec | undefined
+  /** Of Avro: tagged if left out. */
+  readonly unions?: AvroUnions | undefined
   /**
    * What becomes of a line break between the tokens of JSON that is spliced. keep: it stays. blank: it becomes a blank, the
    * same JSON on one line (SSE). base64: so that a line of an export is one line and gives the very bytes back, such
@@ -48,6 +61,8 @@ export interface RecordJsonOptions {
   /** What is shown of a record beside its topic, partition and offset; with each what says how it is written. undefined: all. */
   readonly fields?: ReadonlySet<RecordField> | undefined
 }
+
+export type RecordFormat = 'auto' | Encoding | SchemaEncoding
 
 export const RECORD_FIELDS = ['timestamp', 'key', 'value', 'headers'] as const
 
@@ -68,6 +83,12 @@ export class RecordJsonWriter {
   readonly #known = new JsonWalk()
   /** Values are spliced as they stand, so that what is known of them helps. */
   readonly #isSpliced: boolean
+  readonly #schemas: SchemaCodec | undefined
+  readonly #unions: AvroUnions
+  readonly #keyFormat: RecordFormat
+  readonly #valueFormat: RecordFormat
+  /** What goes behind the encodings of the present record: ids of schemas, reasons. */
+  #typedMembers = ''
   #source: Buffer = EMPTY
   #sourceView: DataView = viewOf(EMPTY)
 
@@ -77,6 +98,10 @@ export class RecordJsonWriter {
     this.#fields = RECORD_FIELDS.every((field) => options.fields?.has(field) ?? true) ? undefined : options.fields
     this.#keyForms = formsOf(options.keyFormat, [STRING_FORM])
     this.#valueForms = formsOf(options.valueFormat, [JSON_FORM, STRING_FORM])
+    this.#schemas = options.schemas
+    this.#unions = options.unions ?? 'tagged'
+    this.#keyFormat = options.keyFormat
+    this.#valueFormat = options.valueFormat
     this.#isSpliced = this.#valueForms[0] === JSON_FORM && this.#lineBreaks === 'keep'
   }
 
@@ -116,11 +141,12 @@ export class RecordJsonWriter {
     }
     this.#writeTime(record.timestamp)
     const { keyStart } = record
-    const keyForm = keyStart < 0 ? this.#writeNull() : this.#writeBytes(keyStart, record.keyEnd, this.#keyForms)
+    const keyForm = keyStart < 0 ? this.#writeNull() : this.#writeKey(keyStart, record.keyEnd)
     output.writePiece(VALUE)
     const valueForm = this.#isSpliced ? this.#writeKnown(record) : this.#writeValue(record)
     const end = this.#end(keyForm, valueForm)
     output.writePiece(end)
+    if (this.#typedMembers !== '') this.#writeTyped()
     if (record.headerCount === 0) return
     output.position -= CLOSING.length
     this.#writeHeaders(record.headers())
@@ -138,14 +164,15 @@ export class RecordJsonWriter {
     let encodings = ''
     if (fields.has('key')) {
       output.writePiece(KEY)
-      const form = keyStart < 0 ? this.#writeNull() : this.#writeBytes(keyStart, keyEnd, this.#keyForms)
+      const form = keyStart < 0 ? this.#writeNull() : this.#writeKey(keyStart, keyEnd)
       encodings += encodingMembers('key', form)
     }
     if (fields.has('value')) {
       output.writePiece(VALUE)
       encodings += encodingMembers('value', this.#writeValue(record))
     }
-    output.writeText(encodings)
+    output.writeText(encodings + this.#typedMembers)
+    this.#typedMembers = ''
     if (fields.has('headers')) {
       output.writeText(',"headers":[')
       this.#writeHeaders(record.headers())
@@ -154,8 +181,54 @@ export class RecordJsonWriter {
     output.writeText('}')
   }
 
+  #writeKey(start: number, end: number): number {
+    if (this.#source[start] !== FRAME_MAGIC || end === start) return this.#writeBytes(start, end, this.#keyForms)
+    return this.#writeFramed('key', start, end, this.#keyFormat, this.#keyForms)
+  }
+
   #writeValue({ valueStart, valueEnd }: RecordView): number {
-    return valueStart < 0 ? this.#writeNull() : this.#writeBytes(valueStart, valueEnd, this.#valueForms)
+    if (valueStart < 0) return this.#writeNull()
+    const isFramed = this.#source[valueStart] === FRAME_MAGIC && valueEnd > valueStart
+    if (!isFramed && !isSchemaFormat(this.#valueFormat)) return this.#writeBytes(valueStart, valueEnd, this.#valueForms)
+    return this.#writeFramed('value', valueStart, valueEnd, this.#valueFormat, this.#valueForms)
+  }
+
+  /** As the JSON of its schema; where it cannot be, in other forms. */
+  #writeFramed(
+    part: 'key' | 'value',
+    start: number,
+    end: number,
+    format: RecordFormat,
+    forms: readonly number[],
+  ): number {
+    const output = this.#output
+    const before = output.position
+    const isWanted = format === 'auto' || isSchemaFormat(format)
+    const found = isWanted ? this.#schemas?.decode(this.#source, start, end, output, this.#unions) : undefined
+    if (found === undefined) {
+      if (isSchemaFormat(format))
+        this.#addMember(`${part}_error`, `it is not framed with the id of a schema that is known`)
+      return this.#writeBytes(start, end, forms)
+    }
+    this.#typedMembers += `,"${part === 'key' ? 'key_schema_id' : 'schema_id'}":${found.id}`
+    if (isUndecoded(found)) {
+      this.#addMember(`${part}_error`, found.error)
+      this.#writeBase64(start, end)
+      return BASE64_FORM
+    }
+    if (this.#lineBreaks === 'blank') blankLineBreaks(output.bytes, before, output.position)
+    return FORMS.indexOf(found.encoding)
+  }
+
+  #addMember(name: string, text: string): void {
+    this.#typedMembers += `,"${name}":${JSON.stringify(text)}`
+  }
+
+  /** In front of the headers, which are none yet. */
+  #writeTyped(): void {
+    this.#output.position -= HEADERS_END.length
+    this.#output.writeText(`${this.#typedMembers}${HEADERS_END}`)
+    this.#typedMembers = ''
   }
 
   /** As #writeValue, but what is known to be JSON is spliced unchecked, and what is found to be is noted. */
@@ -276,6 +349,10 @@ export class RecordJsonWriter {
   }
 }
 
+/** What a frame begins with; no JSON does. */
+const FRAME_MAGIC = 0
+const HEADERS_END = ',"headers":[]}'
+
 const SPACE = 0x20
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -284,7 +361,7 @@ const CARRIAGE_RETURN = 0x0d
 const SHORT_BYTES_MAX = 512
 
 /** How a key or value was written, as a number: an encoding's place in ENCODINGS, or one of those after them. */
-const FORMS = [...ENCODINGS, 'null', 'was_json']
+const FORMS = [...ENCODINGS, ...SCHEMA_ENCODINGS, 'null', 'was_json']
 const STRING_FORM = FORMS.indexOf('string')
 const JSON_FORM = FORMS.indexOf('json')
 const BASE64_FORM = FORMS.indexOf('base64')
@@ -294,11 +371,16 @@ const WAS_JSON_FORM = FORMS.indexOf('was_json')
 const NO_FORM = -1
 
 /** The forms to try for a format, before base64, which can hold everything. */
-function formsOf(format: 'auto' | Encoding, auto: readonly number[]): readonly number[] {
+function formsOf(format: RecordFormat, auto: readonly number[]): readonly number[] {
   if (format === 'auto') return auto
+  if (isSchemaFormat(format)) return []
   const form = FORMS.indexOf(format)
   if (form === JSON_FORM || form === UUID_FORM) return [form, STRING_FORM]
   return form === BASE64_FORM ? [] : [form]
+}
+
+function isSchemaFormat(format: RecordFormat): format is SchemaEncoding {
+  return (SCHEMA_ENCODINGS as readonly RecordFormat[]).includes(format)
 }
 
 function encodingMembers(part: 'key' | 'value', form: number): string {

@@ -11,7 +11,7 @@ import type { SchemaRegistry } from '../registry/schema-registry.ts'
 import type { AvroUnions } from './avro-decoder.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 import type { ValueCodec } from './value-codec.ts'
-import { codecOf } from './value-codec.ts'
+import { codecOf } from './value-codecs.ts'
 
 export const SCHEMA_ENCODINGS = ['avro', 'jsonschema', 'protobuf'] as const
 export type SchemaEncoding = (typeof SCHEMA_ENCODINGS)[number]
@@ -46,7 +46,12 @@ export interface SchemaChoice {
   readonly version?: number | undefined
 }
 
-interface Compiled extends FramedSchema {
+export function isUndecoded(found: FramedSchema | UndecodedValue): found is UndecodedValue {
+  return 'error' in found
+}
+
+interface Compiled {
+  readonly framed: FramedSchema
   readonly codec: ValueCodec | undefined
   /** Why there is no codec. */
   readonly error: string
@@ -78,16 +83,16 @@ export class SchemaCodec {
     if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
     const compiled = this.#compiled(bytes.readInt32BE(start + 1))
     if (compiled === undefined) return undefined
-    const { id, encoding, codec, error } = compiled
-    if (codec === undefined) return { id, encoding, error }
+    const { framed, codec, error } = compiled
+    if (codec === undefined) return { ...framed, error }
     const before = output.position
     try {
       codec.decode(bytes, start + FRAME_HEAD_BYTES, end, output, unions)
-      return compiled
+      return framed
     } catch (failure) {
       output.position = before
       if (failure instanceof SchemaDataError || failure instanceof RangeError)
-        return { id, encoding, error: failure.message }
+        return { ...framed, error: failure.message }
       throw failure
     }
   }
@@ -95,7 +100,7 @@ export class SchemaCodec {
   /** The schema of a frame; undefined: it is none, or of no schema that is known. */
   schemaOf(bytes: Buffer, start: number, end: number): FramedSchema | undefined {
     if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
-    return this.#compiled(bytes.readInt32BE(start + 1))
+    return this.#compiled(bytes.readInt32BE(start + 1))?.framed
   }
 
   /** What values are made with. schema_not_found, invalid_record (it is of another format); what keeps the registry. */
@@ -149,9 +154,9 @@ export class SchemaCodec {
   #compile(stored: StoredSchema): Compiled {
     const framed = { id: stored.id, encoding: ENCODING_OF[stored.schemaType] }
     try {
-      return { ...framed, codec: codecOf(this.#schemas.parsed(stored)), error: '' }
+      return { framed, codec: codecOf(this.#schemas.parsed(stored)), error: '' }
     } catch (error) {
-      return { ...framed, codec: undefined, error: asTailraceError(error).message }
+      return { framed, codec: undefined, error: asTailraceError(error).message }
     }
   }
 

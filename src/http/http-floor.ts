@@ -3,6 +3,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { KnownJson } from '../codec/known-json.ts'
+import type { SchemaCodec } from '../codec/schema-codec.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { TailraceError } from '../kernel/errors.ts'
@@ -78,6 +79,8 @@ export interface HttpFloor {
   /** Memory for pages of records, and what readers found to be JSON, whatever they asked for. */
   readonly replyBuffers: ReplyBuffers
   readonly knownJson: KnownJson
+  /** Keys and values that are framed with the id of their schema. */
+  readonly schemas: SchemaCodec
   /** Small JSON bodies, parsed and checked: `await floor.json.parse<CreateTopic>(bytes, 'CreateTopicRequest')`. */
   readonly json: JsonBodies
   /** Begun from the first moment of close(): readiness fails, waiting reads answer, what is under way is finished. */

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
 import { KnownJson } from '../codec/known-json.ts'
+import { SchemaCodec } from '../codec/schema-codec.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX } from '../kernel/limits.ts'
@@ -140,6 +141,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     traffic: new HttpTraffic(),
     replyBuffers: new ReplyBuffers(),
     knownJson: new KnownJson(),
+    schemas: new SchemaCodec(services.registry),
     closing,
     live: new LiveConnections(clock),
     healthChecks: parts.healthChecks ?? [],

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { javaDouble, javaFloat } from '../../src/kernel/java-number.ts'
 import { parseProperties } from '../../src/cli/kafka-connect.ts'
 import { openMessageFormatter } from '../../src/cli/kafka-message-formatter.ts'
 import { RawRecord } from '../../src/client/record-page.ts'
+import { javaDouble, javaFloat } from '../../src/kernel/java-number.ts'
 
 const base64 = (bytes: string | Buffer) => Buffer.from(bytes).toString('base64')
 

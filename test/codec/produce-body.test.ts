@@ -234,7 +234,7 @@ const WRONG: [string, object, RegExp][] = [
     /half a surrogate pair/,
   ],
   ['{"records":[{"value":7,"value_encoding":"string"}]}', { index: 0, member: 'value' }, /must be a string, not 7/],
-  ['{"records":[{"value":7,"value_encoding":"avro"}]}', { index: 0, member: 'value_encoding' }, /must be one of/],
+  ['{"records":[{"value":7,"value_encoding":"xml"}]}', { index: 0, member: 'value_encoding' }, /must be one of/],
   ['{"records":[{"partition":-1}]}', { index: 0, member: 'partition' }, /whole number from 0 on, not -1/],
   ['{"records":[{"partition":1.0}]}', { index: 0, member: 'partition' }, /not 1\.0/],
   ['{"records":[{"partition":"1"}]}', { index: 0, member: 'partition' }, /not "1"/],

@@ -30,10 +30,10 @@ export class EventForm implements TailForm {
   readonly #buffers: ReplyBuffers
 
   constructor(options: EventFormOptions, buffers: ReplyBuffers) {
-    const { keyFormat, valueFormat, fields, batch } = options
+    const { keyFormat, valueFormat, unions, fields, batch } = options
     this.#options = options
     this.#buffers = buffers
-    this.key = `sse ${keyFormat} ${valueFormat} ${fields === undefined ? '*' : [...fields].sort()} ${batch}`
+    this.key = `sse ${keyFormat} ${valueFormat} ${unions} ${fields === undefined ? '*' : [...fields].sort()} ${batch}`
   }
 
   newEncoder(): TailEncoder {

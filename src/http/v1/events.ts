@@ -29,7 +29,7 @@ import { EventForm } from './event-form.ts'
 import type { EventStreamOptions } from './event-stream.ts'
 import { ENDED_ID_PREFIX, EventStream } from './event-stream.ts'
 import { FILTER_PARAMETERS, queryWithFilters, readFilters } from './read-filters.ts'
-import { checkGroupMeant, readFormats, readPartitions, readPosition } from './read-query.ts'
+import { checkGroupMeant, FORMAT_PARAMETERS, readFormats, readPartitions, readPosition } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
 const MEDIA_TYPE = 'text/event-stream'
@@ -48,8 +48,7 @@ const PARAMETERS = [
   'group',
   'partition',
   ...FILTER_PARAMETERS,
-  'key_format',
-  'value_format',
+  ...FORMAT_PARAMETERS,
   'fields',
   'batch',
   'batch_wait_ms',
@@ -150,7 +149,7 @@ function readLastEventId(request: FastifyRequest, query: RequestQuery): string |
 function readTail(floor: HttpFloor, query: RequestQuery, lastId: string | undefined) {
   checkGroupMeant(query, ['from', 'until'])
   const form = {
-    ...readFormats(query),
+    ...readFormats(query, floor.schemas),
     fields: readFields(query),
     batch: query.integer('batch', { min: 1, max: TAIL_CHUNK_RECORDS_MAX }) ?? 1,
   }

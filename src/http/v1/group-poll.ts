@@ -2,8 +2,9 @@
 // the client. A poll's reply is written as pages are: stored bytes spliced, nothing parsed.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Encoding } from '../../codec/encoding.ts'
+import type { AvroUnions } from '../../codec/avro-decoder.ts'
 import { timeText } from '../../codec/iso-time.ts'
+import type { RecordFormat } from '../../codec/record-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import {
   LEASE_ACK_BYTES_MAX,
@@ -52,8 +53,9 @@ interface PollGroupRequest {
   readonly wait_ms?: number
   readonly lease_ms?: number
   readonly max_attempts?: number
-  readonly key_format?: 'auto' | Encoding
-  readonly value_format?: 'auto' | Encoding
+  readonly key_format?: RecordFormat
+  readonly value_format?: RecordFormat
+  readonly unions?: AvroUnions
 }
 
 interface AckLeaseRequest {
@@ -73,7 +75,12 @@ export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const groupId = pathGroup(request)
     const body = await readJson<PollGroupRequest>(floor, request, 'PollGroupRequest')
     const poll = parsePoll(groupId, body, request)
-    const formats = { keyFormat: body.key_format ?? 'auto', valueFormat: body.value_format ?? 'auto' } as const
+    const formats = {
+      keyFormat: body.key_format ?? 'auto',
+      valueFormat: body.value_format ?? 'auto',
+      schemas: floor.schemas,
+      unions: body.unions ?? 'tagged',
+    } as const
     const output = buffers.take()
     const newSink = () => {
       output.reset()

@@ -47,12 +47,13 @@ export function importRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.post('/topics/:topic/import', async (request) => {
     checkContentType(request.headers['content-type'], NDJSON_MEDIA_TYPE)
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
-    const run = new ImportRun(floor, callerOf(request), optionsOf(request))
+    const run = new ImportRun(floor, callerOf(request), optionsOf(request, floor))
     return run.take(floor.bodies.stream(request.raw))
   })
 }
 
-function optionsOf(request: FastifyRequest): ImportOptions {
+function optionsOf(request: FastifyRequest, { schemas }: HttpFloor): ImportOptions {
+  const topic = pathTopic(request)
   const query = new RequestQuery(request, ['acks', 'format', 'key', 'keep_partitions'])
   const format = query.oneOf('format', ['record', 'value']) ?? 'record'
   const keyName = query.text('key')
@@ -64,12 +65,12 @@ function optionsOf(request: FastifyRequest): ImportOptions {
   const key = keyName === undefined ? undefined : keyMember(keyName)
   const keepPartition = query.oneOf('keep_partitions', ['true', 'false']) !== 'false'
   return {
-    topic: pathTopic(request),
+    topic,
     acks: ACKS_OF_TEXT[query.oneOf('acks', ['all', '1', '0']) ?? 'all'],
     parse:
       format === 'value'
         ? (bytes, start, end) => parseValueLine(bytes, start, end, key)
-        : (bytes, start, end) => parseRecordLine(bytes, start, end, { keepPartition }),
+        : (bytes, start, end) => parseRecordLine(bytes, start, end, { keepPartition }, { schemas, topic }),
     marks: format === 'record' ? EXPORT_MARKS : [],
   }
 }

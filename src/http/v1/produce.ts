@@ -43,7 +43,9 @@ export function produceRoutes(app: FastifyInstance, floor: HttpFloor): void {
         return
       }
       try {
-        produce.produce(callerOf(request), pathText(request, 'topic'), parseProduceBody(body), options).then(
+        const topic = pathText(request, 'topic')
+        const records = parseProduceBody(body, { schemas: floor.schemas, topic })
+        produce.produce(callerOf(request), topic, records, options).then(
           (result) => answer(result, request, reply),
           (error) => reply.send(error),
         )

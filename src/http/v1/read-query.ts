@@ -1,7 +1,10 @@
 // The query parameters that reads share: where to begin, which partitions, in which form.
 
-import type { Encoding } from '../../codec/encoding.ts'
+import type { AvroUnions } from '../../codec/avro-decoder.ts'
 import { ENCODINGS } from '../../codec/encoding.ts'
+import type { RecordFormat } from '../../codec/record-json.ts'
+import type { SchemaCodec } from '../../codec/schema-codec.ts'
+import { SCHEMA_ENCODINGS } from '../../codec/schema-codec.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { TOPIC_PARTITIONS_MAX } from '../../kernel/limits.ts'
 import type { Position } from '../../service/positions.ts'
@@ -9,17 +12,25 @@ import { parsePosition } from '../../service/positions.ts'
 import type { RequestQuery } from '../request-query.ts'
 import { parseInteger } from '../request-query.ts'
 
-const FORMATS: readonly ('auto' | Encoding)[] = ['auto', ...ENCODINGS]
+const FORMATS: readonly RecordFormat[] = ['auto', ...ENCODINGS, ...SCHEMA_ENCODINGS]
+
+/** Of readFormats. */
+export const FORMAT_PARAMETERS = ['key_format', 'value_format', 'unions']
 
 export interface RecordFormats {
-  readonly keyFormat: 'auto' | Encoding
-  readonly valueFormat: 'auto' | Encoding
+  readonly keyFormat: RecordFormat
+  readonly valueFormat: RecordFormat
+  /** undefined: frames are bytes. */
+  readonly schemas?: SchemaCodec | undefined
+  readonly unions?: AvroUnions | undefined
 }
 
-export function readFormats(query: RequestQuery): RecordFormats {
+export function readFormats(query: RequestQuery, schemas: SchemaCodec): RecordFormats {
   return {
     keyFormat: query.oneOf('key_format', FORMATS) ?? 'auto',
     valueFormat: query.oneOf('value_format', FORMATS) ?? 'auto',
+    schemas,
+    unions: query.oneOf('unions', ['tagged', 'plain']) ?? 'tagged',
   }
 }
 

@@ -9,13 +9,13 @@ import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathInteger, RequestQuery } from '../request-query.ts'
-import { readFormats } from './read-query.ts'
+import { FORMAT_PARAMETERS, readFormats } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
-export function recordRoutes(app: FastifyInstance, { services: { consume } }: HttpFloor): void {
+export function recordRoutes(app: FastifyInstance, { services: { consume }, schemas }: HttpFloor): void {
   app.get('/topics/:topic/partitions/:partition/records/:offset', async (request, reply) => {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
-    const formats = readFormats(new RequestQuery(request, ['key_format', 'value_format']))
+    const formats = readFormats(new RequestQuery(request, FORMAT_PARAMETERS), schemas)
     const partition = pathInteger(request, 'partition', { min: 0, max: TOPIC_PARTITIONS_MAX - 1 })
     const offset = pathInteger(request, 'offset', { min: 0, max: OFFSET_MAX })
     const output = new ByteWriter()

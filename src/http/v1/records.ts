@@ -17,7 +17,7 @@ import type { RequestQuery } from '../request-query.ts'
 import { whileConnected } from '../while-connected.ts'
 import { faultJson, JsonPage } from './json-page.ts'
 import { FILTER_PARAMETERS, queryWithFilters, readFilters } from './read-filters.ts'
-import { readFormats, readFrom, readPartitions } from './read-query.ts'
+import { FORMAT_PARAMETERS, readFormats, readFrom, readPartitions } from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
 const PARAMETERS = [
@@ -29,8 +29,7 @@ const PARAMETERS = [
   'wait_ms',
   'min_records',
   ...FILTER_PARAMETERS,
-  'key_format',
-  'value_format',
+  ...FORMAT_PARAMETERS,
   'on_gap',
   'group',
 ]
@@ -43,7 +42,7 @@ export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const topic = pathTopic(request)
     const query = queryWithFilters(request, PARAMETERS)
     const read = parseRead(topic, query)
-    const formats = readFormats(query)
+    const formats = readFormats(query, floor.schemas)
     const caller = callerOf(request)
     const output = buffers.take()
     try {

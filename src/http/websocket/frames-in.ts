@@ -3,9 +3,10 @@
 // parsed: they are found as a range of its bytes, and what is stored are the very bytes that were sent.
 
 import type { ValidateFunction } from 'ajv'
-import type { Encoding } from '../../codec/encoding.ts'
+import type { AvroUnions } from '../../codec/avro-decoder.ts'
 import { JsonCursor, MemberNames, OBJECT_END } from '../../codec/json-cursor.ts'
-import type { RecordField } from '../../codec/record-json.ts'
+import type { AnyEncoding } from '../../codec/produce-body.ts'
+import type { RecordField, RecordFormat } from '../../codec/record-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { WS_NAME_CHARS_MAX } from '../../kernel/limits.ts'
 import { nearestName } from '../../kernel/nearest-name.ts'
@@ -36,8 +37,9 @@ export interface SubscribeFrame extends SubscriptionCommand<'subscribe'> {
   readonly until?: string | { readonly count: number }
   readonly credit?: CreditGrant
   readonly batch?: { readonly records?: number; readonly wait_ms?: number }
-  readonly key_format?: 'auto' | Encoding
-  readonly value_format?: 'auto' | Encoding
+  readonly key_format?: RecordFormat
+  readonly value_format?: RecordFormat
+  readonly unions?: AvroUnions
   readonly fields?: readonly RecordField[]
   readonly filter?: {
     readonly key?: string
@@ -86,8 +88,14 @@ export type ReleaseFrame = SubscriptionCommand<'release'>
 export interface ProduceFrame extends Command<'produce'> {
   readonly topic: string
   readonly acks?: 'all' | '1' | '0'
-  readonly key_encoding?: Encoding
-  readonly value_encoding?: Encoding
+  readonly key_encoding?: AnyEncoding
+  readonly value_encoding?: AnyEncoding
+  readonly schema_id?: number
+  readonly subject?: string
+  readonly schema_version?: number
+  readonly key_schema_id?: number
+  readonly key_subject?: string
+  readonly key_schema_version?: number
   readonly producer?: { readonly id: string; readonly epoch: number; readonly seq: number }
 }
 

@@ -24,7 +24,7 @@ export const openQueueSubscription: OpenSubscription = async (floor, frame, outp
     leaseMs: frame.lease_ms ?? LEASE_MS_DEFAULT,
     maxAttempts: frame.max_attempts ?? MAX_ATTEMPTS_DEFAULT,
     batchRecords: frame.batch?.records ?? SHARED_POLL_RECORDS_MAX,
-    form: new WorkerRecordsForm(recordFormats(frame), floor),
+    form: new WorkerRecordsForm(recordFormats(floor, frame), floor),
     reader,
   })
   return new QueueSubscription(output, reader, tail, now)

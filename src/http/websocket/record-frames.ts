@@ -38,7 +38,7 @@ export class RecordFrames {
   }
 }
 
-export type FrameFormats = Pick<RecordJsonOptions, 'keyFormat' | 'valueFormat'> & {
+export type FrameFormats = Pick<RecordJsonOptions, 'keyFormat' | 'valueFormat' | 'schemas' | 'unions'> & {
   /** undefined: all. */
   readonly fields: ReadonlySet<RecordField> | undefined
 }
@@ -53,8 +53,8 @@ export class RecordsForm implements TailForm {
   readonly #memory: FrameMemory
 
   constructor(formats: FrameFormats, memory: FrameMemory) {
-    const { keyFormat, valueFormat, fields } = formats
-    this.key = `frames/${keyFormat}/${valueFormat}/${RECORD_FIELDS.filter((field) => fields?.has(field) ?? true)}`
+    const { keyFormat, valueFormat, unions, fields } = formats
+    this.key = `frames/${keyFormat}/${valueFormat}/${unions}/${RECORD_FIELDS.filter((field) => fields?.has(field) ?? true)}`
     this.#formats = formats
     this.#memory = memory
   }

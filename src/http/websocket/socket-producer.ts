@@ -1,6 +1,7 @@
 // What a socket produces: its frames have their place in the order in which they came, whatever each must wait for, and a
 // window of them may be unanswered at a time.
 
+import type { RecordEncodings } from '../../codec/produce-body.ts'
 import { parseProduceRecords } from '../../codec/produce-body.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
@@ -46,8 +47,9 @@ export class SocketProducer {
     const frame = read as ProduceFrame
     try {
       if (this.#unanswered >= WS_PRODUCES_IN_FLIGHT_MAX) throw tooManyInFlight()
-      const encodings = { key: frame.key_encoding, value: frame.value_encoding }
-      this.#waiting.push({ frame, records: parseProduceRecords(bytes, recordsStart, recordsEnd, encodings) })
+      const typed = { schemas: this.#floor.schemas, topic: frame.topic }
+      const records = parseProduceRecords(bytes, recordsStart, recordsEnd, encodingsOf(frame), typed)
+      this.#waiting.push({ frame, records })
       this.#unanswered++
       this.#beginNext()
     } catch (error) {
@@ -109,4 +111,13 @@ export class SocketProducer {
 function tooManyInFlight(): TailraceError {
   const detail = `${WS_PRODUCES_IN_FLIGHT_MAX} frames of this socket are being stored: wait for their answers`
   return new TailraceError('too_many_in_flight', detail, { max: WS_PRODUCES_IN_FLIGHT_MAX })
+}
+
+function encodingsOf(frame: ProduceFrame): RecordEncodings {
+  return {
+    key: frame.key_encoding,
+    value: frame.value_encoding,
+    keySchema: { id: frame.key_schema_id, subject: frame.key_subject, version: frame.key_schema_version },
+    valueSchema: { id: frame.schema_id, subject: frame.subject, version: frame.schema_version },
+  }
 }

@@ -126,11 +126,16 @@ class TailSubscription implements Subscription {
 
 /** What a subscription shows of records. */
 export function recordsForm(floor: HttpFloor, frame: SubscribeFrame): RecordsForm {
-  return new RecordsForm(recordFormats(frame), floor)
+  return new RecordsForm(recordFormats(floor, frame), floor)
 }
 
-export function recordFormats({ key_format, value_format, fields }: SubscribeFrame): FrameFormats {
+export function recordFormats(
+  { schemas }: Pick<HttpFloor, 'schemas'>,
+  { key_format, value_format, unions, fields }: SubscribeFrame,
+): FrameFormats {
   return {
+    schemas,
+    unions: unions ?? 'tagged',
     keyFormat: key_format ?? 'auto',
     valueFormat: value_format ?? 'auto',
     fields: fields === undefined ? undefined : new Set(fields),

@@ -1,0 +1,70 @@
+// What a schema of any format is to records: JSON in, the bytes behind a frame's head out, and back. One for each schema,
+// compiled once.
+
+import type { ByteWriter } from '../kernel/byte-writer.ts'
+import { skipJsonValue, skipWhitespace } from '../kernel/json-scanner.ts'
+import { AvroSchema } from '../registry/avro/avro-format.ts'
+import { JsonSchema } from '../registry/json-schema/json-schema-format.ts'
+import { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
+import type { ParsedSchema } from '../registry/schema-format.ts'
+import type { AvroUnions } from './avro-decoder.ts'
+import { AvroDecoder } from './avro-decoder.ts'
+import { AvroEncoder } from './avro-encoder.ts'
+import { JsonSchemaValidator } from './json-schema-validator.ts'
+import { ProtobufMessages } from './protobuf-messages.ts'
+import { SchemaDataError } from './schema-data-error.ts'
+import type { ValueCodec } from './value-codec.ts'
+
+/** SchemaDataError: values cannot be made with it. */
+export function codecOf(schema: ParsedSchema): ValueCodec {
+  if (schema instanceof AvroSchema) return new AvroCodec(schema)
+  if (schema instanceof JsonSchema) return new JsonSchemaCodec(schema)
+  if (schema instanceof ProtobufSchema) return new ProtobufMessages(schema)
+  throw new SchemaDataError('values of this kind of schema are not known here')
+}
+
+class AvroCodec implements ValueCodec {
+  readonly #schema: AvroSchema
+  #encoder: AvroEncoder | undefined
+  readonly #decoders = new Map<AvroUnions, AvroDecoder>()
+
+  constructor(schema: AvroSchema) {
+    this.#schema = schema
+  }
+
+  encode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
+    this.#encoder ??= new AvroEncoder(this.#schema.root)
+    this.#encoder.encode(bytes, start, end, output)
+  }
+
+  decode(bytes: Buffer, start: number, end: number, output: ByteWriter, unions: AvroUnions): void {
+    let decoder = this.#decoders.get(unions)
+    if (decoder === undefined) {
+      decoder = new AvroDecoder(this.#schema.root, unions)
+      this.#decoders.set(unions, decoder)
+    }
+    decoder.decode(bytes, start, end, output)
+  }
+}
+
+/** What is stored is the text that was sent, and what is given is the text that was stored. */
+class JsonSchemaCodec implements ValueCodec {
+  readonly #schema: JsonSchema
+  #validator: JsonSchemaValidator | undefined
+
+  constructor(schema: JsonSchema) {
+    this.#schema = schema
+  }
+
+  encode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
+    this.#validator ??= new JsonSchemaValidator(this.#schema)
+    this.#validator.check(bytes.toString('utf8', start, end))
+    output.writeBytes(bytes, start, end)
+  }
+
+  decode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
+    const valueEnd = skipJsonValue(bytes, start, end)
+    if (valueEnd < 0 || skipWhitespace(bytes, valueEnd, end) !== end) throw new SchemaDataError('the value is no JSON')
+    output.writeBytes(bytes, start, end)
+  }
+}
