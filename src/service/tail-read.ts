@@ -21,7 +21,7 @@ import { LatestKeys } from './tail-overflow.ts'
 import type { ChunkKind, PlaceFetch, StuckSlot, TailPlace, TailRead } from './tail-place.ts'
 import type { TailTurns } from './tail-turns.ts'
 
-/** A read that gave so much, or looked at so much, and could have gone on: there is more to catch up with. */
+/** A read that gave so much, or looked at so much, and did not come to the end: there is more to catch up with. */
 const FAR_BEHIND_BYTES = TAIL_CHUNK_BYTES_MAX / 2
 const FAR_BEHIND_RECORDS = TAIL_SCAN_RECORDS_MAX / 10
 
@@ -63,7 +63,7 @@ export class TailReads {
       this.#stuck(place, page, asked),
     )
     const { recordCount, scannedCount, filterErrors, gaps } = page
-    if (next !== place && !next.isAtEnd && page.isFull) {
+    if (next !== place && !next.isAtEnd) {
       next.isFarBehind = sink.size >= FAR_BEHIND_BYTES || Math.max(recordCount, scannedCount) >= FAR_BEHIND_RECORDS
     }
     const scanned = kind.filter === undefined ? recordCount : scannedCount
@@ -147,6 +147,8 @@ export class TailReads {
       estimates.observe(estimateKey, page.seen)
       // what is below the ends and cannot be had is not yet there: an open transaction hides it
       if (!hasMoved) break
+      // half a chunk is given rather than that the batch at its end is fetched again for a few records
+      if (written !== undefined && written.size >= TAIL_CHUNK_BYTES_MAX / 2) break
     } while (!page.isFull && !page.isStuck && !page.isCaughtUp)
     if (written !== undefined) estimates.observeWritten(estimateKey, written.size, page.recordCount)
     telemetry.fetchRequests++
