@@ -477,7 +477,7 @@ export const TAIL_CHUNK_RECORDS_MAX = 10_000
 export const TAIL_CHUNK_BYTES_MAX = 256 * 1024
 
 /** Between two reads for tails that are far behind, at most; and for how long after an append there is a rest between them. */
-export const CATCH_UP_REST_MS_MAX = 50
+export const CATCH_UP_REST_MS_MAX = 20
 export const CATCH_UP_QUIET_MS = 100
 
 /** How long what was appended may be asked to wait for more. */

@@ -74,7 +74,7 @@ export class TailPlace {
   readonly turn: number
   /** More tails than one come by here: what is read from it is kept for them. */
   isShared = false
-  /** The read that came here could have gone on: who stands here has more to catch up with. */
+  /** Who stands here has much to catch up with: reads from here are paced. */
   isFarBehind = false
   stuck: readonly StuckSlot[] = NONE
   chunks: Map<string, SharedChunk> | undefined

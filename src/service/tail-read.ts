@@ -21,9 +21,10 @@ import { LatestKeys } from './tail-overflow.ts'
 import type { ChunkKind, PlaceFetch, StuckSlot, TailPlace, TailRead } from './tail-place.ts'
 import type { TailTurns } from './tail-turns.ts'
 
-/** A read that gave so much, or looked at so much, and could have gone on: there is more to catch up with. */
-const FAR_BEHIND_BYTES = TAIL_CHUNK_BYTES_MAX / 2
-const FAR_BEHIND_RECORDS = TAIL_SCAN_RECORDS_MAX / 10
+/** A read that gave so much, or looked at so much; with more than some of the kind before it, a tail is far behind: not by what came in a moment. */
+const LARGE_READ_BYTES = TAIL_CHUNK_BYTES_MAX / 2
+const LARGE_READ_RECORDS = TAIL_SCAN_RECORDS_MAX / 10
+const FAR_BEHIND_READS = 4
 
 export interface TailReadBounds {
   readonly records: number
@@ -63,8 +64,10 @@ export class TailReads {
       this.#stuck(place, page, asked),
     )
     const { recordCount, scannedCount, filterErrors, gaps } = page
-    if (next !== place && !next.isAtEnd && page.isFull) {
-      next.isFarBehind = sink.size >= FAR_BEHIND_BYTES || Math.max(recordCount, scannedCount) >= FAR_BEHIND_RECORDS
+    if (next !== place) {
+      const seen = Math.max(recordCount, scannedCount)
+      const isLarge = sink.size >= LARGE_READ_BYTES || seen >= LARGE_READ_RECORDS
+      next.isFarBehind = isLarge && offsetsBetween(next.offsets, bounds.ends) >= FAR_BEHIND_READS * seen
     }
     const scanned = kind.filter === undefined ? recordCount : scannedCount
     const chunk = recordCount === 0 ? undefined : new ReadChunk(sink.finish(next.cursor), recordCount, next)
@@ -147,6 +150,8 @@ export class TailReads {
       estimates.observe(estimateKey, page.seen)
       // what is below the ends and cannot be had is not yet there: an open transaction hides it
       if (!hasMoved) break
+      // half a chunk is given rather than that the batch at its end is fetched again for a few records
+      if (written !== undefined && written.size >= LARGE_READ_BYTES) break
     } while (!page.isFull && !page.isStuck && !page.isCaughtUp)
     if (written !== undefined) estimates.observeWritten(estimateKey, written.size, page.recordCount)
     telemetry.fetchRequests++
@@ -213,6 +218,14 @@ function moveTo(offsets: Float64Array, { partitions }: Page, asked: readonly num
     offsets[asked[index] as number] = (partitions[index] as PartitionState).nextOffset
   }
   return offsets
+}
+
+function offsetsBetween(offsets: Float64Array, ends: Float64Array): number {
+  let count = 0
+  for (const [at, end] of ends.entries()) {
+    if (end !== UNKNOWN_END) count += Math.max(0, end - (offsets[at] as number))
+  }
+  return count
 }
 
 function isSameList(left: readonly number[], right: readonly number[]): boolean {

@@ -8,9 +8,13 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { TailraceClient } from '../../src/client/client.ts'
+import { Tail } from '../../src/client/tail.ts'
 import type { TailOptions, TailSource } from '../../src/client/tail-request.ts'
+import { foregroundClock } from '../../src/kernel/clock.ts'
+import { CuttingWire } from '../support/cutting-wire.ts'
 import { checkFrame } from '../support/frames.ts'
 import { startServer } from '../support/http.ts'
+import { Random } from '../support/random.ts'
 import { ServerProcess } from '../support/server-process.ts'
 
 class CheckedWebSocket extends WebSocket {
@@ -265,4 +269,63 @@ test('a worker of a queue acks single records', { timeout: 20_000 }, async (t) =
     if (done.size === 4) break
   }
   assert.deepEqual(Object.fromEntries(done), { 0: 1, 1: 1, 2: 2, 3: 1 })
+})
+
+const CUTS = 30
+
+test('connections are cut in the middle of anything: every record comes once', { timeout: 60_000 }, async (t) => {
+  const seed = Date.now() % 1_000_000
+  t.diagnostic(`seed ${seed}`)
+  const random = new Random(seed)
+  const server = await startServer(t)
+  let cutCount = 0
+  const bytesOf = () => (cutCount < CUTS ? 400 + random.below(10_000) : undefined)
+  const wire = await CuttingWire.open(bytesOf, () => cutCount++)
+  wire.targetPort = server.port
+  t.after(() => wire.close())
+  const client = clientOf(server.url)
+  await client.createTopic({ name: 't', partitions: 3 })
+
+  const places = (records: readonly { readonly partition: number | null; readonly offset: number | null }[]) =>
+    records.map(({ partition, offset }) => `${partition}:${offset}`)
+  const stored: string[] = []
+  let isOver = false
+  const producing = (async () => {
+    for (let round = 0; !isOver; round++) {
+      const records = Array.from({ length: 1 + (round % 7) }, (_, at) => ({
+        key: `${at}`,
+        value: 'x'.repeat(round % 300),
+      }))
+      stored.push(...places((await client.produce('t', records)).records))
+    }
+  })()
+  const dependencies = {
+    url: `http://127.0.0.1:${wire.port}`,
+    webSocket: CheckedWebSocket,
+    clock: foregroundClock,
+    // a tenth of the delays
+    random: () => 0.1,
+    probe: async () => {},
+  }
+  const options: TailOptions = { from: 'earliest', aheadMax: { records: 50, bytes: 3_000 } }
+  const seen: string[] = []
+  let isFirst = true
+  while (!isOver || seen.length < stored.length) {
+    try {
+      for await (const { records, gaps, cursor } of new Tail(dependencies, 't', options)) {
+        isFirst = false
+        assert.deepEqual(gaps, [])
+        seen.push(...places(records))
+        assert.notEqual(cursor, '')
+        if (cutCount < CUTS) continue
+        isOver = true
+        await producing
+        if (seen.length >= stored.length) break
+      }
+    } catch (error) {
+      // only a first connection gives up, if it is cut before it was one
+      if (!isFirst) throw error
+    }
+  }
+  assert.deepEqual(seen.toSorted(), stored.toSorted())
 })

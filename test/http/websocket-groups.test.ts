@@ -322,6 +322,8 @@ class Worked {
       own.push(...places(records))
       for (const place of places(records)) this.given.add(place)
       const answer = await socket.ask({ type: 'commit', sub: 'a', cursor })
+      // it has left meanwhile
+      if (answer.code === 'subscription_not_found') return
       if (answer.type === 'error' && answer.code !== 'illegal_generation') this.wrongs.push(JSON.stringify(answer))
       const done = (answer['committed'] ?? answer.details?.['committed']) as readonly FramePartition[]
       for (const { partition, offset } of records) {

@@ -228,6 +228,36 @@ test('who lets go of what was revoked is not done with what it still has', async
   await got(second, 2)
 })
 
+test('a commit that is under way keeps what was revoked, so that the next one begins behind it', async (t) => {
+  for (const how of ['revoked', 'lost'] as const) {
+    await t.test(how, async (t) => {
+      const { bench, open, values, got } = await openGroupBench(t, { partitions: 1, assignors: ['range'] })
+      await values(0, 0, 3)
+      const first = await open({ member: 'w-1', releaseMs: 0 })
+      await got(first, 3)
+      const { groups } = bench.engine
+      const commit = groups.commit.bind(groups)
+      const held = Promise.withResolvers<void>()
+      groups.commit = async (request) => {
+        await held.promise
+        return await commit(request)
+      }
+      const committing = first.tail.commitCursor(first.given.cursor)
+      if (how === 'lost') first.tail.lost()
+      const second = await open({ member: how === 'lost' ? 'w-1' : '' })
+      await bench.settle()
+      assert.deepEqual(second.given.events, [])
+      held.resolve()
+      assert.deepEqual(
+        (await committing).map(({ error }) => error),
+        [undefined],
+      )
+      if (how === 'revoked') await first.tail.leave()
+      await bench.until(() => second.given.events[0] === 'assigned jobs-0@3')
+    })
+  }
+})
+
 test('an old cursor does not lead back what others have committed since', async (t) => {
   const { bench, open, values, got } = await openGroupBench(t)
   await values(0, 0, 2)
