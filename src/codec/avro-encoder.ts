@@ -3,7 +3,7 @@
 // branch. What a record leaves out has its default; what it has too much is refused.
 
 import { ByteWriter } from '../kernel/byte-writer.ts'
-import { skipJsonValue, skipWhitespace } from '../kernel/json-scanner.ts'
+import { skipJsonValue, skipPlainString, skipWhitespace } from '../kernel/json-scanner.ts'
 import type { JsonNode } from '../kernel/json-tree.ts'
 import { printJsonTree } from '../kernel/json-tree.ts'
 import { AVRO_DATA_DEPTH_MAX } from '../kernel/limits.ts'
@@ -38,7 +38,10 @@ export class AvroEncoder {
 const QUOTE = 0x22
 const COMMA = 0x2c
 const MINUS = 0x2d
+const DOT = 0x2e
 const ZERO = 0x30
+const CAPITAL_E = 0x45
+const LETTER_E = 0x65
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const LETTER_F = 0x66
@@ -165,11 +168,7 @@ class EncoderCompiler {
       case 'double':
         return (writer) => encodeFloat(writer, 'double')
       case 'string':
-        return (writer) => {
-          const text = writer.stringBytes()
-          writer.long(text.length)
-          writer.output.writeBytes(text)
-        }
+        return encodeString
       case 'bytes':
         return (writer) => {
           const bytes = latinBytes(writer)
@@ -229,6 +228,7 @@ class EncoderCompiler {
   #union(branches: readonly AvroType[]): Step {
     const steps = branches.map((branch) => this.compile(branch))
     const indexOf = new Map(branches.map((branch, at) => [branchNameOf(branch), at]))
+    const tags = branches.map((branch) => Buffer.from(`{${JSON.stringify(branchNameOf(branch))}:`))
     const nullAt = branches.findIndex(({ kind }) => kind === 'null')
     return deeper((writer) => {
       if (writer.first() === LETTER_N) {
@@ -237,7 +237,8 @@ class EncoderCompiler {
         writer.skipValue()
         return
       }
-      if (writer.first() === OPEN_BRACE && encodeTagged(writer, indexOf, steps)) return
+      if (writer.first() === OPEN_BRACE && (encodeTight(writer, tags, steps) || encodeTagged(writer, indexOf, steps)))
+        return
       encodeUntagged(writer, branches, steps)
     })
   }
@@ -324,10 +325,8 @@ class EncoderCompiler {
 
 /** Goes past the name and its colon, if it is the one that comes next. */
 function takesName(writer: AvroWriter, name: Buffer): boolean {
-  const { bytes, position } = writer
-  const end = position + name.length
-  for (let at = 0; at < name.length; at++) if (bytes[position + at] !== name[at]) return false
-  writer.position = end
+  if (!startsWith(writer.bytes, writer.position, name)) return false
+  writer.position += name.length
   writer.skipBlanks()
   writer.enter()
   return true
@@ -340,6 +339,48 @@ function insertCount(writer: AvroWriter, start: number, count: number): void {
   output.position = start
   writer.long(count)
   output.writeBytes(items)
+}
+
+/** A tag as it is mostly written, without blanks. */
+function encodeTight(writer: AvroWriter, tags: readonly Buffer[], steps: readonly Step[]): boolean {
+  const { bytes, position: start, output } = writer
+  for (let at = 0; at < tags.length; at++) {
+    const tag = tags[at] as Buffer
+    if (!startsWith(bytes, start, tag)) continue
+    const written = output.position
+    const { depth } = writer
+    writer.position = start + tag.length
+    writer.skipBlanks()
+    writer.long(at)
+    if (takes(writer, steps[at] as Step)) {
+      writer.skipBlanks()
+      if (writer.first() === CLOSE_BRACE) {
+        writer.position++
+        return true
+      }
+    }
+    // an object of more members, perhaps, whose first has the name of a branch
+    writer.position = start
+    writer.depth = depth
+    output.position = written
+    return false
+  }
+  return false
+}
+
+function takes(writer: AvroWriter, step: Step): boolean {
+  try {
+    step(writer)
+    return true
+  } catch (error) {
+    if (error instanceof SchemaDataError) return false
+    throw error
+  }
+}
+
+function startsWith(bytes: Buffer, start: number, wanted: Buffer): boolean {
+  for (let at = 0; at < wanted.length; at++) if (bytes[start + at] !== wanted[at]) return false
+  return true
 }
 
 function encodeTagged(writer: AvroWriter, indexOf: ReadonlyMap<string, number>, steps: readonly Step[]): boolean {
@@ -442,6 +483,28 @@ function deeper(step: Step): Step {
   }
 }
 
+function encodeString(writer: AvroWriter): void {
+  const { bytes, position, output } = writer
+  const end = writer.first() === QUOTE ? skipPlainString(bytes, position, writer.end) : 0
+  if (end > 0) {
+    const start = position + 1
+    const length = end - 1 - start
+    writer.long(length)
+    output.reserve(length)
+    if (length > SHORT_BYTES_MAX) bytes.copy(output.bytes, output.position, start, end - 1)
+    else for (let at = 0; at < length; at++) output.bytes[output.position + at] = bytes[start + at] as number
+    output.position += length
+    writer.position = end
+    return
+  }
+  const text = writer.stringBytes()
+  writer.long(text.length)
+  output.writeBytes(text)
+}
+
+/** Up to here a loop copies faster than the engine. */
+const SHORT_BYTES_MAX = 64
+
 function encodeBoolean(writer: AvroWriter): void {
   const first = writer.first()
   if (first !== LETTER_T && first !== LETTER_F) throw writer.wrong('true or false')
@@ -450,28 +513,47 @@ function encodeBoolean(writer: AvroWriter): void {
 }
 
 function encodeInteger(writer: AvroWriter, bits: bigint, wanted: string): void {
-  const start = writer.position
-  const isNumber = mayBe(INT, writer.first())
-  if (isNumber) writer.skipValue()
-  const text = isNumber ? writer.bytes.toString('latin1', start, writer.position) : ''
-  if (INTEGER.test(text)) {
-    const value = Number(text)
-    if (text.length <= 15 && (bits > 31n || (value <= 0x7fffffff && value >= -0x80000000))) {
-      writer.long(value)
-      return
-    }
-    const big = text.length <= 20 ? BigInt(text) : 2n ** 64n
-    if (bits > 31n && big < 2n ** bits && big >= -(2n ** bits)) {
-      writer.bigLong(big)
-      return
-    }
+  const { bytes, position: start } = writer
+  let position = start
+  const isNegative = bytes[position] === MINUS
+  if (isNegative) position++
+  const digitsStart = position
+  let value = 0
+  for (let digit = digitAt(bytes, position); digit >= 0 && position < writer.end; digit = digitAt(bytes, position)) {
+    value = value * 10 + digit
+    position++
   }
-  writer.position = start
+  const digits = position - digitsStart
+  const isWhole = digits > 0 && !isNumberByte(bytes[position])
+  if (isWhole && digits <= EXACT_DIGITS && (bits > 31n || value <= (isNegative ? 0x80000000 : 0x7fffffff))) {
+    writer.position = position
+    writer.long(isNegative ? -value : value)
+    return
+  }
+  const big = isWhole && digits <= LONG_DIGITS ? BigInt(bytes.toString('latin1', start, position)) : 2n ** 64n
+  if (bits > 31n && big < 2n ** bits && big >= -(2n ** bits)) {
+    writer.position = position
+    writer.bigLong(big)
+    return
+  }
   throw writer.wrong(wanted)
 }
 
+/** So many digits are exact in a number, and every long has at most so many. */
+const EXACT_DIGITS = 15
+const LONG_DIGITS = 19
+
+function digitAt(bytes: Buffer, position: number): number {
+  const digit = (bytes[position] as number) - ZERO
+  return digit >= 0 && digit <= 9 ? digit : -1
+}
+
+/** What makes a number none that is whole. */
+function isNumberByte(byte: number | undefined): boolean {
+  return byte === DOT || byte === LETTER_E || byte === CAPITAL_E
+}
+
 const INT: AvroType = { kind: 'int', properties: new Map() }
-const INTEGER = /^-?\d+$/
 const NOT_FINITE: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity'])
 
 function encodeFloat(writer: AvroWriter, kind: 'float' | 'double'): void {

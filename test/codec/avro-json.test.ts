@@ -126,6 +126,12 @@ const TAKEN: readonly (readonly [what: string, schema: unknown, json: string, ba
   ['a number without a tag', ['null', 'double'], '1', '{"double":1}'],
   ['an object without a tag', ['null', ITEM], '{"id":1}', '{"n.Item":{"id":1}}'],
   ['an object that has one member, and no tag', ['null', { type: 'map', values: 'int' }], '{"x":1}', '{"map":{"x":1}}'],
+  [
+    'an object whose first member has the name of a branch',
+    ['string', { type: 'map', values: 'int' }],
+    '{"string":1,"other":2}',
+    '{"map":{"string":1,"other":2}}',
+  ],
   ['one of several that alone fits', ['int', 'string', ITEM], '"x"', '{"string":"x"}'],
   [
     'defaults of every kind',
