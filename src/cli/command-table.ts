@@ -9,7 +9,20 @@ import { OUTPUTS, RECORD_OUTPUTS } from './table.ts'
 import type { Terminal } from './terminal.ts'
 import { packageVersion } from './version.ts'
 
-const ENCODINGS = ['string', 'json', 'base64', 'int16', 'int32', 'int64', 'float32', 'float64', 'uuid']
+const ENCODINGS = [
+  'string',
+  'json',
+  'base64',
+  'int16',
+  'int32',
+  'int64',
+  'float32',
+  'float64',
+  'uuid',
+  'avro',
+  'jsonschema',
+  'protobuf',
+]
 
 const PROGRAM_HELP = `
 Data goes to stdout and everything else to stderr. Lists and records are a table on a terminal, and one JSON object a
@@ -114,11 +127,15 @@ function addProduce(program: Command, terminal: Terminal): void {
     .addOption(
       new Option(
         '--value-encoding <name>',
-        "how a line is meant: string stores its bytes as they are, json checks that they are JSON, base64 decodes them, the others are Kafka's serializers",
+        "how a line is meant: string stores its bytes as they are, json checks that they are JSON, base64 decodes them, avro, jsonschema and protobuf take them as JSON of a schema, the others are Kafka's serializers",
       )
         .choices(ENCODINGS)
         .default('string'),
     )
+    .option('--schema-id <id>', 'the schema of values, with an encoding of schemas', wholeNumber(1))
+    .option('--subject <name>', 'or the subject whose latest it is (TOPIC-value if left out)')
+    .option('--key-schema-id <id>', 'the schema of keys', wholeNumber(1))
+    .option('--key-subject <name>', 'or the subject whose latest it is (TOPIC-key if left out)')
     .option('-Z, --tombstones', 'an empty value is none: a tombstone')
     .addOption(
       new Option('--input <form>', 'lines: values; ndjson: whole records, as consume and export print them')

@@ -16,16 +16,27 @@ export interface LineFormat {
   readonly partition?: number | undefined
   readonly keyEncoding: RecordEncoding
   readonly valueEncoding: RecordEncoding
+  /** With the encodings of schemas: which schema, as members of a record. */
+  readonly keySchema?: SchemaMembers | undefined
+  readonly valueSchema?: SchemaMembers | undefined
   /** An empty value is none: a tombstone. */
   readonly emptyIsTombstone: boolean
+}
+
+/** As they stand in a record; none: the latest of the topic's subject. */
+export interface SchemaMembers {
+  readonly id?: number | undefined
+  readonly subject?: string | undefined
 }
 
 /** A record, as JSON, of a line that is its value, or its key and value. */
 export function recordOfLine(line: Buffer, format: LineFormat): string {
   const { key, value } = splitLine(line, format)
   const members: string[] = []
-  if (key !== null) members.push(encodedMember('key', key, format.keyEncoding))
-  if (value.length > 0 || !format.emptyIsTombstone) members.push(encodedMember('value', value, format.valueEncoding))
+  if (key !== null) members.push(encodedMember('key', key, format.keyEncoding, format.keySchema))
+  if (value.length > 0 || !format.emptyIsTombstone) {
+    members.push(encodedMember('value', value, format.valueEncoding, format.valueSchema))
+  }
   if (format.headers.length > 0) {
     const headers = format.headers.map(([name, value]) => ({ name, value }))
     members.push(`"headers":${JSON.stringify(headers)}`)
@@ -42,10 +53,15 @@ function splitLine(line: Buffer, { keySeparator, key }: LineFormat): { key: Buff
 }
 
 /** A member and its encoding: `"value":"…","value_encoding":"string"`. */
-export function encodedMember(name: 'key' | 'value', bytes: Buffer, encoding: RecordEncoding): string {
-  if (encoding === 'json') {
+export function encodedMember(
+  name: 'key' | 'value',
+  bytes: Buffer,
+  encoding: RecordEncoding,
+  schema: SchemaMembers = {},
+): string {
+  if (JSON_ENCODINGS.has(encoding)) {
     if (!isJson(bytes, 0, bytes.length)) throw new CommandFailure(`its ${name} is not JSON: ${excerpt(bytes)}`)
-    return `"${name}":${bytes},"${name}_encoding":"json"`
+    return `"${name}":${bytes},"${name}_encoding":"${encoding}"${schemaMembers(name, schema)}`
   }
   if (encoding !== 'string') return `"${name}":${JSON.stringify(bytes.toString())},"${name}_encoding":"${encoding}"`
   return isUtf8(bytes)
@@ -53,8 +69,17 @@ export function encodedMember(name: 'key' | 'value', bytes: Buffer, encoding: Re
     : `"${name}":"${bytes.toString('base64')}","${name}_encoding":"base64"`
 }
 
+/** Whose text is JSON. */
+const JSON_ENCODINGS: ReadonlySet<RecordEncoding> = new Set(['json', 'avro', 'jsonschema', 'protobuf'])
+
+function schemaMembers(name: 'key' | 'value', { id, subject }: SchemaMembers): string {
+  const prefix = name === 'key' ? 'key_' : ''
+  const ofId = id === undefined ? '' : `,"${prefix}schema_id":${id}`
+  return ofId + (subject === undefined ? '' : `,"${prefix}subject":${JSON.stringify(subject)}`)
+}
+
 /** What says where a record was, and not what it is. */
-const PLACE_MEMBERS = ['topic', 'offset', 'timestamp_type', 'key_was', 'value_was']
+const PLACE_MEMBERS = ['topic', 'offset', 'timestamp_type', 'key_was', 'value_was', 'key_error', 'value_error']
 
 export interface JsonLineFormat {
   /** Goes before what the line says. */

@@ -23,6 +23,10 @@ export interface ProduceVerbOptions extends ListOptions {
   readonly partition?: number
   readonly keyEncoding: RecordEncoding
   readonly valueEncoding: RecordEncoding
+  readonly schemaId?: number
+  readonly subject?: string
+  readonly keySchemaId?: number
+  readonly keySubject?: string
   readonly tombstones?: boolean
   readonly input: 'lines' | 'ndjson'
   /** With ndjson; false: by key. */
@@ -106,6 +110,8 @@ function renderWith(options: ProduceVerbOptions): (line: Buffer) => string | und
     partition: options.partition,
     keyEncoding: options.keyEncoding,
     valueEncoding: options.valueEncoding,
+    keySchema: { id: options.keySchemaId, subject: options.keySubject },
+    valueSchema: { id: options.schemaId, subject: options.subject },
     emptyIsTombstone: options.tombstones === true,
   }
   return (line) => recordOfLine(line, format)

@@ -3,7 +3,19 @@
 export type Acks = 'all' | '1' | '0'
 
 /** How a key or a value stands in JSON; what it may be is the server's to say. */
-export type RecordEncoding = 'string' | 'json' | 'base64' | 'int16' | 'int32' | 'int64' | 'float32' | 'float64' | 'uuid'
+export type RecordEncoding =
+  | 'string'
+  | 'json'
+  | 'base64'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'float32'
+  | 'float64'
+  | 'uuid'
+  | 'avro'
+  | 'jsonschema'
+  | 'protobuf'
 
 export interface CreateTopicRequest {
   readonly name: string
@@ -70,6 +82,13 @@ export interface ProduceRecord {
   readonly timestamp?: string | null
   readonly key_encoding?: RecordEncoding
   readonly value_encoding?: RecordEncoding
+  /** With an encoding of schemas: which; the latest of TOPIC-value and TOPIC-key if nothing is said. */
+  readonly schema_id?: number
+  readonly subject?: string
+  readonly schema_version?: number
+  readonly key_schema_id?: number
+  readonly key_subject?: string
+  readonly key_schema_version?: number
 }
 
 export interface ProduceResponse {

@@ -70,7 +70,16 @@ const KEY_CHOICE = 10
 const RECORD_NAMES = new MemberNames(RECORD_MEMBERS)
 
 /** What an export's line holds beside a record to produce: where the record was, which says nothing of where it goes. */
-const LINE_NAMES = new MemberNames([...RECORD_MEMBERS, 'topic', 'offset', 'timestamp_type', 'key_was', 'value_was'])
+const LINE_NAMES = new MemberNames([
+  ...RECORD_MEMBERS,
+  'topic',
+  'offset',
+  'timestamp_type',
+  'key_was',
+  'value_was',
+  'key_error',
+  'value_error',
+])
 
 const HEADER_NAMES = new MemberNames(['name', 'value', 'value_encoding'])
 const HEADER_NAME = 0
