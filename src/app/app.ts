@@ -137,7 +137,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     tellWhere(`http://${hostInUrl(config.host)}:${port}`, address, config, logger)
     return {
       url: `http://${hostInUrl(ownHost(config.host))}:${port}`,
-      close: closeOnce([server, consumers, groupTails, groupPolls, tails, members, produce, engine], logger),
+      close: closeOnce([server, consumers, groupTails, groupPolls, tails, members, produce, registry, engine], logger),
     }
   } catch (error) {
     await engine.close()

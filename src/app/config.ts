@@ -42,6 +42,7 @@ export interface ServerConfig {
   readonly consumerRequestTimeoutMs: number
   readonly consumerRequestBytesMax: number
   readonly consumerInstanceTimeoutMs: number
+  readonly schemaRegistryProfile: 7 | 8
   readonly retentionCheckIntervalMs: number
   readonly cleanerEnabled: boolean
   readonly cleanerBackoffMs: number
@@ -109,6 +110,7 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): ServerConfi
     consumerRequestTimeoutMs: count('consumer.request.timeout.ms'),
     consumerRequestBytesMax: count('consumer.request.max.bytes'),
     consumerInstanceTimeoutMs: count('consumer.instance.timeout.ms'),
+    schemaRegistryProfile: count('schema.registry.compat.profile') as 7 | 8,
     retentionCheckIntervalMs: count('log.retention.check.interval.ms'),
     cleanerEnabled: flag('log.cleaner.enable'),
     cleanerBackoffMs: count('log.cleaner.backoff.ms'),

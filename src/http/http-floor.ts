@@ -45,6 +45,8 @@ export interface HttpOptions {
   readonly advertised: AdvertisedAddress | undefined
   /** Bytes of records of one read of a consumer that the server keeps (REST Proxy v2). */
   readonly consumerRequestBytesMax: number
+  /** Of Confluent's Schema Registry, the major version whose replies the registry's have. */
+  readonly schemaRegistryProfile: 7 | 8
 }
 
 /** Something that /readyz asks; a rejection counts as 'fail'. */

@@ -592,8 +592,8 @@ export const COMPATIBILITY_STEPS_MAX = 500_000
 /** The name of a subject, with its context. */
 export const SUBJECT_CHARS_MAX = 1_024
 
-/** What the registry reads of its topic at once, and when it tries again where that cannot be read. */
-export const REGISTRY_FETCH_BYTES = 4 * 1024 * 1024
+/** What the registry reads of its topic at once (others wait while that is applied), and when it tries again where it cannot be read. */
+export const REGISTRY_FETCH_BYTES = 256 * 1024
 export const REGISTRY_RETRY_MS = 1_000
 
 /** Text of schemas that are kept parsed, the longest unused going first: parsed it takes some ten times that. */

@@ -7,6 +7,7 @@ import { TailraceError } from '../kernel/errors.ts'
 const CODE_OF = {
   400: 'invalid_request',
   422: 'invalid_request',
+  409: 'incompatible_schema',
   40401: 'schema_not_found',
   40402: 'schema_not_found',
   40403: 'schema_not_found',

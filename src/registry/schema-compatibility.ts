@@ -1,5 +1,6 @@
 // Whether a schema may follow those that its subject has, as its level of compatibility asks, and in which words it may not.
 
+import type { SchemaMetadata } from './schema-entity.ts'
 import type { CompatibilityPolicy, ParsedSchema } from './schema-format.ts'
 import type { CompatibilityLevel } from './schema-scopes.ts'
 
@@ -53,6 +54,31 @@ export function faultsWith(
     ...(told.length === 0 ? [] : [`{oldSchemaVersion: ${previous.version}}`, oldSchema(old.canonical)]),
     `{validateFields: '${validateFields}', compatibility: '${level}'}`,
   ]
+}
+
+const RESERVED_PROPERTY = 'confluent:reserved'
+
+/** Names that a schema's metadata keep for others than its fields. `old`: of the version before. */
+export function reservedFaults(
+  { fieldNames }: ParsedSchema,
+  metadata: SchemaMetadata | undefined,
+  old: SchemaMetadata | undefined,
+): readonly string[] {
+  const reserved = reservedIn(metadata)
+  const taken = reserved.filter((name) => fieldNames.includes(name))
+  const dropped = reservedIn(old).filter((name) => !reserved.includes(name))
+  return [
+    ...taken.map((name) => `The new schema has field that conflicts with the reserved field ${name}.`),
+    ...dropped.map(
+      (name) =>
+        `The new schema has reserved field ${name} removed from its metadata which is present in the old schema's metadata.`,
+    ),
+  ]
+}
+
+function reservedIn(metadata: SchemaMetadata | undefined): readonly string[] {
+  const names = metadata?.properties?.[RESERVED_PROPERTY]?.split(',') ?? []
+  return names.map((name) => name.trim()).filter((name) => name !== '')
 }
 
 function oldSchema(text: string): string {

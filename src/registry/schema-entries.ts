@@ -2,9 +2,13 @@
 // bytes, so that one member in another place would make a second entry that never goes. Read are the forms of all versions
 // and of Karapace; a record that nobody understands is passed over.
 
-import type { SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import type { SchemaContent, StoredSchema } from './schema-entity.ts'
 import { guidOf } from './schema-entity.ts'
 import type { SchemaType } from './schema-format.ts'
+import type { Json } from './schema-shapes.ts'
+import { INT32_MAX, isObject, parseMetadata, parseReferences, parseRuleSet } from './schema-shapes.ts'
+import { canonicalSubject } from './subject.ts'
 
 export const SETTING_NAMES = [
   'alias',
@@ -22,6 +26,13 @@ export const SETTING_NAMES = [
   'overrideRuleSet',
 ] as const
 
+export const METADATA_SETTINGS = ['defaultMetadata', 'overrideMetadata'] as const
+export const RULE_SET_SETTINGS = ['defaultRuleSet', 'overrideRuleSet'] as const
+
+export const MODES = ['READWRITE', 'READONLY', 'READONLY_OVERRIDE', 'IMPORT', 'FORWARD'] as const
+
+export type SchemaMode = (typeof MODES)[number]
+
 /** What was set for a subject, a context or all: values by the names of SETTING_NAMES, and others that are kept. */
 export type SchemaSettings = Readonly<Record<string, unknown>>
 
@@ -37,9 +48,9 @@ export interface Entry {
   readonly key: string
   /** null removes. */
   readonly value: string | null
+  /** When it was made, ms, where that is not now. */
+  readonly timestamp?: number | undefined
 }
-
-type Json = Readonly<Record<string, unknown>>
 
 const SCHEMA_MAGIC = 1
 const MAGIC = 0
@@ -68,14 +79,14 @@ export function parseKey(text: string): EntryKey | undefined {
   const { keytype, subject, version, context } = json
   switch (keytype) {
     case 'SCHEMA':
-      if (typeof subject !== 'string' || typeof version !== 'number') return undefined
-      return { kind: keytype, subject, version }
+      if (typeof subject !== 'string' || !isInt32(version)) return undefined
+      return { kind: keytype, subject: canonicalSubject(subject), version }
     case 'CONFIG':
     case 'MODE':
-      return { kind: keytype, scope: typeof subject === 'string' ? subject : '' }
+      return { kind: keytype, scope: typeof subject === 'string' ? canonicalSubject(subject) : '' }
     case 'DELETE_SUBJECT':
     case 'CLEAR_SUBJECT':
-      return typeof subject === 'string' ? { kind: keytype, subject } : undefined
+      return typeof subject === 'string' ? { kind: keytype, subject: canonicalSubject(subject) } : undefined
     case 'CONTEXT':
       return typeof context === 'string' ? { kind: keytype, context } : undefined
     case 'NOOP':
@@ -85,42 +96,34 @@ export function parseKey(text: string): EntryKey | undefined {
   }
 }
 
-/** `kept`: the value that is written anew, whose other members stay. */
-export function schemaValue(schema: Omit<StoredSchema, 'ts' | 'guid'>, kept?: string): string {
+export function schemaValue(schema: Omit<StoredSchema, 'ts' | 'guid'>): string {
   const { subject, version, id, schemaType, references, metadata, ruleSet } = schema
-  const own = {
+  return JSON.stringify({
     subject,
     version,
     id,
-    ...(schemaType === 'AVRO' && kept !== undefined && !Object.hasOwn(objectOf(kept) ?? {}, 'schemaType')
-      ? {}
-      : { schemaType }),
+    schemaType,
     ...(references.length === 0 ? {} : { references }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(ruleSet === undefined ? {} : { ruleSet }),
     schema: schema.schema,
     deleted: schema.deleted,
-  }
-  const others = Object.entries((kept === undefined ? undefined : objectOf(kept)) ?? {}).filter(
-    ([name]) => !Object.hasOwn(own, name),
-  )
-  return JSON.stringify({ ...own, ...Object.fromEntries(others) })
+  })
+}
+
+/** The same value, deleted; what nobody knows of it stays. */
+export function deletedValue(value: string): string {
+  return JSON.stringify({ ...objectOf(value), deleted: true })
 }
 
 /** undefined: it is no schema's. `subject` and `version` are the key's. */
 export function parseSchemaValue(text: string, subject: string, version: number, ts: number): StoredSchema | undefined {
   const json = objectOf(text)
-  const { id, schema, schemaType = 'AVRO', references, metadata, ruleSet, deleted } = json ?? {}
-  if (typeof id !== 'number' || !Number.isSafeInteger(id) || typeof schema !== 'string' || !isSchemaType(schemaType)) {
-    return undefined
-  }
-  const content = {
-    schemaType,
-    schema,
-    references: Array.isArray(references) ? references.filter(isReference) : [],
-    metadata: isObject(metadata) ? (metadata as SchemaMetadata) : undefined,
-    ruleSet: isObject(ruleSet) ? (ruleSet as SchemaRuleSet) : undefined,
-  }
+  const { id, schema, schemaType, deleted } = json ?? {}
+  if (json === undefined || !isInt32(id) || id < 0 || typeof schema !== 'string') return undefined
+  const type = schemaType ?? 'AVRO'
+  const content = isSchemaType(type) ? contentOf(json, type, schema) : undefined
+  if (content === undefined) return undefined
   return {
     ...content,
     subject,
@@ -129,6 +132,22 @@ export function parseSchemaValue(text: string, subject: string, version: number,
     guid: guidOf(content),
     deleted: deleted === true,
     ts: ts < 0 ? undefined : ts,
+  }
+}
+
+/** undefined: what it carries along is nothing that could be sent to anybody. */
+function contentOf(json: Json, schemaType: SchemaType, schema: string): SchemaContent | undefined {
+  try {
+    return {
+      schemaType,
+      schema,
+      references: parseReferences(json['references']),
+      metadata: parseMetadata(json['metadata'], 'metadata'),
+      ruleSet: parseRuleSet(json['ruleSet'], 'ruleSet'),
+    }
+  } catch (error) {
+    if (error instanceof TailraceError) return undefined
+    throw error
   }
 }
 
@@ -142,16 +161,23 @@ export function parseSettingsValue(text: string): SchemaSettings | undefined {
   const json = objectOf(text)
   if (json === undefined) return undefined
   const { subject: _subject, ...settings } = json
+  try {
+    for (const name of METADATA_SETTINGS) parseMetadata(settings[name], name)
+    for (const name of RULE_SET_SETTINGS) parseRuleSet(settings[name], name)
+  } catch (error) {
+    if (error instanceof TailraceError) return undefined
+    throw error
+  }
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null))
 }
 
-export function modeValue(scope: string, mode: string): string {
+export function modeValue(scope: string, mode: SchemaMode): string {
   return JSON.stringify({ ...(scope === '' ? {} : { subject: scope }), mode })
 }
 
-export function parseModeValue(text: string): string | undefined {
+export function parseModeValue(text: string): SchemaMode | undefined {
   const mode = objectOf(text)?.['mode']
-  return typeof mode === 'string' ? mode : undefined
+  return MODES.find((one) => one === mode)
 }
 
 export function deleteSubjectValue(subject: string, version: number): string {
@@ -161,7 +187,7 @@ export function deleteSubjectValue(subject: string, version: number): string {
 /** Up to which version they are deleted. */
 export function parseDeleteSubjectValue(text: string): number | undefined {
   const version = objectOf(text)?.['version']
-  return typeof version === 'number' ? version : undefined
+  return isInt32(version) ? version : undefined
 }
 
 export function clearSubjectValue(subject: string): string {
@@ -176,13 +202,8 @@ export function isSchemaType(value: unknown): value is SchemaType {
   return value === 'AVRO' || value === 'JSON' || value === 'PROTOBUF'
 }
 
-function isReference(value: unknown): value is SchemaReference {
-  const { name, subject, version } = (isObject(value) ? value : {}) as Partial<SchemaReference>
-  return typeof name === 'string' && typeof subject === 'string' && typeof version === 'number'
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function isInt32(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= INT32_MAX
 }
 
 function objectOf(text: string): Json | undefined {

@@ -36,6 +36,8 @@ export interface ParsedSchema {
   isSameAs(other: ParsedSchema): boolean
   /** Of a record, title or message; undefined where it has none. */
   readonly recordName: string | undefined
+  /** Of its root: a record's fields, an object's properties, those of the first message. */
+  readonly fieldNames: readonly string[]
   /**
    * What keeps this one, as the reader's, from reading what was written with the other, of the same type, in `words` for
    * the reader's and the writer's schema. Empty: it can. invalid_schema when finding out would take more steps than are

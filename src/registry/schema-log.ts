@@ -2,7 +2,7 @@
 // answered when that has come to the append. Every node on an engine reads the same. The topic is made by the first append.
 
 import type { Engine, Topic } from '../engine/engine.ts'
-import type { Clock } from '../kernel/clock.ts'
+import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { REGISTRY_FETCH_BYTES, REGISTRY_RETRY_MS } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
@@ -10,7 +10,9 @@ import { SerialQueue } from '../kernel/serial-queue.ts'
 import { RecordReader } from '../record/batch-reader.ts'
 import type { RecordParts } from '../record/record.ts'
 import { NO_HEADERS } from '../record/record.ts'
+import type { SealedBatch } from '../record/record-batch.ts'
 import { sealBatch } from '../record/record-batch.ts'
+import { registryFailure } from './registry-failure.ts'
 import type { Entry } from './schema-entries.ts'
 
 export const SCHEMAS_TOPIC = '_schemas'
@@ -29,6 +31,7 @@ export interface SchemaLogOptions {
 }
 
 interface Waiter {
+  readonly topicId: string
   readonly offset: number
   readonly applied: PromiseWithResolvers<void>
 }
@@ -42,6 +45,9 @@ export class SchemaLog {
   /** Up to here it was applied. */
   #nextOffset = 0
   #waiters: Waiter[] = []
+  /** One that has not begun: it will read what comes before it does. */
+  #nextRead: Promise<void> | undefined
+  #retry: Timer | undefined
   #failure: TailraceError | undefined
   #isReady = false
   #isClosed = false
@@ -77,16 +83,26 @@ export class SchemaLog {
     const timestamp = clock.now()
     const topic = engine.findTopic(SCHEMAS_TOPIC) ?? (await this.#makeTopic())
     const batch = sealBatch(
-      entries.map((entry) => partsOf(entry, timestamp)),
+      entries.map((entry) => partsOf(entry, entry.timestamp ?? timestamp)),
       { compression: 'none' },
     )
-    const [appended] = await engine.append(topic, PARTITION, [batch], 'all')
-    if (appended?.error !== undefined) throw appended.error
-    await this.#applied((appended?.baseOffset ?? 0) + entries.length)
+    const baseOffset = await this.#appendBatch(topic, batch)
+    await this.#applied(topic, baseOffset + entries.length)
+  }
+
+  async #appendBatch(topic: Topic, batch: SealedBatch): Promise<number> {
+    try {
+      const [appended] = await this.#options.engine.append(topic, PARTITION, [batch], 'all')
+      if (appended?.error !== undefined) throw appended.error
+      return appended?.baseOffset ?? 0
+    } catch (error) {
+      throw asRegistryFailure(asTailraceError(error))
+    }
   }
 
   close(): void {
     this.#isClosed = true
+    this.#retry?.cancel()
     for (const end of this.#listening) end()
     this.#rejectAll(new TailraceError('shutting_down', 'the server is shutting down'))
   }
@@ -102,16 +118,16 @@ export class SchemaLog {
     }
   }
 
-  async #applied(offset: number): Promise<void> {
-    if (this.#nextOffset >= offset) return
+  async #applied(topic: Topic, offset: number): Promise<void> {
     const applied = Promise.withResolvers<void>()
-    this.#waiters.push({ offset, applied })
+    this.#waiters.push({ topicId: topic.id, offset, applied })
     void this.#readOn()
     await applied.promise
   }
 
   #readOn(): Promise<void> {
-    return this.#reads.run(async () => {
+    this.#nextRead ??= this.#reads.run(async () => {
+      this.#nextRead = undefined
       if (this.#isClosed) return
       try {
         await this.#readToEnd()
@@ -121,6 +137,7 @@ export class SchemaLog {
         this.#failed(asTailraceError(error))
       }
     })
+    return this.#nextRead
   }
 
   async #readToEnd(): Promise<void> {
@@ -131,8 +148,8 @@ export class SchemaLog {
       this.#topic = topic
       this.#nextOffset = 0
     }
-    if (topic === undefined) return
-    for (let hasMore = true; hasMore; ) hasMore = await this.#readFrom(topic)
+    for (let hasMore = topic !== undefined; hasMore; ) hasMore = await this.#readFrom(topic as Topic)
+    this.#resolveWaiters()
   }
 
   /** True when there was something. */
@@ -151,7 +168,6 @@ export class SchemaLog {
     }
     if (error !== undefined) throw error
     this.#applyAll(bytes)
-    this.#resolveWaiters()
     return bytes.length > 0
   }
 
@@ -181,8 +197,12 @@ export class SchemaLog {
 
   #resolveWaiters(): void {
     const waiting = this.#waiters
-    this.#waiters = waiting.filter(({ offset }) => offset > this.#nextOffset)
-    for (const { offset, applied } of waiting) if (offset <= this.#nextOffset) applied.resolve()
+    const isHere = ({ topicId }: Waiter) => topicId === this.#topic?.id
+    this.#waiters = waiting.filter((waiter) => isHere(waiter) && waiter.offset > this.#nextOffset)
+    for (const waiter of waiting) {
+      if (!isHere(waiter)) waiter.applied.reject(topicGone())
+      else if (waiter.offset <= this.#nextOffset) waiter.applied.resolve()
+    }
   }
 
   #rejectAll(error: TailraceError): void {
@@ -197,8 +217,26 @@ export class SchemaLog {
     if (this.#failure === undefined) logger.error({ err: error, topic: SCHEMAS_TOPIC }, 'the schemas cannot be read')
     this.#failure = error
     this.#rejectAll(error)
-    clock.after(REGISTRY_RETRY_MS, () => void this.#readOn())
+    this.#retry?.cancel()
+    this.#retry = clock.after(REGISTRY_RETRY_MS, () => void this.#readOn())
   }
+}
+
+/** What is no fault of the request's must not look like one. */
+function asRegistryFailure(error: TailraceError): TailraceError {
+  switch (error.code) {
+    case 'message_too_large':
+      return registryFailure(42209, 'Register operation failed because schema is too large')
+    case 'unknown_topic_or_partition':
+    case 'topic_recreated':
+      return topicGone()
+    default:
+      return error
+  }
+}
+
+function topicGone(): TailraceError {
+  return new TailraceError('overloaded', `the topic ${SCHEMAS_TOPIC} was deleted meanwhile; try again`)
 }
 
 function partsOf(entry: Entry, timestamp: number): RecordParts {

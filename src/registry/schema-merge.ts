@@ -2,15 +2,17 @@
 // said), what the settings give in any case.
 
 import { registryFailure } from './registry-failure.ts'
-import type { SchemaMetadata, SchemaRule, SchemaRuleSet } from './schema-entity.ts'
+import type { SchemaContent, SchemaMetadata, SchemaRule, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
 import { RULE_LISTS } from './schema-entity.ts'
+import type { SchemaSettings } from './schema-entries.ts'
+import { METADATA_SETTINGS, RULE_SET_SETTINGS } from './schema-entries.ts'
 
 /** The later ones win. */
-export function mergeMetadata(...all: readonly (SchemaMetadata | undefined)[]): SchemaMetadata | undefined {
+function mergeMetadata(...all: readonly (SchemaMetadata | undefined)[]): SchemaMetadata | undefined {
   const given = all.filter((one) => one !== undefined)
   if (given.length <= 1) return given[0]
-  const tags = Object.assign({}, ...given.map((one) => one.tags ?? {}))
-  const properties = Object.assign({}, ...given.map((one) => one.properties ?? {}))
+  const tags = Object.fromEntries(given.flatMap((one) => Object.entries(one.tags ?? {})))
+  const properties = Object.fromEntries(given.flatMap((one) => Object.entries(one.properties ?? {})))
   const sensitive = [...new Set(given.flatMap((one) => one.sensitive ?? []))]
   return {
     ...(Object.keys(tags).length === 0 ? {} : { tags }),
@@ -30,6 +32,30 @@ export function mergeRuleSets(...all: readonly (SchemaRuleSet | undefined)[]): S
   })
   const enableAt = given.findLast((one) => one.enableAt !== undefined)?.enableAt
   return { ...Object.fromEntries(lists), ...(enableAt === undefined ? {} : { enableAt }) }
+}
+
+/** They add to what is registered. */
+export function fillsIn(settings: SchemaSettings): boolean {
+  return [...METADATA_SETTINGS, ...RULE_SET_SETTINGS].some((name) => settings[name] !== undefined)
+}
+
+/** With what the settings give and, where it has none of its own, what the version before had. */
+export function filledIn(
+  content: SchemaContent,
+  settings: SchemaSettings,
+  latest: StoredSchema | undefined,
+): SchemaContent {
+  const metadataOf = (name: (typeof METADATA_SETTINGS)[number]) => settings[name] as SchemaMetadata | undefined
+  const rulesOf = (name: (typeof RULE_SET_SETTINGS)[number]) => settings[name] as SchemaRuleSet | undefined
+  return {
+    ...content,
+    metadata: mergeMetadata(
+      metadataOf('defaultMetadata'),
+      content.metadata ?? latest?.metadata,
+      metadataOf('overrideMetadata'),
+    ),
+    ruleSet: mergeRuleSets(rulesOf('defaultRuleSet'), content.ruleSet ?? latest?.ruleSet, rulesOf('overrideRuleSet')),
+  }
 }
 
 export const VERSION_PROPERTY = 'confluent:version'

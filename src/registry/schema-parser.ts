@@ -21,6 +21,10 @@ export type SchemaFormats = Readonly<Record<SchemaType, SchemaFormat>>
 
 type Parsable = Pick<SchemaContent, 'schemaType' | 'schema' | 'references'>
 
+interface Resolved extends ReferencedSchema {
+  readonly guid: string
+}
+
 /** What new schemas may refer to is what is not deleted; what was stored once keeps what it referred to. */
 type Strictness = 'new' | 'stored'
 
@@ -63,12 +67,8 @@ export class SchemaParser {
   }
 
   /** All that it refers to, each once, what others need first. */
-  resolve(
-    references: readonly SchemaReference[],
-    subject: string,
-    strictness: Strictness,
-  ): readonly ReferencedSchema[] {
-    const found = new Map<string, ReferencedSchema>()
+  resolve(references: readonly SchemaReference[], subject: string, strictness: Strictness): readonly Resolved[] {
+    const found = new Map<string, Resolved>()
     const names = new Set<string>()
     let chars = 0
     const visit = (reference: SchemaReference, context: string, depth: number): void => {
@@ -95,6 +95,7 @@ export class SchemaParser {
         subject: stored.subject,
         version: stored.version,
         text: stored.schema,
+        guid: stored.guid,
         isDirect: depth === 1,
       })
     }
@@ -120,8 +121,8 @@ export class SchemaParser {
   }
 }
 
-function keyOf({ name, subject, version, text }: ReferencedSchema): string {
-  return JSON.stringify([name, subject, version, text.length])
+function keyOf({ name, guid, isDirect }: Resolved): string {
+  return JSON.stringify([name, guid, isDirect])
 }
 
 function tooLarge(): TailraceError {

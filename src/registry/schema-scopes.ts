@@ -1,7 +1,7 @@
 // Settings and modes as they are in force for a subject: its own, else those of its context (in the default context: of
 // all), else the global ones, else the registry's. The first that is set is taken whole.
 
-import type { SchemaSettings } from './schema-entries.ts'
+import type { SchemaMode, SchemaSettings } from './schema-entries.ts'
 import type { SchemaState } from './schema-state.ts'
 import { DEFAULT_CONTEXT, GLOBAL_SCOPE, parseSubject, printSubject } from './subject.ts'
 
@@ -16,10 +16,6 @@ export const COMPATIBILITY_LEVELS = [
 ] as const
 
 export type CompatibilityLevel = (typeof COMPATIBILITY_LEVELS)[number]
-
-export const MODES = ['READWRITE', 'READONLY', 'READONLY_OVERRIDE', 'IMPORT', 'FORWARD'] as const
-
-export type SchemaMode = (typeof MODES)[number]
 
 export const DEFAULT_LEVEL: CompatibilityLevel = 'BACKWARD'
 export const DEFAULT_MODE: SchemaMode = 'READWRITE'
@@ -65,8 +61,7 @@ export function levelOf(settings: SchemaSettings): CompatibilityLevel {
 }
 
 export function effectiveMode(state: SchemaState, text: string): SchemaMode {
-  const mode = firstOf(scopesAbove(text), (scope) => state.mode(scope))
-  return MODES.find((one) => one === mode) ?? DEFAULT_MODE
+  return firstOf(scopesAbove(text), (scope) => state.mode(scope)) ?? DEFAULT_MODE
 }
 
 function firstOf<Item, Found>(items: readonly Item[], find: (item: Item) => Found | undefined): Found | undefined {

@@ -3,7 +3,7 @@
 
 import type { StoredSchema } from './schema-entity.ts'
 import { isSameReferences } from './schema-entity.ts'
-import type { SchemaSettings } from './schema-entries.ts'
+import type { SchemaMode, SchemaSettings } from './schema-entries.ts'
 import {
   parseDeleteSubjectValue,
   parseKey,
@@ -32,8 +32,8 @@ export class SchemaState {
   /** By subject, rising by version. */
   readonly #subjects = new Map<string, Map<number, Version>>()
   readonly #ids = new Map<string, Ids>()
-  readonly #settings = new Map<string, SchemaSettings>()
-  readonly #modes = new Map<string, string>()
+  readonly #settings = new Map<string, Written<SchemaSettings>>()
+  readonly #modes = new Map<string, Written<SchemaMode>>()
   readonly #contexts = new Set<string>()
   /** By the subject and version that they refer to. */
   readonly #referrers = new Map<string, Set<string>>()
@@ -45,9 +45,9 @@ export class SchemaState {
       case 'SCHEMA':
         return this.#applySchema(keyJson, key.subject, key.version, valueJson, timestamp)
       case 'CONFIG':
-        return set(this.#settings, key.scope, valueJson, parseSettingsValue)
+        return set(this.#settings, key.scope, keyJson, valueJson, parseSettingsValue)
       case 'MODE':
-        return set(this.#modes, key.scope, valueJson, parseModeValue)
+        return set(this.#modes, key.scope, keyJson, valueJson, parseModeValue)
       case 'DELETE_SUBJECT':
         return valueJson === null || this.#deleteUpTo(key.subject, parseDeleteSubjectValue(valueJson))
       case 'CLEAR_SUBJECT':
@@ -87,11 +87,20 @@ export class SchemaState {
   }
 
   settings(scope: string): SchemaSettings | undefined {
-    return this.#settings.get(scope)
+    return this.#settings.get(scope)?.value
   }
 
-  mode(scope: string): string | undefined {
-    return this.#modes.get(scope)
+  mode(scope: string): SchemaMode | undefined {
+    return this.#modes.get(scope)?.value
+  }
+
+  /** The keys under which something is set for a scope, as they stand in the topic. */
+  keyTexts(kind: 'CONFIG' | 'MODE', scope: string): Iterable<string> {
+    return (kind === 'CONFIG' ? this.#settings : this.#modes).get(scope)?.keyTexts ?? []
+  }
+
+  scopesWithSettings(): Iterable<string> {
+    return this.#settings.keys()
   }
 
   scopesWithModes(): Iterable<string> {
@@ -117,7 +126,9 @@ export class SchemaState {
     for (const [context, { idsByGuid }] of this.#ids) {
       for (const id of idsByGuid.get(guid) ?? []) found.push({ context, id })
     }
-    return found.sort((left, right) => (left.context < right.context ? -1 : 1))
+    return found.sort((left, right) => {
+      return left.context === right.context ? left.id - right.id : left.context < right.context ? -1 : 1
+    })
   }
 
   idOfGuid(context: string, guid: string): number | undefined {
@@ -150,20 +161,17 @@ export class SchemaState {
     if (schema === undefined) return false
     // an id is of one text for ever: clients have it in what they wrote
     if (this.#isTaken(schema)) return false
-    // a version that is deleted was made when it was made
-    const ts = before?.schema.guid === schema.guid ? before.schema.ts : schema.ts
     if (before !== undefined) this.#remove(before)
     this.#add({
-      schema: { ...schema, ts },
+      schema,
       valueText: valueJson,
       keyTexts: new Set([...(before?.keyTexts ?? []), keyJson]),
     })
     return true
   }
 
-  #isTaken({ subject, version, id, schema, references }: StoredSchema): boolean {
+  #isTaken({ subject, id, schema, references }: StoredSchema): boolean {
     for (const other of this.withId(parseSubject(subject).context, id)) {
-      if (other.subject === subject && other.version === version) continue
       if (other.schema !== schema || !isSameReferences(other.references, references)) return true
     }
     return false
@@ -245,9 +253,16 @@ export function qualifiedReference(context: string, subject: string): string {
   return context === DEFAULT_CONTEXT ? subject : `:${context}:${subject}`
 }
 
+/** A value, and the keys that stand for it in the topic. */
+interface Written<Value> {
+  readonly value: Value
+  readonly keyTexts: ReadonlySet<string>
+}
+
 function set<Value>(
-  map: Map<string, Value>,
+  map: Map<string, Written<Value>>,
   scope: string,
+  keyJson: string,
   json: string | null,
   parse: (json: string) => Value | undefined,
 ): boolean {
@@ -257,6 +272,6 @@ function set<Value>(
   }
   const value = parse(json)
   if (value === undefined) return false
-  map.set(scope, value)
+  map.set(scope, { value, keyTexts: new Set([...(map.get(scope)?.keyTexts ?? []), keyJson]) })
   return true
 }

@@ -20,6 +20,7 @@ const OPTIONS = {
   allowedOrigins: [],
   advertised: undefined,
   consumerRequestBytesMax: 1,
+  schemaRegistryProfile: 8 as const,
   shutdownGraceMs: 1_000,
 }
 

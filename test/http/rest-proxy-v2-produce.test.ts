@@ -335,6 +335,7 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
       allowedOrigins: [],
       advertised: undefined,
       consumerRequestBytesMax: 1,
+      schemaRegistryProfile: 8,
     },
     clock,
     logger: silentLogger,

@@ -7,34 +7,29 @@ import { send } from './registry-replies.ts'
 import { registryRoutes } from './registry-route.ts'
 
 /** Of Confluent's Schema Registry, whose answers these are: clients choose by it what they may ask for. */
-const ANSWERS_AS = { version: '8.0.0', commitId: '0000000000000000000000000000000000000000' }
+const VERSION_OF = { 7: '7.9.0', 8: '8.0.0' } as const
 
 export function contextRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { registry, add } = registryRoutes(app, floor)
+  const { registry, addOnce } = registryRoutes(app, floor)
 
-  app.get('/contexts', (request, reply) => {
-    if (registry.failure !== undefined) throw registry.failure
+  addOnce('GET', '/contexts', (request, reply) => {
     const prefix = textOf(request, 'contextPrefix') ?? ''
-    return send(
-      request,
-      reply,
-      sliceOf(
-        request,
-        registry.state.contexts.filter((name) => name.startsWith(prefix)),
-      ),
-    )
+    const found = registry.state.contexts.filter((name) => name.startsWith(prefix))
+    return send(request, reply, sliceOf(request, found))
   })
-  app.delete('/contexts/:context', async (request, reply) => {
+  addOnce('DELETE', '/contexts/:context', async (request, reply) => {
     await registry.deleteContext(contextOf(request) ?? '.')
     return reply.code(204).send()
   })
-  add('GET', '/v1/metadata/id', (request, reply) => {
+  addOnce('GET', '/v1/metadata/id', (request, reply) => {
     const clusters = {
       'kafka-cluster': floor.services.engine.cluster().clusterId,
       'schema-registry-cluster': 'schema-registry',
     }
     return send(request, reply, { scope: { path: [], clusters } })
   })
-  add('GET', '/v1/metadata/version', (request, reply) => send(request, reply, ANSWERS_AS))
-  add('GET', '/v1/metadata/deployment', (request, reply) => send(request, reply, { attributes: [] }))
+  addOnce('GET', '/v1/metadata/version', (request, reply) =>
+    send(request, reply, { version: VERSION_OF[floor.options.schemaRegistryProfile], commitId: '0'.repeat(40) }),
+  )
+  addOnce('GET', '/v1/metadata/deployment', (request, reply) => send(request, reply, { attributes: [] }))
 }

@@ -17,15 +17,30 @@ const TEXT_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
   unknown_server_error: 'Internal Server Error',
 }
 
+/** Confluent's numbers for a store that does not answer. The status stays one that says when to come again. */
+const STORE_CODE_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
+  kafka_storage_error: 50001,
+  disk_full: 50001,
+  corrupt_message: 50001,
+  overloaded: 50002,
+  request_cancelled: 50002,
+  shutting_down: 50002,
+}
+
 export function renderRegistryFailure(failure: TailraceError, request: FastifyRequest, reply: FastifyReply): void {
-  const errorCode = registryCodeOf(failure) ?? STATUS_OF_CODE[failure.code]
-  const status = errorCode < 1000 ? errorCode : Math.trunc(errorCode / 100)
+  const own = registryCodeOf(failure)
+  const status = own === undefined ? STATUS_OF_CODE[failure.code] : statusOf(own)
+  const errorCode = own ?? STORE_CODE_OF[failure.code] ?? status
   const message = TEXT_OF[failure.code] ?? failure.message
   setFailureHeaders(failure, status, reply)
   reply
     .code(status)
     .header('content-type', typeFor(request))
     .send(bytesOfJson({ error_code: errorCode, message }))
+}
+
+function statusOf(errorCode: number): number {
+  return errorCode < 1000 ? errorCode : Math.trunc(errorCode / 100)
 }
 
 function typeFor(request: FastifyRequest): string {

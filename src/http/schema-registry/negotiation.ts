@@ -25,8 +25,8 @@ export function replyTypeFor(accept: string | undefined): string {
   const weights = new Map<string, number>()
   for (const part of accept.split(',')) {
     const [range = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase())
-    const weight = parameters.find((text) => text.startsWith('q='))
-    if (range.includes('/')) weights.set(range, weight === undefined ? 1 : Number(weight.slice(2)) || 0)
+    const weight = Number(parameters.find((text) => text.startsWith('q='))?.slice(2) ?? 1)
+    if (range.includes('/')) weights.set(range, Number.isNaN(weight) ? 1 : weight)
   }
   if (weights.size === 0) return REPLY_TYPES[0]
   const weightOf = (type: string) => weights.get(type) ?? weights.get('application/*') ?? weights.get('*/*') ?? 0

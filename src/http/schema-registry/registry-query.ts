@@ -3,7 +3,7 @@
 
 import type { FastifyRequest } from 'fastify'
 import { registryFailure } from '../../registry/registry-failure.ts'
-import type { VersionName } from '../../registry/schema-registry.ts'
+import type { VersionName } from '../../registry/schema-finder.ts'
 import { inContext } from '../../registry/subject.ts'
 import { pathText } from '../request-query.ts'
 import { noSuchPath } from './failure.ts'

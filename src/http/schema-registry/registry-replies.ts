@@ -17,48 +17,53 @@ export function sendText(request: FastifyRequest, reply: FastifyReply, text: str
   return reply.header('content-type', replyTypeFor(request.headers.accept)).send(Buffer.from(text))
 }
 
-/** A version of a subject. `schema`: its text, in the form that was asked for. */
-export function entityJson(stored: StoredSchema, schema = stored.schema): object {
-  const { subject, version, id, guid, ts, deleted } = stored
+/** Whose shapes replies have: of Confluent's 7 or 8. */
+export type CompatProfile = 7 | 8
+
+export interface SchemaReplies {
+  /** A version of a subject. `schema`: its text, in the form that was asked for. */
+  entity(stored: StoredSchema, schema: string): object
+  /** What was registered. `isFilledIn`: it is not what was asked for to the letter. */
+  registered(stored: StoredSchema, schema: string, isFilledIn: boolean): object
+  /** A schema by its id; with its subject and version where the request named a subject. */
+  byId(stored: StoredSchema, schema: string, isPlaced: boolean): object
+}
+
+export function schemaReplies(profile: CompatProfile): SchemaReplies {
+  const shown = (members: Record<string, unknown>) => (profile === 7 ? asBefore8(members) : members)
   return {
-    subject,
-    version,
-    id,
-    guid,
-    ...contentJson(stored, schema),
-    ...(ts === undefined ? {} : { ts }),
-    ...(deleted ? { deleted } : {}),
+    entity: ({ subject, version, id, ...stored }, schema) =>
+      shown({ subject, version, id, ...contentJson(stored, schema) }),
+    registered({ id, version, ...stored }, schema, isFilledIn) {
+      if (profile === 7 && !isFilledIn) return { id }
+      return shown({ id, version, ...contentJson(stored, schema) })
+    },
+    byId({ subject, version, ...stored }, schema, isPlaced) {
+      return shown({ ...(isPlaced ? { subject, version } : {}), ...contentJson(stored, schema) })
+    },
   }
 }
 
-/** What was registered. */
-export function registeredJson(stored: StoredSchema, schema = stored.schema): object {
-  const { subject: _subject, version, id, ...rest } = entityJson(stored, schema) as Record<string, unknown>
-  return { id, version, ...rest }
+/** Those who know no other type have it go without saying. */
+function asBefore8({ guid: _guid, ts: _ts, deleted: _deleted, schemaType, ...rest }: Record<string, unknown>): object {
+  return schemaType === 'AVRO' ? rest : { ...rest, schemaType }
 }
 
-/** A schema by its id; with its subject and version where the request named a subject. */
-export function schemaJson(
-  stored: StoredSchema,
-  { schema, isPlaced }: { readonly schema: string; readonly isPlaced: boolean },
-): object {
-  const { subject, version, guid, ts, deleted } = stored
+type Content = Omit<StoredSchema, 'subject' | 'version' | 'id'>
+
+function contentJson(
+  { guid, schemaType, references, metadata, ruleSet, ts, deleted }: Content,
+  schema: string,
+): Record<string, unknown> {
   return {
-    ...(isPlaced ? { subject, version } : {}),
     guid,
-    ...contentJson(stored, schema),
-    ...(isPlaced && ts !== undefined ? { ts } : {}),
-    ...(isPlaced && deleted ? { deleted } : {}),
-  }
-}
-
-function contentJson({ schemaType, references, metadata, ruleSet }: StoredSchema, schema: string): object {
-  return {
     schemaType,
     ...(references.length === 0 ? {} : { references }),
     ...(isEmpty(metadata) ? {} : { metadata }),
     ...(isEmpty(ruleSet) ? {} : { ruleSet }),
     schema,
+    ...(ts === undefined ? {} : { ts }),
+    ...(deleted ? { deleted } : {}),
   }
 }
 

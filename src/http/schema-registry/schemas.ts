@@ -3,23 +3,19 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { REGISTRY_LIST_MAX } from '../../kernel/limits.ts'
 import { schemaNotFound } from '../../registry/registry-failure.ts'
-import type { StoredSchema } from '../../registry/schema-entity.ts'
+import type { SchemaRegistry } from '../../registry/schema-registry.ts'
 import { parseSubject, prefixOf } from '../../registry/subject.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { pathText } from '../request-query.ts'
 import { flagOf, idOf, sliceOf, subjectIn, textOf } from './registry-query.ts'
-import { entityJson, schemaJson, send, sendText } from './registry-replies.ts'
+import { send, sendText } from './registry-replies.ts'
 import { registryRoutes } from './registry-route.ts'
 
 const GUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/
 
 export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { registry, add } = registryRoutes(app, floor)
+  const { registry, replies, add, formatted } = registryRoutes(app, floor)
 
-  const formatted = (request: FastifyRequest, stored: StoredSchema): string => {
-    const format = textOf(request, 'format')
-    return format === undefined || format === '' ? stored.schema : registry.parsed(stored).formatted(format)
-  }
   /** The subject that is named, in the context of the path. */
   const subjectAsked = (request: FastifyRequest): string | undefined => {
     const text = textOf(request, 'subject')
@@ -31,10 +27,7 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
   add('GET', '/schemas/ids/:id', (request, reply) => {
     const subject = subjectAsked(request)
     const stored = registry.byId(idOf(request), subject)
-    const json = schemaJson(stored, {
-      schema: formatted(request, stored),
-      isPlaced: textOf(request, 'subject') !== undefined,
-    })
+    const json = replies.byId(stored, formatted(request, stored), textOf(request, 'subject') !== undefined)
     if (!flagOf(request, 'fetchMaxId')) return send(request, reply, json)
     const { context } = parseSubject(stored.subject)
     return send(request, reply, { ...json, maxId: Math.max(1, registry.state.maxId(context)) })
@@ -73,7 +66,7 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
   }
   add('GET', '/schemas/guids/:guid', (request, reply) => {
     const stored = registry.byGuid(guidOf(request))
-    return send(request, reply, schemaJson(stored, { schema: formatted(request, stored), isPlaced: false }))
+    return send(request, reply, replies.byId(stored, formatted(request, stored), false))
   })
   add('GET', '/schemas/guids/:guid/ids', (request, reply) =>
     send(request, reply, registry.state.idsOfGuid(guidOf(request))),
@@ -92,10 +85,21 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
       const shown = versions.filter(({ deleted }) => flagOf(request, 'deleted') || !deleted)
       return flagOf(request, 'latestOnly') ? shown.slice(-1) : shown
     })
-    return send(
-      request,
-      reply,
-      sliceOf(request, found, REGISTRY_LIST_MAX).map((stored) => entityJson(stored, formatted(request, stored))),
-    )
+    const aliases = flagOf(request, 'aliases') ? aliasesOf(registry) : undefined
+    const shown = sliceOf(request, found, REGISTRY_LIST_MAX).map((stored) => {
+      const names = aliases?.get(stored.subject)
+      const json = replies.entity(stored, formatted(request, stored))
+      return names === undefined ? json : { ...json, aliases: names }
+    })
+    return send(request, reply, shown)
   })
+}
+
+/** The names that stand for a subject, by the subject. */
+function aliasesOf(registry: SchemaRegistry): ReadonlyMap<string, readonly string[]> {
+  const scopes = [...registry.state.scopesWithSettings()].filter((scope) => parseSubject(scope).name !== '').sort()
+  return Map.groupBy(
+    scopes.filter((scope) => registry.aliased(scope) !== scope),
+    (scope) => registry.aliased(scope),
+  )
 }

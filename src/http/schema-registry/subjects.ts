@@ -1,23 +1,34 @@
 // /subjects: what is registered under which name.
 
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { asTailraceError } from '../../kernel/errors.ts'
 import { REGISTRY_LIST_MAX } from '../../kernel/limits.ts'
-import { schemaNotFound } from '../../registry/registry-failure.ts'
-import type { StoredSchema } from '../../registry/schema-entity.ts'
+import { registryCodeOf, registryFailure, schemaNotFound } from '../../registry/registry-failure.ts'
+import type { Registered } from '../../registry/schema-registry.ts'
+import { changedContent } from '../../registry/schema-tags.ts'
 import { parseSubject, prefixOf } from '../../registry/subject.ts'
 import type { HttpFloor } from '../http-floor.ts'
-import { bodyOf, parseSchemaRequest } from './registry-bodies.ts'
+import { bodyOf, parseSchemaRequest, parseTagRequest } from './registry-bodies.ts'
 import { flagOf, sliceOf, subjectIn, subjectOf, textOf, textsOf, versionOf } from './registry-query.ts'
-import { entityJson, registeredJson, send, sendText } from './registry-replies.ts'
+import { send, sendText } from './registry-replies.ts'
 import { registryRoutes } from './registry-route.ts'
 
+const INCOMPATIBLE = 40901
+
 export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { registry, add } = registryRoutes(app, floor)
+  const { registry, replies, add, formatted } = registryRoutes(app, floor)
 
   const subjectAsked = (request: FastifyRequest): string => registry.aliased(subjectOf(request))
-  const formatted = (request: FastifyRequest, stored: StoredSchema): string => {
-    const format = textOf(request, 'format')
-    return format === undefined || format === '' ? stored.schema : registry.parsed(stored).formatted(format)
+
+  const sendRegistered = async (request: FastifyRequest, reply: FastifyReply, registered: Promise<Registered>) => {
+    try {
+      const { schema, isFilledIn } = await registered
+      return send(request, reply, replies.registered(schema, formatted(request, schema), isFilledIn))
+    } catch (error) {
+      const failure = asTailraceError(error)
+      const isBefore8 = floor.options.schemaRegistryProfile === 7 && registryCodeOf(failure) === INCOMPATIBLE
+      throw isBefore8 ? registryFailure(409, failure.message) : failure
+    }
   }
 
   add('GET', '/subjects', (request, reply) => {
@@ -36,26 +47,18 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const body = parseSchemaRequest(await bodyOf(floor, request))
     const options = { normalize: flagOf(request, 'normalize'), deleted: flagOf(request, 'deleted') }
     const stored = registry.lookup(subjectAsked(request), body, options)
-    return send(request, reply, entityJson(stored, formatted(request, stored)))
+    return send(request, reply, replies.entity(stored, formatted(request, stored)))
   })
   add('GET', '/subjects/:subject/metadata', (request, reply) => {
     const subject = subjectAsked(request)
     const keys = textsOf(request, 'key')
     const values = textsOf(request, 'value')
-    const isDeleted = flagOf(request, 'deleted')
-    registry.versions(subject, { deleted: isDeleted })
-    const stored = registry.state
-      .versions(subject)
-      .map(({ schema }) => schema)
-      .findLast((one) => {
-        const { properties = {} } = one.metadata ?? {}
-        return (
-          (isDeleted || !one.deleted) &&
-          keys.every((key, at) => Object.hasOwn(properties, key) && properties[key] === values[at])
-        )
-      })
+    const stored = registry.versions(subject, { deleted: flagOf(request, 'deleted') }).findLast(({ metadata }) => {
+      const { properties = {} } = metadata ?? {}
+      return keys.every((key, at) => Object.hasOwn(properties, key) && properties[key] === values[at])
+    })
     if (stored === undefined) throw schemaNotFound()
-    return send(request, reply, entityJson(stored, formatted(request, stored)))
+    return send(request, reply, replies.entity(stored, formatted(request, stored)))
   })
   add('DELETE', '/subjects/:subject', async (request, reply) => {
     return send(request, reply, await registry.deleteSubject(subjectAsked(request), flagOf(request, 'permanent')))
@@ -63,17 +66,19 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
 
   add('GET', '/subjects/:subject/versions', (request, reply) => {
     const options = { deleted: flagOf(request, 'deleted'), deletedOnly: flagOf(request, 'deletedOnly') }
-    return send(request, reply, sliceOf(request, registry.versions(subjectAsked(request), options)))
+    const isNegative = flagOf(request, 'deletedAsNegative')
+    const found = registry.versions(subjectAsked(request), options)
+    const numbers = found.map(({ version, deleted }) => (deleted && isNegative ? -version : version))
+    return send(request, reply, sliceOf(request, numbers))
   })
   add('POST', '/subjects/:subject/versions', async (request, reply) => {
     const body = parseSchemaRequest(await bodyOf(floor, request))
     const options = { normalize: flagOf(request, 'normalize'), force: flagOf(request, 'force') }
-    const { schema } = await registry.register(subjectAsked(request), body, options)
-    return send(request, reply, registeredJson(schema, formatted(request, schema)))
+    return sendRegistered(request, reply, registry.register(subjectAsked(request), body, options))
   })
   add('GET', '/subjects/:subject/versions/:version', (request, reply) => {
     const stored = registry.version(subjectAsked(request), versionOf(request), flagOf(request, 'deleted'))
-    return send(request, reply, entityJson(stored, formatted(request, stored)))
+    return send(request, reply, replies.entity(stored, formatted(request, stored)))
   })
   add('GET', '/subjects/:subject/versions/:version/schema', (request, reply) => {
     const stored = registry.version(subjectAsked(request), versionOf(request), flagOf(request, 'deleted'))
@@ -82,6 +87,12 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
   add('GET', '/subjects/:subject/versions/:version/referencedby', (request, reply) => {
     const ids = registry.referencedBy(subjectAsked(request), versionOf(request), flagOf(request, 'deleted'))
     return send(request, reply, sliceOf(request, ids, REGISTRY_LIST_MAX))
+  })
+  add('POST', '/subjects/:subject/versions/:version/tags', async (request, reply) => {
+    const changes = parseTagRequest(await bodyOf(floor, request))
+    const subject = subjectAsked(request)
+    const schema = changedContent(registry.version(subject, versionOf(request)), changes)
+    return sendRegistered(request, reply, registry.register(subject, schema))
   })
   add('DELETE', '/subjects/:subject/versions/:version', async (request, reply) => {
     const version = versionOf(request)

@@ -41,6 +41,10 @@ export class AvroSchema implements ParsedSchema {
     return this.root.kind === 'record' ? fullNameOf(this.root.name) : undefined
   }
 
+  get fieldNames(): readonly string[] {
+    return this.root.kind === 'record' ? this.root.fields.map(({ name }) => name) : []
+  }
+
   formatted(format: string): string {
     return format === 'resolved' ? printAvro(this.root, { isResolved: true }) : this.canonical
   }

@@ -61,6 +61,11 @@ export class JsonSchema implements ParsedSchema {
     return textIn(this.root, 'title')
   }
 
+  get fieldNames(): readonly string[] {
+    const properties = this.root.kind === 'object' ? this.root.members.get('properties') : undefined
+    return properties?.kind === 'object' ? [...properties.members.keys()] : []
+  }
+
   formatted(): string {
     return this.canonical
   }

@@ -62,6 +62,10 @@ export class ProtobufSchema implements ParsedSchema {
     return packageName === '' ? name : `${packageName}.${name}`
   }
 
+  get fieldNames(): readonly string[] {
+    return this.file.messages[0]?.fields.map(({ name }) => name) ?? []
+  }
+
   formatted(format: string): string {
     if (format === 'serialized') {
       return serializeDescriptor(describeProto(this.scope, { path: SERIALIZED_PATH, isComplete: false }))

@@ -1,0 +1,220 @@
+// What is asked of the registry without changing it: versions by their numbers, schemas by their ids and by what they say.
+// Pure on what is known (schema-state.ts).
+
+import type { TailraceError } from '../kernel/errors.ts'
+import { registryFailure, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
+import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
+import { guidOf, isSameReferences } from './schema-entity.ts'
+import type { ParsedSchema, SchemaType } from './schema-format.ts'
+import { filledIn, fillsIn, isSameMetadata } from './schema-merge.ts'
+import type { SchemaParser } from './schema-parser.ts'
+import { effectiveSettings } from './schema-scopes.ts'
+import type { SchemaState, Version } from './schema-state.ts'
+import { canonicalSubject, DEFAULT_CONTEXT, parseSubject, printSubject } from './subject.ts'
+
+export interface SchemaRequest {
+  readonly schemaType: SchemaType
+  /** '': that of the latest version. */
+  readonly schema: string
+  readonly references: readonly SchemaReference[]
+  readonly metadata?: SchemaMetadata | undefined
+  readonly ruleSet?: SchemaRuleSet | undefined
+  /** 0: the next; -1: the next, and its metadata name it. */
+  readonly version?: number | undefined
+  /** -1: a new one. Only where schemas are imported. */
+  readonly id?: number | undefined
+}
+
+export interface LookupOptions {
+  readonly normalize?: boolean
+  /** Among those that were deleted, too. */
+  readonly deleted?: boolean
+}
+
+export type VersionName = number | 'latest'
+
+export class SchemaFinder {
+  readonly #state: SchemaState
+  readonly #parser: SchemaParser
+
+  constructor(state: SchemaState, parser: SchemaParser) {
+    this.#state = state
+    this.#parser = parser
+  }
+
+  /** Of a stored schema. 42201: what it refers to is gone. */
+  parsed(schema: StoredSchema): ParsedSchema {
+    return this.#parser.parse(schema, schema.subject, 'stored')
+  }
+
+  live(subject: string): readonly Version[] {
+    return this.#state.versions(subject).filter(({ schema }) => !schema.deleted)
+  }
+
+  /** 40401, 40402. For a name without a context, in the others where the default one has none. */
+  version(subject: string, name: VersionName, deleted: boolean): StoredSchema {
+    for (const place of [canonicalSubject(subject), ...this.#inOtherContexts(subject)]) {
+      const found = this.#versionIn(place, name, deleted)
+      if (found !== undefined) return found
+    }
+    throw this.#noVersion(subject, name, deleted)
+  }
+
+  /** 40401, 40402. Of this very subject, deleted or not. */
+  ownVersion(subject: string, name: VersionName): Version {
+    const found = this.#versionIn(subject, name, true)
+    const version = found && this.#state.version(subject, found.version)
+    if (version === undefined) throw this.#noVersion(subject, name, true)
+    return version
+  }
+
+  /** Those that a subject has, the lowest first. 40401. */
+  versions(subject: string, { deleted = false, deletedOnly = false } = {}): readonly StoredSchema[] {
+    const all = this.#state.versions(canonicalSubject(subject)).map(({ schema }) => schema)
+    const meant = all.filter((schema) => (deletedOnly ? schema.deleted : deleted || !schema.deleted))
+    if (meant.length === 0) throw subjectNotFound(subject)
+    return meant
+  }
+
+  byId(id: number, subject: string | undefined): StoredSchema | undefined {
+    const { context, name } = parseSubject(subject ?? '')
+    const own = [...this.#state.withId(context, id)]
+    if (name === '') return own[0]
+    const named = own.find((one) => one.subject === canonicalSubject(subject ?? ''))
+    if (named !== undefined) return named
+    for (const other of this.#inOtherContexts(subject ?? '')) {
+      for (const one of this.#state.withId(parseSubject(other).context, id)) if (one.subject === other) return one
+    }
+    return own[0] ?? [...this.#state.withId(DEFAULT_CONTEXT, id)][0]
+  }
+
+  /** 40403. */
+  sharing(id: number, subject: string | undefined): readonly StoredSchema[] {
+    const { context, name } = parseSubject(subject ?? '')
+    const found = [...this.#state.withId(context, id)]
+    if (found.length === 0) throw schemaNotFound()
+    return name === '' ? found : found.filter((one) => one.subject === canonicalSubject(subject ?? ''))
+  }
+
+  /** 40403. */
+  byGuid(guid: string): StoredSchema {
+    for (const { context, id } of this.#state.idsOfGuid(guid)) {
+      for (const one of this.#state.withId(context, id)) if (one.guid === guid) return one
+    }
+    throw schemaNotFound(guid)
+  }
+
+  /** 40401, 40403, 42201. */
+  lookup(subject: string, request: SchemaRequest, { normalize, deleted }: LookupOptions): StoredSchema {
+    const isNormalized = normalize === true || effectiveSettings(this.#state, subject)['normalize'] === true
+    for (const place of [canonicalSubject(subject), ...this.#inOtherContexts(subject)]) {
+      const versions = this.#state.versions(place).filter(({ schema }) => deleted === true || !schema.deleted)
+      if (versions.length === 0) continue
+      const content = this.contentOf(place, request, isNormalized, 'stored')
+      const found = this.findSame(content, versions) ?? this.findInheriting(place, content, versions)
+      if (found !== undefined) return found
+    }
+    const isKnown = this.#hasAny(subject, deleted === true)
+    throw isKnown ? schemaNotFound() : subjectNotFound(subject)
+  }
+
+  /** The ids of those that refer to it, rising. 40401, 40402. */
+  referencedBy(subject: string, version: VersionName, deleted: boolean): readonly number[] {
+    const schema = this.version(subject, version, true)
+    const referrers = this.#state.referrers(schema.subject, schema.version)
+    const ids = referrers.filter((one) => deleted || !one.deleted).map(({ id }) => id)
+    return [...new Set(ids)].sort((left, right) => left - right)
+  }
+
+  /** As it would be stored. 42201, 42209. */
+  contentOf(
+    subject: string,
+    request: SchemaRequest,
+    isNormalized: boolean,
+    strictness: 'new' | 'stored',
+  ): SchemaContent {
+    const { context } = parseSubject(subject)
+    const references = request.references.map((reference) => {
+      if (reference.version !== -1) return reference
+      return { ...reference, version: this.#parser.find(reference, context)?.schema.version ?? -1 }
+    })
+    const { schemaType, schema, metadata, ruleSet } = request
+    if (schema.trim() === '') throw registryFailure(42201, 'Empty schema')
+    const parsed = this.#parser.parse({ schemaType, schema, references }, subject, strictness)
+    return {
+      schemaType,
+      schema: isNormalized ? parsed.normalized : parsed.canonical,
+      references: isNormalized ? sortedReferences(references) : references,
+      metadata,
+      ruleSet,
+    }
+  }
+
+  /** The newest that is the same, to the letter or in what it says. */
+  findSame(content: SchemaContent, versions: readonly Version[]): StoredSchema | undefined {
+    const guid = guidOf(content)
+    const newest = versions.toReversed()
+    const same = newest.find(({ schema }) => schema.guid === guid && schema.schemaType === content.schemaType)
+    return (same ?? newest.find(({ schema }) => this.#meansSame(content, schema)))?.schema
+  }
+
+  /** Without metadata of its own, with those of the latest and of the settings. */
+  findInheriting(subject: string, content: SchemaContent, versions: readonly Version[]): StoredSchema | undefined {
+    const latest = versions.at(-1)?.schema
+    const settings = effectiveSettings(this.#state, subject)
+    if (latest?.metadata === undefined && latest?.ruleSet === undefined && !fillsIn(settings)) return undefined
+    return this.findSame(filledIn(content, settings, latest), versions)
+  }
+
+  #meansSame(content: SchemaContent, stored: StoredSchema): boolean {
+    if (stored.schemaType !== content.schemaType) return false
+    if (!isSameMetadata(content.metadata, stored.metadata)) return false
+    if (JSON.stringify(content.ruleSet ?? null) !== JSON.stringify(stored.ruleSet ?? null)) return false
+    const isInlined = content.references.length === 0 && stored.references.length > 0
+    if (!isInlined && !isSameReferences(content.references, stored.references)) return false
+    return this.#isParsedSame(content, stored)
+  }
+
+  #isParsedSame(content: SchemaContent, stored: StoredSchema): boolean {
+    let old: ParsedSchema
+    try {
+      old = this.parsed(stored)
+    } catch {
+      // what is stored and cannot be read any more is nobody's equal
+      return false
+    }
+    return this.#parser.parse(content, stored.subject, 'stored').isSameAs(old)
+  }
+
+  #versionIn(subject: string, name: VersionName, deleted: boolean): StoredSchema | undefined {
+    if (name === 'latest') return this.live(subject).at(-1)?.schema
+    const schema = this.#state.version(subject, name)?.schema
+    return schema === undefined || (schema.deleted && !deleted) ? undefined : schema
+  }
+
+  #noVersion(subject: string, name: VersionName, deleted: boolean): TailraceError {
+    if (!this.#hasAny(subject, deleted)) return subjectNotFound(subject)
+    return versionNotFound(name === 'latest' ? -1 : name)
+  }
+
+  #hasAny(subject: string, deleted: boolean): boolean {
+    return this.#state.versions(canonicalSubject(subject)).some(({ schema }) => deleted || !schema.deleted)
+  }
+
+  /** The same name in every other context, for one that names none. */
+  #inOtherContexts(subject: string): readonly string[] {
+    if (subject.startsWith(':.') || subject === '') return []
+    return this.#state.contexts
+      .filter((context) => context !== DEFAULT_CONTEXT)
+      .map((context) => printSubject({ context, name: subject }))
+  }
+}
+
+function sortedReferences(references: readonly SchemaReference[]): readonly SchemaReference[] {
+  const byText = new Map(references.map((one) => [JSON.stringify([one.name, one.subject, one.version]), one]))
+  return [...byText.values()].sort((left, right) => {
+    if (left.name !== right.name) return left.name < right.name ? -1 : 1
+    if (left.subject !== right.subject) return left.subject < right.subject ? -1 : 1
+    return left.version - right.version
+  })
+}
