@@ -15,7 +15,7 @@ import { sealBatch } from '../record/record-batch.ts'
 import { registryFailure } from './registry-failure.ts'
 import type { Entry } from './schema-entries.ts'
 
-export const SCHEMAS_TOPIC = '_schemas'
+const SCHEMAS_TOPIC = '_schemas'
 
 const PARTITION = 0
 

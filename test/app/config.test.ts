@@ -61,6 +61,7 @@ test('without anything set all is as schemas/config.json says', () => {
     consumerRequestTimeoutMs: 1_000,
     consumerRequestBytesMax: 67_108_864,
     consumerInstanceTimeoutMs: 300_000,
+    schemaRegistryProfile: 8,
     retentionCheckIntervalMs: 300_000,
     cleanerEnabled: true,
     cleanerBackoffMs: 15_000,
@@ -207,6 +208,7 @@ test('every option of the schema has an effect', () => {
     'log.cleanup.policy': 'compact',
     'partition.assignment.strategy': 'range, sticky',
     'consumer.request.max.bytes': '1',
+    'schema.registry.compat.profile': '7',
     'access.control.allow.origin': 'https://app.example',
   }
   // These two say which listener counts.
