@@ -99,10 +99,11 @@ async function* tailed(
     },
   })
   try {
-    quiet.begin()
     for await (const page of pages) {
       const { records, gaps, progress } = page
       waiting.isTold = false
+      // it is counted from when there was a word of the server
+      quiet.begin()
       tellGaps(terminal, gaps, source)
       faults.look(page)
       if (options.until !== undefined) faults.checkReachable()
@@ -177,12 +178,14 @@ class Silence {
     return this.#controller.signal
   }
 
+  /** Unless it has begun. */
   begin(): void {
-    if (this.#msMax === undefined) return
+    if (this.#msMax === undefined || this.#timer !== undefined) return
     this.#timer = foregroundClock.after(this.#msMax, () => this.#controller.abort())
   }
 
   end(): void {
     this.#timer?.cancel()
+    this.#timer = undefined
   }
 }

@@ -77,7 +77,11 @@ test('writes the bytes that another library reads, and reads what it writes', ()
     id: fc.integer({ min: -(2 ** 51), max: 2 ** 51 }),
     name: fc.string({ unit: 'grapheme' }),
     tags: fc.array(fc.string()),
-    counts: fc.dictionary(fc.string(), fc.integer()),
+    // the other library loses __proto__
+    counts: fc.dictionary(
+      fc.string().filter((key) => key !== '__proto__'),
+      fc.integer(),
+    ),
     ratio: fc.double({ noNaN: true, noDefaultInfinity: true }),
     isOld: fc.boolean(),
     color: fc.constantFrom('RED', 'GREEN'),
