@@ -2,10 +2,11 @@
 // starts without the client and the client's commands without the server.
 
 import { Command, Option } from 'commander'
+import { listing, output, talking } from './client-options.ts'
 import { addKafkaCommands } from './kafka-command-table.ts'
 import { lineCount, nameValue, partitionNumbers, repeated, topicsWithPartitions, wholeNumber } from './option-value.ts'
-import { DEFAULT_URL } from './server-address.ts'
-import { OUTPUTS, RECORD_OUTPUTS } from './table.ts'
+import { addSchemas } from './schema-command-table.ts'
+import { RECORD_OUTPUTS } from './table.ts'
 import type { Terminal } from './terminal.ts'
 import { packageVersion } from './version.ts'
 
@@ -46,6 +47,7 @@ export function buildProgram(terminal: Terminal): Command {
   addConsume(program, terminal)
   addTail(program, terminal)
   addGroups(program, terminal)
+  addSchemas(program, terminal)
   addExport(program, terminal)
   addImport(program, terminal)
   addBench(program, terminal)
@@ -315,14 +317,6 @@ function addDumpLog(program: Command, terminal: Terminal): void {
     })
 }
 
-function talking(command: Command): Command {
-  return command.option('-u, --url <url>', `the server (else TAILRACE_URL, else ${DEFAULT_URL})`)
-}
-
-function listing(command: Command): Command {
-  return talking(command).addOption(output())
-}
-
 function reading(command: Command): Command {
   return talking(command)
     .addOption(output(RECORD_OUTPUTS))
@@ -337,10 +331,6 @@ function reading(command: Command): Command {
         ...ENCODINGS,
       ]),
     )
-}
-
-function output(forms: readonly string[] = OUTPUTS): Option {
-  return new Option('--output <form>', 'table on a terminal, ndjson in a pipe if left out').choices(forms)
 }
 
 function acks(): Option {

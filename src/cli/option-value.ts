@@ -59,3 +59,35 @@ export function topicsWithPartitions(
       : { topic: text.slice(0, colon), partitions: partitionNumbers(text.slice(colon + 1), undefined) }
   return [...(before ?? []), one]
 }
+
+/** One of a list of names in capitals, in any letter case. */
+export function oneOf<Name extends string>(names: readonly Name[]): (text: string) => Name {
+  return (text) => {
+    const name = names.find((one) => one === text.toUpperCase().replaceAll('-', '_'))
+    if (name === undefined) throw new InvalidArgumentError(`Allowed choices are ${names.join(', ')}.`)
+    return name
+  }
+}
+
+/** A version of a subject: its number, or the last one. */
+export function schemaVersion(text: string): number | 'latest' {
+  return text === 'latest' ? text : wholeNumber(1, 2 ** 31 - 1)(text)
+}
+
+export interface NamedReference {
+  readonly name: string
+  readonly subject: string
+  /** undefined: the last. */
+  readonly version: number | undefined
+}
+
+/** Each use adds one: `name=subject`, or `name=subject:version`. */
+export function schemaReferences(
+  text: string,
+  before: readonly NamedReference[] | undefined,
+): readonly NamedReference[] {
+  const match = /^(?<name>.+)=(?<subject>[^=]+?)(?::(?<version>\d{1,9}))?$/.exec(text)
+  if (match?.groups === undefined) throw new InvalidArgumentError('It has the form name=subject:version.')
+  const { name = '', subject = '', version } = match.groups
+  return [...(before ?? []), { name, subject, version: version === undefined ? undefined : Number(version) }]
+}

@@ -46,7 +46,18 @@ export function errorOfReply(status: number, headers: Headers, body: string): Ta
       status,
       code: 'unexpected_reply',
       message: `the server answered ${status}${excerpt === '' ? '' : `: ${excerpt}`}`,
-      retryable: status === 429 || (status >= 502 && status <= 504),
+      retryable: mayPass(status),
+      retryAfterMs,
+    })
+  }
+  const { error_code: errorCode, message } = problem
+  // the schema registry's form
+  if (typeof errorCode === 'number' && typeof message === 'string') {
+    return new TailraceClientError({
+      status,
+      code: String(errorCode),
+      message,
+      retryable: mayPass(status),
       retryAfterMs,
     })
   }
@@ -60,6 +71,11 @@ export function errorOfReply(status: number, headers: Headers, body: string): Ta
     details: isObject(details) ? details : {},
     results: Array.isArray(results) ? results : undefined,
   })
+}
+
+/** Where nothing but the status tells. */
+function mayPass(status: number): boolean {
+  return status === 429 || (status >= 502 && status <= 504)
 }
 
 /** No answer at all. */

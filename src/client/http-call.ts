@@ -7,7 +7,7 @@ import { readAhead } from './read-ahead.ts'
 export type Fetch = typeof fetch
 
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** From the root, with its query. */
   readonly path: string
   readonly headers?: Readonly<Record<string, string>> | undefined

@@ -13,6 +13,7 @@ test('every command tells what it does with --help, and ends with 0', async () =
     [],
     ...['serve', 'topics', 'produce', 'consume', 'tail', 'export', 'import', 'bench', 'dump-log'].map((name) => [name]),
     ...['list', 'describe', 'create', 'alter', 'delete'].map((name) => ['topics', name]),
+    ...['list', 'show', 'register', 'check', 'diff', 'delete', 'config'].map((name) => ['schemas', name]),
     ...['kafka-topics', 'kafka-console-producer', 'kafka-console-consumer'].map((name) => [name]),
     ['bench', 'produce'],
     ['bench', 'consume'],
