@@ -1,6 +1,7 @@
 // What everything is compared with: a bare Fastify 5 that stores nothing. For a produce request it parses the body
 // (Fastify's default JSON parser, JSON.parse at its heart) and answers a reply of Tailrace's shape; for a read it does
-// what a straightforward server would: JSON.parse every stored value, JSON.stringify the page.
+// what a straightforward server would: JSON.parse every stored value, JSON.stringify the page. A schema that is looked up
+// it has as an object.
 
 import type { AddressInfo } from 'node:net'
 import { fastify } from 'fastify'
@@ -25,6 +26,17 @@ app.post<{ Body: ProduceBody }>('/v1/topics/:topic/records', (request, reply) =>
 app.post('/consumers/:group/instances/:instance/offsets', (_request, reply) => {
   reply.send([])
 })
+
+app.get('/schemas/ids/:id', (_request, reply) => {
+  reply.header('content-type', 'application/vnd.schemaregistry.v1+json').send(JSON.stringify(SCHEMA))
+})
+
+/** As a registry shows one. */
+const SCHEMA = {
+  guid: '9e6f3a58-6d37-4a5c-8a3f-0b1f2f6c1d11',
+  schemaType: 'AVRO',
+  schema: `{"type":"record","name":"Payment","fields":[${['id', 'user', 'amount', 'paid', 'note'].map((name) => `{"name":"${name}","type":"string"}`)}]}`,
+}
 
 const stored = jsonValues(STORED_VALUES).map((value) => Buffer.from(value))
 

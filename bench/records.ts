@@ -20,6 +20,8 @@ export interface ProduceShape {
   readonly keyed: boolean
   /** Every record of request r names partition r modulo this; left out: the server partitions. */
   readonly partitionCount?: number
+  /** JSON in front of the records: `"value_encoding":"avro",`. */
+  readonly members?: string
 }
 
 /** JSON bodies of `POST /v1/topics/{topic}/records`. */
@@ -33,7 +35,7 @@ export function produceBodies(shape: ProduceShape, count: number): string[] {
       const partition = shape.partitionCount ? `"partition":${request % shape.partitionCount},` : ''
       return `{${partition}${key}"value":${value}}`
     })
-    return `{"records":[${records.join(',')}]}`
+    return `{${shape.members ?? ''}"records":[${records.join(',')}]}`
   })
 }
 

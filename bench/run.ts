@@ -14,6 +14,7 @@ import { maintenanceCase } from './case/maintenance.ts'
 import { manyPartitionsCase } from './case/many-partitions.ts'
 import { produceCases } from './case/produce.ts'
 import { readCases } from './case/read.ts'
+import { registryCases } from './case/registry.ts'
 import { retentionCase } from './case/retention.ts'
 import { startUpCases } from './case/start-up.ts'
 import { tailCases } from './case/tail.ts'
@@ -71,6 +72,7 @@ function allCases(options: BenchOptions): BenchCase[] {
     retentionCase,
     ...groupCases,
     ...tailCases,
+    ...registryCases,
   ]
 }
 
