@@ -22,6 +22,8 @@ export function checkRequestType(header: string | undefined): void {
 /** The reply's. not_acceptable. */
 export function replyTypeFor(accept: string | undefined): string {
   if (accept === undefined || accept === '*/*') return REPLY_TYPES[0]
+  const only = REPLY_TYPES.find((type) => type === accept)
+  if (only !== undefined) return only
   const weights = new Map<string, number>()
   for (const part of accept.split(',')) {
     const [range = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase())

@@ -14,7 +14,7 @@ import { registryRoutes } from './registry-route.ts'
 const GUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/
 
 export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { registry, replies, add, formatted } = registryRoutes(app, floor)
+  const { registry, replies, add, addLookup, formatted } = registryRoutes(app, floor)
 
   /** The subject that is named, in the context of the path. */
   const subjectAsked = (request: FastifyRequest): string | undefined => {
@@ -24,13 +24,13 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
     return parseSubject(subject).name === '' ? subject : registry.aliased(subject)
   }
 
-  add('GET', '/schemas/ids/:id', (request, reply) => {
+  addLookup('/schemas/ids/:id', (request) => {
     const subject = subjectAsked(request)
     const stored = registry.byId(idOf(request), subject)
     const json = replies.byId(stored, formatted(request, stored), textOf(request, 'subject') !== undefined)
-    if (!flagOf(request, 'fetchMaxId')) return send(request, reply, json)
+    if (!flagOf(request, 'fetchMaxId')) return json
     const { context } = parseSubject(stored.subject)
-    return send(request, reply, { ...json, maxId: Math.max(1, registry.state.maxId(context)) })
+    return { ...json, maxId: Math.max(1, registry.state.maxId(context)) }
   })
   add('GET', '/schemas/ids/:id/schema', (request, reply) => {
     const stored = registry.byId(idOf(request), subjectAsked(request))
