@@ -69,6 +69,11 @@ export class SchemaCodec {
     this.#schemas = schemas
   }
 
+  /** Why no schema can be looked up at present; undefined: they can. */
+  get failure(): TailraceError | undefined {
+    return this.#schemas.failure
+  }
+
   /**
    * Writes the JSON of the value that is framed in [start, end) and gives its schema. undefined: it is no frame of a schema that
    * is known. What cannot be decoded is not written.
@@ -145,7 +150,9 @@ export class SchemaCodec {
       this.#revision = this.#schemas.revision
     }
     if (this.#byId.has(id)) return this.#byId.get(id)
-    const stored = this.#schemas.failure === undefined ? this.#schemas.findById(id) : undefined
+    // what is unknown now may be known without any change: when the registry can answer again
+    if (this.#schemas.failure !== undefined) return undefined
+    const stored = this.#schemas.findById(id)
     const compiled = stored === undefined ? undefined : this.#compile(stored)
     this.#keep(id, compiled, stored?.schema.length ?? UNKNOWN_CHARS)
     return compiled

@@ -2,7 +2,7 @@
 // compiled once.
 
 import type { ByteWriter } from '../kernel/byte-writer.ts'
-import { skipJsonValue, skipWhitespace } from '../kernel/json-scanner.ts'
+import { isJson } from '../kernel/json-text.ts'
 import { AvroSchema } from '../registry/avro/avro-format.ts'
 import { JsonSchema } from '../registry/json-schema/json-schema-format.ts'
 import { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
@@ -63,8 +63,7 @@ class JsonSchemaCodec implements ValueCodec {
   }
 
   decode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
-    const valueEnd = skipJsonValue(bytes, start, end)
-    if (valueEnd < 0 || skipWhitespace(bytes, valueEnd, end) !== end) throw new SchemaDataError('the value is no JSON')
+    if (!isJson(bytes, start, end)) throw new SchemaDataError('the value is no JSON')
     output.writeBytes(bytes, start, end)
   }
 }

@@ -1,9 +1,10 @@
 // What a client says of a consumer that the server keeps for it (REST Proxy v2), and what of it is remembered over restarts.
 
+import type { SchemaEncoding } from '../codec/schema-codec.ts'
 import type { GroupPartition } from '../engine/group-protocol.ts'
 import type { Subscription } from './group-member.ts'
 
-export type ConsumerFormat = 'binary' | 'json'
+export type ConsumerFormat = 'binary' | 'json' | SchemaEncoding
 
 export type OffsetReset = 'earliest' | 'latest' | 'none'
 

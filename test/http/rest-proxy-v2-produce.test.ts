@@ -231,15 +231,6 @@ test('members of schemas say nothing in binary and JSON, of a member twice the l
   ])
 })
 
-test('schema formats are refused with what to send instead', async (t) => {
-  const server = await startServer(t)
-  for (const format of ['avro', 'jsonschema', 'protobuf']) {
-    const type = { 'content-type': `application/vnd.kafka.${format}.v2+json` }
-    checkFailure(await server.post('/topics/t', ONE, type), 42206, /Payload error\..*registry/)
-  }
-  assert.deepEqual((await server.get('/topics')).json(), [])
-})
-
 test('each bad record has its error in its place, the others are stored', async (t) => {
   const server = await startServer(t, { set: { 'num.partitions': '2' } })
   await server.post('/v1/topics', { name: 'small', partitions: 2, configs: { 'max.message.bytes': '1000' } })

@@ -5,6 +5,7 @@ import { CONSUMER_INSTANCE_NAME_CHARS_MAX } from '../../kernel/limits.ts'
 import type { ConsumerSpec } from '../../service/consumer-spec.ts'
 import { restProxyFailure } from './failure.ts'
 import { JsonFields } from './json-fields.ts'
+import { isSchemaFormat } from './negotiation.ts'
 
 export interface NamedSpec {
   readonly name: string
@@ -86,16 +87,12 @@ function propertiesOf(fields: JsonFields) {
 
 function parseFormat(found: string | undefined): ConsumerSpec['format'] {
   const format = found?.toLowerCase() ?? 'binary'
-  if (format === 'binary' || format === 'json') return format
-  if (SCHEMA_FORMATS.includes(format)) {
-    throw invalid(
-      `the format ${format} needs a schema registry, which this server does not have: json and binary are allowed`,
-    )
-  }
-  throw restProxyFailure(422, `Invalid format type. It is ${shown(found ?? '')}; json and binary are allowed`)
+  if (format === 'binary' || format === 'json' || isSchemaFormat(format)) return format
+  throw restProxyFailure(
+    422,
+    `Invalid format type. It is ${shown(found ?? '')}; binary, json, avro, jsonschema and protobuf are allowed`,
+  )
 }
-
-const SCHEMA_FORMATS = ['avro', 'jsonschema', 'protobuf']
 
 const CONTROL = /\p{Cc}/u
 

@@ -12,26 +12,34 @@ import { settleWithReply } from '../settle-with-reply.ts'
 import { whileConnected } from '../while-connected.ts'
 import { INSTANCE, instanceOf } from './consumers.ts'
 import { restProxyFailure } from './failure.ts'
-import { consumerFormatFor, RECORDS_MEDIA_TYPE } from './negotiation.ts'
+import { consumerFormatFor, isSchemaFormat, RECORDS_MEDIA_TYPE } from './negotiation.ts'
 import { RecordArray } from './record-array.ts'
 import { answerOptions } from './reply.ts'
 
 const URL = `${INSTANCE}/records`
 
-const ON_NOT_JSON = 'The next read goes on behind it. Its bytes can be read by a consumer of the format binary.'
+const ON_UNREADABLE = 'The next read goes on behind it. Its bytes can be read by a consumer of the format binary.'
 
 export function consumerRecordRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { replyBuffers: buffers, knownJson: known } = floor
+  const { replyBuffers: buffers, knownJson: known, schemas } = floor
   // HEAD would take records that nobody gets
   app.get(URL, { exposeHeadRoute: false }, async (request, reply) => {
     const wanted = consumerFormatFor(request.headers.accept)
     const limits = { timeoutMs: parameter(request, 'timeout'), maxBytes: maxBytesOf(floor, request) }
     const instance = await instanceOf(floor, request)
     const { format } = instance.spec
-    if (wanted !== 'own' && wanted !== format) throw formatMismatch(instance)
+    const shown = wanted === 'own' ? format : wanted
+    // those of schemas have one reader: each record is shown as its own schema has it
+    if (shown !== format && !(isSchemaFormat(shown) && isSchemaFormat(format))) throw formatMismatch(instance)
     const withMetadata = floor.options.compatLenient
     const output = buffers.take()
-    const records = new RecordArray(format, { output, known, withMetadata, onNotJson: ON_NOT_JSON })
+    const records = new RecordArray(format, {
+      output,
+      known,
+      schemas,
+      withMetadata,
+      onUnreadable: ON_UNREADABLE,
+    })
     const read = await whileConnected(reply, floor.closing, (signal) =>
       instance.read(callerOf(request), { ...limits, signal }, records),
     ).catch((error) => {
@@ -41,7 +49,7 @@ export function consumerRecordRoutes(app: FastifyInstance, floor: HttpFloor): vo
     buffers.giveBackAfter(reply.raw, output)
     settleWithReply(reply, read.refusal === undefined ? 200 : 408, read.settle)
     if (read.refusal !== undefined) throw read.refusal
-    return reply.header('content-type', RECORDS_MEDIA_TYPE[format]).send(records.finish())
+    return reply.header('content-type', RECORDS_MEDIA_TYPE[shown]).send(records.finish())
   })
   answerOptions(app, URL, 'GET, OPTIONS')
 }

@@ -6,13 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { bytesOfJson, setFailureHeaders } from '../problem.ts'
-import {
-  acceptedConsumerType,
-  acceptedErrorType,
-  acceptedRecordFormat,
-  RECORDS_MEDIA_TYPE,
-  REST_PROXY_JSON,
-} from './negotiation.ts'
+import { acceptedConsumerType, acceptedErrorType, acceptedRecordsType, REST_PROXY_JSON } from './negotiation.ts'
 
 const ERROR_CODE_OF = {
   invalid_request: 400,
@@ -90,7 +84,7 @@ const TEXT_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
 }
 
 /** Numbers that say more than our code does; they go in a failure's details. */
-type OwnErrorCode = 400 | 422 | 40001 | 40002 | 40402 | 40801 | 42204 | 42206
+type OwnErrorCode = 400 | 422 | 40001 | 40002 | 40402 | 40801 | 42201 | 42202 | 42203 | 42204 | 42205 | 42207
 
 /** A failure with a number and a text of its own. */
 export function restProxyFailure(errorCode: OwnErrorCode, message: string): TailraceError {
@@ -104,8 +98,12 @@ const CODE_OF_OWN: Readonly<Record<OwnErrorCode, ErrorCode>> = {
   40002: 'invalid_request',
   40402: 'unknown_topic_or_partition',
   40801: 'invalid_record',
+  42201: 'invalid_record',
+  42202: 'invalid_record',
+  42203: 'invalid_record',
   42204: 'invalid_consumer_config',
-  42206: 'invalid_request',
+  42205: 'invalid_schema',
+  42207: 'invalid_schema',
 }
 
 export function partitionNotFound(): TailraceError {
@@ -143,7 +141,7 @@ function typeOf(failure: TailraceError, request: FastifyRequest): string {
   const { accept } = request.headers
   if (UNROUTED.has(failure.code) || request.routeOptions?.url === undefined) return acceptedErrorType(accept)
   const { url } = request.routeOptions
-  if (url.endsWith('/records')) return RECORDS_MEDIA_TYPE[acceptedRecordFormat(accept) ?? 'binary']
+  if (url.endsWith('/records')) return acceptedRecordsType(accept)
   return url.startsWith('/consumers') ? (acceptedConsumerType(accept) ?? REST_PROXY_JSON) : REST_PROXY_JSON
 }
 

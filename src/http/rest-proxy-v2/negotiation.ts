@@ -2,6 +2,8 @@
 // Accept. The type of a produce request chooses how its keys and values stand for bytes, so there is no default for it.
 // Tools of older days send v1 types; they are taken for the v2 ones, and what they get is named as v2.
 
+import type { SchemaEncoding } from '../../codec/schema-codec.ts'
+import { SCHEMA_ENCODINGS } from '../../codec/schema-codec.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 
 export const REST_PROXY_JSON = 'application/vnd.kafka.v2+json'
@@ -11,15 +13,25 @@ const PLAIN_JSON = 'application/json'
 /** Types of v1, whose records were base64 unless said otherwise. */
 const V1_TYPES = ['application/vnd.kafka.v1+json', 'application/vnd.kafka+json']
 
-/** by_value: v1's own type, where base64 and JSON are told apart by what stands there. schema: avro and its like. */
-export type RequestFormat = 'binary' | 'json' | 'by_value' | 'schema'
+/** Those that need no registry. */
+export type PlainFormat = 'binary' | 'json'
 
-export type RecordFormat = 'binary' | 'json'
+export type RecordFormat = PlainFormat | SchemaEncoding
+
+/** by_value: v1's own type, where base64 and JSON are told apart by what stands there. */
+export type RequestFormat = RecordFormat | 'by_value'
 
 export const RECORDS_MEDIA_TYPE = {
   binary: 'application/vnd.kafka.binary.v2+json',
   json: 'application/vnd.kafka.json.v2+json',
+  avro: 'application/vnd.kafka.avro.v2+json',
+  jsonschema: 'application/vnd.kafka.jsonschema.v2+json',
+  protobuf: 'application/vnd.kafka.protobuf.v2+json',
 } as const satisfies Record<RecordFormat, string>
+
+export function isSchemaFormat<Format extends string>(format: Format): format is Format & SchemaEncoding {
+  return (SCHEMA_ENCODINGS as readonly string[]).includes(format)
+}
 
 /** How a produce request's records are written. unsupported_media_type, also where the type is missing. */
 export function requestFormat(header: string | undefined, options: { readonly lenient: boolean }): RequestFormat {
@@ -34,12 +46,9 @@ export function requestFormat(header: string | undefined, options: { readonly le
 
 const REQUEST_FORMATS: ReadonlyMap<string, RequestFormat> = new Map([
   ...V1_TYPES.map((type) => [type, 'by_value'] as const),
-  ...['v1', 'v2'].flatMap((version) => [
-    [`application/vnd.kafka.binary.${version}+json`, 'binary'] as const,
-    [`application/vnd.kafka.json.${version}+json`, 'json'] as const,
-    ...['avro', 'jsonschema', 'protobuf'].map(
-      (format) => [`application/vnd.kafka.${format}.${version}+json`, 'schema'] as const,
-    ),
+  ...(['binary', 'json', ...SCHEMA_ENCODINGS] as const).flatMap((format) => [
+    [`application/vnd.kafka.${format}.v1+json`, format] as const,
+    [RECORDS_MEDIA_TYPE[format], format] as const,
   ]),
 ])
 
@@ -77,18 +86,20 @@ export function checkAcceptsEnvelope(header: string | undefined): void {
 }
 
 /** How records are shown: base64 where the client leaves it open. */
-export function recordFormatFor(header: string | undefined): RecordFormat {
-  const format = acceptedRecordFormat(header)
+export function recordFormatFor(header: string | undefined): PlainFormat {
+  const format = preferred(header, RECORD_OFFERS)
   if (format === undefined) throw notAcceptable(header ?? '')
   return format
 }
 
-export function acceptedRecordFormat(header: string | undefined): RecordFormat | undefined {
-  return preferred(header, RECORD_OFFERS)
+/** What records, or a failure in place of them, are called; binary where the client leaves it open, or wants what nobody has. */
+export function acceptedRecordsType(header: string | undefined): string {
+  const format = preferred(header, CONSUMER_RECORD_OFFERS) ?? 'binary'
+  return RECORDS_MEDIA_TYPE[format === 'own' ? 'json' : format]
 }
 
-/** How a consumer's client wants its records: a schema format is none of those that are served, `own` is what the consumer has. */
-export function consumerFormatFor(header: string | undefined): RecordFormat | 'schema' | 'own' {
+/** How a consumer's client wants its records; `own`: as the consumer has them. */
+export function consumerFormatFor(header: string | undefined): RecordFormat | 'own' {
   const format = preferred(header, CONSUMER_RECORD_OFFERS)
   if (format === undefined) throw notAcceptable(header ?? '')
   return format
@@ -123,7 +134,7 @@ interface Offer<Choice> {
 const ENVELOPE_NAMES = [REST_PROXY_JSON, PLAIN_JSON, ...V1_TYPES]
 const ENVELOPE_OFFERS: readonly Offer<string>[] = [{ choice: REST_PROXY_JSON, names: ENVELOPE_NAMES }]
 
-const RECORD_OFFERS: readonly Offer<RecordFormat>[] = [
+const RECORD_OFFERS: readonly Offer<PlainFormat>[] = [
   {
     choice: 'binary',
     names: [RECORDS_MEDIA_TYPE.binary, REST_PROXY_JSON, 'application/vnd.kafka.binary.v1+json', ...V1_TYPES],
@@ -131,11 +142,9 @@ const RECORD_OFFERS: readonly Offer<RecordFormat>[] = [
   { choice: 'json', names: [RECORDS_MEDIA_TYPE.json, PLAIN_JSON, 'application/vnd.kafka.json.v1+json'] },
 ]
 
-const SCHEMA_TYPES = ['avro', 'jsonschema', 'protobuf'].map((format) => `application/vnd.kafka.${format}.v2+json`)
-
-const CONSUMER_RECORD_OFFERS: readonly Offer<RecordFormat | 'schema' | 'own'>[] = [
+const CONSUMER_RECORD_OFFERS: readonly Offer<RecordFormat | 'own'>[] = [
   ...RECORD_OFFERS.map(({ choice, names }) => ({ choice, names: names.filter((name) => name !== PLAIN_JSON) })),
-  { choice: 'schema', names: SCHEMA_TYPES },
+  ...SCHEMA_ENCODINGS.map((choice) => ({ choice, names: [RECORDS_MEDIA_TYPE[choice]] })),
   { choice: 'own', names: [PLAIN_JSON] },
 ]
 

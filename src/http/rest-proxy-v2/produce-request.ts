@@ -5,6 +5,7 @@
 //    "key_schema":…,"key_schema_id":…,"value_schema":…,"value_schema_id":…}
 //
 // JSON keys and values are stored as they were sent, without the white space that means nothing: a string with its quotes.
+// Those of the schema formats are framed; null is a value of a schema too, where one is named.
 // Malformed JSON anywhere goes before wrong content. Of a member that stands twice the last counts, as with the proxy.
 
 import { isUtf8 } from 'node:buffer'
@@ -13,20 +14,28 @@ import { excerpt } from '../../codec/encoding.ts'
 import { JsonCursor, MemberNames, MemberRanges, OBJECT_END } from '../../codec/json-cursor.ts'
 import { decodeJsonString, decodeJsonText, isPlainText } from '../../codec/json-string.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
+import type { FramedSchema, SchemaCodec } from '../../codec/schema-codec.ts'
+import { SchemaDataError } from '../../codec/schema-data-error.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { compactJson, skipMeaningful } from '../../kernel/json-text.ts'
 import { PRODUCE_RECORDS_MAX, RECORD_HEADERS_MAX } from '../../kernel/limits.ts'
 import type { RecordHeader } from '../../record/record.ts'
 import { NO_HEADERS } from '../../record/record.ts'
 import { restProxyFailure } from './failure.ts'
+import type { RecordSchemas } from './record-schemas.ts'
 
 export interface ProduceRequestOptions {
-  /** by_value: a record whose value is a string is base64, any other is JSON. */
-  readonly format: 'binary' | 'json' | 'by_value'
+  /** by_value: a record whose value is a string is base64, any other is JSON. Or what keys and values are framed with. */
+  readonly format: 'binary' | 'json' | 'by_value' | TypedFormat
   /** Records may have `timestamp` and `headers`. */
   readonly lenient: boolean
   /** For records that name none; -1: by key, or spread. */
   readonly partition: number
+}
+
+export interface TypedFormat {
+  readonly codec: SchemaCodec
+  readonly schemas: RecordSchemas
 }
 
 const QUOTE = 0x22
@@ -49,6 +58,8 @@ const HEADER_KEY = 0
 const HEADER_VALUE = 1
 
 const INT32_MAX = 2 ** 31 - 1
+
+const NULL_TEXT = Buffer.from('null')
 
 /** Throws invalid_request where the JSON is malformed, else what restProxyFailure makes of the wrong content. */
 export function parseProduceRequest(body: Buffer, options: ProduceRequestOptions): ProduceRecord[] {
@@ -136,12 +147,12 @@ class ProduceRequest {
     if (this.#isNull()) throw wrongContent(`records[${index}] must not be null`)
     this.#enter('an object', `records[${index}]`)
     readLastMembers(this.#cursor, ranges)
-    const isBinary = format === 'by_value' ? this.#looksBinary() : format === 'binary'
-    this.#encode(KEY, isBinary)
+    const form = format === 'by_value' ? (this.#looksBinary() ? 'binary' : 'json') : format
+    this.#encode(KEY, form, index)
     const key = this.#encoded
     const keyStart = this.#start
     const keyEnd = this.#end
-    this.#encode(VALUE, isBinary)
+    this.#encode(VALUE, form, index)
     return {
       key,
       keyStart,
@@ -168,22 +179,61 @@ class ProduceRequest {
     return ranges.has(member) && this.#bytes[ranges.starts[member] as number] !== LETTER_N
   }
 
-  #encode(member: number, isBinary: boolean): void {
+  #encode(member: number, form: 'binary' | 'json' | TypedFormat, index: number): void {
     const bytes = this.#bytes
     this.#encoded = bytes
     this.#start = -1
     this.#end = -1
+    if (typeof form === 'object') {
+      this.#frame(member, form, index)
+      return
+    }
     if (!this.#has(member)) return
     const start = this.#ranges.starts[member] as number
     const end = this.#ranges.ends[member] as number
-    if (!isBinary && skipMeaningful(bytes, start, end) === end) {
+    if (form === 'json' && skipMeaningful(bytes, start, end) === end) {
       this.#start = start
       this.#end = end
       return
     }
-    this.#encoded = isBinary ? decodeBase64Member(bytes, start, end) : compactJson(bytes, start, end)
+    this.#encoded = form === 'binary' ? decodeBase64Member(bytes, start, end) : compactJson(bytes, start, end)
     this.#start = 0
     this.#end = this.#encoded.length
+  }
+
+  #frame(member: number, { codec, schemas }: TypedFormat, index: number): void {
+    const part = member === KEY ? 'key' : 'value'
+    const schema = schemas[part]
+    if (schema !== undefined) {
+      this.#encoded = this.#framed(member, schema, codec, `records[${index}].${part}`)
+      this.#start = 0
+      this.#end = this.#encoded.length
+    } else if (this.#has(member)) {
+      throw restProxyFailure(
+        part === 'key' ? 42201 : 42202,
+        `Request includes ${part}s but does not include ${part} schema: records[${index}] has a ${part}; name ${part}_schema or ${part}_schema_id`,
+      )
+    }
+  }
+
+  #framed(member: number, schema: FramedSchema, codec: SchemaCodec, place: string): Buffer {
+    const { starts, ends } = this.#ranges
+    const isGiven = this.#ranges.has(member)
+    let bytes = isGiven ? this.#bytes : NULL_TEXT
+    let start = isGiven ? (starts[member] as number) : 0
+    let end = isGiven ? (ends[member] as number) : NULL_TEXT.length
+    if (schema.encoding === 'jsonschema' && skipMeaningful(bytes, start, end) < end) {
+      bytes = Buffer.from(compactJson(bytes, start, end))
+      start = 0
+      end = bytes.length
+    }
+    try {
+      return codec.encode(schema, bytes, start, end)
+    } catch (error) {
+      if (!(error instanceof SchemaDataError)) throw error
+      const message = `${place} is not of schema ${schema.id}: ${error.message}`
+      throw restProxyFailure(42203, `Conversion of JSON to Object failed: ${message}`)
+    }
   }
 
   #readPartition(index: number): number {

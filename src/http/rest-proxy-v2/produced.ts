@@ -3,6 +3,7 @@
 
 import type { TailraceError } from '../../kernel/errors.ts'
 import type { ProduceResult } from '../../service/produce-result.ts'
+import type { RecordSchemas } from './record-schemas.ts'
 
 export interface ProduceReply {
   readonly status: number
@@ -16,8 +17,14 @@ const NOT_AUTHORIZED = 40301
 const OPEN = '{"offsets":['
 const CLOSE = '],"key_schema_id":null,"value_schema_id":null}'
 
+function closing(schemas: RecordSchemas | undefined): string {
+  if (schemas === undefined) return CLOSE
+  const { key, value } = schemas
+  return `],"key_schema_id":${key?.id ?? null},"value_schema_id":${value?.id ?? null}}`
+}
+
 /** Throws where no record's error can stand for itself: they will all pass, or one is a bug of ours. */
-export function replyOfResult(result: ProduceResult): ProduceReply {
+export function replyOfResult(result: ProduceResult, schemas: RecordSchemas | undefined): ProduceReply {
   const { recordCount } = result
   if (result.failure !== undefined) refuseWholly(result)
   let text = OPEN
@@ -29,18 +36,22 @@ export function replyOfResult(result: ProduceResult): ProduceReply {
         ? `{"partition":${result.partition(index)},"offset":${result.offset(index)},"error_code":null,"error":null}`
         : renderError(error)
   }
-  return { status: 200, body: text + CLOSE }
+  return { status: 200, body: text + closing(schemas) }
 }
 
 /** Nothing was stored. What is wrong with the topic is told record by record; anything else is thrown. */
-export function replyOfRejection(failure: TailraceError, recordCount: number): ProduceReply {
+export function replyOfRejection(
+  failure: TailraceError,
+  recordCount: number,
+  schemas: RecordSchemas | undefined,
+): ProduceReply {
   switch (failure.code) {
     case 'unknown_topic_or_partition':
     case 'invalid_topic_exception':
     case 'topic_authorization_failed': {
       const errors = Array.from({ length: recordCount }, () => renderError(failure))
       const status = failure.code === 'topic_authorization_failed' ? 403 : 200
-      return { status, body: OPEN + errors.join(',') + CLOSE }
+      return { status, body: OPEN + errors.join(',') + closing(schemas) }
     }
     default:
       throw failure

@@ -2,11 +2,14 @@
 //
 //   [{"topic":…,"key":…,"value":…,"partition":…,"offset":…}, …]
 //
-// A value is base64 or, where the client asked for JSON, the stored bytes themselves, checked and spliced. A record that is
-// not JSON ends its partition's part of the array: it and what follows there is left out, and who asked is told.
+// A value is base64 or, where the client asked for JSON, the stored bytes themselves, checked and spliced; or, for a format
+// of schemas, the JSON of the schema that it is framed with. A record that cannot be shown ends its partition's part of the
+// array: it and what follows there is left out, and who asked is told.
 
 import type { KnownJson } from '../../codec/known-json.ts'
 import { JsonWalk } from '../../codec/known-json.ts'
+import type { SchemaCodec } from '../../codec/schema-codec.ts'
+import { isUndecoded } from '../../codec/schema-codec.ts'
 import type { ByteWriter, Piece } from '../../kernel/byte-writer.ts'
 import { makePiece, viewOf } from '../../kernel/byte-writer.ts'
 import { isJson } from '../../kernel/json-text.ts'
@@ -16,6 +19,7 @@ import type { RefusedRecord } from '../../service/consumer-positions.ts'
 import type { ConsumerSink } from '../../service/consumer-read.ts'
 import { restProxyFailure } from './failure.ts'
 import type { RecordFormat } from './negotiation.ts'
+import { isSchemaFormat } from './negotiation.ts'
 
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
@@ -24,6 +28,9 @@ const COMMA = 0x2c
 const NULL = makePiece(Buffer.from('null'))
 const VALUE = makePiece(Buffer.from(',"value":'))
 
+const NOT_JSON = 'it is not JSON'
+const NOT_FRAMED = 'it is not framed with the id of a schema that is known'
+
 /** Up to here writeView copies faster than the engine. */
 const SHORT_BYTES_MAX = 512
 
@@ -31,10 +38,12 @@ interface RecordArrayOptions {
   readonly output: ByteWriter
   /** What readers have found to be JSON. */
   readonly known: KnownJson
+  /** What frames are read by. */
+  readonly schemas: SchemaCodec
   /** Timestamp and headers too. */
   readonly withMetadata: boolean
-  /** What a client can do about a record that is not JSON: a sentence. */
-  readonly onNotJson: string
+  /** What a client can do about a record that cannot be shown: a sentence. */
+  readonly onUnreadable: string
 }
 
 export class RecordArray implements ConsumerSink {
@@ -44,8 +53,12 @@ export class RecordArray implements ConsumerSink {
   readonly #known: KnownJson
   readonly #walk = new JsonWalk()
   readonly #isJson: boolean
+  /** Undefined: frames are bytes. */
+  readonly #schemas: SchemaCodec | undefined
   readonly #withMetadata: boolean
-  readonly #onNotJson: string
+  readonly #onUnreadable: string
+  /** Why the last key or value could not be shown. */
+  #fault = NOT_JSON
   #topic = ''
   #topicId = ''
   #partition = 0
@@ -56,12 +69,13 @@ export class RecordArray implements ConsumerSink {
   /** What comes of this partition stands behind a record that could not be shown. */
   #isEnded = false
 
-  constructor(format: RecordFormat, { output, known, withMetadata, onNotJson }: RecordArrayOptions) {
+  constructor(format: RecordFormat, { output, known, schemas, withMetadata, onUnreadable }: RecordArrayOptions) {
     this.#output = output
     this.#known = known
     this.#isJson = format === 'json'
+    this.#schemas = isSchemaFormat(format) ? schemas : undefined
     this.#withMetadata = withMetadata
-    this.#onNotJson = onNotJson
+    this.#onUnreadable = onUnreadable
     output.writeByte(OPEN_BRACKET)
   }
 
@@ -114,10 +128,11 @@ export class RecordArray implements ConsumerSink {
     return true
   }
 
-  /** False, and nothing is written, when they are not JSON and should be. */
+  /** False when they cannot be shown: #fault says why. */
   #writeBytes(bytes: Buffer, start: number, end: number, isKnown: boolean): boolean {
     const output = this.#output
     if (start < 0) output.writePiece(NULL)
+    else if (this.#schemas !== undefined) return this.#writeFramed(this.#schemas, bytes, start, end)
     else if (!this.#isJson) output.writeText(`"${bytes.toString('base64', start, end)}"`)
     else if (!isKnown && !isJson(bytes, start, end)) return false
     else if (end - start <= SHORT_BYTES_MAX) output.writeView(this.#sourceView, start, end)
@@ -125,10 +140,19 @@ export class RecordArray implements ConsumerSink {
     return true
   }
 
+  #writeFramed(schemas: SchemaCodec, bytes: Buffer, start: number, end: number): boolean {
+    const found = schemas.decode(bytes, start, end, this.#output, 'tagged')
+    if (found !== undefined && !isUndecoded(found)) return true
+    // it may be readable in a moment: nothing is known of it now
+    if (found === undefined && schemas.failure !== undefined) throw schemas.failure
+    this.#fault = found === undefined ? NOT_FRAMED : `it is not of its schema ${found.id}: ${found.error}`
+    return false
+  }
+
   #refuse(part: 'key' | 'value', offset: number): void {
     this.#isEnded = true
     const place = `partition ${this.#topic}-${this.#partition} at offset ${offset}`
-    const message = `Error deserializing ${part} for ${place}: it is not JSON. ${this.#onNotJson}`
+    const message = `Error deserializing ${part} for ${place}: ${this.#fault}. ${this.#onUnreadable}`
     this.refused.push({
       topic: this.#topic,
       topicId: this.#topicId,

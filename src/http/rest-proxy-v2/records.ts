@@ -17,17 +17,23 @@ import { pathPartition, pathTopic } from './topics.ts'
 
 const URL = '/topics/:topic/partitions/:partition/records'
 
-const ON_NOT_JSON = 'If needed, seek past the record to continue consumption, or ask for it as binary.'
+const ON_UNREADABLE = 'If needed, seek past the record to continue consumption, or ask for it as binary.'
 
 export function recordRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { consume } = floor.services
-  const { replyBuffers: buffers, knownJson: known } = floor
+  const { replyBuffers: buffers, knownJson: known, schemas } = floor
   app.get(URL, async (request, reply) => {
     const format = recordFormatFor(request.headers.accept)
     const read = parseRead(request)
     const output = buffers.take()
     const withMetadata = floor.options.compatLenient
-    const records = new RecordArray(format, { output, known, withMetadata, onNotJson: ON_NOT_JSON })
+    const records = new RecordArray(format, {
+      output,
+      known,
+      schemas,
+      withMetadata,
+      onUnreadable: ON_UNREADABLE,
+    })
     try {
       await whileConnected(reply, floor.closing, (signal) =>
         consume.read(callerOf(request), { ...read, signal }, records),
