@@ -10,7 +10,7 @@ test('a server that serves is alive and ready, with its checks', async (t) => {
   assert.equal(ready.json().status, 'ready')
   assert.deepEqual(
     ready.json().checks.map(({ name }: { name: string }) => name),
-    ['serving', 'partitions', 'disk'],
+    ['serving', 'partitions', 'disk', 'schemas'],
   )
 })
 

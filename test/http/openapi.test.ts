@@ -7,7 +7,7 @@ import { buildServer } from '../../src/http/server.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { ERROR_KINDS } from '../../src/kernel/errors.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
-import { checkAgainst, openApi, operations, restProxy } from '../support/openapi.ts'
+import { checkAgainst, openApi, operations, restProxy, schemaRegistry } from '../support/openapi.ts'
 
 const schemas = JSON.parse(readFileSync(join(import.meta.dirname, '../../schemas/v1.json'), 'utf8'))
 
@@ -27,17 +27,30 @@ test('every operation of openapi.yaml is routed, and every route is in it', asyn
   assert.deepEqual(routes.sort(), operations.map(routeOf).sort())
 })
 
-test('every operation of openapi-compat.yaml is routed, and every route is in it', async () => {
+test('every operation of the REST Proxy in openapi-compat.yaml is routed, and every route is in it', async () => {
   const routes = (await routesOfServer()).filter((route) => / \/(brokers|topics|consumers|$)/.test(route))
   const ofRestProxy = routes.filter((route) => !/^OPTIONS /.test(route))
   assert.ok(ofRestProxy.length > 20)
   assert.deepEqual(ofRestProxy.sort(), restProxy.operations.map(routeOf).sort())
 })
 
+test('every operation of the Schema Registry in openapi-compat.yaml is routed, below a context too, and every route is in it', async () => {
+  const isOfRegistry = (route: string) =>
+    / \/(subjects|schemas|compatibility|config|mode|contexts|v1\/metadata)/.test(route)
+  const routes = (await routesOfServer()).filter(isOfRegistry)
+  const described = schemaRegistry.operations.map(routeOf)
+  const below = described.filter((route) => !/ \/(contexts|v1)\b/.test(route))
+  const inContext = below.map((route) => route.replace(' ', ' /contexts/:context'))
+  assert.ok(described.length > 30)
+  assert.deepEqual(routes.sort(), [...described, ...inContext].sort())
+})
+
 test('operations are named by verb and noun, and no schema is written where it is used', () => {
-  const ids = operations.map(({ operation }) => operation.operationId)
-  assert.equal(new Set(ids).size, ids.length)
-  for (const id of ids) assert.match(id, /^[a-z]+([A-Z][a-z]+)+$/)
+  for (const file of [operations, schemaRegistry.operations]) {
+    const ids = file.map(({ operation }) => operation.operationId)
+    assert.equal(new Set(ids).size, ids.length)
+    for (const id of ids) assert.match(id, /^[a-z]+([A-Z][a-z]+)+$/)
+  }
   assert.deepEqual(inlineObjects(openApi.paths), [])
 })
 

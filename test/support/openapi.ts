@@ -50,16 +50,18 @@ interface Description {
   /** Every operation with its method in upper case and its path as it stands in the file. */
   readonly operations: readonly { readonly method: string; readonly path: string; readonly operation: Operation }[]
   readonly validatorOf: (ref: string) => ValidateFunction
-  /** What is no operation's path, but its API's all the same. */
+  /** An operation's path, or what is none, but its API's all the same. */
   readonly isOwnPath: (path: string) => boolean
+  /** The name of the reply that is every failure's. */
+  readonly failure: string
 }
 
-function describe(file: string, isOwnPath: Description['isOwnPath']): Description {
+function describe(file: string, isOwnPath: Description['isOwnPath'], failure = 'Failure'): Description {
   const openApi = parse(readFileSync(join(import.meta.dirname, '../..', file), 'utf8')) as OpenApi
   const operations = Object.entries(openApi.paths).flatMap(([path, item]) =>
     METHODS.flatMap((method) => {
       const operation = item[method]
-      return operation === undefined ? [] : [{ method: method.toUpperCase(), path, operation }]
+      return operation === undefined || !isOwnPath(path) ? [] : [{ method: method.toUpperCase(), path, operation }]
     }),
   )
   const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: true })
@@ -71,11 +73,19 @@ function describe(file: string, isOwnPath: Description['isOwnPath']): Descriptio
     validators.set(ref, validate)
     return validate
   }
-  return { openApi, operations, validatorOf, isOwnPath }
+  return { openApi, operations, validatorOf, isOwnPath, failure }
 }
 
-const V1 = describe('openapi.yaml', (path) => path.startsWith('/v1/'))
-export const restProxy = describe('openapi-compat.yaml', (path) => /^\/(topics|consumers|brokers)\b/.test(path))
+export const schemaRegistry = describe(
+  'openapi-compat.yaml',
+  (path) =>
+    /^\/(subjects|schemas|compatibility|config|mode|contexts|associations)\b|^\/v1\/metadata\/(id|version|deployment)$/.test(
+      path,
+    ),
+  'RegistryFailure',
+)
+const V1 = describe('openapi.yaml', (path) => /^\/(v1\/|livez$|readyz$|metrics$)/.test(path))
+export const restProxy = describe('openapi-compat.yaml', (path) => /^\/$|^\/(topics|consumers|brokers)\b/.test(path))
 
 export const { openApi, operations } = V1
 
@@ -84,10 +94,10 @@ export const seenReplies = new Set<string>()
 
 /** Throws unless the reply is as its file says; paths that are described nowhere are let by. */
 export function checkReply(reply: ReplySeen): void {
-  const path = reply.url.split('?', 1)[0] ?? ''
+  const path = withoutContext(reply.url.split('?', 1)[0] ?? '')
   const about = `${reply.method} ${reply.url.slice(0, 200)} -> ${reply.status} ${reply.body.subarray(0, 500)}`
   const method = reply.method === 'HEAD' ? 'GET' : reply.method
-  const description = [V1, restProxy].find((each) => findOperation(each, method, path) ?? each.isOwnPath(path))
+  const description = [schemaRegistry, V1, restProxy].find((each) => each.isOwnPath(path))
   if (description === undefined) return
   const found = findOperation(description, method, path)
   assert.ok(reply.headers['x-request-id'], `an X-Request-Id comes with every reply: ${about}`)
@@ -145,8 +155,17 @@ function pattern(path: string): RegExp {
   return new RegExp(`^${path.replace(/\{[^}]+\}/g, '[^/]+')}$`)
 }
 
-function responseOf({ openApi }: Description, operation: Operation | undefined, status: number): Reply | undefined {
-  if (operation === undefined) return openApi.components.responses['Failure']
+/** The Schema Registry has its paths a second time, below a context. */
+function withoutContext(path: string): string {
+  return path.replace(/^\/contexts\/[^/]+(?=\/.)/, '')
+}
+
+function responseOf(
+  { openApi, failure }: Description,
+  operation: Operation | undefined,
+  status: number,
+): Reply | undefined {
+  if (operation === undefined) return openApi.components.responses[failure]
   const { responses } = operation
   return responses[String(status)] ?? (status >= 400 ? responses['default'] : undefined)
 }
