@@ -88,6 +88,16 @@ test('every command of the README does what it says', { timeout: 120_000 }, asyn
   assert.match(all, /^data: \[\{"topic":"orders"/m, 'in arrays')
   assert.match(all, /^event: end\n.*\ndata: \{"reason":"max_ms"/m, 'which ends as it should')
   assert.match(all, /\{"type":"records","sub":"a",.*"value":\{"total":7\}/, 'a WebSocket')
+  assert.match(
+    all,
+    /"value":\{"id":2,"to":"Graz"\},"value_encoding":"avro","schema_id":1/,
+    'a value as its schema has it',
+  )
+  assert.match(
+    all,
+    /^\+ {4}\{"name": "weight", "type": \["null", "int"\], "default": null\}$/m,
+    'what a version changed',
+  )
   const clicks = all.match(/\[\{"topic":"clicks","key":17,"value":\{"total":5\},"partition":0,"offset":0/g)
   assert.equal(clicks?.length, 2, 'v2 reads with a consumer and without')
 })
