@@ -1,9 +1,13 @@
 // The Schema Registry API, endpoint by endpoint: parameters, media types, statuses, numbers and shapes.
 
 import assert from 'node:assert/strict'
+import { mkdirSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { temporaryDirectory } from '../support/engine-options.ts'
 import { startServer } from '../support/http.ts'
 import { checkRefused, okay, RegistryCalls, recordOf, registryOfFile, V1_TYPE } from '../support/schema-registry.ts'
+import { ServerProcess } from '../support/server-process.ts'
 
 const A = recordOf('R', { a: 'int' })
 const AB = recordOf('R', { a: 'int', b: ['string', ''] })
@@ -571,4 +575,36 @@ test('a topic of another registry is taken over, and written on in its own keys'
   await server.get('/readyz')
   assert.deepEqual(await calls.read('/subjects'), [])
   assert.equal((await calls.register('new', A)).id, 1)
+})
+
+test('while the topic cannot be read the registry says when to come again, and the rest serves', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await ServerProcess.start({ dataDir })
+  t.after(() => first.kill())
+  const body = { schema: A }
+  assert.equal((await first.request('POST', '/subjects/a/versions', { body })).status, 200)
+  await first.kill()
+  // what lies in its place can be opened by nobody
+  const segment = join(dataDir, 'topics', '_schemas-0', '00000000000000000000.log')
+  renameSync(segment, `${segment}.aside`)
+  mkdirSync(segment)
+  const server = await startServer(t, { dataDir })
+  const calls = new RegistryCalls(server)
+  for (const reply of [
+    await calls.get('/subjects'),
+    await calls.get('/schemas/ids/1'),
+    await calls.get('/config'),
+    await calls.get('/contexts'),
+    await calls.post('/subjects/a/versions', body),
+    await calls.put('/mode', { mode: 'READONLY' }),
+  ]) {
+    assert.deepEqual(
+      [reply.status, reply.json().error_code, reply.headers['retry-after']],
+      [503, 50001, '1'],
+      reply.url,
+    )
+  }
+  const ready = (await server.get('/readyz')).json()
+  assert.equal(ready.status, 'degraded')
+  assert.equal((await server.post('/v1/topics/t/records', { records: [{ value: 1 }] })).status, 200)
 })
