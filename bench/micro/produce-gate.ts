@@ -68,7 +68,7 @@ async function run(clients: number, perRequest: number, partitions: number, acks
     topicConfigDefaults: defaults,
   }
   const topics = createTopicService({ engine, options })
-  const service = createProduceService({ engine, topics, clock: systemClock, telemetry })
+  const service = createProduceService({ schemas: {} as never, engine, topics, clock: systemClock, telemetry })
   const records = makeRecords(Math.max(perRequest, 1024), partitions > 1)
   let requests = 0
   let checksum = 0

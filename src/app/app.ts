@@ -83,7 +83,8 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
   })
   try {
     const topics = createTopicService({ engine, options: topicOptions(config, topicDefaults) })
-    const produce = createProduceService({ engine, topics, clock, telemetry })
+    const registry = new SchemaRegistry({ engine, clock, logger, formats: SCHEMA_FORMATS })
+    const produce = createProduceService({ engine, topics, schemas: registry, clock, telemetry })
     const consume = createConsumeService({ engine, clock, telemetry })
     const members = openGroupMembers({ engine, clock, logger })
     const state = createStateTopic({ engine, clock })
@@ -121,7 +122,6 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       assignors: config.assignors,
       clock,
     })
-    const registry = new SchemaRegistry({ engine, clock, logger, formats: SCHEMA_FORMATS })
     const server = buildServer({
       services: { engine, topics, produce, consume, groups, consumers, groupPolls, tails, groupTails, registry },
       options: config,

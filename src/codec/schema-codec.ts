@@ -23,7 +23,7 @@ const ENCODING_OF: Readonly<Record<SchemaType, SchemaEncoding>> = {
 }
 
 /** Magic byte and id. */
-export const FRAME_HEAD_BYTES = 5
+const FRAME_HEAD_BYTES = 5
 const MAGIC = 0
 
 export type KnownSchemas = Pick<SchemaRegistry, 'failure' | 'revision' | 'findById' | 'version' | 'parsed'>
@@ -44,6 +44,13 @@ export interface SchemaChoice {
   /** Of this subject's version; the latest where none is named. */
   readonly subject?: string | undefined
   readonly version?: number | undefined
+}
+
+/** What a frame begins with; undefined: it is none. */
+export function schemaIdOf(bytes: Uint8Array, start: number, end: number): number | undefined {
+  if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
+  const at = (place: number) => bytes[start + place] as number
+  return (at(1) << 24) | (at(2) << 16) | (at(3) << 8) | at(4)
 }
 
 export function isUndecoded(found: FramedSchema | UndecodedValue): found is UndecodedValue {
@@ -85,8 +92,8 @@ export class SchemaCodec {
     output: ByteWriter,
     unions: AvroUnions,
   ): FramedSchema | UndecodedValue | undefined {
-    if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
-    const compiled = this.#compiled(bytes.readInt32BE(start + 1))
+    const id = schemaIdOf(bytes, start, end)
+    const compiled = id === undefined ? undefined : this.#compiled(id)
     if (compiled === undefined) return undefined
     const { framed, codec, error } = compiled
     if (codec === undefined) return { ...framed, error }
@@ -104,8 +111,8 @@ export class SchemaCodec {
 
   /** The schema of a frame; undefined: it is none, or of no schema that is known. */
   schemaOf(bytes: Buffer, start: number, end: number): FramedSchema | undefined {
-    if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
-    return this.#compiled(bytes.readInt32BE(start + 1))?.framed
+    const id = schemaIdOf(bytes, start, end)
+    return id === undefined ? undefined : this.#compiled(id)?.framed
   }
 
   /** What values are made with. schema_not_found, invalid_record (it is of another format); what keeps the registry. */

@@ -1,4 +1,5 @@
-// A topic's settings: the one table of all of Kafka 4's topic configs, with what each accepts, its default, the server
+// A topic's settings: the one table of all of Kafka 4's topic configs, and of those of Confluent's server that hold records
+// to schemas, with what each accepts, its default, the server
 // options that stand for it, and whether it means something here. Texts are kept as they were set; parseTopicConfig turns
 // them into what the engines work with. Pure functions; everything returned is frozen.
 // Two numbers for "no end": -1 in retention.ms and retention.bytes becomes Infinity, and what is beyond 2^53 - 1 (Kafka's
@@ -19,6 +20,8 @@ export interface TopicConfig {
   readonly deleteRetentionMs: number
   readonly fileDeleteDelayMs: number
   readonly indexIntervalBytes: number
+  /** Whose schemas keys must be framed with; undefined: keys may be anything. */
+  readonly keySubjects: SubjectNameStrategy | undefined
   readonly maxCompactionLagMs: number
   /** Of one stored batch. */
   readonly maxMessageBytes: number
@@ -35,7 +38,15 @@ export interface TopicConfig {
   readonly segmentBytes: number
   readonly segmentJitterMs: number
   readonly segmentMs: number
+  /** As keySubjects, of values. */
+  readonly valueSubjects: SubjectNameStrategy | undefined
 }
+
+/** Which subject a record's schema belongs to: TOPIC-key or TOPIC-value, its record's name, or TOPIC-name. */
+export type SubjectNameStrategy = (typeof SUBJECT_NAME_STRATEGIES)[number]
+
+const SUBJECT_NAME_STRATEGIES = ['TopicNameStrategy', 'RecordNameStrategy', 'TopicRecordNameStrategy'] as const
+const STRATEGY_PACKAGE = 'io.confluent.kafka.serializers.subject.'
 
 /** A topic config without an override: its text, and whether a server option or the table below gave it. */
 export interface TopicConfigDefault {
@@ -90,13 +101,18 @@ const int = (min: bigint, max = INT_MAX): TopicConfigValues => ({ type: 'int', m
 const long = (min: bigint): TopicConfigValues => ({ type: 'long', min, max: LONG_MAX })
 const word = (...words: string[]): TopicConfigValues => ({ type: 'word', words })
 const boolean: TopicConfigValues = { type: 'boolean' }
+/** As Confluent's classes are called, or without their package. */
+const subjectNames = word(
+  ...SUBJECT_NAME_STRATEGIES.map((name) => `${STRATEGY_PACKAGE}${name}`),
+  ...SUBJECT_NAME_STRATEGIES,
+)
 const synonym = (name: string, unit = 1): BrokerSynonym => ({ name, unit })
 
 const SYNCED = 'every append group is synced to disk before it is acknowledged'
 const ONE_NODE = 'there are no follower replicas on one node'
 const NO_TIERS = 'there is no remote log storage'
 
-/** All of Kafka 4's topic configs, sorted by name. Defaults and ranges are Kafka's except where a comment says otherwise. */
+/** All topic configs, sorted by name. Defaults and ranges are Kafka's, or Confluent's, except where a comment says otherwise. */
 export const TOPIC_CONFIG_TABLE: readonly TopicConfigRow[] = [
   {
     name: 'cleanup.policy',
@@ -130,6 +146,15 @@ export const TOPIC_CONFIG_TABLE: readonly TopicConfigRow[] = [
     values: int(-131_072n, 22n),
     synonyms: [synonym('compression.zstd.level')],
   },
+  ...['key', 'value'].flatMap((part) => [
+    { name: `confluent.${part}.schema.validation`, default: 'false', values: boolean, synonyms: [] },
+    {
+      name: `confluent.${part}.subject.name.strategy`,
+      default: `${STRATEGY_PACKAGE}TopicNameStrategy`,
+      values: subjectNames,
+      synonyms: [],
+    },
+  ]),
   {
     name: 'delete.retention.ms',
     default: '86400000',
@@ -334,6 +359,11 @@ export function parseTopicConfig(
   const limit = (name: string) => (count(name) === -1 ? Number.POSITIVE_INFINITY : count(name))
   const policies = listItems(text('cleanup.policy'))
   const compression = text('compression.type').trim()
+  const subjects = (part: 'key' | 'value') => {
+    if (text(`confluent.${part}.schema.validation`).trim().toLowerCase() !== 'true') return undefined
+    const strategy = text(`confluent.${part}.subject.name.strategy`).trim()
+    return SUBJECT_NAME_STRATEGIES.find((name) => strategy === name || strategy === `${STRATEGY_PACKAGE}${name}`)
+  }
 
   const config: TopicConfig = {
     cleanupPolicy: Object.freeze({ delete: policies.includes('delete'), compact: policies.includes('compact') }),
@@ -344,6 +374,7 @@ export function parseTopicConfig(
     deleteRetentionMs: count('delete.retention.ms'),
     fileDeleteDelayMs: count('file.delete.delay.ms'),
     indexIntervalBytes: count('index.interval.bytes'),
+    keySubjects: subjects('key'),
     maxCompactionLagMs: count('max.compaction.lag.ms'),
     maxMessageBytes: count('max.message.bytes'),
     messageTimestampAfterMaxMs: count('message.timestamp.after.max.ms'),
@@ -357,6 +388,7 @@ export function parseTopicConfig(
     segmentBytes: count('segment.bytes'),
     segmentJitterMs: count('segment.jitter.ms'),
     segmentMs: count('segment.ms'),
+    valueSubjects: subjects('value'),
   }
   if (config.minCompactionLagMs > config.maxCompactionLagMs) {
     throw invalid(

@@ -22,11 +22,13 @@ import { recordSizeUpperBound } from '../record/record-batch.ts'
 import { partitionForRequest } from './partitioner.ts'
 import type { ProduceGates } from './produce-gate.ts'
 import type { ProducePart } from './produce-part.ts'
-import type { BadRecords, Placement } from './produce-plan.ts'
+import type { BadRecords, ContentRules, Placement } from './produce-plan.ts'
 import { checkParts, fitParts, planParts, planRepeat, stampTimestamp } from './produce-plan.ts'
 import { ProduceResult } from './produce-result.ts'
 import type { TurnOutcome } from './producer-session.ts'
 import { ProducerSession } from './producer-session.ts'
+import type { RegisteredSchemas } from './schema-validation.ts'
+import { schemaCheckOf } from './schema-validation.ts'
 import type { PlacementLock } from './topics.ts'
 import { unknownTopic } from './topics.ts'
 
@@ -53,6 +55,7 @@ interface NamedRequest {
 
 export interface NamedProducersDependencies {
   readonly engine: Engine
+  readonly schemas: RegisteredSchemas
   readonly clock: Clock
   readonly telemetry: Telemetry
   readonly gates: ProduceGates
@@ -61,14 +64,16 @@ export interface NamedProducersDependencies {
 
 export class NamedProducers {
   readonly #engine: Engine
+  readonly #schemas: RegisteredSchemas
   readonly #clock: Clock
   readonly #telemetry: Telemetry
   readonly #gates: ProduceGates
   readonly #placement: PlacementLock
   readonly #sessions = new Map<string, ProducerSession>()
 
-  constructor({ engine, clock, telemetry, gates, placement }: NamedProducersDependencies) {
+  constructor({ engine, schemas, clock, telemetry, gates, placement }: NamedProducersDependencies) {
     this.#engine = engine
+    this.#schemas = schemas
     this.#clock = clock
     this.#telemetry = telemetry
     this.#gates = gates
@@ -152,7 +157,7 @@ export class NamedProducers {
   async #store(request: NamedRequest): Promise<ProduceResult> {
     const result = new ProduceResult(request.topic, request.records)
     const placement = placementOf(request)
-    planParts(result, placement, this.#clock.now(), 'refuse')
+    planParts(result, placement, this.#rulesOf(request.topic), 'refuse')
     await this.#gates.holding(result.parts, () => fitParts(result, placement, 'refuse'))
     this.#gates.checkRoom(request.topic, result.parts)
     return this.#put(request, result, result.parts)
@@ -165,11 +170,15 @@ export class NamedProducers {
     planRepeat(result, placementOf(request))
     const found = result.parts.filter((part) => recall(request, part, states))
     const lacking = result.parts.filter((part) => !found.includes(part))
-    await this.#gates.holding(lacking, () => checkParts(result, lacking, this.#clock.now()))
+    await this.#gates.holding(lacking, () => checkParts(result, lacking, this.#rulesOf(topic)))
     // Stored at first with acks 1 perhaps: the log answers a batch that it has when it is as durable as is asked now.
     const undurable = acks === 'all' ? await this.#findUndurable(topic, found) : []
     this.#gates.checkRoom(topic, lacking)
     return this.#put(request, result, [...lacking, ...undurable])
+  }
+
+  #rulesOf(topic: Topic): ContentRules {
+    return { now: this.#clock.now(), check: schemaCheckOf(topic, this.#schemas) }
   }
 
   async #findUndurable(topic: Topic, parts: readonly ProducePart[]): Promise<readonly ProducePart[]> {

@@ -14,6 +14,7 @@ import { BATCH_HEADER_BYTES, recordSizeUpperBound, sealBatch } from '../record/r
 import { partitionForKey } from './partitioner.ts'
 import { ProducePart } from './produce-part.ts'
 import type { ProduceResult } from './produce-result.ts'
+import type { RecordCheck } from './schema-validation.ts'
 
 export type BadRecords = 'refuse' | 'report'
 
@@ -24,17 +25,29 @@ export interface Placement {
   readonly keyless: number
 }
 
+export interface ContentRules {
+  /** ms since the epoch. */
+  readonly now: number
+  /** Of the topic's own, by schemas. */
+  readonly check: RecordCheck | undefined
+}
+
 /**
  * Places the records and checks all but their batches' sizes: 'refuse' throws for the first bad one, 'report' notes each
  * bad one in the result and goes on with the rest. What is left stands in result.parts; fitParts is to follow.
  */
-export function planParts(result: ProduceResult, placement: Placement, now: number, badRecords: BadRecords): void {
+export function planParts(
+  result: ProduceResult,
+  placement: Placement,
+  rules: ContentRules,
+  badRecords: BadRecords,
+): void {
   const { records, topic } = result
   for (let index = 0; index < records.length; index++) {
     const record = records[index] as ProduceRecord
-    const fault = findFault(topic, record, index, placement.partitionCount, now)
+    const fault = findFault(topic, record, index, placement.partitionCount, rules)
     if (fault === undefined) {
-      stampTimestamp(topic, record, now)
+      stampTimestamp(topic, record, rules.now)
     } else if (badRecords === 'refuse') throw fault
     else refuse(result, index, fault)
   }
@@ -69,15 +82,19 @@ export function planRepeat(result: ProduceResult, placement: Placement): void {
 }
 
 /** The checks that planRepeat left out, for those of a repeat's parts that are not stored yet. Throws for the first fault. */
-export async function checkParts(result: ProduceResult, parts: readonly ProducePart[], now: number): Promise<void> {
+export async function checkParts(
+  result: ProduceResult,
+  parts: readonly ProducePart[],
+  rules: ContentRules,
+): Promise<void> {
   const { topic, records, partOf } = result
   for (let index = 0; index < records.length; index++) {
     const part = result.parts[partOf === undefined ? 0 : (partOf[index] as number)]
     if (part === undefined || !parts.includes(part)) continue
     const record = records[index] as ProduceRecord
-    const fault = findFault(topic, record, index, Number.POSITIVE_INFINITY, now)
+    const fault = findFault(topic, record, index, Number.POSITIVE_INFINITY, rules)
     if (fault !== undefined) throw fault
-    stampTimestamp(topic, record, now)
+    stampTimestamp(topic, record, rules.now)
   }
   for (const part of parts) await checkPartSize(result, part, 'refuse')
 }
@@ -158,14 +175,15 @@ function findFault(
   record: ProduceRecord,
   index: number,
   partitionCount: number,
-  now: number,
+  { now, check }: ContentRules,
 ): TailraceError | undefined {
   return (
     findMisplacement(topic, record, index, partitionCount) ??
     (topic.config.cleanupPolicy.compact && record.keyStart < 0 ? keyMissing(topic, index) : undefined) ??
     (record.timestamp === -1 || topic.config.messageTimestampType === 'LogAppendTime'
       ? undefined
-      : findWrongTime(topic, record.timestamp, index, now))
+      : findWrongTime(topic, record.timestamp, index, now)) ??
+    check?.(record, index)
   )
 }
 

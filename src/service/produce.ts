@@ -16,6 +16,8 @@ import { ProduceGates } from './produce-gate.ts'
 import type { BadRecords } from './produce-plan.ts'
 import { fitParts, isFitting, planParts } from './produce-plan.ts'
 import { ProduceResult } from './produce-result.ts'
+import type { RegisteredSchemas } from './schema-validation.ts'
+import { schemaCheckOf } from './schema-validation.ts'
 import type { TopicService } from './topics.ts'
 
 export interface ProduceOptions {
@@ -49,6 +51,8 @@ export interface ProduceService {
 export interface ProduceDependencies {
   readonly engine: Engine
   readonly topics: TopicService
+  /** Which schemas there are, for topics that hold their records to some. */
+  readonly schemas: RegisteredSchemas
   readonly clock: Clock
   readonly telemetry: Telemetry
 }
@@ -60,6 +64,7 @@ export function createProduceService(dependencies: ProduceDependencies): Produce
 class Producing implements ProduceService {
   readonly #engine: Engine
   readonly #topics: TopicService
+  readonly #schemas: RegisteredSchemas
   readonly #clock: Clock
   readonly #telemetry: Telemetry
   readonly #gates: ProduceGates
@@ -69,14 +74,16 @@ class Producing implements ProduceService {
   readonly #underWay = new Set<Promise<ProduceResult>>()
   #closed = false
 
-  constructor({ engine, topics, clock, telemetry }: ProduceDependencies) {
+  constructor({ engine, topics, schemas, clock, telemetry }: ProduceDependencies) {
     this.#engine = engine
     this.#topics = topics
+    this.#schemas = schemas
     this.#clock = clock
     this.#telemetry = telemetry
     const onOffline = (topic: Topic, partition: number) => this.#sticky.leave(topic, partition)
     this.#gates = new ProduceGates({ engine, telemetry, onOffline })
-    this.#named = new NamedProducers({ engine, clock, telemetry, gates: this.#gates, placement: topics.placement })
+    const { placement } = topics
+    this.#named = new NamedProducers({ engine, schemas, clock, telemetry, gates: this.#gates, placement })
   }
 
   // Not async: that would be a second promise for each of many thousand requests a second.
@@ -160,7 +167,8 @@ class Producing implements ProduceService {
   ): ProduceResult | Promise<ProduceResult> {
     const result = new ProduceResult(topic, records)
     const placement = { partitionCount: topic.partitionCount, keyless: this.#sticky.partition(topic) }
-    planParts(result, placement, this.#clock.now(), badRecords)
+    const check = schemaCheckOf(topic, this.#schemas)
+    planParts(result, placement, { now: this.#clock.now(), check }, badRecords)
     if (isFitting(result)) return result
     return this.#gates.holding(result.parts, () => fitParts(result, placement, badRecords)).then(() => result)
   }

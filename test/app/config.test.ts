@@ -275,9 +275,9 @@ test('what the schema says of topic configs is what the table of topic configs s
         assert.equal(schema.default, expected, option.name)
       }
     }
-    // Each default is told once.
+    // Each default is told once, where there is an option.
     const told = row.synonyms.filter(({ name }) => OPTION_SCHEMAS.get(name)?.default !== undefined)
-    if (row.moot === undefined) assert.equal(told.length, 1, row.name)
+    if (row.moot === undefined && row.synonyms.length > 0) assert.equal(told.length, 1, row.name)
   }
   const pointed = [...OPTION_SCHEMAS]
     .filter(([, schema]) => schema['x-topic-config'] !== undefined)

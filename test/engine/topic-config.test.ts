@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { TopicConfigRow } from '../../src/engine/topic-config.ts'
 import {
   describeTopicConfig,
   parseTopicConfig,
@@ -12,13 +13,17 @@ import { TailraceError } from '../../src/kernel/errors.ts'
 const LONG_MAX = '9223372036854775807'
 const NO_OPTIONS = topicConfigDefaults({})
 
-/** Kafka 4.3's topic configs and their defaults, as its reference lists them. */
+/** Kafka 4.3's topic configs and their defaults, as its reference lists them, and Confluent's of schemas. */
 const KAFKA_DEFAULTS: Readonly<Record<string, string>> = {
   'cleanup.policy': 'delete',
   'compression.gzip.level': '-1',
   'compression.lz4.level': '9',
   'compression.type': 'producer',
   'compression.zstd.level': '3',
+  'confluent.key.schema.validation': 'false',
+  'confluent.key.subject.name.strategy': 'io.confluent.kafka.serializers.subject.TopicNameStrategy',
+  'confluent.value.schema.validation': 'false',
+  'confluent.value.subject.name.strategy': 'io.confluent.kafka.serializers.subject.TopicNameStrategy',
   'delete.retention.ms': '86400000',
   'file.delete.delay.ms': '60000',
   'flush.messages': LONG_MAX,
@@ -81,6 +86,7 @@ test('gives the defaults as parsed values', () => {
     deleteRetentionMs: 86_400_000,
     fileDeleteDelayMs: 60_000,
     indexIntervalBytes: 4096,
+    keySubjects: undefined,
     maxCompactionLagMs: Number.MAX_SAFE_INTEGER,
     maxMessageBytes: 16_777_216,
     messageTimestampAfterMaxMs: 3_600_000,
@@ -94,7 +100,22 @@ test('gives the defaults as parsed values', () => {
     segmentBytes: 1_073_741_824,
     segmentJitterMs: 0,
     segmentMs: 604_800_000,
+    valueSubjects: undefined,
   })
+})
+
+test('subjects of keys and values count where they are asked for, by the class of a strategy or its short name', () => {
+  const validated = { 'confluent.value.schema.validation': 'TRUE', 'confluent.key.schema.validation': 'false' }
+  assert.deepEqual([parse(validated).valueSubjects, parse(validated).keySubjects], ['TopicNameStrategy', undefined])
+  for (const strategy of ['TopicNameStrategy', 'RecordNameStrategy', 'TopicRecordNameStrategy']) {
+    for (const name of [strategy, `io.confluent.kafka.serializers.subject.${strategy}`]) {
+      const named = { 'confluent.key.subject.name.strategy': name }
+      assert.equal(parse(named).keySubjects, undefined)
+      assert.equal(parse({ ...named, 'confluent.key.schema.validation': 'true' }).keySubjects, strategy)
+    }
+  }
+  refusal(() => parse({ 'confluent.value.subject.name.strategy': 'com.acme.MyStrategy' }))
+  refusal(() => parse({ 'confluent.value.schema.validation': 'yes' }))
 })
 
 for (const { name, values, moot } of TOPIC_CONFIG_TABLE) {
@@ -217,7 +238,7 @@ test('a retention of -1 in hours or minutes is no limit', () => {
   refusal(() => topicConfigDefaults({ 'log.retention.hours': '-2' }))
 })
 
-test('every topic config that means something has its server option', () => {
+test('every topic config that means something has its server option, but for those of schemas', () => {
   const values: Record<string, string> = {
     'log.cleanup.policy': 'compact',
     'compression.type': 'zstd',
@@ -225,7 +246,8 @@ test('every topic config that means something has its server option', () => {
     'log.cleaner.min.cleanable.ratio': '0.25',
     'log.segment.bytes': '70000',
   }
-  for (const row of TOPIC_CONFIG_TABLE.filter(({ moot }) => moot === undefined)) {
+  const withOption = ({ name, moot }: TopicConfigRow) => moot === undefined && !name.startsWith('confluent.')
+  for (const row of TOPIC_CONFIG_TABLE.filter(withOption)) {
     for (const option of row.synonyms) {
       const value = values[option.name] ?? '7'
       const found = topicConfigDefaults({ [option.name]: value })[row.name]

@@ -301,7 +301,7 @@ test('a partition that fails has its errors in place; 503 only when all do', asy
     topicConfigDefaults: topicConfigDefaults({}),
   }
   const topics = createTopicService({ engine, options })
-  const produce = createProduceService({ engine, topics, clock, telemetry })
+  const produce = createProduceService({ engine, topics, schemas: {} as never, clock, telemetry })
   const consume = createConsumeService({ engine, clock, telemetry })
   const app = buildServer({
     services: {

@@ -63,7 +63,7 @@ export function openService(engine: Engine, options: Partial<TopicServiceOptions
       ...options,
     },
   })
-  const service = createProduceService({ engine, topics, clock, telemetry })
+  const service = createProduceService({ engine, topics, schemas: {} as never, clock, telemetry })
   const produce = (topic: string, specs: readonly Spec[], more: Partial<ProduceOptions> = {}): Promise<ProduceResult> =>
     service.produce(caller, topic, records(...specs), { acks: 'all', badRecords: 'refuse', ...more })
   return { clock, telemetry, topics, service, produce }
