@@ -543,6 +543,8 @@ function encodeInteger(writer: AvroWriter, bits: bigint, wanted: string): void {
 const EXACT_DIGITS = 15
 const LONG_DIGITS = 19
 
+const POWERS_OF_TEN = Array.from({ length: EXACT_DIGITS + 1 }, (_, power) => 10 ** power)
+
 function digitAt(bytes: Buffer, position: number): number {
   const digit = (bytes[position] as number) - ZERO
   return digit >= 0 && digit <= 9 ? digit : -1
@@ -557,20 +559,49 @@ const INT: AvroType = { kind: 'int', properties: new Map() }
 const NOT_FINITE: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity'])
 
 function encodeFloat(writer: AvroWriter, kind: 'float' | 'double'): void {
+  const number = plainDecimal(writer) ?? anyNumber(writer)
+  const { output } = writer
+  output.reserve(8)
+  if (kind === 'float') output.position = output.bytes.writeFloatLE(number, output.position)
+  else output.position = output.bytes.writeDoubleLE(number, output.position)
+}
+
+/**
+ * Goes past a number of few digits without an exponent: those digits are exact in a double, as is the power of ten that
+ * they are divided by, so that the quotient is the double nearest to the number. undefined: the text is something else.
+ */
+function plainDecimal(writer: AvroWriter): number | undefined {
+  const { bytes, position: start, end } = writer
+  const isNegative = bytes[start] === MINUS
+  let position = isNegative ? start + 1 : start
+  let digits = 0
+  let fractionDigits = -1
+  let value = 0
+  for (; position < end; position++) {
+    const digit = digitAt(bytes, position)
+    if (digit >= 0) {
+      value = value * 10 + digit
+      digits++
+      if (fractionDigits >= 0) fractionDigits++
+    } else if (bytes[position] === DOT && fractionDigits < 0) fractionDigits = 0
+    else break
+  }
+  if (digits === 0 || digits > EXACT_DIGITS || isNumberByte(bytes[position])) return undefined
+  writer.position = position
+  if (fractionDigits > 0) value /= POWERS_OF_TEN[fractionDigits] as number
+  return isNegative ? -value : value
+}
+
+function anyNumber(writer: AvroWriter): number {
   const start = writer.position
   const isText = writer.first() === QUOTE
   if (!isText && !mayBe(INT, writer.first())) throw writer.wrong('a number')
   writer.skipValue()
   const quotes = isText ? 1 : 0
   const text = writer.bytes.toString('latin1', start + quotes, writer.position - quotes)
-  if (isText && !NOT_FINITE.has(text)) {
-    writer.position = start
-    throw writer.wrong('a number, "NaN", "Infinity" or "-Infinity"')
-  }
-  const { output } = writer
-  output.reserve(8)
-  if (kind === 'float') output.position = output.bytes.writeFloatLE(Number(text), output.position)
-  else output.position = output.bytes.writeDoubleLE(Number(text), output.position)
+  if (!isText || NOT_FINITE.has(text)) return Number(text)
+  writer.position = start
+  throw writer.wrong('a number, "NaN", "Infinity" or "-Infinity"')
 }
 
 /** A byte for each character, which is one of the first 256. */

@@ -13,6 +13,7 @@
 // does not depend on which comes first. An optional member that is null counts as absent.
 
 import { isUtf8 } from 'node:buffer'
+import { ByteWriter } from '../kernel/byte-writer.ts'
 import type { ErrorDetails } from '../kernel/errors.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { PRODUCE_RECORDS_MAX, RECORD_HEADERS_MAX } from '../kernel/limits.ts'
@@ -259,6 +260,9 @@ class ProduceRequest {
   }
 }
 
+/** To begin with: few requests are so small that less would do. */
+const FRAMES_BYTES = 1024
+
 /** Reads one record object after the other. */
 class RecordParser {
   readonly #cursor: JsonCursor
@@ -267,6 +271,7 @@ class RecordParser {
   readonly #typed: TypedRecords | undefined
   /** What the request's choice of a schema means, once it was asked for: of keys and of values. */
   #framed: { readonly by: RecordEncodings; key?: FramedSchema; value?: FramedSchema } = { by: NOTHING_SAID }
+  #frames: ByteWriter | undefined
   // Where the text that was encoded last lies; a start of -1: it is null.
   #bytes: Buffer
   #start = -1
@@ -329,10 +334,11 @@ class RecordParser {
           `must be a string, not ${excerpt(bytes, start, end)}; key_encoding says how another is stored`,
         )
       }
-      const name = RECORD_MEMBERS[member] as string
-      this.#bytes = isSchemaEncoding(encoding)
-        ? this.#frame(member === KEY ? 'key' : 'value', encoding, start, end, requested)
-        : encodeValue(encoding, bytes, start, end, name)
+      if (isSchemaEncoding(encoding)) {
+        this.#frame(member === KEY ? 'key' : 'value', encoding, start, end, requested)
+        return
+      }
+      this.#bytes = encodeValue(encoding, bytes, start, end, RECORD_MEMBERS[member] as string)
       this.#start = 0
       this.#end = this.#bytes.length
     }
@@ -345,16 +351,23 @@ class RecordParser {
     start: number,
     end: number,
     requested: RecordEncodings,
-  ): Buffer {
+  ): void {
     const typed = this.#typed
     if (typed === undefined) throw wrongMember(part, `cannot be ${encoding} here`)
     const framed = this.#chosen(part, encoding, requested, typed)
+    // all of a request: what has outgrown its bytes leaves them to those that are in them
+    this.#frames ??= new ByteWriter(FRAMES_BYTES)
+    const frames = this.#frames
+    const from = frames.position
     try {
-      return typed.schemas.encode(framed, this.#cursor.bytes, start, end)
+      typed.schemas.encode(framed, this.#cursor.bytes, start, end, frames)
     } catch (error) {
       if (error instanceof SchemaDataError) throw wrongMember(part, `is not of schema ${framed.id}: ${error.message}`)
       throw error
     }
+    this.#bytes = frames.bytes
+    this.#start = from
+    this.#end = frames.position
   }
 
   #chosen(

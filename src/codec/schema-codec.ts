@@ -2,7 +2,7 @@
 // frames. What a schema is compiled to is kept for as long as the registry says the same of it. Nothing waits: all schemas
 // are in memory.
 
-import { ByteWriter } from '../kernel/byte-writer.ts'
+import type { ByteWriter } from '../kernel/byte-writer.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { SCHEMAS_COMPILED_CHARS_MAX } from '../kernel/limits.ts'
 import type { StoredSchema } from '../registry/schema-entity.ts'
@@ -23,7 +23,7 @@ const ENCODING_OF: Readonly<Record<SchemaType, SchemaEncoding>> = {
 }
 
 /** Magic byte and id. */
-const FRAME_HEAD_BYTES = 5
+export const FRAME_HEAD_BYTES = 5
 const MAGIC = 0
 
 export type KnownSchemas = Pick<SchemaRegistry, 'failure' | 'revision' | 'findById' | 'version' | 'parsed'>
@@ -70,7 +70,6 @@ export class SchemaCodec {
   /** By id; undefined for an id that nobody knows. */
   readonly #byId = new Map<number, Compiled | undefined>()
   #compiledChars = 0
-  readonly #scratch = new ByteWriter(1024)
 
   constructor(schemas: KnownSchemas) {
     this.#schemas = schemas
@@ -129,24 +128,25 @@ export class SchemaCodec {
     })
   }
 
-  /** The frame of the JSON value in [start, end), which is well-formed. SchemaDataError: it is not of the schema. */
-  encode({ id }: FramedSchema, bytes: Buffer, start: number, end: number): Buffer {
+  /**
+   * Appends the frame of the JSON value in [start, end), which is well-formed. SchemaDataError: it is not of the schema, and
+   * nothing is appended.
+   */
+  encode({ id }: FramedSchema, bytes: Buffer, start: number, end: number, output: ByteWriter): void {
     const compiled = this.#compiled(id)
     if (compiled?.codec === undefined)
       throw new SchemaDataError(compiled?.error ?? `there is no schema with the id ${id}`)
-    const scratch = this.#scratch
-    scratch.reset()
-    scratch.reserve(FRAME_HEAD_BYTES)
-    scratch.bytes[0] = MAGIC
-    scratch.bytes.writeInt32BE(id, 1)
-    scratch.position = FRAME_HEAD_BYTES
+    const before = output.position
+    output.reserve(FRAME_HEAD_BYTES)
+    output.bytes[before] = MAGIC
+    output.position = output.bytes.writeInt32BE(id, before + 1)
     try {
-      compiled.codec.encode(bytes, start, end, scratch)
+      compiled.codec.encode(bytes, start, end, output)
     } catch (error) {
+      output.position = before
       if (error instanceof RangeError) throw new SchemaDataError(error.message, { cause: error })
       throw error
     }
-    return Buffer.from(scratch.written())
   }
 
   #compiled(id: number): Compiled | undefined {

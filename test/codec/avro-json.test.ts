@@ -238,3 +238,26 @@ test('blocks with their sizes are read', () => {
   // two items of a block of two bytes, then none
   assert.equal(decode({ type: 'array', items: 'int' }, Buffer.from('0304020400', 'hex')), '[1,2]')
 })
+
+test('a double is the one that is nearest to its digits, however they are written', () => {
+  const digits = fc.stringMatching(/^-?(?:0|[1-9]\d{0,8})(?:\.\d{1,10})?(?:[eE][+-]?\d{1,2})?$/)
+  fc.assert(
+    fc.property(digits, (text) => {
+      assert.ok(Object.is(encode('double', text).readDoubleLE(), Number(text)), text)
+      assert.ok(Object.is(encode('float', text).readFloatLE(), Math.fround(Number(text))), text)
+    }),
+    { numRuns: 2000 },
+  )
+  for (const text of [
+    '0',
+    '-0',
+    '-0.0',
+    '999999999999999',
+    '0.00000000000001',
+    '9007199254740993',
+    '5e-324',
+    '1e400',
+  ]) {
+    assert.ok(Object.is(encode('double', text).readDoubleLE(), Number(text)), text)
+  }
+})

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { parseProduceBody } from '../../src/codec/produce-body.ts'
 import type { KnownSchemas, SchemaEncoding } from '../../src/codec/schema-codec.ts'
 import { SchemaCodec } from '../../src/codec/schema-codec.ts'
 import { SchemaDataError } from '../../src/codec/schema-data-error.ts'
@@ -55,7 +56,9 @@ const ENCODING: Readonly<Record<SchemaType, SchemaEncoding>> = {
 function encode(given: Given, json: string): Buffer {
   const codec = codecWith(given)
   const bytes = Buffer.from(json)
-  return codec.encode(codec.choose(ENCODING[given.type], { id: 1 }), bytes, 0, bytes.length)
+  const output = new ByteWriter()
+  codec.encode(codec.choose(ENCODING[given.type], { id: 1 }), bytes, 0, bytes.length, output)
+  return output.written()
 }
 
 function decode(given: Given, frame: Buffer) {
@@ -218,4 +221,17 @@ test('chooses by id, or by subject, of the right format', () => {
     code: 'invalid_record',
     message: /schema 2 is jsonschema, not avro/,
   })
+})
+
+test('the frames of a request stay as they are, however many follow', () => {
+  const typed = { schemas: codecWith(avro('string')), topic: 't' }
+  const texts = Array.from({ length: 300 }, (_, at) => `${at} `.repeat(at))
+  const records = texts.map((value) => ({ key: value, value, key_schema_id: 1, schema_id: 1 }))
+  const body = { records, key_encoding: 'avro', value_encoding: 'avro' }
+  for (const [at, record] of parseProduceBody(Buffer.from(JSON.stringify(body)), typed).entries()) {
+    const { key, keyStart, keyEnd, value, valueStart, valueEnd } = record
+    const expected = encode(avro('string'), JSON.stringify(texts[at]))
+    assert.deepEqual(value.subarray(valueStart, valueEnd), expected)
+    assert.deepEqual(key.subarray(keyStart, keyEnd), expected)
+  }
 })

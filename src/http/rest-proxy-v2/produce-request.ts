@@ -15,7 +15,9 @@ import { JsonCursor, MemberNames, MemberRanges, OBJECT_END } from '../../codec/j
 import { decodeJsonString, decodeJsonText, isPlainText } from '../../codec/json-string.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
 import type { FramedSchema, SchemaCodec } from '../../codec/schema-codec.ts'
+import { FRAME_HEAD_BYTES } from '../../codec/schema-codec.ts'
 import { SchemaDataError } from '../../codec/schema-data-error.ts'
+import { ByteWriter } from '../../kernel/byte-writer.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { compactJson, skipMeaningful } from '../../kernel/json-text.ts'
 import { PRODUCE_RECORDS_MAX, RECORD_HEADERS_MAX } from '../../kernel/limits.ts'
@@ -227,8 +229,10 @@ class ProduceRequest {
       start = 0
       end = bytes.length
     }
+    const frame = new ByteWriter(end - start + FRAME_HEAD_BYTES)
     try {
-      return codec.encode(schema, bytes, start, end)
+      codec.encode(schema, bytes, start, end, frame)
+      return frame.written()
     } catch (error) {
       if (!(error instanceof SchemaDataError)) throw error
       const message = `${place} is not of schema ${schema.id}: ${error.message}`
