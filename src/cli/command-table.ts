@@ -2,9 +2,9 @@
 // starts without the client and the client's commands without the server.
 
 import { Command, Option } from 'commander'
+import { DEFAULT_URL } from '../client/server-url.ts'
 import { addKafkaCommands } from './kafka-command-table.ts'
 import { lineCount, nameValue, partitionNumbers, repeated, topicsWithPartitions, wholeNumber } from './option-value.ts'
-import { DEFAULT_URL } from './server-address.ts'
 import { OUTPUTS, RECORD_OUTPUTS } from './table.ts'
 import type { Terminal } from './terminal.ts'
 import { packageVersion } from './version.ts'
