@@ -148,12 +148,22 @@ export class LiveTail implements Tail, HeadTail {
     this.#parts.closed(this)
   }
 
-  relaid(): void {
+  /** `ends`: of the layout before, as far as they were known. */
+  relaid(ends: Float64Array): void {
+    const { layout: before, offsets } = this.#place
+    const { layout } = this.#head
     this.#stand++
-    this.#place = this.#place.in(this.#head.layout)
+    this.#place = this.#place.in(layout)
     this.#awaited = undefined
     this.#teller.moved()
     this.#parts.turns.enqueue(this)
+    // what was not read of a topic that fitted its pattern and is gone
+    for (const [at, { topic, partition }] of before.slots.entries()) {
+      const from = offsets[at] as number
+      const to = ends[at] as number
+      if (layout.find(topic.id, partition) >= 0 || from >= to) continue
+      this.#reader.gap({ topic: topic.name, partition, from, to, reason: 'removed' })
+    }
   }
 
   topicDeleted(): void {

@@ -459,6 +459,31 @@ test('a pattern follows topics that come and go; a topic that was named ends the
   assert.deepEqual(empty.log.records, ['none/0@0=first'])
 })
 
+test('what a pattern’s reader had not read of a topic that is deleted is told as a gap', async () => {
+  const { store, open } = newTails()
+  store.create('t.a', 2)
+  store.append('t.a', 0, values('a', 'b', 'c'))
+  store.append('t.a', 1, values('d'))
+  const pattern = { sources: { kind: 'pattern', subscription: { pattern: 't\\..*' } } } as const
+  const { log } = await open({ ...pattern, credit: { records: 1 } })
+  const { log: ofAll } = await open(pattern)
+  await settle()
+  assert.deepEqual(log.records, ['t.a/0@0=a'])
+  store.drop('t.a')
+  store.create('t.a')
+  store.append('t.a', 0, values('again'))
+  log.credit = { records: 100, bytes: 100_000 }
+  await settle()
+  log.tail?.wake()
+  await settle()
+  assert.deepEqual(log.gaps, [
+    { topic: 't.a', partition: 0, from: 1, to: 3, reason: 'removed' },
+    { topic: 't.a', partition: 1, from: 0, to: 1, reason: 'removed' },
+  ])
+  assert.deepEqual(log.records, ['t.a/0@0=a', 't.a/0@0=again'])
+  assert.deepEqual(ofAll.gaps, [])
+})
+
 test('what is taken away is never given, not even by a read that was under way', async () => {
   const { store, open, gate } = newTails()
   const orders = store.create('orders', 3)
