@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { DEFAULT_URL } from './server-address.ts'
+import { DEFAULT_URL } from '../client/server-url.ts'
 import { OUTPUTS } from './table.ts'
 
 export function talking(command: Command): Command {

@@ -4,8 +4,8 @@
 import { basename } from 'node:path'
 import type { Command } from 'commander'
 import { Option } from 'commander'
+import { DEFAULT_URL } from '../client/server-url.ts'
 import { nameValue, repeated, topicsWithPartitions, wholeNumber } from './option-value.ts'
-import { DEFAULT_URL } from './server-address.ts'
 import type { Terminal } from './terminal.ts'
 
 const KAFKA_VERBS = [

@@ -1,9 +1,7 @@
 // Where the server is that a command talks to: --url, else TAILRACE_URL, else this machine.
 
-import { CommandFailure, EXIT } from './command-failure.ts'
-
-export const DEFAULT_URL = 'http://127.0.0.1:8082'
-const DEFAULT_PORT = 8082
+import { DEFAULT_PORT, DEFAULT_URL, parseServerUrl } from '../client/server-url.ts'
+import { CommandFailure, EXIT, messageOf } from './command-failure.ts'
 
 /** Kafka's own port: what people type out of habit, and what a server.properties has. */
 const KAFKA_PORT = 9092
@@ -63,19 +61,10 @@ function configuredUrl(env: Environment): string | undefined {
   return url === '' ? undefined : url
 }
 
-/** host:port is enough, and a host alone means the usual port. */
 function parseUrl(text: string): string {
-  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
-  const url = URL.parse(hasScheme ? text : `http://${text}`)
-  if (url === null || !['http:', 'https:'].includes(url.protocol) || url.hostname === '') {
-    throw new CommandFailure(`'${text}' is no address of a server: it has the form ${DEFAULT_URL}`, {
-      exitCode: EXIT.usage,
-    })
+  try {
+    return parseServerUrl(text)
+  } catch (error) {
+    throw new CommandFailure(messageOf(error), { exitCode: EXIT.usage, cause: error })
   }
-  if (url.username !== '' || url.password !== '') {
-    throw new CommandFailure('an address with a user name or password in it is not taken', { exitCode: EXIT.usage })
-  }
-  // A port of 80 is no part of the parsed form: whether one was typed is seen in the text.
-  if (!hasScheme && !/:\d+(\/|$)/.test(text)) url.port = String(DEFAULT_PORT)
-  return url.href.replace(/\/+$/, '')
 }

@@ -32,11 +32,12 @@ import type { WebSocketClass } from './live-socket.ts'
 import { textOf } from './raw-json.ts'
 import type { GroupPoll, RecordPage } from './record-page.ts'
 import { parseGroupPoll, parseRecordPage, RawRecord } from './record-page.ts'
+import { parseServerUrl } from './server-url.ts'
 import { Tail } from './tail.ts'
 import type { TailOptions, TailSource } from './tail-request.ts'
 
 export interface ClientOptions {
-  /** Where the server is: http://127.0.0.1:8082, with or without a path in front of /v1. */
+  /** Where the server is: http://127.0.0.1:8082, with or without a path in front of /v1; host:port is enough. */
   readonly url: string
   readonly fetch?: Fetch
   /** Of tails. */
@@ -121,8 +122,9 @@ export class TailraceClient {
   readonly #fetch: Fetch
   readonly #webSocket: WebSocketClass
 
+  /** A TypeError where the URL is none. */
   constructor({ url, fetch = globalThis.fetch, webSocket = globalThis.WebSocket }: ClientOptions) {
-    this.url = url.replace(/\/+$/, '')
+    this.url = parseServerUrl(url)
     this.#fetch = fetch
     this.#webSocket = webSocket
   }

@@ -59,6 +59,7 @@ export interface HelloFrame {
 export interface OkFrame extends AckedRecords {
   readonly type: 'ok'
   readonly id: number
+  readonly sub?: string
   readonly cursor?: string
 }
 

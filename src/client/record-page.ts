@@ -49,6 +49,12 @@ export class RawRecord {
     return Number(this.member('offset'))
   }
 
+  /** Of a work queue: how often it was given out. */
+  get attempts(): number | undefined {
+    const json = this.member('attempts')
+    return json === undefined ? undefined : Number(json)
+  }
+
   parse(): TopicRecord {
     return JSON.parse(textOf(this.json)) as TopicRecord
   }

@@ -6,7 +6,7 @@ import type { SubscribeFrame, TailCredit, TailFilter, TailOverflow, TailUntil } 
 export type TailSource = string | readonly string[] | { readonly pattern: string }
 
 export interface TailOptions {
-  /** Where to begin, in the server's position grammar; latest by default. Of a group: where it has committed nothing. */
+  /** Where to begin, in the server's position grammar; latest by default. Of a group: where it has committed nothing; earliest by default. */
   readonly from?: string | undefined
   readonly until?: TailUntil | undefined
   /** As a member of this group: the partitions that it is given, from where the group has committed. */
@@ -49,6 +49,56 @@ export interface TailGroup {
   readonly leaseMs?: number | undefined
   /** Of a work queue: a record that was given out so often, and not accepted, is put away. */
   readonly maxAttempts?: number | undefined
+}
+
+const OPTION_NAMES = Object.keys({
+  from: true,
+  until: true,
+  group: true,
+  partitions: true,
+  key: true,
+  headers: true,
+  filter: true,
+  keyFormat: true,
+  valueFormat: true,
+  onGap: true,
+  overflow: true,
+  aheadMax: true,
+  onRetry: true,
+  signal: true,
+} satisfies Record<keyof TailOptions, true>)
+
+const GROUP_OPTION_NAMES = Object.keys({
+  name: true,
+  mode: true,
+  member: true,
+  instance: true,
+  autoCommitMs: true,
+  sessionTimeoutMs: true,
+  releaseMs: true,
+  leaseMs: true,
+  maxAttempts: true,
+} satisfies Record<keyof TailGroup, true>)
+
+/**
+ * A TypeError for options that cannot be meant: `mode` beside a group's name would make an ordinary group of a work queue,
+ * and a header that nobody has would match nothing, both without a word.
+ */
+export function checkTailOptions(options: TailOptions): void {
+  const { group, headers = [] } = options
+  for (const name of Object.keys(options)) {
+    if (OPTION_NAMES.includes(name)) continue
+    const remedy = GROUP_OPTION_NAMES.includes(name)
+      ? `: it is the group's: group: { name, ${name} }`
+      : `; ${OPTION_NAMES.join(', ')} are known`
+    throw new TypeError(`a tail has no option '${name}'${remedy}`)
+  }
+  for (const name of typeof group === 'object' ? Object.keys(group) : []) {
+    if (GROUP_OPTION_NAMES.includes(name)) continue
+    throw new TypeError(`a group has no option '${name}'; ${GROUP_OPTION_NAMES.join(', ')} are known`)
+  }
+  const header = headers.find((one) => !one.includes(':'))
+  if (header !== undefined) throw new TypeError(`'${header}' in headers is not of the form name:value`)
 }
 
 /** Subscribes to what the options say, from there on and with so much credit. */

@@ -23,7 +23,7 @@ import type { RecordsFrame, ServerFrame, WebSocketClass } from './live-socket.ts
 import { errorOfFrame, LiveSocket } from './live-socket.ts'
 import type { RawRecord } from './record-page.ts'
 import type { TailOptions, TailSource } from './tail-request.ts'
-import { subscribeFrame } from './tail-request.ts'
+import { checkTailOptions, subscribeFrame } from './tail-request.ts'
 
 export interface TailPage {
   readonly records: readonly RawRecord[]
@@ -105,7 +105,9 @@ export class Tail implements AsyncIterable<TailPage> {
   #reconnectAfterMs = 0
   #lastError: TailraceClientError | undefined
 
+  /** A TypeError for options that it does not know. */
   constructor(dependencies: TailDependencies, source: TailSource, options: TailOptions = {}) {
+    checkTailOptions(options)
     this.#dependencies = dependencies
     this.#source = source
     this.#options = options
@@ -154,7 +156,8 @@ export class Tail implements AsyncIterable<TailPage> {
   /** Of a work queue: says what became of records, as GroupPartitions with an offset, or as they came. */
   async ack(outcome: RecordOutcome, records: readonly PartitionTarget[]): Promise<AckedRecords> {
     const named = records.map(({ topic, partition, offset }) => ({ topic, partition, offset }))
-    return await this.#call({ type: 'ack', outcome, records: named })
+    const { type: _type, id: _id, sub: _sub, ...acked } = await this.#call({ type: 'ack', outcome, records: named })
+    return acked
   }
 
   async #call(command: object): Promise<OkFrame> {
@@ -278,9 +281,9 @@ export class Tail implements AsyncIterable<TailPage> {
     this.#gaps = []
     this.#faults = []
     if (this.#isMember) this.#forget()
-    const { from = 'latest', until } = this.#options
+    const { from, until } = this.#options
     const frame = subscribeFrame(SUB, this.#source, this.#options, {
-      from: this.#cursor === undefined || this.#isMember ? from : `cursor:${this.#cursor}`,
+      from: this.#isMember ? from : this.#cursor === undefined ? (from ?? 'latest') : `cursor:${this.#cursor}`,
       until: typeof until === 'object' ? { count: until.count - this.#recordCount } : until,
       member: this.#memberName,
       credit: this.#firstCredit(hello.limits),

@@ -100,6 +100,7 @@ export interface FetchedPartition {
   /**
    * Whole batches one after the other, all below the high watermark; the first may begin before the offset asked for. The
    * engine has verified their checksums: a bad batch ends the bytes before it, and is the error where it would be first.
+   * They lie in memory that nobody else has, and that whoever fetched them may release.
    */
   readonly bytes: Buffer
   readonly logStartOffset: number

@@ -12,6 +12,9 @@ export class LiveOutbox {
   readonly #onTaken: () => void
   readonly #queue: Buffer[] = []
   #waiting = 0
+  #takenBytes = 0
+  /** Who wants to know when so many bytes are taken, in their order. */
+  readonly #told: { readonly at: number; readonly onTaken: () => void }[] = []
   #isHeld = true
   /** Bytes of the piece that is with the socket; 0: none. */
   #inHand = 0
@@ -36,13 +39,15 @@ export class LiveOutbox {
     this.#handOver()
   }
 
-  push(bytes: Buffer): void {
+  /** `onTaken`: the system has all of these bytes; not called when the connection has gone before. */
+  push(bytes: Buffer, onTaken?: () => void): void {
     if (this.#isEnded) return
     // the time of a stall begins with the first that waits
     if (this.#waiting === 0) this.#hasMoved = true
     this.#queue.push(bytes)
     this.#waiting += bytes.length
     this.#live.pending(bytes.length)
+    if (onTaken !== undefined) this.#told.push({ at: this.#takenBytes + this.#waiting, onTaken })
     this.#handOver()
   }
 
@@ -57,6 +62,7 @@ export class LiveOutbox {
     this.#isEnded = true
     this.#isHeld = true
     this.#queue.length = 0
+    this.#told.length = 0
     this.#live.pending(-this.#waiting)
     this.#waiting = 0
   }
@@ -85,7 +91,9 @@ export class LiveOutbox {
     this.#inHand = 0
     if (error) return
     this.#waiting -= taken
+    this.#takenBytes += taken
     this.#live.pending(-taken)
+    while ((this.#told[0]?.at ?? Number.POSITIVE_INFINITY) <= this.#takenBytes) this.#told.shift()?.onTaken()
     this.#hasMoved = true
     this.#handOver()
     this.#onTaken()

@@ -17,6 +17,14 @@ interface Place extends TopicOffset {
   /** Chunks that were given before. */
   begunAfter: number
   committed: number
+  /** The last that was asked to be committed, which may be under way. */
+  asked: number
+}
+
+interface LeavingPlace extends Place {
+  /** How far it was given, by which chunk at the latest. */
+  readonly given: OffsetToCommit
+  readonly givenBy: number
 }
 
 interface GivenChunk {
@@ -33,8 +41,8 @@ interface CursorPlace {
 
 export class GroupTailPlaces {
   readonly #places = new Map<string, Place>()
-  /** Nothing more is given of them, and what was given can be committed still. */
-  readonly #leaving = new Map<string, Place>()
+  /** Nothing more is given of them, and what was given can be committed still. Later cursors say nothing of them. */
+  readonly #leaving = new Map<string, LeavingPlace>()
   /** Given and not done with, the oldest first; kept where what is done with is committed by itself. */
   readonly #undone: GivenChunk[] = []
   readonly #countsDone: boolean
@@ -57,20 +65,23 @@ export class GroupTailPlaces {
   begin(owned: OwnedPartition, offset: number): void {
     const { topic, partition } = owned
     const key = keyOf(topic.id, partition)
-    const begun = { begunAt: offset, begunAfter: this.#chunks, committed: offset }
+    const begun = { begunAt: offset, begunAfter: this.#chunks, committed: offset, asked: offset }
     this.#leaving.delete(key)
     this.#places.set(key, { owned, topic, partition, offset, ...begun })
   }
 
   /** Gives those that were begun. */
   leave(partitions: readonly OwnedPartition[]): readonly OwnedPartition[] {
+    const given = new Map(this.#givenOffsets().map((one) => [keyOf(one.topicId ?? '', one.partition), one]))
     const left: OwnedPartition[] = []
     for (const owned of partitions) {
-      const key = keyOf(owned.topic.id, owned.partition)
+      const { topic, partition } = owned
+      const key = keyOf(topic.id, partition)
       const place = this.#places.get(key)
       if (place?.owned !== owned) continue
       this.#places.delete(key)
-      this.#leaving.set(key, place)
+      const nothing = { topic: topic.name, topicId: topic.id, partition, offset: place.committed }
+      this.#leaving.set(key, { ...place, given: given.get(key) ?? nothing, givenBy: this.#chunks })
       left.push(owned)
     }
     return left
@@ -111,10 +122,21 @@ export class GroupTailPlaces {
     this.#undone.splice(0, settled)
   }
 
-  /** What is done with and not committed. */
+  /** What is done with, and neither committed nor behind what is being committed: the later of two commits is what stays. */
   doneOffsets(): readonly OffsetToCommit[] {
     if (this.#lastDone === undefined) return []
-    return this.#offsetsAt(this.#lastDone).own.filter((one) => one.offset > this.#committedOf(one))
+    const { chunks } = this.#lastDone
+    const left = [...this.#leaving.values()].filter(({ givenBy }) => givenBy < chunks).map(({ given }) => given)
+    const done = [...this.#offsetsAt(this.#lastDone).own, ...left]
+    return done.filter((one) => one.offset > (this.#placeOf(one)?.asked ?? -1))
+  }
+
+  #isDone({ givenBy }: LeavingPlace): boolean {
+    return this.#lastDone !== undefined && givenBy <= this.#lastDone.chunks
+  }
+
+  #givenOffsets(): readonly OffsetToCommit[] {
+    return this.#last === undefined ? [] : this.#offsetsAt(this.#last).own
   }
 
   /** What a cursor of its client's says: of partitions that are its own still, and of others. invalid_cursor. */
@@ -139,11 +161,7 @@ export class GroupTailPlaces {
 
   /** Of those that are leaving, something was given that is not committed, or not done with. */
   get hasUnsettled(): boolean {
-    if (this.#leaving.size === 0 || this.#last === undefined) return false
-    if (this.#countsDone && this.#undone.length === 0) return false
-    return this.#offsetsAt(this.#last).own.some((one) => {
-      return this.#leaving.has(keyOf(one.topicId ?? '', one.partition)) && one.offset > this.#committedOf(one)
-    })
+    return [...this.#leaving.values()].some((place) => place.given.offset > place.committed && !this.#isDone(place))
   }
 
   /** It has gone elsewhere, and may commit what lies before. */
@@ -152,6 +170,7 @@ export class GroupTailPlaces {
       place.begunAt = 0
       place.begunAfter = this.#chunks
       place.committed = -1
+      place.asked = -1
     }
   }
 
@@ -163,17 +182,32 @@ export class GroupTailPlaces {
     return offsets.map((one) => ({ ...one, topicId: one.topicId ?? ids.get(one.topic) }))
   }
 
-  committed({ topicId, partition, offset }: OffsetToCommit): void {
-    const place = this.#find(topicId ?? '', partition)
-    if (place !== undefined) place.committed = offset
+  asked(one: OffsetToCommit): void {
+    const place = this.#placeOf(one)
+    if (place !== undefined) place.asked = one.offset
+  }
+
+  committed(one: OffsetToCommit): void {
+    const place = this.#placeOf(one)
+    if (place !== undefined) place.committed = one.offset
+  }
+
+  /** It could not be. */
+  refused(one: OffsetToCommit): void {
+    const place = this.#placeOf(one)
+    if (place?.asked === one.offset) place.asked = place.committed
   }
 
   isCommitted(one: OffsetToCommit): boolean {
     return this.#committedOf(one) === one.offset
   }
 
-  #committedOf({ topicId, partition }: OffsetToCommit): number {
-    return this.#find(topicId ?? '', partition)?.committed ?? -1
+  #committedOf(one: OffsetToCommit): number {
+    return this.#placeOf(one)?.committed ?? -1
+  }
+
+  #placeOf({ topicId = '', partition }: OffsetToCommit): Place | undefined {
+    return this.#find(topicId, partition)
   }
 
   #find(topicId: string, partition: number): Place | undefined {

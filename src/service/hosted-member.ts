@@ -123,7 +123,9 @@ export class HostedMember implements GroupMember {
         const next = results.values()
         return offsets.map((offset, at) => (isOwn[at] ? next.next().value : undefined) ?? notOwned(offset))
       } catch (error) {
-        await this.#commitRefused(asTailraceError(error), member.generationId, isIdle)
+        const waits = this.#waitsToCommit(asTailraceError(error), member.generationId, isIdle)
+        // as above, with no turn in between: what a rebalance keeps waiting goes on in the order in which it came
+        if (waits && !membership.isIdle) await membership.change()
       }
     }
   }
@@ -190,13 +192,13 @@ export class HostedMember implements GroupMember {
     )
   }
 
-  /** Resolves when it is worth another try, with what is still owned. */
-  async #commitRefused(error: TailraceError, generationId: number, wasIdle: boolean): Promise<void> {
+  /** Whether it is worth another try when the rebalance is over; where it is none, what is still owned tells. */
+  #waitsToCommit(error: TailraceError, generationId: number, wasIdle: boolean): boolean {
     if (!this.#membership.heard(error, generationId)) throw error
-    if (error.code !== 'rebalance_in_progress') return
+    if (error.code !== 'rebalance_in_progress') return false
     // Its own listener may be what commits, and the rebalance waits for that.
     if (!wasIdle) throw error
-    if (!this.#membership.isIdle) await this.#membership.change()
+    return true
   }
 }
 

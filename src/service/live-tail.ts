@@ -148,12 +148,22 @@ export class LiveTail implements Tail, HeadTail {
     this.#parts.closed(this)
   }
 
-  relaid(): void {
+  /** `ends`: of the layout before, as far as they were known. */
+  relaid(ends: Float64Array): void {
+    const { layout: before, offsets } = this.#place
+    const { layout } = this.#head
     this.#stand++
-    this.#place = this.#place.in(this.#head.layout)
+    this.#place = this.#place.in(layout)
     this.#awaited = undefined
     this.#teller.moved()
     this.#parts.turns.enqueue(this)
+    // what was not read of a topic that fitted its pattern and is gone
+    for (const [at, { topic, partition }] of before.slots.entries()) {
+      const from = offsets[at] as number
+      const to = ends[at] as number
+      if (layout.find(topic.id, partition) >= 0 || from >= to) continue
+      this.#reader.gap({ topic: topic.name, partition, from, to, reason: 'removed' })
+    }
   }
 
   topicDeleted(): void {
@@ -239,13 +249,16 @@ export class LiveTail implements Tail, HeadTail {
     const records = Math.min(room.records, this.#until.recordsLeft(this.#teller.matched))
     if (ends === this.#head.ends && records >= Math.min(batchRecords, place.lag || batchRecords)) {
       // what it has waited for may be kept for nobody else
-      const shared = this.#awaited ?? this.#parts.chunks.at(this.#head, place, this.#kind)
+      const awaited = this.#awaited
+      const shared = awaited ?? this.#parts.chunks.at(this.#head, place, this.#kind)
       if (shared.error !== undefined) throw shared.error
       if (shared.read === undefined) {
         this.#waitFor(shared)
         return
       }
       if (fits(shared.read, records, room.bytes)) {
+        // for those that wait for it that was done when it was there
+        if (awaited === undefined) shared.read.chunk?.hold()
         this.#give(shared.read)
         return
       }
@@ -280,7 +293,9 @@ export class LiveTail implements Tail, HeadTail {
   /** Where there is no room any more it is read again later. */
   #giveAlone(read: TailRead): void {
     try {
-      if (this.#roomLeft() !== undefined) this.#give(read)
+      if (this.#roomLeft() === undefined) return
+      read.chunk?.hold()
+      this.#give(read)
     } catch (error) {
       this.#fail(asTailraceError(error))
     }

@@ -123,11 +123,16 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
     const offsets = this.#places.identified(named)
     const committing = seat.member.commit(offsets)
     this.#commits.add(committing)
+    for (const offset of offsets) this.#places.asked(offset)
+    let results: readonly PartitionResult[] | undefined
     try {
-      const results = await committing
-      for (const [at, offset] of offsets.entries()) if (results[at]?.error === undefined) this.#places.committed(offset)
+      results = await committing
       return results
     } finally {
+      for (const [at, offset] of offsets.entries()) {
+        if (results !== undefined && results[at]?.error === undefined) this.#places.committed(offset)
+        else this.#places.refused(offset)
+      }
       this.#commits.delete(committing)
       if (!this.#places.hasUnsettled) this.#release?.()
     }

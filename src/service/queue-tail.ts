@@ -11,6 +11,7 @@ import {
   SHARED_POLL_RECORDS_MAX,
   TAIL_CHUNK_BYTES_MAX,
 } from '../kernel/limits.ts'
+import { releaseBytes } from '../kernel/release-bytes.ts'
 import { aborted } from '../kernel/turns.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
@@ -137,7 +138,8 @@ export class WorkerTail implements QueueTail {
       this.#tellFaults(faults)
       if (given !== undefined) {
         this.#hold({ id: given.id, expiresMs: given.expiresMs, places: new Set(sink.places) })
-        reader.take({ body: sink.finish(), recordCount: sink.places.length, cursor: '' })
+        const body = sink.finish()
+        reader.take({ body, recordCount: sink.places.length, cursor: '', taken: () => releaseBytes(body) })
       }
     }
     polled.settle(!isOver)

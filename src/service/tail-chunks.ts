@@ -49,7 +49,10 @@ export class TailChunks {
         chunk.read = read
         if (place.isShared && read.next !== place) this.#keep(chunk, head)
         else this.#drop(chunk)
-        for (const waiter of chunk.waiters) turns.enqueue(waiter)
+        for (const waiter of chunk.waiters) {
+          read.chunk?.hold()
+          turns.enqueue(waiter)
+        }
         chunk.waiters = []
       },
       (error: unknown) => {
@@ -93,8 +96,9 @@ export class TailChunks {
   }
 
   #keep(chunk: SharedChunk, head: TailHead): void {
-    const { next } = chunk.read as TailRead
+    const { next, chunk: held } = chunk.read as TailRead
     next.isShared = true
+    held?.hold()
     this.#kept.set(chunk, head)
     const ofHead = this.#keptOf.get(head) ?? new Set()
     this.#keptOf.set(head, ofHead.add(chunk))
@@ -107,7 +111,10 @@ export class TailChunks {
   }
 
   #letGo(chunk: SharedChunk): void {
-    if (this.#kept.delete(chunk)) this.#keptBytes -= chunk.bytes
+    if (this.#kept.delete(chunk)) {
+      this.#keptBytes -= chunk.bytes
+      chunk.read?.chunk?.taken()
+    }
     this.#drop(chunk)
   }
 

@@ -14,7 +14,7 @@ import type { TailTurns, TurnTaker } from './tail-turns.ts'
 /** A tail, as its head knows it. */
 export interface HeadTail extends TurnTaker {
   /** The head has another layout: reads that are under way are of no use. */
-  relaid(): void
+  relaid(ends: Float64Array): void
   topicDeleted(): void
 }
 
@@ -75,7 +75,7 @@ export class TailHead implements AppendTarget, TurnTaker {
     this.#endPlace = undefined
     this.#startPlace = undefined
     this.#waiting.clear()
-    for (const tail of this.tails) tail.relaid()
+    for (const tail of this.tails) tail.relaid(known)
   }
 
   appended(topic: Topic, partition: number, highWatermark: number): void {

@@ -34,9 +34,14 @@ export interface ChunkKind {
   readonly batchRecords: number
 }
 
+export interface HeldChunk extends TailChunk {
+  /** Somebody more has it, and calls taken() when that is over: the last one gives its memory back. */
+  hold(): void
+}
+
 export interface TailRead {
   /** undefined: nothing was found to give. */
-  readonly chunk: TailChunk | undefined
+  readonly chunk: HeldChunk | undefined
   /** In front of the chunk. */
   readonly gaps: readonly TailGap[]
   readonly scanned: number

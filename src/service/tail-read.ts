@@ -8,17 +8,18 @@ import {
   TAIL_OVERFLOW_RECORDS_MAX,
   TAIL_SCAN_RECORDS_MAX,
 } from '../kernel/limits.ts'
+import { releaseBytes, releaseMemoryOf } from '../kernel/release-bytes.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
 import type { PagePlan, PartitionState, RecordSink } from './page.ts'
 import { Page } from './page.ts'
 import type { ReadEstimates } from './read-estimates.ts'
 import type { ConsumeParts } from './read-start.ts'
-import type { TailChunk, TailEncoder, TailForm } from './tail.ts'
+import type { TailEncoder, TailForm } from './tail.ts'
 import type { TailHead } from './tail-head.ts'
 import { retryTime, UNKNOWN_END } from './tail-head.ts'
 import { LatestKeys } from './tail-overflow.ts'
-import type { ChunkKind, PlaceFetch, StuckSlot, TailPlace, TailRead } from './tail-place.ts'
+import type { ChunkKind, HeldChunk, PlaceFetch, StuckSlot, TailPlace, TailRead } from './tail-place.ts'
 import type { TailTurns } from './tail-turns.ts'
 
 /** A read that gave so much, or looked at so much; with more than some of the kind before it, a tail is far behind: not by what came in a moment. */
@@ -145,7 +146,7 @@ export class TailReads {
       const fetch = () => this.#fetch(page, wanted, estimateKey)
       const hasMoved = isFirst
         ? await this.#withShared(place, asked, ends, fetch, (fetched) => this.#take(page, wanted, fetched, isFarBehind))
-        : await this.#take(page, wanted, await fetch(), isFarBehind)
+        : await this.#takeOwn(page, wanted, await fetch(), isFarBehind)
       isFirst = false
       estimates.observe(estimateKey, page.seen)
       // what is below the ends and cannot be had is not yet there: an open transaction hides it
@@ -185,6 +186,20 @@ export class TailReads {
     return hasMoved
   }
 
+  /** What was fetched for this page alone. */
+  async #takeOwn(
+    page: Page,
+    wanted: readonly PartitionState[],
+    fetched: readonly FetchedPartition[],
+    isPaced: boolean,
+  ): Promise<boolean> {
+    try {
+      return await this.#take(page, wanted, fetched, isPaced)
+    } finally {
+      release(fetched)
+    }
+  }
+
   /** The first one: it asks for all that is there. */
   async #withShared<Result>(
     place: TailPlace,
@@ -199,13 +214,23 @@ export class TailReads {
       place.fetch = shared
     }
     shared.users++
+    let fetched: readonly FetchedPartition[] = []
     try {
-      return await work(await shared.fetched)
+      fetched = await shared.fetched
+      return await work(fetched)
     } finally {
       shared.users--
-      if (shared.users === 0 && place.fetch === shared) place.fetch = undefined
+      if (shared.users === 0) {
+        if (place.fetch === shared) place.fetch = undefined
+        release(fetched)
+      }
     }
   }
+}
+
+/** Nobody decodes it any more. */
+function release(fetched: readonly FetchedPartition[]): void {
+  for (const { bytes } of fetched) releaseMemoryOf(bytes)
 }
 
 function offsetsAfter(place: TailPlace, page: Page, asked: readonly number[]): Float64Array {
@@ -266,10 +291,11 @@ class EncoderSink implements RecordSink {
   }
 }
 
-class ReadChunk implements TailChunk {
+class ReadChunk implements HeldChunk {
   readonly body: Buffer
   readonly recordCount: number
   readonly #next: TailPlace
+  #holders = 0
 
   constructor(body: Buffer, recordCount: number, next: TailPlace) {
     this.body = body
@@ -279,5 +305,13 @@ class ReadChunk implements TailChunk {
 
   get cursor(): string {
     return this.#next.cursor
+  }
+
+  hold(): void {
+    this.#holders++
+  }
+
+  taken(): void {
+    if (--this.#holders === 0) releaseBytes(this.body)
   }
 }

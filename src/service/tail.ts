@@ -53,6 +53,8 @@ export interface TailChunk {
   readonly recordCount: number
   /** Goes on after the chunk. Worked out once, when it is first asked for. */
   readonly cursor: string
+  /** A reader looks at the bytes that it was given no more: when all have said so, their memory is given back. Once at most; may be left out. */
+  taken(): void
 }
 
 /**

@@ -33,7 +33,7 @@ test('no file that the client imports, however far away, is Node’s or a packag
 
 /** What the client may find in the global scope: what browsers have there. */
 const WEB = [
-  ...['AbortController', 'TextDecoder', 'TextEncoder', 'URLSearchParams', 'WebSocket', 'console', 'fetch'],
+  ...['AbortController', 'TextDecoder', 'TextEncoder', 'URL', 'URLSearchParams', 'WebSocket', 'console', 'fetch'],
   ...['performance', 'setTimeout', 'clearTimeout'],
 ]
 

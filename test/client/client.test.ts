@@ -279,3 +279,9 @@ test('a group is polled, its leases are acknowledged, extended and released', as
   const none = await client.pollGroup('a/b', { topics: ['orders'] })
   assert.deepEqual([none.lease, none.records, none.faults], [undefined, [], []])
 })
+
+test('host:port is an address, and what is none is refused at once', () => {
+  assert.equal(new TailraceClient({ url: 'localhost:9000/' }).url, 'http://localhost:9000')
+  assert.equal(new TailraceClient({ url: 'localhost' }).url, 'http://localhost:8082')
+  assert.throws(() => new TailraceClient({ url: 'ftp://host' }), { name: 'TypeError', message: /'ftp:\/\/host' is no/ })
+})

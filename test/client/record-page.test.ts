@@ -53,6 +53,8 @@ test('a record gives its members as text and as what they are', () => {
   assert.equal(record.text('value_encoding'), 'json')
   assert.equal(record.text('key'), undefined)
   assert.equal(record.text('value'), undefined)
+  assert.equal(record.attempts, undefined)
+  assert.equal(new RawRecord(Buffer.from('{"attempts":2}')).attempts, 2)
 })
 
 test('a page without records, gaps or partitions is a page; without a cursor it is none', () => {

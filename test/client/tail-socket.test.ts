@@ -307,3 +307,49 @@ test('an abort ends a tail while it waits, and while it waits to come back', asy
   stopLater.abort()
   await assert.rejects(waiting, { name: 'AbortError' })
 })
+
+test('where a new group begins is the server’s to say, unless the reader says it', async (t) => {
+  const server = new ScriptedServer(t)
+  const url = await server.url()
+  for (const from of [undefined, 'latest']) {
+    const pages = openTail(new FakeClock(), url, { group: 'billing', from })[Symbol.asyncIterator]()
+    const next = pages.next()
+    next.catch(() => {})
+    const peer = await server.peer()
+    assert.deepEqual([peer.subscribe.group, peer.subscribe.from], ['billing', from])
+    const refused = { code: 'unknown_member_id', message: 'out', retryable: false }
+    peer.say({ type: 'error', sub: 'tail', ...refused })
+    await assert.rejects(next, { code: 'unknown_member_id' })
+  }
+})
+
+test('an ack tells what it has done, and nothing of the frame that said it', async (t) => {
+  const server = new ScriptedServer(t)
+  const tail = openTail(new FakeClock(), await server.url(), { group: { name: 'mailers', mode: 'shared' } }, 'jobs')
+  const pages = tail[Symbol.asyncIterator]()
+  const first = take(pages)
+  const peer = await server.peer()
+  peer.socket.send(records('', 0))
+  const page = await first
+  const acked = tail.ack('accept', page.records)
+  const { id, ...said } = (await peer.heard()) as object as { id: number }
+  assert.deepEqual(said, {
+    type: 'ack',
+    sub: 'tail',
+    outcome: 'accept',
+    records: [{ topic: 'orders', partition: 0, offset: 0 }],
+  })
+  peer.say({ type: 'ok', id, sub: 'tail', accepted: 1, dead_lettered: 0 })
+  assert.deepEqual(await acked, { accepted: 1, dead_lettered: 0 })
+  await pages.return?.()
+})
+
+test('what cannot be meant is refused before anything is sent', () => {
+  const wrong = (options: object, message: RegExp) =>
+    assert.throws(() => openTail(new FakeClock(), 'http://127.0.0.1:2', options), { name: 'TypeError', message })
+  wrong({ form: 'earliest' }, /^a tail has no option 'form'; from, until, .*, signal are known$/)
+  wrong({ group: 'x', mode: 'shared' }, /^a tail has no option 'mode': it is the group's: group: \{ name, mode \}$/)
+  wrong({ group: { name: 'x', lease_ms: 1 } }, /^a group has no option 'lease_ms'; name, mode, .* are known$/)
+  wrong({ headers: ['type=paid'] }, /^'type=paid' in headers is not of the form name:value$/)
+  assert.ok(openTail(new FakeClock(), 'http://127.0.0.1:2', { from: undefined, headers: ['type:'] }))
+})

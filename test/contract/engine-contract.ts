@@ -8,6 +8,7 @@ import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import type { Engine, FetchedPartition, FetchOptions, Topic } from '../../src/engine/engine.ts'
 import type { TailraceError } from '../../src/kernel/errors.ts'
+import { releaseMemoryOf } from '../../src/kernel/release-bytes.ts'
 import { scanBatches } from '../../src/record/batch-reader.ts'
 import { COMPRESSION_TYPES } from '../../src/record/compression.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
@@ -112,6 +113,17 @@ export function engineContract({ name, open }: EngineUnderTest): void {
       }
       assert.equal(sent, bytes.length)
     }
+  })
+
+  describe('what was fetched lies in memory of its own', async (engine) => {
+    const topic = await engine.createTopic({ name: 'orders' })
+    await engine.append(topic, 0, [batchOf('a', 'b')], 'all')
+    const { bytes } = await fetchOne(engine, topic, 0, 0)
+    const others = await fetchOne(engine, topic, 0, 0)
+    releaseMemoryOf(bytes)
+    assert.equal(bytes.length, 0)
+    assert.deepEqual(valuesIn(others.bytes), ['a', 'b'])
+    assert.deepEqual(valuesIn((await fetchOne(engine, topic, 0, 0)).bytes), ['a', 'b'])
   })
 
   describe('a fetch below the start or beyond the end is out of range, at the end it is empty', async (engine) => {

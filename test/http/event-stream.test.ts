@@ -66,7 +66,7 @@ class ScriptedTail {
 }
 
 function chunkOf(body: string | Buffer): TailChunk {
-  return { body: Buffer.from(body), recordCount: 1, cursor: 'c1' }
+  return { body: Buffer.from(body), recordCount: 1, cursor: 'c1', taken: () => {} }
 }
 
 async function openStream(t: TestContext, options: Partial<EventStreamOptions> = {}) {

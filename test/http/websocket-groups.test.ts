@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
-import type { FramePartition, FrameRecord, SentFrame, TestSocket } from '../support/ws-client.ts'
+import type { Frame, FramePartition, FrameRecord, SentFrame, TestSocket } from '../support/ws-client.ts'
 import { openSocket } from '../support/ws-client.ts'
 
 interface TestContext {
@@ -305,35 +305,96 @@ test('a lease poll, a consumer of v2 and a member over WebSocket share one group
   assert.deepEqual(all.toSorted(), [0, 1, 2])
 })
 
-/** What members are given, and what all of them have committed. */
-class Worked {
+/** What members were told, as it came: what a socket has had no time to look at yet was given nevertheless. */
+class Ledger {
+  /** Places of records. */
   readonly given = new Set<string>()
   readonly wrongs: string[] = []
-  readonly #committed = new Map<number, number>()
+  /** By partition: what was answered to be committed; what was given before it was revoked, which its owner commits in time. */
+  readonly committed = new Map<number, number>()
+  readonly left = new Map<number, number>()
+  /** Who was the last to begin it, and where. */
+  readonly begun = new Map<number, { readonly by: Member; readonly at: number }>()
 
-  /** Commits each frame's cursor before it looks at the next. */
-  async work(socket: TestSocket, own: string[]): Promise<void> {
-    for (;;) {
-      const { records = [], cursor } = await socket.take('records')
-      for (const { partition, offset } of records) {
-        const committed = this.#committed.get(partition) ?? 0
-        if (offset < committed) this.wrongs.push(`${partition}:${offset} is given, ${committed} was committed`)
-      }
-      own.push(...places(records))
-      for (const place of places(records)) this.given.add(place)
-      const answer = await socket.ask({ type: 'commit', sub: 'a', cursor })
-      // it has left meanwhile
-      if (answer.code === 'subscription_not_found') return
-      if (answer.type === 'error' && answer.code !== 'illegal_generation') this.wrongs.push(JSON.stringify(answer))
-      const done = (answer['committed'] ?? answer.details?.['committed']) as readonly FramePartition[]
-      for (const { partition, offset } of records) {
-        if (done.some((one) => one.partition === partition)) this.#committed.set(partition, offset + 1)
-      }
-    }
+  check(isSo: boolean, wrong: string): void {
+    if (!isSo) this.wrongs.push(wrong)
   }
 }
 
-test('while records flow members come and go: nothing is lost, and what was committed is given to nobody again', async (t) => {
+class Member {
+  readonly socket: TestSocket
+  givenCount = 0
+  readonly #ledger: Ledger
+  /** What comes next of each partition that is its own. */
+  readonly #next = new Map<number, number>()
+  /** Where all of them stood behind each cursor. */
+  readonly #cursors = new Map<string, ReadonlyMap<number, number>>()
+  /** The cursor that it commits. */
+  #asked = ''
+
+  constructor(socket: TestSocket, ledger: Ledger) {
+    this.socket = socket
+    this.#ledger = ledger
+    socket.socket.on('message', (data) => this.#came(JSON.parse(String(data)) as Frame))
+  }
+
+  /** Commits the cursors of all that it is given, one after the other. */
+  async work(): Promise<void> {
+    for (;;) {
+      const { cursor = '' } = await this.socket.take('records')
+      this.#asked = cursor
+      const answer = await this.socket.ask({ type: 'commit', sub: 'a', cursor })
+      // it has left meanwhile
+      if (answer.code === 'subscription_not_found') return
+      this.#ledger.check(answer.type === 'ok' || answer.code === 'illegal_generation', JSON.stringify(answer))
+    }
+  }
+
+  #came(frame: Frame): void {
+    const { deadline_ms: deadlineMs } = frame
+    const partitions = (frame['partitions'] ?? []) as readonly FramePartition[]
+    const committed = (frame['committed'] ?? frame.details?.['committed'] ?? []) as readonly FramePartition[]
+    if (frame.type === 'records') this.#take(frame)
+    if (frame.type === 'assigned') for (const { partition, position } of partitions) this.#begin(partition, position)
+    if (frame.type === 'revoked') for (const { partition } of partitions) this.#leave(partition, Number(deadlineMs))
+    for (const { partition } of committed) this.#committed(partition)
+  }
+
+  #begin(partition: number, at: number): void {
+    const { committed, left, begun } = this.#ledger
+    const known = Math.max(committed.get(partition) ?? 0, left.get(partition) ?? 0)
+    this.#ledger.check(at >= known, `${partition} begins at ${at}, ${known} was committed, or given to be so`)
+    this.#next.set(partition, at)
+    begun.set(partition, { by: this, at })
+  }
+
+  #leave(partition: number, deadlineMs: number): void {
+    if (deadlineMs > 0) this.#ledger.left.set(partition, this.#next.get(partition) ?? 0)
+    this.#next.delete(partition)
+  }
+
+  #take({ records = [], cursor = '' }: Frame): void {
+    for (const { partition, offset } of records) {
+      const next = this.#next.get(partition)
+      this.#ledger.check(offset === next, `${partition}:${offset} is given, ${next ?? 'nothing'} comes next`)
+      this.#next.set(partition, offset + 1)
+      this.#ledger.given.add(`${partition}:${offset}`)
+    }
+    this.givenCount += records.length
+    this.#cursors.set(cursor, new Map(this.#next))
+  }
+
+  #committed(partition: number): void {
+    const { committed, begun } = this.#ledger
+    const offset = this.#cursors.get(this.#asked)?.get(partition) ?? Number.NaN
+    const last = begun.get(partition)
+    const isBehind = last?.by === this || offset <= (last?.at ?? -1)
+    this.#ledger.check(isBehind, `${partition} begins at ${last?.at} with its next owner, ${offset} is committed`)
+    committed.set(partition, Math.max(offset, committed.get(partition) ?? 0))
+  }
+}
+
+test('while records flow members come and go: nothing is lost, and what was committed, or revoked in time to be so, is given to nobody again', async (t) => {
   const server = await startServer(t, { set: { 'partition.assignment.strategy': 'cooperative-sticky' } })
   await server.post('/v1/topics', { name: 'orders', partitions: 4 })
   let isOver = false
@@ -341,41 +402,41 @@ test('while records flow members come and go: nothing is lost, and what was comm
   const producing = (async () => {
     for (; !isOver; sent++) await produce(server, sent % 4, sent)
   })()
-  const worked = new Worked()
+  const ledger = new Ledger()
   const comes = async () => {
     const socket = await openSocket(t, server)
-    const own: string[] = []
-    await join(socket, { batch: { records: 5 } })
+    const member = new Member(socket, ledger)
+    await join(socket, { batch: { records: 5 }, release_ms: 30_000 })
     // ends with its socket
-    worked.work(socket, own).catch(() => undefined)
-    return { socket, own }
+    member.work().catch(() => undefined)
+    return member
   }
-  const grown = async (own: readonly string[], more = 20) => {
-    const enough = own.length + more
-    for (let tries = 0; own.length < enough; tries++) {
+  const grown = async (member: Member, more = 20) => {
+    const enough = member.givenCount + more
+    for (let tries = 0; member.givenCount < enough; tries++) {
       assert.ok(tries < 1_000, 'it is given more')
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
   const first = await comes()
-  await grown(first.own)
+  await grown(first)
   const second = await comes()
-  await grown(second.own)
+  await grown(second)
   const third = await comes()
-  await grown(third.own)
-  await grown(first.own)
+  await grown(third)
+  await grown(first)
   // one says that it goes, one does not
   await second.socket.command({ type: 'unsubscribe', sub: 'a' })
   third.socket.socket.terminate()
   await third.socket.closed
-  await grown(first.own)
+  await grown(first)
   isOver = true
   await producing
-  for (let tries = 0; worked.given.size < sent; tries++) {
-    assert.ok(tries < 500, `${worked.given.size} of ${sent} were given`)
+  for (let tries = 0; ledger.given.size < sent; tries++) {
+    assert.ok(tries < 500, `${ledger.given.size} of ${sent} were given`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
-  assert.deepEqual(worked.wrongs, [])
+  assert.deepEqual(ledger.wrongs, [])
   const revoked = first.socket.received.filter(({ type }) => type === 'revoked')
   assert.ok(
     revoked.length > 0 && revoked.every((frame) => (frame['partitions'] as unknown[]).length < 4),

@@ -495,6 +495,37 @@ test('a commit of what is kept through a rebalance is taken when that is over', 
   assert.equal((await engine.groups.committed('readers')).length, result?.error === undefined ? 1 : 0)
 })
 
+test('a commit that was refused for a rebalance is not overtaken by one that is asked for later', async () => {
+  const { engine, members } = await openOrders(1)
+  const a = openMember(members)
+  a.member.subscribe(orders)
+  await settled(a)
+  const { groups } = engine
+  const [commit, join] = [groups.commit.bind(groups), groups.join.bind(groups)]
+  const taken: number[] = []
+  const refuses = [true]
+  groups.commit = async (request) => {
+    if (refuses.pop()) throw new TailraceError('rebalance_in_progress', 'the group is in a rebalance')
+    taken.push(...request.offsets.map(({ offset }) => offset))
+    return await commit(request)
+  }
+  const { promise: mayJoin, resolve: goes } = Promise.withResolvers<void>()
+  groups.join = async (...asked) => {
+    await mayJoin
+    return await join(...asked)
+  }
+  const committing = [5, 6].map(async (offset) => {
+    if (offset === 6) await quiet()
+    return await a.member.commit([{ topic: 'orders', partition: 0, offset }])
+  })
+  await quiet()
+  await quiet()
+  goes()
+  for (const [result] of await Promise.all(committing)) assert.equal(result?.error, undefined)
+  assert.deepEqual(taken, [5, 6])
+  assert.equal((await groups.committed('readers'))[0]?.offset, 6)
+})
+
 test('a commit of who was fenced is refused', async () => {
   const { clock, members } = await openOrders(1)
   const a = openMember(members)

@@ -258,6 +258,64 @@ test('a commit that is under way keeps what was revoked, so that the next one be
   }
 })
 
+test('what is committed by itself does not lead back a commit of its client that is under way', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t, { partitions: 1 })
+  await values(0, 0, 6)
+  const first = await open({ autoCommitMs: 1_000, batchRecords: 2 })
+  await got(first, 6)
+  first.tail.done(4)
+  const held = Promise.withResolvers<void>()
+  const { groups } = bench.engine
+  const commit = groups.commit.bind(groups)
+  groups.commit = async (request) => {
+    await held.promise
+    return await commit(request)
+  }
+  const committing = first.tail.commitCursor(first.given.cursor)
+  const leaving = first.tail.leave()
+  held.resolve()
+  assert.deepEqual(
+    (await committing).map(({ error }) => error),
+    [undefined],
+  )
+  await leaving
+  assert.deepEqual(await bench.committed(), ['jobs-0=6'])
+})
+
+test('others wait for what was given before, though its owner reads and commits on in what it keeps', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  for (const partition of [0, 1]) await values(partition, 0, 2)
+  const first = await open()
+  await got(first, 4)
+  const { cursor } = first.given
+  const second = await open()
+  await bench.until(() => first.tail.partitions.length === 1)
+  const kept = first.tail.partitions[0]?.partition ?? 0
+  await values(kept, 2, 4)
+  await got(first, 6)
+  await first.tail.commitCursor(first.given.cursor)
+  await bench.settle()
+  assert.deepEqual(second.given.events, [])
+  await first.tail.commitCursor(cursor)
+  await bench.until(() => second.given.events[0] === `assigned jobs-${1 - kept}@2`)
+})
+
+test('what its client was done with before it was revoked is committed by itself, though it is done with more since', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t)
+  for (const partition of [0, 1]) await values(partition, 0, 2)
+  const first = await open({ autoCommitMs: 1_000 })
+  await got(first, 4)
+  const second = await open({ autoCommitMs: 1_000 })
+  await bench.until(() => first.tail.partitions.length === 1)
+  const kept = first.tail.partitions[0]?.partition ?? 0
+  await values(kept, 2, 4)
+  await got(first, 6)
+  await bench.settle()
+  assert.deepEqual(second.given.events, [])
+  first.tail.done(6)
+  await bench.until(() => second.given.events[0] === `assigned jobs-${1 - kept}@2`)
+})
+
 test('an old cursor does not lead back what others have committed since', async (t) => {
   const { bench, open, values, got } = await openGroupBench(t)
   await values(0, 0, 2)

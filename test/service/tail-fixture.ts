@@ -12,6 +12,7 @@ import type {
   TailProgress,
   TailReader,
 } from '../../src/service/tail.ts'
+import { ownBytes } from '../support/readable-engine.ts'
 
 /** Lines of `topic/partition@offset=value`. */
 export function textForm(key = 'text'): TailForm & { encoders: number } {
@@ -42,7 +43,7 @@ class TextEncoder implements TailEncoder {
   }
 
   finish(): Buffer {
-    return Buffer.from(this.#lines.join('\n'))
+    return ownBytes([Buffer.from(this.#lines.join('\n'))])
   }
 }
 
@@ -51,6 +52,7 @@ export class TailLog implements TailReader {
   readonly events: string[] = []
   readonly records: string[] = []
   readonly bodies: Buffer[] = []
+  readonly chunks: TailChunk[] = []
   readonly gaps: TailGap[] = []
   readonly errors: TailraceError[] = []
   /** What is left of its credit. */
@@ -64,8 +66,10 @@ export class TailLog implements TailReader {
     return this.credit
   }
 
-  take({ body, recordCount }: TailChunk): void {
+  take(chunk: TailChunk): void {
+    const { body, recordCount } = chunk
     this.#inside(() => {
+      this.chunks.push(chunk)
       const lines = this.countsLines ? body.toString().split('\n') : []
       if (this.countsLines && lines.length !== recordCount) throw new Error('a chunk that counts its records wrongly')
       this.bodies.push(body)

@@ -4,6 +4,7 @@ import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import type { Engine } from '../../src/engine/engine.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import {
+  PAGE_SCAN_STEPS_PER_TURN_MAX,
   PARTITION_FAULT_PAUSE_MS,
   TAIL_CHUNKS_BYTES_MAX,
   TAIL_OVERFLOW_RECORDS_MAX,
@@ -34,6 +35,7 @@ function newTails() {
   const telemetry = new Telemetry()
   // a fetch that has looked waits for this before it answers
   const gate = { answer: Promise.resolve() }
+  const fetchedBytes: Buffer[] = []
   const engine = {
     findTopic: (name: string) => store.findTopic(name),
     listTopics: () => store.listTopics(),
@@ -43,6 +45,7 @@ function newTails() {
     async fetch(positions: never, options: never) {
       const fetched = await store.fetch(positions, options)
       await gate.answer
+      fetchedBytes.push(...fetched.map(({ bytes }) => bytes))
       return fetched
     },
   } as unknown as Engine
@@ -68,7 +71,7 @@ function newTails() {
     log.tail = tail
     return { tail, log }
   }
-  return { clock, store, telemetry, tails, form, open, gate }
+  return { clock, store, telemetry, tails, form, open, gate, fetchedBytes }
 }
 
 const values = (...texts: string[]): PlainRecord[] => texts.map((value) => ({ value }))
@@ -135,6 +138,68 @@ test('forms share the fetch, each has its own encoding; filters share neither wi
   assert.equal(store.fetches.length, 1)
   assert.deepEqual([form.encoders, other.encoders], [1, 1])
   assert.deepEqual([first.log.records, second.log.records], [['orders/0@0=a'], ['orders/0@0=a']])
+})
+
+test('what was fetched is given back when it is decoded, chunks when the last that was given them has taken them', async () => {
+  const { store, open, fetchedBytes } = newTails()
+  store.create('orders')
+  const opened = await Promise.all([open(), open(), open({ form: textForm('other') })])
+  await settle()
+  store.append('orders', 0, values('a'))
+  await settle()
+  const chunks = opened.map(({ log }) => log.chunks[0])
+  const texts = () => chunks.map((chunk) => chunk?.body.toString())
+  assert.deepEqual(
+    fetchedBytes.map(({ length }) => length),
+    [0],
+  )
+  chunks[0]?.taken()
+  assert.deepEqual(texts(), ['orders/0@0=a', 'orders/0@0=a', 'orders/0@0=a'])
+  chunks[1]?.taken()
+  assert.deepEqual(texts(), ['', '', 'orders/0@0=a'], 'the same for both')
+  chunks[2]?.taken()
+  assert.deepEqual(texts(), ['', '', ''])
+})
+
+/** Lets everything through, and lets others have their turn after each record. */
+class SlowFilter extends RecordFilter {
+  override matches(): boolean {
+    this.steps = PAGE_SCAN_STEPS_PER_TURN_MAX
+    return true
+  }
+}
+
+test('what was fetched for several is there until the last of them has decoded it', async () => {
+  const { store, open, fetchedBytes } = newTails()
+  store.create('orders')
+  const fast = await open()
+  const slow = await open({ filter: new SlowFilter({ key: Buffer.from('any') }) })
+  await settle()
+  store.append('orders', 0, values('a'))
+  store.append('orders', 0, values('b'))
+  await settle()
+  assert.equal(store.fetches.length, 1)
+  for (const { log } of [fast, slow]) assert.deepEqual(log.records, ['orders/0@0=a', 'orders/0@1=b'])
+  assert.equal(fetchedBytes[0]?.length, 0)
+})
+
+test('a chunk that is kept for those that are behind outlives the taking of those in front', async () => {
+  const { store, open, form } = newTails()
+  store.create('orders')
+  const fast = await open()
+  const slow = await open({ credit: { records: 0 } })
+  await settle()
+  store.append('orders', 0, values('a'))
+  await settle()
+  fast.log.chunks[0]?.taken()
+  slow.log.credit.records = 10
+  slow.tail.wake()
+  await settle()
+  assert.deepEqual(slow.log.records, ['orders/0@0=a'])
+  assert.equal(form.encoders, 1)
+  assert.equal(slow.log.bodies[0]?.toString(), 'orders/0@0=a')
+  slow.log.chunks[0]?.taken()
+  assert.equal(slow.log.bodies[0]?.length, 0, 'nobody is behind any more')
 })
 
 test('the last N are those of all topics together', async () => {
@@ -392,6 +457,31 @@ test('a pattern follows topics that come and go; a topic that was named ends the
   store.append('none', 0, values('first'))
   await settle()
   assert.deepEqual(empty.log.records, ['none/0@0=first'])
+})
+
+test('what a pattern’s reader had not read of a topic that is deleted is told as a gap', async () => {
+  const { store, open } = newTails()
+  store.create('t.a', 2)
+  store.append('t.a', 0, values('a', 'b', 'c'))
+  store.append('t.a', 1, values('d'))
+  const pattern = { sources: { kind: 'pattern', subscription: { pattern: 't\\..*' } } } as const
+  const { log } = await open({ ...pattern, credit: { records: 1 } })
+  const { log: ofAll } = await open(pattern)
+  await settle()
+  assert.deepEqual(log.records, ['t.a/0@0=a'])
+  store.drop('t.a')
+  store.create('t.a')
+  store.append('t.a', 0, values('again'))
+  log.credit = { records: 100, bytes: 100_000 }
+  await settle()
+  log.tail?.wake()
+  await settle()
+  assert.deepEqual(log.gaps, [
+    { topic: 't.a', partition: 0, from: 1, to: 3, reason: 'removed' },
+    { topic: 't.a', partition: 1, from: 0, to: 1, reason: 'removed' },
+  ])
+  assert.deepEqual(log.records, ['t.a/0@0=a', 't.a/0@0=again'])
+  assert.deepEqual(ofAll.gaps, [])
 })
 
 test('what is taken away is never given, not even by a read that was under way', async () => {

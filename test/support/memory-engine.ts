@@ -32,6 +32,7 @@ import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { stampBatch, stampLogAppendTime } from '../../src/record/record-batch.ts'
 import { GROUP_OPTIONS } from './engine-options.ts'
 import { MemoryGroupStore } from './memory-group-store.ts'
+import { ownBytes } from './readable-engine.ts'
 
 export interface StoredRecord {
   readonly offset: number
@@ -212,7 +213,7 @@ export class MemoryEngine implements Engine {
         topic,
         partition,
         error: undefined,
-        bytes: Buffer.concat(batches.map(({ bytes }) => bytes)),
+        bytes: ownBytes(batches.map(({ bytes }) => bytes)),
         logStartOffset: 0,
         highWatermark: syncedOffset,
         lastStableOffset: syncedOffset,

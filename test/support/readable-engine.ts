@@ -206,7 +206,7 @@ export class ReadableEngine {
         partitionLeft -= bytes.length
         left -= bytes.length
       }
-      return { ...bounds, ...offsets, error: undefined, bytes: Buffer.concat(taken) }
+      return { ...bounds, ...offsets, error: undefined, bytes: ownBytes(taken) }
     })
   }
 
@@ -291,6 +291,14 @@ export function partsOf({ key = null, value = null, timestamp = 0, headers = [] 
 }
 
 /** Deltas below 64 take one byte, as the dense ones of few records did. */
+/** In memory that nobody else has, as engines give it. */
+export function ownBytes(parts: readonly Buffer[]): Buffer {
+  const bytes = Buffer.concat(parts)
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(own)
+  return own
+}
+
 function spreadOffsets(bytes: Buffer, deltas: readonly number[]): void {
   const { recordCount } = parseBatchHeader(bytes, 0)
   const reader = new RecordReader()

@@ -105,7 +105,7 @@ export class EventStream implements LiveConnection, TailReader {
 
   take(chunk: TailChunk): void {
     this.#hasMoved = false
-    this.#push(chunk.body)
+    this.#push(chunk.body, () => chunk.taken())
   }
 
   /** Without an id: it is told again to who comes again before the record behind it. */
@@ -194,11 +194,11 @@ export class EventStream implements LiveConnection, TailReader {
     }
   }
 
-  #push(bytes: Buffer): void {
+  #push(bytes: Buffer, onTaken?: () => void): void {
     if (this.#isOver) return
     this.#firstWord.resolve('runs')
     this.#sentAt = this.#clock.monotonic()
-    this.#outbox.push(bytes)
+    this.#outbox.push(bytes, onTaken)
   }
 
   /** The connection is gone, or was never begun. */

@@ -108,9 +108,9 @@ export class FollowedExport implements LiveConnection, TailReader {
     return { records: TAIL_CHUNK_RECORDS_MAX, bytes: isFull ? 0 : LIVE_CONNECTION_PENDING_BYTES_MAX - waiting }
   }
 
-  take({ body, recordCount }: TailChunk): void {
-    this.#recordCount += recordCount
-    this.#push(body)
+  take(chunk: TailChunk): void {
+    this.#recordCount += chunk.recordCount
+    this.#push(chunk.body, () => chunk.taken())
   }
 
   gap({ topic, partition, from, to, reason }: TailGap): void {
@@ -149,10 +149,10 @@ export class FollowedExport implements LiveConnection, TailReader {
     this.#outbox.close()
   }
 
-  #push(bytes: Buffer): void {
+  #push(bytes: Buffer, onTaken?: () => void): void {
     if (this.#isOver) return
     this.#sentAt = this.#clock.monotonic()
-    this.#outbox.push(bytes)
+    this.#outbox.push(bytes, onTaken)
   }
 
   #finish(last: object): void {

@@ -30,6 +30,8 @@ export class Outbox {
   #sent = 0
   /** Of the pieces that the socket has and has not taken, in their order. */
   readonly #pieces: number[] = []
+  /** Who wants to know when so many bytes are taken, in their order. */
+  readonly #told: { readonly at: number; readonly onTaken: () => void }[] = []
   #handedBytes = 0
   #isShort = false
   #isClosed = false
@@ -55,14 +57,18 @@ export class Outbox {
     return isFull
   }
 
-  /** One text message, in two parts if it is large; the bytes belong to the outbox, which never changes them. */
-  send(message: Buffer, rest?: Buffer): void {
+  /**
+   * One text message, in two parts if it is large; the bytes belong to the outbox, which never changes them. `onTaken`: the
+   * operating system has them all; not called when the socket has gone before.
+   */
+  send(message: Buffer, rest?: Buffer, onTaken?: () => void): void {
     if (this.#isClosed) return
     const bytes = message.length + (rest?.length ?? 0)
     this.pendingBytes += bytes
     this.#live.pending(bytes)
     this.#waiting.push({ bytes: message, isLast: rest === undefined })
     if (rest !== undefined) this.#waiting.push({ bytes: rest, isLast: true })
+    if (onTaken !== undefined) this.#told.push({ at: this.takenBytes + this.pendingBytes, onTaken })
     this.#hand()
   }
 
@@ -73,6 +79,7 @@ export class Outbox {
     this.#live.pending(-this.pendingBytes)
     this.pendingBytes = 0
     this.#waiting = []
+    this.#told.length = 0
   }
 
   #hand(): void {
@@ -99,6 +106,7 @@ export class Outbox {
     this.takenBytes += bytes
     this.pendingBytes -= bytes
     this.#live.pending(-bytes)
+    while ((this.#told[0]?.at ?? Number.POSITIVE_INFINITY) <= this.takenBytes) this.#told.shift()?.onTaken()
     this.#hand()
     const isWide = this.pendingBytes <= LIVE_CONNECTION_PENDING_BYTES_MAX / 2 && !this.#live.isFull
     if (!this.#isShort || !(isWide || this.pendingBytes === 0)) return

@@ -3,6 +3,7 @@
 
 import { LIVE_PIECE_BYTES } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
+import type { TailChunk } from '../../service/tail.ts'
 import { bytesOfJson } from '../problem.ts'
 import type { Outbox } from './outbox.ts'
 import type { RecordFrames } from './record-frames.ts'
@@ -66,14 +67,16 @@ export class SubscriptionOutput {
   }
 
   /** `body`: what stands behind the generation, the comma in front of it included. Many subscriptions may share it. */
-  sendRecords(body: Buffer): void {
+  sendRecords(chunk: Pick<TailChunk, 'body' | 'taken'>): void {
+    const { body } = chunk
     this.#recordsHead ??= recordsHead(this.name, this.#generation)
     if (body.length < LIVE_PIECE_BYTES || this.#kept !== undefined) {
       this.#send(this.#owner.frames.join(this.#recordsHead, body))
+      chunk.taken()
       return
     }
     this.#hasSpoken = true
-    this.#owner.outbox.send(this.#recordsHead, body)
+    this.#owner.outbox.send(this.#recordsHead, body, () => chunk.taken())
   }
 
   /** The subscribe was answered: what was kept back goes out, the rest follows at once. */

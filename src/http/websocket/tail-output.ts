@@ -31,10 +31,10 @@ export class TailOutput implements TailReader {
     return this.isPaused || !this.#output.hasRoom() ? NONE : this.credit
   }
 
-  take({ body, recordCount }: TailChunk): void {
-    this.credit.spend(recordCount, body.length)
+  take(chunk: TailChunk): void {
+    this.credit.spend(chunk.recordCount, chunk.body.length)
     this.#chunksSince++
-    this.#output.sendRecords(body)
+    this.#output.sendRecords(chunk)
   }
 
   gap(gap: TailGap): void {
