@@ -98,6 +98,8 @@ test('every command of the README does what it says', { timeout: 120_000 }, asyn
     /^\+ {4}\{"name": "weight", "type": \["null", "int"\], "default": null\}$/m,
     'what a version changed',
   )
+  assert.match(all, /"subject":"trips-value","version":1,"id":\d+,/, 'the latest version')
+  assert.match(all, /\{"is_compatible":true,"messages":\[\]\}/, 'a schema may follow')
   const clicks = all.match(/\[\{"topic":"clicks","key":17,"value":\{"total":5\},"partition":0,"offset":0/g)
   assert.equal(clicks?.length, 2, 'v2 reads with a consumer and without')
 })

@@ -1,6 +1,7 @@
 // What is asked of the registry without changing it: versions by their numbers, schemas by their ids and by what they say.
 // Pure on what is known (schema-state.ts).
 
+import { createHash } from 'node:crypto'
 import type { TailraceError } from '../kernel/errors.ts'
 import { registryFailure, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
 import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
@@ -36,6 +37,8 @@ export type VersionName = number | 'latest'
 export class SchemaFinder {
   readonly #state: SchemaState
   readonly #parser: SchemaParser
+  /** To parse a thousand versions for each registration would take too long. */
+  readonly #meanings = new WeakMap<StoredSchema, string>()
 
   constructor(state: SchemaState, parser: SchemaParser) {
     this.#state = state
@@ -155,7 +158,12 @@ export class SchemaFinder {
     const guid = guidOf(content)
     const newest = versions.toReversed()
     const same = newest.find(({ schema }) => schema.guid === guid && schema.schemaType === content.schemaType)
-    return (same ?? newest.find(({ schema }) => this.#meansSame(content, schema)))?.schema
+    if (same !== undefined) return same.schema
+    const alike = newest.filter(({ schema }) => isAlike(content, schema))
+    const subject = alike[0]?.schema.subject
+    if (subject === undefined) return undefined
+    const meaning = digestOf(this.#parser.parse(content, subject, 'stored'))
+    return alike.find(({ schema }) => this.#meaningOf(schema) === meaning)?.schema
   }
 
   /** Without metadata of its own, with those of the latest and of the settings. */
@@ -166,24 +174,18 @@ export class SchemaFinder {
     return this.findSame(filledIn(content, settings, latest), versions)
   }
 
-  #meansSame(content: SchemaContent, stored: StoredSchema): boolean {
-    if (stored.schemaType !== content.schemaType) return false
-    if (!isSameMetadata(content.metadata, stored.metadata)) return false
-    if (JSON.stringify(content.ruleSet ?? null) !== JSON.stringify(stored.ruleSet ?? null)) return false
-    const isInlined = content.references.length === 0 && stored.references.length > 0
-    if (!isInlined && !isSameReferences(content.references, stored.references)) return false
-    return this.#isParsedSame(content, stored)
-  }
-
-  #isParsedSame(content: SchemaContent, stored: StoredSchema): boolean {
-    let old: ParsedSchema
+  /** Of what cannot be read any more: nothing that anything else means. */
+  #meaningOf(stored: StoredSchema): string {
+    const known = this.#meanings.get(stored)
+    if (known !== undefined) return known
+    let meaning = ''
     try {
-      old = this.parsed(stored)
+      meaning = digestOf(this.parsed(stored))
     } catch {
-      // what is stored and cannot be read any more is nobody's equal
-      return false
+      // it stays readable as a text
     }
-    return this.#parser.parse(content, stored.subject, 'stored').isSameAs(old)
+    this.#meanings.set(stored, meaning)
+    return meaning
   }
 
   #versionIn(subject: string, name: VersionName, deleted: boolean): StoredSchema | undefined {
@@ -208,6 +210,19 @@ export class SchemaFinder {
       .filter((context) => context !== DEFAULT_CONTEXT)
       .map((context) => printSubject({ context, name: subject }))
   }
+}
+
+/** But for their texts; references may be written out in one. */
+function isAlike(content: SchemaContent, stored: StoredSchema): boolean {
+  if (stored.schemaType !== content.schemaType) return false
+  if (!isSameMetadata(content.metadata, stored.metadata)) return false
+  if (JSON.stringify(content.ruleSet ?? null) !== JSON.stringify(stored.ruleSet ?? null)) return false
+  const isInlined = content.references.length === 0 && stored.references.length > 0
+  return isInlined || isSameReferences(content.references, stored.references)
+}
+
+function digestOf({ meaning }: ParsedSchema): string {
+  return createHash('md5').update(meaning).digest('base64')
 }
 
 function sortedReferences(references: readonly SchemaReference[]): readonly SchemaReference[] {

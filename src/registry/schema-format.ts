@@ -32,8 +32,8 @@ export interface ParsedSchema {
   readonly normalized: string
   /** The canonical text in a form that a client asks for by name (resolved, serialized, ignore_extensions); itself for a name that means nothing. */
   formatted(format: string): string
-  /** The parsed schemas are equal: of the same type. */
-  isSameAs(other: ParsedSchema): boolean
+  /** The same for schemas of its type that, parsed, are equal; made anew each time. */
+  readonly meaning: string
   /** Of a record, title or message; undefined where it has none. */
   readonly recordName: string | undefined
   /** Of its root: a record's fields, an object's properties, those of the first message. */

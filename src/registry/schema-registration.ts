@@ -57,7 +57,7 @@ export function planRegistration(
   checkMode(state, subject, (request.id ?? -1) >= 0 ? 'import' : 'register')
   const latest = live.at(-1)?.schema
   const asked = inheriting(request, latest)
-  const strictness = isImport ? 'stored' : 'new'
+  const strictness = isImport ? 'stored' : strictnessOf(settings)
   const own = finder.contentOf(subject, asked, isNormalized, strictness)
   const version = nextVersion(state.versions(subject), request, isImport)
   const content = isImport ? own : numbered(filledIn(own, settings, latest), request, version)
@@ -97,8 +97,9 @@ export function testedFaults(
 ): readonly string[] {
   const { finder, parser } = known
   const name = canonicalSubject(subject)
-  const content = finder.contentOf(name, request, isNormalized, 'new')
-  const schema = parser.parse(content, name, 'new')
+  const strictness = strictnessOf(effectiveSettings(known.state, name))
+  const content = finder.contentOf(name, request, isNormalized, strictness)
+  const schema = parser.parse(content, name, strictness)
   const rules = rulesOf(known, name)
   const previous = previousOf(known, name, content)
   const reserved = rules.validateFields ? reservedBy(known, name, content, schema) : []
@@ -114,6 +115,10 @@ function reservedBy({ finder }: Known, subject: string, content: SchemaContent, 
 function isImporting({ state }: Known, subject: string, { id = -1 }: SchemaRequest): boolean {
   const mode = effectiveMode(state, subject)
   return (mode === 'IMPORT' || mode === 'FORWARD') && id >= 0
+}
+
+function strictnessOf(settings: SchemaSettings): 'new' | 'stored' {
+  return settings['validateNewSchemas'] === false ? 'stored' : 'new'
 }
 
 /** The live version that is what is asked for: it may be registered again in any mode. */

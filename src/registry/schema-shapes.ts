@@ -11,6 +11,8 @@ export type Json = Readonly<Record<string, unknown>>
 /** What a version number or an id is at most. */
 export const INT32_MAX = 2 ** 31 - 1
 
+const SHOWN_CHARS = 300
+
 /** 400. */
 export function parseMetadata(value: unknown, what: string): SchemaMetadata | undefined {
   const json = objectIn(value, what)
@@ -43,7 +45,10 @@ function parseRule(value: unknown): SchemaRule {
     mode: textIn(json, 'mode'),
     type: textIn(json, 'type'),
     tags: textsIn(json['tags'], 'tags'),
-    params: mapIn(json, 'params', (param) => (typeof param === 'string' ? param : JSON.stringify(param))),
+    params: mapIn(json, 'params', (param) => {
+      if (typeof param === 'object') throw wrongKind('params', 'an object of texts')
+      return String(param)
+    }),
     expr: textIn(json, 'expr'),
     onSuccess: textIn(json, 'onSuccess'),
     onFailure: textIn(json, 'onFailure'),
@@ -59,7 +64,7 @@ export function parseReferences(value: unknown): readonly SchemaReference[] {
     const subject = textIn(json, 'subject')
     const version = integerIn(json, 'version')
     if (name !== undefined && subject !== undefined && version !== undefined) return { name, subject, version }
-    const shown = JSON.stringify(json).slice(0, 200)
+    const shown = `{name=${name}, subject=${subject}, version=${version}}`.slice(0, SHOWN_CHARS)
     throw registryFailure(42201, `Invalid reference: ${shown}; name, subject and version are needed`)
   })
 }

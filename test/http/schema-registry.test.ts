@@ -401,6 +401,28 @@ test('fields that are reserved: taken by a schema, or not reserved any more', as
   checkRefused(await calls.post(`/subjects/${t}/versions`, json), 42201, /Field names cannot start with \$\$ prefix/)
 })
 
+test('defaults that do not fit are taken where new schemas are not to be validated', async () => {
+  const { calls } = given
+  const s = subject()
+  const wrong = recordOf('R', { a: ['int', 'no number'] })
+  checkRefused(await calls.post(`/subjects/${s}/versions`, { schema: wrong }), 42201)
+  okay(await calls.put(`/config/${s}`, { validateNewSchemas: false }))
+  assert.equal((await calls.register(s, wrong)).version, 1)
+})
+
+test('a body nested a hundred thousand deep is refused like any other', async () => {
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+  const headers = { 'content-type': V1_TYPE }
+  for (const body of [
+    `{"schema":"\\"int\\"","ruleSet":{"domainRules":[{"name":"r","type":"t","params":{"p":${deep}}}]}}`,
+    `{"schema":"\\"int\\"","references":[{"name":"n","x":${deep}}]}`,
+    `{"schema":${deep}}`,
+  ]) {
+    const reply = await given.server.request('POST', `/subjects/${subject()}/versions`, { headers, body })
+    assert.ok([400, 422].includes(reply.status), reply.text())
+  }
+})
+
 test('of a compatibility group only those with the same value are compared', async () => {
   const { calls } = given
   const s = subject()

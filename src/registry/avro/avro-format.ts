@@ -49,9 +49,9 @@ export class AvroSchema implements ParsedSchema {
     return format === 'resolved' ? printAvro(this.root, { isResolved: true }) : this.canonical
   }
 
-  isSameAs(other: ParsedSchema): boolean {
-    if (!(other instanceof AvroSchema)) return false
-    return this.canonical === other.canonical || resolvedText(this.root) === resolvedText(other.root)
+  /** Whether types are referred to or written out makes no other schema. */
+  get meaning(): string {
+    return printAvro(this.root, { isNormalized: true, isResolved: true })
   }
 
   incompatibilities(writer: ParsedSchema, words: ReaderWriter): readonly string[] {
@@ -59,11 +59,6 @@ export class AvroSchema implements ParsedSchema {
       renderAvroIncompatibility(one, words),
     )
   }
-}
-
-/** Whether types are referred to or written out makes no other schema. */
-function resolvedText(type: AvroType): string {
-  return printAvro(type, { isNormalized: true, isResolved: true })
 }
 
 function parseReferenced({ name, text }: ReferencedSchema, names: AvroNames): void {

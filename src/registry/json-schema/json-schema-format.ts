@@ -2,7 +2,7 @@
 
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode } from '../../kernel/json-tree.ts'
-import { isSameJson, parseJsonTree, printJsonTree } from '../../kernel/json-tree.ts'
+import { parseJsonTree, printJsonTree } from '../../kernel/json-tree.ts'
 import type {
   CompatibilityPolicy,
   ParsedSchema,
@@ -70,8 +70,8 @@ export class JsonSchema implements ParsedSchema {
     return this.canonical
   }
 
-  isSameAs(other: ParsedSchema): boolean {
-    return other instanceof JsonSchema && isSameJson(this.root, other.root)
+  get meaning(): string {
+    return printJsonTree(this.root, { number: sameNumber, sorted: true })
   }
 
   incompatibilities(
@@ -88,6 +88,16 @@ export class JsonSchema implements ParsedSchema {
     this.#tree ??= new SchemaBuilder(this.documents).build(this.documents.root)
     return this.#tree
   }
+}
+
+/** One text for all that stand for a number. */
+function sameNumber(source: string): string {
+  const [, sign = '', whole = '', fraction = '', power = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/.exec(source) ?? []
+  const digits = `${whole}${fraction}`.replace(/^0+/, '')
+  const short = digits.replace(/0+$/, '')
+  if (short === '') return '0'
+  return `${sign}${short}e${BigInt(power) - BigInt(fraction.length) + BigInt(digits.length - short.length)}`
 }
 
 /** As Java's BigDecimal prints what it has read. */

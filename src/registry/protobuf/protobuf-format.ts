@@ -73,8 +73,8 @@ export class ProtobufSchema implements ParsedSchema {
     return format === 'ignore_extensions' ? printProto(withoutExtensions(this.file)) : this.canonical
   }
 
-  isSameAs(other: ParsedSchema): boolean {
-    return other.type === this.type && other.canonical === this.canonical
+  get meaning(): string {
+    return this.canonical
   }
 
   incompatibilities(writer: ParsedSchema, words: ReaderWriter): readonly string[] {
