@@ -76,6 +76,13 @@ test('bodies are of four types, with any parameters; a type on a GET does no har
 test('HEAD is taken wherever GET is, OPTIONS tells the methods, and a request has an id', async () => {
   const head = await given.server.request('HEAD', '/subjects')
   assert.deepEqual([head.status, head.body.length], [200, 0])
+  const { id } = await given.calls.register(subject(), A)
+  for (const path of [`/schemas/ids/${id}`, `/schemas/ids/${id}/schema`, '/config', '/contexts', '/v1/metadata/id']) {
+    const { status, body } = await given.server.request('HEAD', path)
+    assert.deepEqual([status, body.length], [200, 0], path)
+    assert.equal((await given.server.get(`${path}/`)).status, 200, path)
+  }
+  assert.equal((await given.server.request('HEAD', '/schemas/ids/99999')).status, 404)
   const options = await given.server.request('OPTIONS', '/subjects/a')
   assert.equal(options.status, 204)
   assert.equal(options.headers['allow'], 'DELETE, OPTIONS, POST')

@@ -79,7 +79,7 @@ function describe(file: string, isOwnPath: Description['isOwnPath'], failure = '
 export const schemaRegistry = describe(
   'openapi-compat.yaml',
   (path) =>
-    /^\/(subjects|schemas|compatibility|config|mode|contexts|associations)\b|^\/v1\/metadata\/(id|version|deployment)$/.test(
+    /^\/(subjects|schemas|compatibility|config|mode|contexts|associations)\b|^\/v1\/metadata\/(id|version|deployment)\/?$/.test(
       path,
     ),
   'RegistryFailure',
