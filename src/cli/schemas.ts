@@ -111,7 +111,7 @@ export async function registerSchema(
   const signal = terminal.interruptSignal()
   const schema = await readSchema(terminal, client, file, options)
   const registered = await client.register(subject, schema, { normalize: options.normalize, signal })
-  const line = { ...registered, subject }
+  const line = { subject, ...registered }
   await printList(terminal, chosenOutput(options.output, terminal), [line], REGISTERED_COLUMNS)
 }
 
