@@ -26,6 +26,8 @@ export interface RefusedRecord extends GroupPartition {
   readonly topicId: string
   readonly offset: number
   readonly error: TailraceError
+  /** It may be shown in a moment: the consumer stays in front of it. */
+  readonly isForNow: boolean
 }
 
 export type Moves = readonly Move[]

@@ -3,7 +3,8 @@
 // until then the next one waits, and a reply that nobody got is undone.
 //
 // A record that cannot be shown in the consumer's format ends its partition's part of a page. The next read is told of it,
-// and with that the consumer stands behind it: nothing is left out in silence, and nothing stops a consumer for good.
+// and with that the consumer stands behind it: nothing is left out in silence, and nothing stops a consumer for good. In front of
+// one that cannot be shown only for now it stays.
 
 import { TailraceError } from '../kernel/errors.ts'
 import { CONSUMER_READS_WAITING_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '../kernel/limits.ts'
@@ -67,7 +68,7 @@ export class ConsumerReads {
   readonly #turns = new Turns()
   /** Which partition begins the next page. */
   #partitionTurn = 0
-  /** Of the last page; the consumer stands in front of them. */
+  /** Of the last page, for good; the consumer stands in front of them. */
   #refused: readonly RefusedRecord[] = []
   #waiting: AbortController | undefined
 
@@ -177,12 +178,14 @@ export class ConsumerReads {
         sink,
       )
       this.#partitionTurn = page.turn
-      this.#refused = sink.refused
+      this.#refused = sink.refused.filter(({ isForNow }) => !isForNow)
       const moves = instance.positions.advance(offsets, page.partitions, sink.refused)
       const faults = this.#passFaults(page.partitions)
       if (sink.shownCount > 0) return { moves, refusal: undefined }
       const told = this.#tell(moves)
       if (told !== undefined) return told
+      const [refused] = sink.refused
+      if (refused !== undefined) return { moves, refusal: refused.error }
       if (faults.left !== undefined) throw faults.left
       // its time is over, or the engine's, if nobody has woken it
       return faults.hasPassed || waiting.signal.aborted ? undefined : NOTHING

@@ -17,6 +17,8 @@ const types = fc.constantFrom(
   V2_BINARY,
   'application/vnd.kafka.v1+json',
   'application/vnd.kafka.avro.v2+json',
+  'application/vnd.kafka.jsonschema.v2+json',
+  'application/vnd.kafka.protobuf.v2+json',
   'application/json',
   'text/plain',
 )
@@ -24,6 +26,7 @@ const accepts = fc.constantFrom(
   '*/*',
   V2_JSON,
   'application/vnd.kafka.v2+json',
+  'application/vnd.kafka.avro.v2+json',
   'text/html',
   '*/*;q=0',
   ';;,,q=',
@@ -74,7 +77,32 @@ const members = fc.constantFrom(
   'value_schema',
 )
 const records = fc.dictionary(members, fc.oneof(fc.jsonValue(), fc.base64String(), fc.integer(), fc.constant(null)))
+const schemas = fc.oneof(
+  fc.constantFrom(
+    '"int"',
+    '["null","string"]',
+    '{"type":"object"}',
+    'syntax = "proto3"; message M { int32 a = 1; }',
+    '{',
+  ),
+  fc.string(),
+  fc.json(),
+)
+const ids = fc.oneof(fc.constantFrom(1, '1', 2, '2', null), fc.integer(), fc.jsonValue())
+const typedBodies = fc
+  .record(
+    {
+      value_schema: schemas,
+      value_schema_id: ids,
+      key_schema: schemas,
+      key_schema_id: ids,
+      records: fc.array(records),
+    },
+    { requiredKeys: ['records'] },
+  )
+  .map((body) => JSON.stringify(body))
 const bodies = fc.oneof(
+  typedBodies,
   fc.string(),
   fc.json(),
   fc.array(records, { maxLength: 4 }).map((each) => JSON.stringify({ records: each })),

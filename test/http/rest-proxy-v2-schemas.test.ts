@@ -1,7 +1,10 @@
 // Avro, JSON Schema and Protobuf through the REST Proxy v2 API: records made by a schema, and shown by the one they name.
 
 import assert from 'node:assert/strict'
+import { mkdirSync, renameSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { temporaryDirectory } from '../support/engine-options.ts'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
 import type { TestReply } from '../support/http-send.ts'
@@ -307,4 +310,34 @@ test('v1 media types, and records with timestamp and headers where the server is
     timestamp: 1767225600000,
     headers: [{ key: 'h', value: 'dg==' }],
   })
+})
+
+test('while the registry cannot answer nothing is made, passed or let in by its schemas, and nothing is lost', async (t) => {
+  const dataDir = temporaryDirectory(t)
+  const first = await startServer(t, { dataDir })
+  const configs = { 'confluent.value.schema.validation': 'true' }
+  checkStatus(await first.post('/v1/topics', { name: 't', partitions: 1, configs }), 201)
+  const body = { value_schema: '"int"', records: [{ value: 1 }] }
+  checkStatus(await post(first, 'avro', body), 200)
+  const config = { name: 'c', format: 'avro', ...earliest }
+  await (await openConsumer(first, 'g', config)).subscribe('t')
+  await first.close()
+  // what lies in the place of its log can be opened by nobody
+  const segment = join(dataDir, 'topics', '_schemas-0', '00000000000000000000.log')
+  renameSync(segment, `${segment}.aside`)
+  mkdirSync(segment)
+  const second = await startServer(t, { dataDir })
+  checkFailure(await post(second, 'avro', body), 50302)
+  checkFailure(await post(second, 'avro', { value_schema_id: 1, records: [{ value: 1 }] }), 50302)
+  const plain = await second.post('/v1/topics/t/records', { records: [{ value: null }] })
+  assert.equal(plain.status, 503, plain.text())
+  const waiting = await openConsumer(second, 'g', config, { isThere: true })
+  for (let read = 0; read < 2; read++) checkFailure(await waiting.read('', typeOf('avro')), 50302)
+  await second.close()
+  rmdirSync(segment)
+  renameSync(`${segment}.aside`, segment)
+  const third = await startServer(t, { dataDir })
+  const again = await openConsumer(third, 'g', config, { isThere: true })
+  const shown = await again.read('', typeOf('avro'))
+  assert.deepEqual(shown.json(), [{ topic: 't', key: null, value: 1, partition: 0, offset: 0 }])
 })

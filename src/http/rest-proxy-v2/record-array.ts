@@ -12,6 +12,7 @@ import type { SchemaCodec } from '../../codec/schema-codec.ts'
 import { isUndecoded } from '../../codec/schema-codec.ts'
 import type { ByteWriter, Piece } from '../../kernel/byte-writer.ts'
 import { makePiece, viewOf } from '../../kernel/byte-writer.ts'
+import type { TailraceError } from '../../kernel/errors.ts'
 import { isJson } from '../../kernel/json-text.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
@@ -57,8 +58,8 @@ export class RecordArray implements ConsumerSink {
   readonly #schemas: SchemaCodec | undefined
   readonly #withMetadata: boolean
   readonly #onUnreadable: string
-  /** Why the last key or value could not be shown. */
-  #fault = NOT_JSON
+  /** Why the last key or value could not be shown; a failure: for now. */
+  #fault: string | TailraceError = NOT_JSON
   #topic = ''
   #topicId = ''
   #partition = 0
@@ -143,22 +144,27 @@ export class RecordArray implements ConsumerSink {
   #writeFramed(schemas: SchemaCodec, bytes: Buffer, start: number, end: number): boolean {
     const found = schemas.decode(bytes, start, end, this.#output, 'tagged')
     if (found !== undefined && !isUndecoded(found)) return true
-    // it may be readable in a moment: nothing is known of it now
-    if (found === undefined && schemas.failure !== undefined) throw schemas.failure
-    this.#fault = found === undefined ? NOT_FRAMED : `it is not of its schema ${found.id}: ${found.error}`
+    // while the registry cannot answer, nobody knows what it is framed with
+    this.#fault =
+      found === undefined ? (schemas.failure ?? NOT_FRAMED) : `it is not of its schema ${found.id}: ${found.error}`
     return false
   }
 
   #refuse(part: 'key' | 'value', offset: number): void {
     this.#isEnded = true
     const place = `partition ${this.#topic}-${this.#partition} at offset ${offset}`
-    const message = `Error deserializing ${part} for ${place}: ${this.#fault}. ${this.#onUnreadable}`
+    const fault = this.#fault
+    const error =
+      typeof fault === 'string'
+        ? restProxyFailure(40801, `Error deserializing ${part} for ${place}: ${fault}. ${this.#onUnreadable}`)
+        : fault
     this.refused.push({
       topic: this.#topic,
       topicId: this.#topicId,
       partition: this.#partition,
       offset,
-      error: restProxyFailure(40801, message),
+      error,
+      isForNow: typeof fault !== 'string',
     })
   }
 }
