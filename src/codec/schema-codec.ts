@@ -23,7 +23,7 @@ const ENCODING_OF: Readonly<Record<SchemaType, SchemaEncoding>> = {
 }
 
 /** Magic byte and id. */
-export const FRAME_HEAD_BYTES = 5
+const FRAME_HEAD_BYTES = 5
 const MAGIC = 0
 
 export type KnownSchemas = Pick<SchemaRegistry, 'failure' | 'revision' | 'findById' | 'version' | 'parsed'>

@@ -15,7 +15,6 @@ import { JsonCursor, MemberNames, MemberRanges, OBJECT_END } from '../../codec/j
 import { decodeJsonString, decodeJsonText, isPlainText } from '../../codec/json-string.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
 import type { FramedSchema, SchemaCodec } from '../../codec/schema-codec.ts'
-import { FRAME_HEAD_BYTES } from '../../codec/schema-codec.ts'
 import { SchemaDataError } from '../../codec/schema-data-error.ts'
 import { ByteWriter } from '../../kernel/byte-writer.ts'
 import { TailraceError } from '../../kernel/errors.ts'
@@ -62,6 +61,7 @@ const HEADER_VALUE = 1
 const INT32_MAX = 2 ** 31 - 1
 
 const NULL_TEXT = Buffer.from('null')
+const NO_FRAMES = new ByteWriter(0)
 
 /** Throws invalid_request where the JSON is malformed, else what restProxyFailure makes of the wrong content. */
 export function parseProduceRequest(body: Buffer, options: ProduceRequestOptions): ProduceRecord[] {
@@ -97,6 +97,8 @@ class ProduceRequest {
   readonly #bytes: Buffer
   readonly #options: ProduceRequestOptions
   readonly #ranges: MemberRanges
+  /** Of all its keys and values: what has outgrown its bytes leaves them to those that are in them. */
+  readonly #frames: ByteWriter
   // Where what was encoded last lies; a start of -1: it is null.
   #encoded: Uint8Array
   #start = -1
@@ -107,6 +109,7 @@ class ProduceRequest {
     this.#bytes = cursor.bytes
     this.#encoded = cursor.bytes
     this.#options = options
+    this.#frames = typeof options.format === 'object' ? new ByteWriter(cursor.bytes.length) : NO_FRAMES
     this.#ranges = new MemberRanges(options.lenient ? LENIENT_RECORD_NAMES : RECORD_NAMES)
   }
 
@@ -207,9 +210,11 @@ class ProduceRequest {
     const part = member === KEY ? 'key' : 'value'
     const schema = schemas[part]
     if (schema !== undefined) {
-      this.#encoded = this.#framed(member, schema, codec, `records[${index}].${part}`)
-      this.#start = 0
-      this.#end = this.#encoded.length
+      const { position } = this.#frames
+      this.#writeFrame(member, schema, codec, () => `records[${index}].${part}`)
+      this.#encoded = this.#frames.bytes
+      this.#start = position
+      this.#end = this.#frames.position
     } else if (this.#has(member)) {
       throw restProxyFailure(
         part === 'key' ? 42201 : 42202,
@@ -218,7 +223,7 @@ class ProduceRequest {
     }
   }
 
-  #framed(member: number, schema: FramedSchema, codec: SchemaCodec, place: string): Buffer {
+  #writeFrame(member: number, schema: FramedSchema, codec: SchemaCodec, place: () => string): void {
     const { starts, ends } = this.#ranges
     const isGiven = this.#ranges.has(member)
     let bytes = isGiven ? this.#bytes : NULL_TEXT
@@ -229,13 +234,11 @@ class ProduceRequest {
       start = 0
       end = bytes.length
     }
-    const frame = new ByteWriter(end - start + FRAME_HEAD_BYTES)
     try {
-      codec.encode(schema, bytes, start, end, frame)
-      return frame.written()
+      codec.encode(schema, bytes, start, end, this.#frames)
     } catch (error) {
       if (!(error instanceof SchemaDataError)) throw error
-      const message = `${place} is not of schema ${schema.id}: ${error.message}`
+      const message = `${place()} is not of schema ${schema.id}: ${error.message}`
       throw restProxyFailure(42203, `Conversion of JSON to Object failed: ${message}`)
     }
   }
