@@ -313,6 +313,49 @@ describe('@confluentinc/schemaregistry', { skip: clientsMissing }, () => {
     await assert.rejects(json.serialize('jsons', { item: { sku: 1 } }), /(?:must be|[Ii]nvalid)/)
   })
 
+  it('takes subjects of any name, and contexts', async (t) => {
+    const { url } = await startServer(t)
+    for (const subject of ['a/b', ':.dev:orders-value', 'ü x', 'a%2Fb', 'a:b', 'x?y', '..a']) {
+      const info = { schemaType: 'AVRO', schema: JSON.stringify(ORDER) }
+      const id = await clientOf(url).register(subject, info)
+      const client = clientOf(url)
+      assert.deepEqual(JSON.parse((await client.getBySubjectAndId(subject, id)).schema), ORDER)
+      assert.equal((await client.getLatestSchemaMetadata(subject)).subject, subject)
+      assert.equal(await client.getVersion(subject, info), 1)
+      const breaking = { schemaType: 'AVRO', schema: JSON.stringify(WITHOUT_TOTAL_DEFAULT) }
+      assert.equal(await client.testSubjectCompatibility(subject, breaking), false)
+    }
+    assert.equal((await clientOf(url).getAllSubjects()).length, 7)
+  })
+
+  it('reads older records by the latest version', async (t) => {
+    const { url } = await startServer(t)
+    const client = clientOf(url)
+    await client.register('orders-value', { schemaType: 'AVRO', schema: JSON.stringify(ORDER) })
+    const serializer = new confluent.AvroSerializer(clientOf(url), confluent.SerdeType.VALUE, {
+      useLatestVersion: true,
+    })
+    const bytes = await serializer.serialize('orders', { id: 7, total: 1.5, note: null })
+    await client.register('orders-value', { schemaType: 'AVRO', schema: JSON.stringify(WITH_CURRENCY) })
+    const reader = new confluent.AvroDeserializer(clientOf(url), confluent.SerdeType.VALUE, { useLatestVersion: true })
+    assert.deepEqual(
+      { ...(await reader.deserialize('orders', bytes)) },
+      { id: 7, total: 1.5, note: null, currency: 'EUR' },
+    )
+  })
+
+  it('works with the replies of Confluent 7 too, as the other client does', async (t) => {
+    const { url } = await startServer(t, { set: { 'schema.registry.compat.profile': '7' } })
+    const serializer = new confluent.AvroSerializer(clientOf(url), confluent.SerdeType.VALUE, {
+      autoRegisterSchemas: true,
+    })
+    const bytes = await serializer.serialize('orders', { id: 7 })
+    const reader = new confluent.AvroDeserializer(clientOf(url), confluent.SerdeType.VALUE, {})
+    assert.deepEqual({ ...(await reader.deserialize('orders', bytes)) }, { id: 7 })
+    const { SchemaRegistry } = clientPackage('@kafkajs/confluent-schema-registry')
+    assert.deepEqual({ ...(await new SchemaRegistry({ host: url }).decode(bytes)) }, { id: 7 })
+  })
+
   it('registers descriptors of Protobuf with what they import, and reads by them', async (t) => {
     const { url } = await startServer(t)
     const types = protoTypes(protobuf, wkt)

@@ -103,6 +103,56 @@ for (const format of FORMATS) {
   })
 }
 
+it('a message of Protobuf that is not the first of its file, with all kinds of fields', {
+  skip: clientsMissing,
+}, async (t) => {
+  const schema = `syntax = "proto3";
+package shop;
+
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+
+message First {
+  string a = 1;
+}
+message Order {
+  google.protobuf.Timestamp at = 1;
+  map<string, int64> counts = 2;
+  optional int32 maybe = 3;
+  google.protobuf.StringValue wrapped = 4;
+  Kind kind = 5;
+
+  oneof which {
+    string left = 6;
+    bytes right = 7;
+  }
+
+  enum Kind {
+    NONE = 0;
+    SOME = 1;
+  }
+}
+`
+  const shown = {
+    at: '2026-01-02T03:04:05Z',
+    counts: { a: '9007199254740993' },
+    maybe: 0,
+    wrapped: 'w',
+    kind: 'SOME',
+    right: 'AQI=',
+  }
+  const format: Format = { schemaType: 'PROTOBUF', schema, name: 'protobuf', shown, plain: shown }
+  const { server, clients } = await start(t, format)
+  const { write, read } = clients[1] as Client
+  const frame = await write()
+  assert.deepEqual([...frame.subarray(5, 7)], [2, 2], 'the message in the second place')
+  const body = { value_encoding: 'base64', records: [{ value: frame.toString('base64') }] }
+  assert.equal((await server.post('/v1/topics/orders/records', body)).status, 200)
+  assert.deepEqual(await readV1(server), [shown])
+  const message = (await read(frame)) as { $typeName: string; counts: Record<string, bigint> }
+  assert.deepEqual([message.$typeName, message.counts['a']], ['shop.Order', 9007199254740993n])
+})
+
 interface Client {
   /** The record, framed. */
   write(): Promise<Buffer>
@@ -143,14 +193,21 @@ function confluent({ url }: TestServer, { schemaType, plain: record }: Format): 
 function confluentProtobuf(client: any, record: object): Client {
   const { ProtobufSerializer, ProtobufDeserializer, SerdeType } = clientPackage('@confluentinc/schemaregistry')
   const protobuf = clientPackage('@bufbuild/protobuf')
-  const { FileDescriptorProtoSchema, FileDescriptorSetSchema } = clientPackage('@bufbuild/protobuf/wkt')
+  const {
+    FileDescriptorProtoSchema,
+    FileDescriptorSetSchema,
+    file_google_protobuf_timestamp,
+    file_google_protobuf_wrappers,
+  } = clientPackage('@bufbuild/protobuf/wkt')
   const deserializer = new ProtobufDeserializer(client, SerdeType.VALUE, {})
   return {
     async write() {
       const { schema } = await client.getLatestSchemaMetadata('orders-value', 'serialized')
       const file = protobuf.fromBinary(FileDescriptorProtoSchema, Buffer.from(schema, 'base64'))
       if (file.name === '') file.name = 'orders.proto'
-      const files = protobuf.createFileRegistry(protobuf.create(FileDescriptorSetSchema, { file: [file] }))
+      const imported = [file_google_protobuf_timestamp.proto, file_google_protobuf_wrappers.proto]
+      const set = protobuf.create(FileDescriptorSetSchema, { file: [...imported, file] })
+      const files = protobuf.createFileRegistry(set)
       const registry = protobuf.createRegistry(files)
       const serializer = new ProtobufSerializer(client, SerdeType.VALUE, { useLatestVersion: true, registry })
       return await serializer.serialize('orders', protobuf.fromJson(registry.getMessage('shop.Order'), record))
