@@ -81,7 +81,10 @@ export class SchemaLog {
   async append(entries: readonly Entry[]): Promise<void> {
     const { engine, clock } = this.#options
     const timestamp = clock.now()
-    const topic = engine.findTopic(SCHEMAS_TOPIC) ?? (await this.#makeTopic())
+    const there = engine.findTopic(SCHEMAS_TOPIC)
+    // what is to be written was decided by what was read of it
+    if (there?.id !== this.#topic?.id) throw topicGone()
+    const topic = there ?? (await this.#makeTopic())
     const batch = sealBatch(
       entries.map((entry) => partsOf(entry, entry.timestamp ?? timestamp)),
       { compression: 'none' },
@@ -147,9 +150,20 @@ export class SchemaLog {
       if (this.#topic !== undefined) forget()
       this.#topic = topic
       this.#nextOffset = 0
+      if (topic !== undefined) this.#warnOf(topic)
     }
     for (let hasMore = topic !== undefined; hasMore; ) hasMore = await this.#readFrom(topic as Topic)
     this.#resolveWaiters()
+  }
+
+  /** One that somebody else has made. */
+  #warnOf({ config, partitionCount }: Topic): void {
+    const { cleanupPolicy } = config
+    if (cleanupPolicy.compact && !cleanupPolicy.delete && partitionCount === 1) return
+    this.#options.logger.warn(
+      { topic: SCHEMAS_TOPIC, partitions: partitionCount, cleanupPolicy },
+      'schemas are kept in a topic of one partition with cleanup.policy=compact: of this one they may be lost',
+    )
   }
 
   /** True when there was something. */

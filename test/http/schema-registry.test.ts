@@ -637,3 +637,12 @@ test('while the topic cannot be read the registry says when to come again, and t
   assert.equal(ready.status, 'degraded')
   assert.equal((await server.post('/v1/topics/t/records', { records: [{ value: 1 }] })).status, 200)
 })
+
+test('a topic in which schemas may be lost is told of', async (t) => {
+  const server = await startServer(t, { set: { 'allow.internal.topics': 'true' } })
+  const made = { name: '_schemas', partitions: 2, configs: { 'cleanup.policy': 'delete' } }
+  assert.equal((await server.post('/v1/topics', made)).status, 201)
+  await new RegistryCalls(server).register('a', A)
+  const warnings = server.log.filter(({ level, message }) => level === 'warn' && message.includes('they may be lost'))
+  assert.equal(warnings.length, 1)
+})
