@@ -530,6 +530,38 @@ test('all three formats, their forms, and what is no schema', async () => {
   }
 })
 
+test('references of Protobuf are imports, of JSON Schema what $ref says; those of others come along', async () => {
+  const { calls } = given
+  const [inner, middle, outer] = [subject(), subject(), subject()]
+  const of = (name: string, to: string) => ({ references: [{ name, subject: to, version: 1 }] })
+  const proto = { schemaType: 'PROTOBUF' }
+  await calls.register(inner, 'syntax = "proto3"; package p; message In { int32 a = 1; }', proto)
+  const importing = 'syntax = "proto3"; package p; import "in.proto"; message Mid { In a = 1; }'
+  checkRefused(await calls.post(`/subjects/${middle}/versions`, { schema: importing, ...proto }), 42201)
+  await calls.register(middle, importing, { ...proto, ...of('in.proto', inner) })
+  const whole = 'syntax = "proto3"; package p; import "mid.proto"; message Out { Mid a = 1; }'
+  const { id } = await calls.register(outer, whole, { ...proto, ...of('mid.proto', middle) })
+  assert.deepEqual((await calls.read(`/schemas/ids/${id}`)).references, of('mid.proto', middle).references)
+  assert.ok((await calls.read(`/schemas/ids/${id}?format=serialized`)).schema.length > 0)
+  const changed = whole.replace('Mid a = 1', 'string a = 1')
+  const tested = okay(
+    await calls.post(`/compatibility/subjects/${outer}/versions/latest`, {
+      schema: changed,
+      ...proto,
+      ...of('mid.proto', middle),
+    }),
+  )
+  assert.equal(tested.is_compatible, false)
+
+  const json = { schemaType: 'JSON' }
+  const [item, order] = [subject(), subject()]
+  await calls.register(item, '{"type":"object","properties":{"n":{"type":"integer"}}}', json)
+  const referring = '{"type":"object","properties":{"i":{"$ref":"item.json"}}}'
+  checkRefused(await calls.post(`/subjects/${order}/versions`, { schema: referring, ...json }), 42201)
+  assert.equal((await calls.register(order, referring, { ...json, ...of('item.json', item) })).version, 1)
+  checkRefused(await calls.delete(`/subjects/${item}`), 42206)
+})
+
 test('what clients ask of a registry as such', async () => {
   const { calls } = given
   const { scope } = await calls.read('/v1/metadata/id')
