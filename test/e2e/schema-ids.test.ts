@@ -11,7 +11,7 @@ import { ServerProcess } from '../support/server-process.ts'
 const SCHEMAS = 100
 const REGISTRATIONS = 1_000
 const AT_ONCE = 50
-const KILLS = 3
+const KILLS = 2
 
 interface Told {
   readonly schema: number

@@ -7,9 +7,9 @@ import fc from 'fast-check'
 import { startServer } from '../support/http.ts'
 import { RegistryCalls, recordOf, V1_TYPE } from '../support/schema-registry.ts'
 
-const RUNS = 600
+const RUNS = 500
 /** What is left of the runs then is left out. */
-const TIME_MS_MAX = 6_000
+const TIME_MS_MAX = 4_000
 const limits = { numRuns: RUNS, interruptAfterTimeLimit: TIME_MS_MAX, markInterruptAsFailure: false }
 
 const names = fc.oneof(
