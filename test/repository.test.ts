@@ -14,24 +14,27 @@ interface LockedPackage {
   optionalDependencies?: Record<string, string>
 }
 
-const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-  packages: Record<string, LockedPackage>
+/** Of the project, and of the clients that tests drive. */
+const LOCKS = ['package-lock.json', 'test/clients/package-lock.json']
+
+for (const lock of LOCKS) {
+  const { packages } = JSON.parse(readFileSync(join(root, lock), 'utf8')) as { packages: Record<string, LockedPackage> }
+
+  test(`${lock} names no registry, so that any mirror can serve it`, () => {
+    const named = Object.entries(packages).filter(([, { resolved }]) => resolved?.startsWith('http'))
+    assert.ok(Object.keys(packages).length > 50)
+    assert.deepEqual(named, [])
+  })
+
+  test(`${lock} knows the packages of every platform (else: npm run lock)`, () => {
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) => !(`node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages),
+      ),
+    )
+    assert.deepEqual(missing, [])
+  })
 }
-
-test('the lock file names no registry, so that any mirror can serve it', () => {
-  const named = Object.entries(packages).filter(([, { resolved }]) => resolved?.startsWith('http'))
-  assert.ok(Object.keys(packages).length > 50)
-  assert.deepEqual(named, [])
-})
-
-test('the lock file knows the packages of every platform (else: npm run lock)', () => {
-  const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
-    Object.keys(optionalDependencies).filter(
-      (name) => !(`node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages),
-    ),
-  )
-  assert.deepEqual(missing, [])
-})
 
 test('no committed file holds a path of the machine it was made on', { skip: !isCheckout }, () => {
   const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean)
