@@ -127,7 +127,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     replyBuffers: new ReplyBuffers(),
     knownJson: new KnownJson(),
     closing,
-    live: new LiveConnections(clock),
+    live: new LiveConnections(clock, logger),
     healthChecks: parts.healthChecks ?? [],
   }
   const app = fastify({

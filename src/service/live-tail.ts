@@ -64,6 +64,8 @@ export class LiveTail implements Tail, HeadTail {
   /** It had no room, and has not come to the end since. */
   #wasBlocked = false
   #awaited: SharedChunk | undefined
+  /** It has another layout since its last turn. */
+  #isRelaid = false
 
   constructor(request: TailRequest, kind: ChunkKind, stand: TailStand, until: TailUntil, parts: LiveTailParts) {
     this.#parts = parts
@@ -79,8 +81,8 @@ export class LiveTail implements Tail, HeadTail {
     parts.turns.enqueue(this)
   }
 
-  get cursor(): string {
-    return this.#place.cursor
+  get cursor(): string | undefined {
+    return this.#place.findCursor()
   }
 
   get positions(): readonly TopicOffset[] {
@@ -156,6 +158,7 @@ export class LiveTail implements Tail, HeadTail {
     this.#place = this.#place.in(layout)
     this.#awaited = undefined
     this.#teller.moved()
+    this.#isRelaid = true
     this.#parts.turns.enqueue(this)
     // what was not read of a topic that fitted its pattern and is gone
     for (const [at, { topic, partition }] of before.slots.entries()) {
@@ -181,6 +184,9 @@ export class LiveTail implements Tail, HeadTail {
   }
 
   #step(): void {
+    // more than a cursor can name is told now rather than with the next chunk
+    if (this.#isRelaid) this.#place.getCursor()
+    this.#isRelaid = false
     if (this.#until.isReached(this.#place, this.#teller.matched)) {
       this.#end('until')
       return

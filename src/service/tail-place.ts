@@ -98,9 +98,18 @@ export class TailPlace {
   }
 
   /** invalid_request: more partitions than a cursor can name. */
-  get cursor(): string {
+  getCursor(): string {
     this.#cursor ??= this.layout.cursor(this.offsets, this.turn)
     return this.#cursor
+  }
+
+  findCursor(): string | undefined {
+    try {
+      return this.getCursor()
+    } catch {
+      // it can name fewer
+      return undefined
+    }
   }
 
   get positions(): readonly TopicOffset[] {

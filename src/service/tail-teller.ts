@@ -130,7 +130,7 @@ class Progress implements TailProgress {
     this.filterErrors = counts.filterErrors
   }
 
-  get cursor(): string {
-    return this.#place.cursor
+  get cursor(): string | undefined {
+    return this.#place.findCursor()
   }
 }

@@ -71,8 +71,8 @@ export interface TailGap {
 }
 
 export interface TailProgress {
-  /** Goes on where the tail stands. */
-  readonly cursor: string
+  /** Goes on where the tail stands. undefined: more partitions than a cursor can name. */
+  readonly cursor: string | undefined
   /** Nothing was left below the end when it looked last. */
   readonly caughtUp: boolean
   /** Offsets from where it stands to the ends, over all partitions. */
@@ -98,7 +98,7 @@ export interface TailReader {
   fault(fault: { readonly topic: string; readonly partition: number; readonly error: TailraceError }): void
   /** Nothing comes any more. */
   end(reason: TailEnd): void
-  /** Nothing comes any more: offset_out_of_range with on_gap 'error', what nobody foresaw. */
+  /** Nothing comes any more: offset_out_of_range with on_gap 'error', invalid_request where no cursor can name all partitions any more, what nobody foresaw. */
   fail(error: TailraceError): void
 }
 
@@ -123,8 +123,8 @@ export interface TailRequest {
 }
 
 export interface Tail {
-  /** Goes on where it stands. invalid_request where there are more partitions than a cursor can name. */
-  readonly cursor: string
+  /** Goes on where it stands. undefined: its topics have grown to more partitions than a cursor can name. */
+  readonly cursor: string | undefined
   /** Where it stands, for each partition. */
   readonly positions: readonly TopicOffset[]
   progress(): TailProgress

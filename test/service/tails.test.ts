@@ -4,12 +4,14 @@ import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import type { Engine } from '../../src/engine/engine.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import {
+  CURSOR_BYTES_MAX,
   PAGE_SCAN_STEPS_PER_TURN_MAX,
   PARTITION_FAULT_PAUSE_MS,
   TAIL_CHUNKS_BYTES_MAX,
   TAIL_OVERFLOW_RECORDS_MAX,
   TAIL_READS_MAX,
 } from '../../src/kernel/limits.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
 import { encodeCursor } from '../../src/service/cursor.ts'
@@ -49,7 +51,7 @@ function newTails() {
       return fetched
     },
   } as unknown as Engine
-  const tails = createTailService({ engine, clock, telemetry })
+  const tails = createTailService({ engine, clock, telemetry, logger: silentLogger })
   const form = textForm()
   const open = async ({ topics = ['orders'], from = 'earliest', until, credit, ...asked }: Asked = {}) => {
     const log = new TailLog()
@@ -482,6 +484,29 @@ test('what a pattern’s reader had not read of a topic that is deleted is told 
   ])
   assert.deepEqual(log.records, ['t.a/0@0=a', 't.a/0@0=again'])
   assert.deepEqual(ofAll.gaps, [])
+})
+
+test('a pattern that comes to mean more than a cursor can name fails its tails, and stops no others', async () => {
+  const { store, open } = newTails()
+  store.create('other')
+  store.create('wide-0')
+  const wide = await open({ sources: { kind: 'pattern', subscription: { pattern: 'wide-.*' } } })
+  // whatever its reader does then
+  wide.log.fail = () => {
+    wide.log.events.push('fail')
+    throw new Error('a reader that fails')
+  }
+  const { log } = await open({ topics: ['other'] })
+  await settle()
+  for (let at = 1; at < CURSOR_BYTES_MAX / 16; at++) store.create(`wide-${at}`)
+  await settle()
+  assert.equal(wide.log.events.at(-1), 'fail')
+  assert.equal(wide.tail.cursor, undefined)
+  assert.equal(wide.tail.progress().cursor, undefined)
+  store.append('wide-0', 0, values('a'))
+  store.append('other', 0, values('b'))
+  await settle()
+  assert.equal(log.records.at(-1), 'other/0@0=b')
 })
 
 test('what is taken away is never given, not even by a read that was under way', async () => {
