@@ -13,6 +13,7 @@ import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { Closing } from './closing.ts'
 import { addCors } from './cors.ts'
+import { documentRoutes } from './documents.ts'
 import { healthRoutes } from './health.ts'
 import { HeldReplies } from './held-replies.ts'
 import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes, Services } from './http-floor.ts'
@@ -105,8 +106,13 @@ const REST_PROXY_V2: Dialect = {
   ],
 }
 
-/** Health and metrics, and the failures of paths that are nobody's. */
-const BASE: Dialect = { prefix: '', segments: [], renderFailure: renderProblem, routes: [healthRoutes, metricsRoutes] }
+/** Health, metrics and descriptions, and the failures of paths that are nobody's. */
+const BASE: Dialect = {
+  prefix: '',
+  segments: [],
+  renderFailure: renderProblem,
+  routes: [healthRoutes, metricsRoutes, documentRoutes],
+}
 
 const DIALECTS: readonly Dialect[] = [V1, REST_PROXY_V2, BASE]
 
