@@ -472,6 +472,9 @@ export const TAILS_OPEN_MAX = 100_000
 /** Chunks that tails share, kept for those that are a little behind: bytes over all of them. */
 export const TAIL_CHUNKS_BYTES_MAX = 64 * 1024 * 1024
 
+/** How long after a tail has begun somewhere another one shares its way: a crowd that comes at once. For one that comes later nothing is kept. */
+export const TAIL_START_SHARED_MS = 2_000
+
 /** One chunk: records, and encoded bytes: the loop is held up while it is made. A record that is larger is one by itself. */
 export const TAIL_CHUNK_RECORDS_MAX = 10_000
 export const TAIL_CHUNK_BYTES_MAX = 256 * 1024

@@ -10,6 +10,7 @@ import {
   TAIL_CHUNKS_BYTES_MAX,
   TAIL_OVERFLOW_RECORDS_MAX,
   TAIL_READS_MAX,
+  TAIL_START_SHARED_MS,
 } from '../../src/kernel/limits.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
@@ -613,6 +614,36 @@ test('chunks are kept for those that are behind while there is room, and forgott
   await appendAll(5)
   assert.equal(fast.log.bodies.length, 9)
   assert.deepEqual(slow.log.bodies.slice(4).map(isShared), [false], 'the first was not there any more')
+})
+
+test('who comes soon to where another has begun shares what is read from there; who comes later reads alone', async () => {
+  const { store, open, clock, form } = newTails()
+  store.create('orders')
+  store.append('orders', 0, many(10))
+  // it is behind: what is kept is not forgotten
+  await open({ credit: { records: 0 } })
+  const open1 = async () => {
+    const { log } = await open({ batchRecords: 1 })
+    await settle()
+    assert.equal(log.records.length, 10)
+    for (const chunk of log.chunks) chunk.taken()
+    return log.bodies.filter(({ length }) => length > 0).length
+  }
+  assert.equal(await open1(), 10, 'for who comes soon')
+  clock.advance(TAIL_START_SHARED_MS - 1)
+  assert.deepEqual([await open1(), form.encoders], [10, 10])
+  clock.advance(TAIL_START_SHARED_MS)
+  assert.deepEqual([await open1(), form.encoders], [10, 10], 'what is kept is there for all')
+
+  store.append('orders', 0, many(10))
+  for (const name of ['the first', 'one that comes later']) {
+    const { log } = await open({ from: '2', batchRecords: 2 })
+    await settle()
+    for (const chunk of log.chunks) chunk.taken()
+    const kept = log.bodies.filter(({ length }) => length > 0)
+    assert.deepEqual(kept, [], name)
+    clock.advance(TAIL_START_SHARED_MS)
+  }
 })
 
 test('a tail that is closed hears nothing more, nor does any when the service is', async () => {
