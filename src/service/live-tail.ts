@@ -13,7 +13,7 @@ import type { Tail, TailEnd, TailGap, TailProgress, TailReader, TailRequest, Tai
 import type { TailChunks } from './tail-chunks.ts'
 import type { HeadTail, TailHead } from './tail-head.ts'
 import { dropOldest } from './tail-overflow.ts'
-import type { ChunkKind, SharedChunk, TailPlace, TailRead } from './tail-place.ts'
+import type { ChunkKind, ChunkWaiter, SharedChunk, TailPlace, TailRead } from './tail-place.ts'
 import type { TailReadBounds } from './tail-read.ts'
 import { TailTeller } from './tail-teller.ts'
 import type { TailTurns } from './tail-turns.ts'
@@ -44,7 +44,7 @@ export interface TailStand {
   readonly place: TailPlace
 }
 
-export class LiveTail implements Tail, HeadTail {
+export class LiveTail implements Tail, HeadTail, ChunkWaiter {
   isDue = false
   readonly #parts: LiveTailParts
   readonly #request: TailRequest
@@ -212,19 +212,22 @@ export class LiveTail implements Tail, HeadTail {
 
   /** It had no room for a while, and is not to be given all that it missed. */
   #catchUp(place: TailPlace, room: TailRoom, ends: Float64Array): void {
-    if (place.lag > TAIL_OVERFLOW_RECORDS_MAX) this.#drop(place, ends)
-    else if (this.#request.overflow === 'drop_oldest') this.#goOn(place, room, ends)
+    if (place.lag > TAIL_OVERFLOW_RECORDS_MAX && this.#drop(place, ends)) return
+    if (this.#request.overflow === 'drop_oldest') this.#goOn(place, room, ends)
     else this.#readAlone({ ...this.#boundsOf(room, ends), isLatestOnly: true })
   }
 
-  #drop(place: TailPlace, ends: Float64Array): void {
+  /** False where it is too far behind the end, but not behind its `until`: nothing is left out. */
+  #drop(place: TailPlace, ends: Float64Array): boolean {
     const { offsets, gaps, count } = dropOldest(place, ends, TAIL_OVERFLOW_RECORDS_MAX)
+    if (count === 0) return false
     this.#teller.dropped(count)
     this.#awaited = undefined
     this.#place = this.#head.placeAt(offsets, place.turn)
     this.#teller.moved()
     this.#parts.turns.enqueue(this)
     this.#tellGaps(gaps)
+    return true
   }
 
   /** False when the tail is elsewhere after that. */
@@ -272,6 +275,10 @@ export class LiveTail implements Tail, HeadTail {
     this.#readAlone(this.#boundsOf(room, ends))
   }
 
+  awaits(chunk: SharedChunk): boolean {
+    return !this.#isClosed && this.#awaited === chunk
+  }
+
   /** It is its turn when it is there. */
   #waitFor(shared: SharedChunk): void {
     if (this.#awaited === shared) return
@@ -290,7 +297,8 @@ export class LiveTail implements Tail, HeadTail {
       if (stand !== this.#stand) turns.enqueue(this)
       else settled()
     }
-    chunks.read(this.#head, this.#place, this.#kind, bounds).then(
+    const isWanted = () => !this.#isClosed && stand === this.#stand
+    chunks.read(this.#head, this.#place, this.#kind, bounds, isWanted).then(
       (read) => settle(() => this.#giveAlone(read)),
       (error: unknown) => settle(() => this.#fail(asTailraceError(error))),
     )

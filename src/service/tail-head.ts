@@ -104,7 +104,10 @@ export class TailHead implements AppendTarget, TurnTaker {
 
   /** What a read of a partition without a known end found. */
   learnEnd(layout: TailLayout, at: number, end: number): void {
-    if (layout === this.#layout && this.ends[at] === UNKNOWN_END) this.#setEnd(at, end)
+    if (layout !== this.#layout || this.ends[at] !== UNKNOWN_END) return
+    // an append may have told more meanwhile
+    const told = this.#newEnds?.[at] ?? UNKNOWN_END
+    this.#setEnd(at, told === UNKNOWN_END ? end : Math.max(told, end))
   }
 
   #setEnd(at: number, end: number): void {

@@ -52,11 +52,19 @@ export interface TailRead {
   readonly next: TailPlace
 }
 
+/** A place, a chunk and what holds them. */
+const CHUNK_OVERHEAD_BYTES = 1024
+
+export interface ChunkWaiter extends TurnTaker {
+  /** It is not elsewhere by now, or gone. */
+  awaits(chunk: SharedChunk): boolean
+}
+
 export class SharedChunk {
   /** One of them is there when it is made. */
   read: TailRead | undefined
   error: TailraceError | undefined
-  waiters: TurnTaker[] = []
+  waiters: ChunkWaiter[] = []
   readonly place: TailPlace
   readonly key: string
 
@@ -65,8 +73,14 @@ export class SharedChunk {
     this.key = key
   }
 
+  /** Or was just asked for. */
+  get isAwaited(): boolean {
+    return this.waiters.length === 0 || this.waiters.some((waiter) => waiter.awaits(this))
+  }
+
+  /** With what is kept beside its body: where nothing was found to give that is all. */
   get bytes(): number {
-    return this.read?.chunk?.body.length ?? 0
+    return CHUNK_OVERHEAD_BYTES + this.place.offsets.byteLength + (this.read?.chunk?.body.length ?? 0)
   }
 }
 
