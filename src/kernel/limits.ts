@@ -527,8 +527,15 @@ export const WS_CREDIT_BYTES_MAX = 256 * 1024 * 1024
 export const WS_COMMANDS_IN_FLIGHT_MAX = 128
 export const WS_PRODUCES_IN_FLIGHT_MAX = 64
 
+/** Frames that are done in one turn of the event loop, over all sockets, and for how long: then everybody else has a turn. */
+export const WS_FRAMES_PER_TURN_MAX = 64
+export const WS_TURN_MS_MAX = 5
+
 /** Frames of one socket that were not understood: one more closes it. */
 export const WS_FAULTS_MAX = 10
+
+/** Commands of one socket that were understood and refused for good, none that was done between them: one more closes it. */
+export const WS_REFUSALS_MAX = 1_000
 
 /** Between the notice that the server is closing and the end of its sockets: to commit what was worked on. */
 export const WS_DRAIN_MS = 250

@@ -21,6 +21,7 @@ import { countReply } from '../http-traffic.ts'
 import { isAllowedOrigin } from '../origin.ts'
 import { clientOf, requestIds } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
+import { FrameTurns } from './frame-turns.ts'
 import { FrameReader } from './frames-in.ts'
 import { RecordFrames } from './record-frames.ts'
 import { Session } from './session.ts'
@@ -95,10 +96,12 @@ class Sockets {
   readonly #requestId: (request: IncomingMessage) => string
   readonly #frames = new RecordFrames()
   readonly #unfinished = { bytes: 0 }
+  readonly #turns: FrameTurns
   #parts: Promise<{ readonly server: WebSocketServer; readonly reader: FrameReader }> | undefined
 
   constructor(floor: HttpFloor, requestId: (request: IncomingMessage) => string) {
     this.#floor = floor
+    this.#turns = new FrameTurns(floor.clock)
     this.#requestId = requestId
   }
 
@@ -120,6 +123,7 @@ class Sockets {
         caller,
         frames: this.#frames,
         reader,
+        turns: this.#turns,
         heartbeatMs,
       })
     })
