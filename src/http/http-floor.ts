@@ -14,6 +14,7 @@ import type { GroupPollService } from '../service/group-poll.ts'
 import type { GroupTailService } from '../service/group-tail.ts'
 import type { GroupService } from '../service/groups.ts'
 import type { ProduceService } from '../service/produce.ts'
+import type { RecordExpressions } from '../service/record-expressions.ts'
 import type { TailService } from '../service/tail.ts'
 import type { TopicService } from '../service/topics.ts'
 import type { Closing } from './closing.ts'
@@ -76,6 +77,8 @@ export interface HttpFloor {
   /** Memory for pages of records, and what readers found to be JSON, whatever they asked for. */
   readonly replyBuffers: ReplyBuffers
   readonly knownJson: KnownJson
+  /** Of the filters of tails. */
+  readonly expressions: RecordExpressions
   /** Small JSON bodies, parsed and checked: `await floor.json.parse<CreateTopic>(bytes, 'CreateTopicRequest')`. */
   readonly json: JsonBodies
   /** Begun from the first moment of close(): readiness fails, waiting reads answer, what is under way is finished. */

@@ -11,6 +11,7 @@ import { TailraceError } from '../kernel/errors.ts'
 import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import { RecordExpressions } from '../service/record-expressions.ts'
 import { Closing } from './closing.ts'
 import { addCors } from './cors.ts'
 import { documentRoutes } from './documents.ts'
@@ -132,6 +133,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     traffic: new HttpTraffic(),
     replyBuffers: new ReplyBuffers(),
     knownJson: new KnownJson(),
+    expressions: new RecordExpressions(),
     closing,
     live: new LiveConnections(clock, logger),
     healthChecks: parts.healthChecks ?? [],

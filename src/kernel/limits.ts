@@ -151,6 +151,9 @@ export const EXPRESSION_CHARS_MAX = 4_096
 export const EXPRESSION_NODES_MAX = 512
 export const EXPRESSION_DEPTH_MAX = 32
 
+/** Expressions that are kept compiled, for others that have the same one: up to some hundred kilobytes each, mostly ten. */
+export const EXPRESSIONS_KEPT_MAX = 128
+
 /** Regular expressions of one expression: each takes up to 5 ms until it has matched once. */
 export const EXPRESSION_PATTERNS_MAX = 4
 

@@ -165,7 +165,7 @@ function readTail(floor: HttpFloor, query: RequestQuery, lastId: string | undefi
   return {
     from: cursor === undefined ? from : ({ kind: 'cursor', cursor: cursor.replace(/^cursor:/, '') } as const),
     until: readPosition(query, 'until'),
-    filter: RecordFilter.of(readFilters(query)),
+    filter: RecordFilter.of(readFilters(query), floor.expressions),
     onGap: query.oneOf('on_gap', ['error', 'earliest']) ?? 'earliest',
     overflow: 'pause',
     batchRecords: TAIL_CHUNK_RECORDS_MAX,

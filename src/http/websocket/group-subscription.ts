@@ -38,7 +38,7 @@ export const openGroupSubscription: OpenSubscription = async (floor, frame, outp
     autoCommitMs: auto_commit_ms,
     connection: output.connection,
     until: untilOf(frame),
-    filter: RecordFilter.of(filtersOf(frame)),
+    filter: RecordFilter.of(filtersOf(frame), floor.expressions),
     onGap: frame.on_gap ?? 'earliest',
     overflow: frame.overflow ?? 'pause',
     batchRecords: batch?.records ?? TAIL_CHUNK_RECORDS_MAX,
