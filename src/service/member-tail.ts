@@ -31,7 +31,7 @@ export interface MemberTailParts {
 /** Owned, and not begun yet. */
 interface FreshPartition extends SlotToStart {
   readonly owned: OwnedPartition
-  /** Why it could not be begun. */
+  /** Why it could not be begun was told. */
   isFaultTold: boolean
 }
 

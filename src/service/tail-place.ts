@@ -1,5 +1,5 @@
 // Where tails stand: one offset for each slot of a layout. Tails that stand at the same place hold the same object, and
-// what was read from it hangs on it. Never changes, but for what keeps its partitions from being read.
+// what was read from it hangs on it. Its offsets never change; what keeps its partitions from being read does.
 
 import type { FetchedPartition } from '../engine/engine.ts'
 import type { TailraceError } from '../kernel/errors.ts'
@@ -144,6 +144,10 @@ export class TailPlace {
     this.#moved = new TailPlace(layout, offsets)
     this.#moved.isShared = this.isShared
     this.#moved.isFarBehind = this.isFarBehind
+    this.#moved.stuck = this.stuck.flatMap((one) => {
+      const at = layout.find(one.slot.topic.id, one.slot.partition)
+      return at < 0 ? [] : [{ ...one, at }]
+    })
     return this.#moved
   }
 }

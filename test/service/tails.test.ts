@@ -320,6 +320,9 @@ test('a partition that cannot be read is told once, the others go on, and it goe
   const fetches = store.fetches.length
   await settle()
   assert.equal(store.fetches.length, fetches, 'it is not asked again and again')
+  store.grow('orders', 3)
+  await settle()
+  assert.equal(log.events.filter((event) => event.startsWith('fault')).length, 1, 'a topic that grows changes nothing')
   damaged.error = undefined
   clock.advance(PARTITION_FAULT_PAUSE_MS)
   await settle()

@@ -116,8 +116,8 @@ class GroupSubscription implements Subscription {
     this.#member.tail.wake()
   }
 
-  async seek({ to }: SeekFrame): Promise<object> {
-    await this.#member.seek(parsePosition(to, this.#frame.group))
+  async seek({ to }: SeekFrame, signal: AbortSignal): Promise<object> {
+    await this.#member.seek(parsePosition(to, this.#frame.group), signal)
     this.#output.raise()
     return { cursor: this.#member.tail.cursor, assignment: this.#member.tail.positions.map(place) }
   }

@@ -11,7 +11,7 @@ import type { SubscriptionOutput } from './subscription-output.ts'
 import { TailOutput } from './tail-output.ts'
 import { recordFormats } from './tail-subscription.ts'
 
-export const openQueueSubscription: OpenSubscription = async (floor, frame, output) => {
+export const openQueueSubscription: OpenSubscription = async (floor, frame, output, signal) => {
   refuseMembers(frame, NOT_OF_QUEUES, 'group or tail')
   const now = () => floor.clock.now()
   const reader = new QueueOutput(output, frame.credit, now)
@@ -26,6 +26,7 @@ export const openQueueSubscription: OpenSubscription = async (floor, frame, outp
     batchRecords: frame.batch?.records ?? SHARED_POLL_RECORDS_MAX,
     form: new WorkerRecordsForm(recordFormats(frame), floor),
     reader,
+    signal,
   })
   return new QueueSubscription(output, reader, tail, now)
 }

@@ -33,7 +33,8 @@ export class SubscriptionSlot {
   #heartbeatMs: number | undefined
   /** Of the last command that is not done yet. */
   #last: Promise<void> | undefined
-  #opening: AbortController | undefined
+  /** Aborted when the socket has gone. */
+  readonly #gone = new AbortController()
   #lost: SubscriptionEnd | undefined
 
   constructor(name: string, floor: HttpFloor, owner: SlotOwner, onFree: () => void) {
@@ -75,7 +76,7 @@ export class SubscriptionSlot {
   /** The socket has gone. */
   lose(why: SubscriptionEnd): void {
     this.#lost = why
-    this.#opening?.abort()
+    this.#gone.abort()
     void this.#close(why).catch(() => undefined)
   }
 
@@ -128,7 +129,7 @@ export class SubscriptionSlot {
         subscription.resume()
         return {}
       case 'seek':
-        return subscription.seek(frame)
+        return subscription.seek(frame, this.#gone.signal)
       case 'commit':
         return subscription.commit(frame)
       case 'ack':
@@ -141,15 +142,14 @@ export class SubscriptionSlot {
   }
 
   async #subscribe(frame: SubscribeFrame): Promise<object> {
+    if (this.#lost !== undefined) throw new TailraceError('request_cancelled', 'the socket has gone')
     if (this.#subscription !== undefined) {
       const detail = `this socket has a subscription '${this.#name}' already: unsubscribe it, or choose another name`
       throw new TailraceError('subscription_exists', detail, { sub: this.#name })
     }
     const mode = frame.mode ?? (frame.group === undefined ? 'tail' : 'group')
     const output = new SubscriptionOutput(this.#name, this.#owner)
-    this.#opening = new AbortController()
-    const subscription = await OPEN[mode](this.#floor, frame, output, this.#opening.signal)
-    this.#opening = undefined
+    const subscription = await OPEN[mode](this.#floor, frame, output, this.#gone.signal)
     this.#subscription = subscription
     this.#output = output
     this.#heartbeatMs = frame.heartbeat_ms

@@ -84,8 +84,8 @@ class TailSubscription implements Subscription {
     this.#tail.wake()
   }
 
-  async seek({ to }: SeekFrame): Promise<object> {
-    await this.#tail.seek(parsePosition(to, this.#group))
+  async seek({ to }: SeekFrame, signal: AbortSignal): Promise<object> {
+    await this.#tail.seek(parsePosition(to, this.#group), signal)
     this.#output.raise()
     return this.begun()
   }
