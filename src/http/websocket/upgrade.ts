@@ -66,8 +66,9 @@ function checkUpgrade(request: IncomingMessage, floor: HttpFloor): { readonly he
     throw upgradeRequired('a WebSocket is opened with Upgrade: websocket')
   if (headers['sec-websocket-version'] !== VERSION) throw upgradeRequired('WebSockets are spoken here in version 13')
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) throw invalid('Sec-WebSocket-Key is not 16 bytes of base64')
-  const protocols = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
-  if (!protocols.includes(PROTOCOL)) throw wrongProtocol(protocols)
+  // who offers none is told nothing of it, and speaks the one that there is
+  const protocols = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim())
+  if (protocols !== undefined && !protocols.includes(PROTOCOL)) throw wrongProtocol(protocols)
   if (!isAllowedOrigin(headers, floor.options.allowedOrigins)) throw foreignOrigin(headers.origin ?? '')
   if (floor.closing.hasBegun) throw new TailraceError('shutting_down', 'the server is shutting down')
   if (floor.live.count >= LIVE_CONNECTIONS_MAX) {
@@ -154,7 +155,7 @@ function invalid(detail: string): TailraceError {
 
 function wrongProtocol(asked: readonly string[]): TailraceError {
   const found = asked.join(', ').slice(0, 100)
-  const detail = `Sec-WebSocket-Protocol ${found === '' ? 'is missing' : `is ${JSON.stringify(found)}`}; ${PROTOCOL} is allowed`
+  const detail = `Sec-WebSocket-Protocol is ${JSON.stringify(found)}; ${PROTOCOL} is allowed, or none`
   return new TailraceError('invalid_request', detail, { allowed: [PROTOCOL] })
 }
 
