@@ -22,7 +22,7 @@ import type { LiveConnection } from '../live-connections.ts'
 import { bytesOfJson } from '../problem.ts'
 import { CLOSE } from './close-codes.ts'
 import type { FrameTaker, FrameTurns } from './frame-turns.ts'
-import type { FrameId, FrameReader, ReadFrame, SubscriptionFrame } from './frames-in.ts'
+import type { FrameId, FrameReader, ReadFrame, SubscribeFrame, SubscriptionFrame } from './frames-in.ts'
 import { BadFrame } from './frames-in.ts'
 import { Outbox } from './outbox.ts'
 import type { RecordFrames } from './record-frames.ts'
@@ -30,7 +30,7 @@ import type { SocketHealthParts } from './socket-health.ts'
 import { SocketHealth } from './socket-health.ts'
 import { SocketProducer } from './socket-producer.ts'
 import type { SubscriptionEnd } from './subscription.ts'
-import type { SubscriptionOwner } from './subscription-output.ts'
+import type { SlotOwner } from './subscription-slot.ts'
 import { SubscriptionSlot } from './subscription-slot.ts'
 
 const BINARY = 1003
@@ -49,7 +49,7 @@ export interface SessionParts extends SocketHealthParts {
   readonly turns: FrameTurns
 }
 
-export class Session implements LiveConnection, SubscriptionOwner, FrameTaker {
+export class Session implements LiveConnection, SlotOwner, FrameTaker {
   readonly caller: Caller
   readonly outbox: Outbox
   readonly frames: RecordFrames
@@ -133,6 +133,10 @@ export class Session implements LiveConnection, SubscriptionOwner, FrameTaker {
       ...(results === undefined ? {} : { results }),
     })
     if (!failure.retriable && ++this.#refusals > WS_REFUSALS_MAX) this.#close(CLOSE.limit, 'too many refused commands')
+  }
+
+  warningsOf(frame: SubscribeFrame): readonly string[] {
+    return this.#reader.warningsOf(frame)
   }
 
   ended(name: string): void {

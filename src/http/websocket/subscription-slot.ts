@@ -15,6 +15,8 @@ import { openTailSubscription } from './tail-subscription.ts'
 export interface SlotOwner extends SubscriptionOwner {
   answer(id: FrameId | undefined, members: object): void
   refuse(id: FrameId | undefined, sub: string | undefined, failure: TailraceError): void
+  /** What of a frame is passed over. */
+  warningsOf(frame: SubscribeFrame): readonly string[]
 }
 
 const OPEN: Readonly<Record<NonNullable<SubscribeFrame['mode']>, OpenSubscription>> = {
@@ -165,7 +167,9 @@ export class SubscriptionSlot {
 
   #answer(frame: SubscriptionFrame, members: object): void {
     const generation = this.#output === undefined ? {} : { gen: this.#output.generation }
-    this.#owner.answer(frame.id, { sub: this.#name, ...generation, ...members })
+    const warnings = frame.type === 'subscribe' ? this.#owner.warningsOf(frame) : []
+    const warned = warnings.length === 0 ? {} : { warnings }
+    this.#owner.answer(frame.id, { sub: this.#name, ...generation, ...members, ...warned })
     if (frame.type !== 'subscribe') return
     this.#output?.begin()
     if (this.#subscription === undefined) this.#output = undefined
