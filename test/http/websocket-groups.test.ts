@@ -205,6 +205,28 @@ test('what is asked of a group that it cannot have is refused, and the name is f
   assert.equal(await codeOf({ type: 'commit', sub: 'c', cursor: 'x' }), 'invalid_cursor')
 })
 
+test('who asks for a group of the other kind is told how to ask, as it has asked', async (t) => {
+  const server = await startWithTopic(t)
+  const socket = await openSocket(t, server)
+  await join(socket, { group: 'queue', mode: 'shared' })
+  await join(socket, { sub: 'b', group: 'members' })
+  await server.post('/v1/groups/polled/poll', { topics: ['orders'] })
+  const subscribed = async (group: string, mode: string) => {
+    const { code, message } = await socket.ask({ type: 'subscribe', sub: 'c', topics: ['orders'], group, mode })
+    assert.equal(code, 'inconsistent_group_protocol')
+    return message ?? ''
+  }
+  const polled = async (group: string, mode: string) => {
+    return String((await server.post(`/v1/groups/${group}/poll`, { topics: ['orders'], mode })).body)
+  }
+  assert.match(await subscribed('queue', 'group'), /is shared, .*; subscribe with mode shared, or use another group/)
+  for (const group of ['members', 'polled']) {
+    assert.match(await subscribed(group, 'shared'), /is exclusive, .*; subscribe with mode group, or use another group/)
+    assert.match(await polled(group, 'shared'), /is exclusive, .*; poll it with mode exclusive, or use another group/)
+  }
+  assert.match(await polled('queue', 'exclusive'), /is shared, .*; poll it with mode shared, or use another group/)
+})
+
 test('a queue: each record is with one worker, and a poison record comes to the dead letters', async (t) => {
   const server = await startWithTopic(t, 1)
   await produce(server, 0, 'a', 'poison', 'c')

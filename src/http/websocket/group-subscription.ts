@@ -14,9 +14,10 @@ import type { TopicOffset } from '../../service/partition-offset.ts'
 import { parsePosition } from '../../service/positions.ts'
 import { RecordFilter } from '../../service/record-filter.ts'
 import type { TailEnd } from '../../service/tail.ts'
+import { ofItsKind } from '../group-kind.ts'
 import type { CreditGrant } from './credit.ts'
 import type { CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
-import { groupOf, refuseMembers, startOf, topicsOf } from './group-words.ts'
+import { groupOf, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './group-words.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
 import { TailOutput } from './tail-output.ts'
@@ -26,7 +27,7 @@ export const openGroupSubscription: OpenSubscription = async (floor, frame, outp
   refuseMembers(frame, ['lease_ms', 'max_attempts'], 'shared')
   const reader = new GroupOutput(output, frame.credit, () => floor.clock.now())
   const { member = '', instance, session_timeout_ms, release_ms, auto_commit_ms, batch } = frame
-  const tail = await floor.services.groupTails.open({
+  const opening = floor.services.groupTails.open({
     caller: output.caller,
     groupId: groupOf(frame),
     member,
@@ -47,6 +48,7 @@ export const openGroupSubscription: OpenSubscription = async (floor, frame, outp
     reader,
     signal,
   })
+  const tail = await ofItsKind(opening, SUBSCRIBE_OTHERWISE)
   if (reader.credit.records === Number.POSITIVE_INFINITY) tail.done(Number.POSITIVE_INFINITY)
   return new GroupSubscription(frame, output, reader, tail)
 }

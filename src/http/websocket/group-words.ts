@@ -11,6 +11,9 @@ export function groupOf({ group, mode }: SubscribeFrame): string {
   throw new TailraceError('invalid_request', `a subscription of mode ${mode} names its group`)
 }
 
+/** Of groups of the other kind; for http/group-kind.ts. */
+export const SUBSCRIBE_OTHERWISE = { exclusive: 'subscribe with mode group', shared: 'subscribe with mode shared' }
+
 /** invalid_request: what belongs to another mode would be passed over in silence. */
 export function refuseMembers(frame: SubscribeFrame, members: readonly (keyof SubscribeFrame)[], modes: string): void {
   const stray = members.find((member) => frame[member] !== undefined)

@@ -3,8 +3,9 @@
 import { TailraceError } from '../../kernel/errors.ts'
 import { LEASE_MS_DEFAULT, MAX_ATTEMPTS_DEFAULT, SHARED_POLL_RECORDS_MAX } from '../../kernel/limits.ts'
 import type { QueueTail } from '../../service/group-tail.ts'
+import { ofItsKind } from '../group-kind.ts'
 import type { AckFrame, CreditFrame } from './frames-in.ts'
-import { groupOf, refuseMembers, startOf, topicsOf } from './group-words.ts'
+import { groupOf, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './group-words.ts'
 import { WorkerRecordsForm } from './record-frames.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
@@ -15,7 +16,7 @@ export const openQueueSubscription: OpenSubscription = async (floor, frame, outp
   refuseMembers(frame, NOT_OF_QUEUES, 'group or tail')
   const now = () => floor.clock.now()
   const reader = new QueueOutput(output, frame.credit, now)
-  const tail = await floor.services.groupTails.openQueue({
+  const opening = floor.services.groupTails.openQueue({
     caller: output.caller,
     groupId: groupOf(frame),
     member: frame.member ?? '',
@@ -28,6 +29,7 @@ export const openQueueSubscription: OpenSubscription = async (floor, frame, outp
     reader,
     signal,
   })
+  const tail = await ofItsKind(opening, SUBSCRIBE_OTHERWISE)
   return new QueueSubscription(output, reader, tail, now)
 }
 
