@@ -9,7 +9,16 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import type { TopicOffset } from './partition-offset.ts'
 import type { Position } from './positions.ts'
 import { isByOffset } from './positions.ts'
-import type { Tail, TailEnd, TailGap, TailProgress, TailReader, TailRequest, TailSources } from './tail.ts'
+import type {
+  AssignedOffset,
+  Tail,
+  TailEnd,
+  TailGap,
+  TailProgress,
+  TailReader,
+  TailRequest,
+  TailSources,
+} from './tail.ts'
 import type { TailChunks } from './tail-chunks.ts'
 import type { HeadTail, TailHead } from './tail-head.ts'
 import { dropOldest } from './tail-overflow.ts'
@@ -90,7 +99,16 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
   }
 
   progress(): TailProgress {
-    return this.#teller.progress(this.#head.look(this.#place))
+    return this.#teller.progress(this.#head.look(this.#place), this.#knowsEnds)
+  }
+
+  get #knowsEnds(): boolean {
+    return this.#areAllKnown && this.#head.areEndsKnown
+  }
+
+  get #areAllKnown(): boolean {
+    const { sources } = this.#request
+    return sources.kind !== 'assigned' || sources.areAllKnown()
   }
 
   wake(): void {
@@ -133,8 +151,9 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
     )
   }
 
-  assign(offsets: readonly TopicOffset[]): void {
+  assign(offsets: readonly AssignedOffset[]): void {
     if (this.#isClosed) return
+    this.#until.assign(offsets)
     const { layout } = this.#place
     const wanted = offsets.map((one) => {
       const at = layout.find(one.topic.id, one.partition)
@@ -187,7 +206,7 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
     // more than a cursor can name is told now rather than with the next chunk
     if (this.#isRelaid) this.#place.getCursor()
     this.#isRelaid = false
-    if (this.#until.isReached(this.#place, this.#teller.matched)) {
+    if (this.#until.isReached(this.#place, this.#teller.matched, this.#areAllKnown)) {
       this.#end('until')
       return
     }
@@ -250,7 +269,7 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
     this.#wasBlocked = false
     head.wait(this)
     if (head.isIdle) this.#parts.chunks.forget(head)
-    this.#teller.tellProgress(this.#place)
+    if (this.#knowsEnds) this.#teller.tellProgress(this.#place, true)
   }
 
   #goOn(place: TailPlace, room: TailRoom, ends: Float64Array): void {
@@ -327,7 +346,7 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
     // what is below the ends and cannot be had is not yet there
     if (hasMoved || this.#head.look(next).isAtEnd) this.#parts.turns.enqueue(this)
     else this.#head.wait(this)
-    if (chunk === undefined) this.#teller.foundNothing(this.#head.look(next))
+    if (chunk === undefined) this.#teller.foundNothing(this.#head.look(next), this.#knowsEnds)
     else this.#teller.give(chunk)
   }
 

@@ -33,6 +33,8 @@ export class TailHead implements AppendTarget, TurnTaker {
   readonly batchWaitMs: number
   readonly tails = new Set<HeadTail>()
   isDue = false
+  /** Of each partition its end was asked once. */
+  areEndsKnown = false
   /** What tails read up to; another object after each tick. */
   ends: Float64Array
   readonly #parts: TailHeadParts
@@ -100,6 +102,13 @@ export class TailHead implements AppendTarget, TurnTaker {
     if ((this.#newEnds ?? this.ends)[at] !== 0) return
     this.#setEnd(at, UNKNOWN_END)
     this.#wakeAll()
+  }
+
+  /** Those that wait may have come to the end. */
+  endsKnown(): void {
+    this.areEndsKnown = true
+    if (this.#newEnds === undefined) this.#wakeAll()
+    else this.takeTurn()
   }
 
   /** What a read of a partition without a known end found. */

@@ -78,7 +78,8 @@ export class TailHeads {
     batchWaitMs: number,
     use: (stand: TailStand) => Result,
   ): Promise<Result> {
-    const held = this.#hold(this.#stillThere(start.topics, sources), sources, batchWaitMs)
+    const pattern = sources.kind === 'pattern' ? sources.subscription : undefined
+    const held = this.#hold(this.#stillThere(start.topics, sources), pattern, batchWaitMs)
     held.pins++
     try {
       await held.ready
@@ -98,7 +99,7 @@ export class TailHeads {
       const partitions = [...new Set(ofTopic.map(({ partition }) => partition))].sort((left, right) => left - right)
       return { topic: (ofTopic[0] as TopicOffset).topic, whole: false, partitions }
     })
-    const { head } = this.#hold(topics, { kind: 'assigned' }, batchWaitMs)
+    const { head } = this.#hold(topics, undefined, batchWaitMs)
     return standOf(head, offsets, 0)
   }
 
@@ -117,18 +118,18 @@ export class TailHeads {
     this.#retry?.cancel()
   }
 
-  #hold(topics: readonly LayoutTopic[], sources: TailSources, batchWaitMs: number): HeldHead {
+  #hold(topics: readonly LayoutTopic[], pattern: Subscription | undefined, batchWaitMs: number): HeldHead {
     const layout = new TailLayout(topics)
-    const isPattern = sources.kind === 'pattern'
-    const what = isPattern ? `pattern ${JSON.stringify(sources.subscription)}` : layout.key
+    const what = pattern === undefined ? layout.key : `pattern ${JSON.stringify(pattern)}`
     const key = `${batchWaitMs} ${what}`
     const known = this.#heads.get(key)
     if (known !== undefined) return known
     const { clock, turns } = this.#parts
     const head = new TailHead(key, layout, batchWaitMs, { clock, turns, faulted: (one) => this.#retryLater(one) })
-    const wishes = isPattern ? new TopicWishes([sources.subscription], this.#matcher) : undefined
+    const wishes = pattern === undefined ? undefined : new TopicWishes([pattern], this.#matcher)
     this.#listen(layout, head, 'add')
-    const held: HeldHead = { head, ready: this.#learnEnds(head), wishes, pins: 0 }
+    const ready = this.#learnEnds(head).then(() => head.endsKnown())
+    const held: HeldHead = { head, ready, wishes, pins: 0 }
     this.#heads.set(key, held)
     return held
   }

@@ -97,6 +97,7 @@ class Tails implements TailService {
   async #untilOf({ until, sources, signal }: TailRequest): Promise<TailUntil> {
     if (until === undefined) return new TailUntil()
     if (until.kind === 'count') return new TailUntil(until.recordCount)
+    if (sources.kind === 'assigned') return new TailUntil(undefined, [])
     return new TailUntil(undefined, offsetsOf(await this.#startAt(sources, until, signal)))
   }
 

@@ -181,6 +181,21 @@ test('a seek is heeded, and a tail that has come to its end can commit still', a
   assert.deepEqual((await describe(server)).offsets, { 'orders-0': 1 })
 })
 
+test('in a group `until` is where it is when partitions are assigned', async (t) => {
+  const server = await startWithTopic(t)
+  for (const partition of [0, 1]) await produce(server, partition, 1, 2)
+  const socket = await openSocket(t, server)
+  await join(socket, { until: 'latest' })
+  await socket.take('end')
+  const told = socket.received.map(({ type, caught_up }) => (type === 'progress' ? `caught_up ${caught_up}` : type))
+  const [first, ...others] = told.filter((type) => !['hello', 'ok', 'caught_up true'].includes(type))
+  assert.deepEqual([first, others.at(-1)], ['assigned', 'end'])
+  assert.equal((await socket.records('a', 4)).length, 4)
+  const refused = await socket.ask({ type: 'subscribe', sub: 'b', topics: ['orders'], group: 'h', until: '7' })
+  assert.equal(refused.code, 'invalid_position')
+  assert.match(refused.message ?? '', /in a group, until is latest, a time/)
+})
+
 test('what is asked of a group that it cannot have is refused, and the name is free again', async (t) => {
   const server = await startWithTopic(t)
   const socket = await openSocket(t, server)

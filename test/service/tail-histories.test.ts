@@ -346,7 +346,7 @@ class History {
     const { random, store } = this
     const kind = random.below(10)
     if (kind < 3) return { kind: 'pattern', subscription: { pattern: 't\\..*' } }
-    if (kind < 5) return { kind: 'assigned' }
+    if (kind < 5) return { kind: 'assigned', areAllKnown: () => true }
     const topics = NAMES.filter(() => random.chance(0.6))
     if (topics.length === 0) topics.push('c')
     return {

@@ -17,11 +17,11 @@ import type { TailEnd } from '../../service/tail.ts'
 import { ofItsKind } from '../group-kind.ts'
 import type { CreditGrant } from './credit.ts'
 import type { CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
-import { groupOf, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './group-words.ts'
+import { groupOf, groupUntilOf, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './group-words.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
 import { TailOutput } from './tail-output.ts'
-import { filtersOf, recordsForm, untilOf } from './tail-subscription.ts'
+import { filtersOf, recordsForm } from './tail-subscription.ts'
 
 export const openGroupSubscription: OpenSubscription = async (floor, frame, output, signal) => {
   refuseMembers(frame, ['lease_ms', 'max_attempts'], 'shared')
@@ -38,7 +38,7 @@ export const openGroupSubscription: OpenSubscription = async (floor, frame, outp
     releaseMs: release_ms ?? GROUP_TAIL_RELEASE_MS_DEFAULT,
     autoCommitMs: auto_commit_ms,
     connection: output.connection,
-    until: untilOf(frame),
+    until: groupUntilOf(frame),
     filter: RecordFilter.of(filtersOf(frame), floor.expressions),
     onGap: frame.on_gap ?? 'earliest',
     overflow: frame.overflow ?? 'pause',
