@@ -23,7 +23,8 @@ COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY bin ./bin
 COPY schemas ./schemas
-COPY openapi.yaml openapi-compat.yaml LICENSE ./
+COPY examples ./examples
+COPY openapi.yaml openapi-compat.yaml asyncapi.yaml LICENSE ./
 RUN mkdir /data && chown node:node /data
 
 ENV NODE_ENV=production TAILRACE_HOST=0.0.0.0 TAILRACE_PORT=8082 TAILRACE_DATA_DIR=/data

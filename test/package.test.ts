@@ -67,6 +67,13 @@ suite('the packed package', () => {
     }
   })
 
+  test('has the client for programs', async () => {
+    const program = `import { TailraceClient } from 'tailrace/client'
+      console.log(new TailraceClient({ url: 'localhost' }).url)`
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', program], { cwd: project })
+    assert.equal(stdout, 'http://localhost:8082\n')
+  })
+
   test('serves what was produced, and stops when told', async () => {
     const port = await freePort()
     const server = spawn(tailrace, ['serve', '--port', String(port), '--data-dir', join(dir, 'data')], {

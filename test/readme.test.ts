@@ -44,6 +44,7 @@ async function run(block: string): Promise<string> {
     // what waits a minute for a record that nobody sends, and what listens until Ctrl-C
     .replaceAll('wait_ms=60000', 'wait_ms=50')
     .replaceAll(/curl -N '([^']*\/events\?[^']*)'/g, "curl -N --fail-with-body '$1&max_ms=1'")
+    .replaceAll('-w -1', '-w 2')
     .replaceAll('npx wscat', `"${process.execPath}" "${WSCAT}"`)
     .replaceAll('ws://127.0.0.1:8082', app.url.replace('http', 'ws'))
     .replaceAll('curl -s', 'curl -s --fail-with-body')

@@ -113,7 +113,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       sessionTimeoutMsMax: config.groups.sessionTimeoutMsMax,
     })
     const groups = createGroupService({ engine, clock, polls: groupPolls })
-    const tails = createTailService({ engine, clock, telemetry })
+    const tails = createTailService({ engine, clock, telemetry, logger })
     const groupTails = createGroupTailService({
       engine,
       members,

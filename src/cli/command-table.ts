@@ -184,21 +184,36 @@ function addTail(program: Command, terminal: Terminal): void {
   const tail = program.command('tail').argument('[topic...]').description('Print the last records of topics.')
   reading(tail)
     .addOption(
-      new Option('-n, --lines <count>', 'how many of each topic (of a --pattern: of all); +N: from the Nth record on')
+      new Option(
+        '-n, --lines <count>',
+        'how many of each topic (of a --pattern: of all), or shorter -N; +N: from the Nth record on',
+      )
         .argParser(lineCount)
         .default({ count: 10, isFirst: false }, '10'),
     )
     .option('-f, --follow', 'wait for more, over lost connections too')
-    .option('--pattern <expression>', 'all topics whose names fit, also those that are made later')
+    .option('-F, --follow-name', 'the same, and wait for topics that are not there, or no longer')
+    .addOption(
+      new Option(
+        '--pattern <expression>',
+        "all topics whose names fit, such as 'ord.*', also those made later",
+      ).conflicts('partition'),
+    )
     .addOption(new Option('--since <position>', 'from there on, such as 1h or a time').conflicts('lines'))
-    .addOption(new Option('--until <position>', 'up to there (the present end if left out)').conflicts('follow'))
+    .addOption(
+      new Option('--until <position>', 'up to there (the present end if left out)').conflicts(['follow', 'followName']),
+    )
     .option('--grep <expression>', 'only records with a key or value that this regular expression is found in')
     .option('-i, --ignore-case', 'with --grep: upper and lower case are the same')
     .option('-q, --quiet', 'no lines with the names of topics')
     .addOption(new Option('-v, --verbose', 'always lines with the names of topics').conflicts('quiet'))
     .addHelpText(
       'after',
-      '\nWhat is asked for by --key, --header, --filter or --grep is looked for among the last --lines records.',
+      `
+What is asked for by --key, --header, --filter or --grep is looked for among the last --lines records.
+The last N of a topic are printed in the order of their times. With +N or --since all is printed as it is read: in the
+order of offsets in each partition, one partition after the other. What comes is printed as it comes. With -f, a reader that has gone away (head) is noticed
+by the next record; 'consume -n N' ends by itself after N.`,
     )
     .action(async (topics, options) => {
       const { tail } = await import('./tail.ts')

@@ -29,6 +29,11 @@ export async function consume(terminal: Terminal, topic: string, options: Consum
     })
   }
   const from = options.fromBeginning ? 'earliest' : positionOf(options.offset ?? 'latest')
+  if (from === 'committed' && options.group === undefined) {
+    throw new CommandFailure('--offset committed is where a consumer group stands: --group names it', {
+      exitCode: EXIT.usage,
+    })
+  }
   const { group, onGap, maxMessages: recordsMax, timeoutMs: quietMsMax } = options
   if (group === undefined || from === 'committed') {
     const until = options.exit ? 'latest' : undefined

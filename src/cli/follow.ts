@@ -57,7 +57,8 @@ async function* allOf(
   client: TailraceClient,
   options: FollowOptions,
 ): AsyncGenerator<readonly RawRecord[]> {
-  if (!NAMES_OFFSETS.test(options.from)) return yield* tailed(terminal, client, options)
+  const isPattern = typeof options.source === 'object' && 'pattern' in options.source
+  if (isPattern || !NAMES_OFFSETS.test(options.from)) return yield* tailed(terminal, client, options)
   const page = await firstPage(client, options, terminal.interruptSignal())
   tellGaps(terminal, page.gaps, options.source)
   if (page.records.length > 0) yield page.records

@@ -2,6 +2,7 @@
 // the option.
 
 import { InvalidArgumentError } from 'commander'
+import { POSITION_LAST_RECORDS_MAX } from '../kernel/limits.ts'
 
 /** A whole number in a range. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -14,10 +15,15 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   }
 }
 
-/** As coreutils' tail counts: N, the last so many; +N, from the Nth on. */
+/** As coreutils' tail counts: N or -N, the last so many; +N, from the Nth on. */
 export function lineCount(text: string): { readonly count: number; readonly isFirst: boolean } {
-  const isFirst = text.startsWith('+')
-  return { count: isFirst ? wholeNumber(1)(text) : wholeNumber(0, 10_000)(text), isFirst }
+  const [, sign, digits] = /^([-+]?)(\d{1,15})$/.exec(text) ?? []
+  const isFirst = sign === '+'
+  const count = Number(digits)
+  if (isFirst ? count >= 1 : count <= POSITION_LAST_RECORDS_MAX) return { count, isFirst }
+  throw new InvalidArgumentError(
+    `N is the last N, up to ${POSITION_LAST_RECORDS_MAX}; +N is all from the Nth on, however many those are.`,
+  )
 }
 
 /** Every use of the option adds to a list. */

@@ -186,18 +186,15 @@ export function errorOfFrame({ code, message, retryable, details }: ErrorFrame):
 }
 
 /** What the server closes with: 44xx is the client's doing, and would be again. */
-const CLOSE_CODES: Readonly<Record<number, string>> = {
+export const CLOSE_CODES: Readonly<Record<number, string>> = {
   4400: 'bad_request',
-  4401: 'unauthenticated',
-  4403: 'forbidden',
   4409: 'superseded',
   4413: 'limit',
   4500: 'internal',
   4501: 'draining',
   4502: 'slow_consumer',
   4503: 'heartbeat_timeout',
-  4504: 'rate_limited',
-  4505: 'token_expired',
+  4504: 'overloaded',
 }
 
 /** Of the standard ones: protocol error, binary, not UTF-8, against a policy, too large. */

@@ -26,8 +26,8 @@ export function rebalanceInProgress(groupId: string): TailraceError {
   return new TailraceError('rebalance_in_progress', `group '${groupId}' is rebalancing: join again`, { group: groupId })
 }
 
-export function inconsistentProtocol(groupId: string, why: string): TailraceError {
-  return new TailraceError('inconsistent_group_protocol', `group '${groupId}' ${why}`, { group: groupId })
+export function inconsistentProtocol(groupId: string, why: string, details: object = {}): TailraceError {
+  return new TailraceError('inconsistent_group_protocol', `group '${groupId}' ${why}`, { group: groupId, ...details })
 }
 
 export function membersOnly(groupId: string): TailraceError {

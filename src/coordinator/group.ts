@@ -117,7 +117,7 @@ export class Group {
     const { protocolType: own, generation } = this.#rounds
     const isOpen = generation === 0 && this.#members.size === 0
     if (isOpen || protocolType === own) return
-    throw inconsistentProtocol(this.id, `is of the type '${own}', not '${protocolType}'`)
+    throw inconsistentProtocol(this.id, `is of the type '${own}', not '${protocolType}'`, { protocol_type: own })
   }
 
   #joinNew(request: JoinGroup, signal: AbortSignal | undefined): Promise<JoinedGroup> {

@@ -16,6 +16,7 @@ import type { GroupPollService } from '../service/group-poll.ts'
 import type { GroupTailService } from '../service/group-tail.ts'
 import type { GroupService } from '../service/groups.ts'
 import type { ProduceService } from '../service/produce.ts'
+import type { RecordExpressions } from '../service/record-expressions.ts'
 import type { TailService } from '../service/tail.ts'
 import type { TopicService } from '../service/topics.ts'
 import type { Closing } from './closing.ts'
@@ -83,6 +84,8 @@ export interface HttpFloor {
   readonly knownJson: KnownJson
   /** Keys and values that are framed with the id of their schema. */
   readonly schemas: SchemaCodec
+  /** Of the filters of tails. */
+  readonly expressions: RecordExpressions
   /** Small JSON bodies, parsed and checked: `await floor.json.parse<CreateTopic>(bytes, 'CreateTopicRequest')`. */
   readonly json: JsonBodies
   /** Begun from the first moment of close(): readiness fails, waiting reads answer, what is under way is finished. */

@@ -9,6 +9,7 @@ import { nearestName } from '../kernel/nearest-name.ts'
 
 const SCHEMAS_FILE = new URL('../../schemas/v1.json', import.meta.url)
 const SCHEMAS_ID = 'schemas'
+const CLOSED_SCHEMAS_ID = 'closed-schemas'
 
 /** Checks bodies by the name of their schema; loads the validator and compiles a schema when it is first needed. */
 export class JsonBodies {
@@ -34,15 +35,25 @@ export class JsonBodies {
   }
 }
 
-/** The validator of the schema of that name. */
-export type CompileSchema = (schema: string) => ValidateFunction
+/** The validator of the schema of that name. `closed`: members that it does not know are faults, whatever it says. */
+export type CompileSchema = (schema: string, how?: 'closed') => ValidateFunction
 
 /** The schemas of a file, under components.schemas. Loads the validator. */
 export async function loadSchemas(file: URL): Promise<CompileSchema> {
   const { Ajv } = await import('ajv')
+  const text = readFileSync(file, 'utf8')
   const ajv = new Ajv({ allErrors: true, strict: false, verbose: true, unicodeRegExp: false, validateFormats: false })
-  ajv.addSchema(JSON.parse(readFileSync(file, 'utf8')), SCHEMAS_ID)
-  return (schema) => ajv.compile({ $ref: `${SCHEMAS_ID}#/components/schemas/${schema}` })
+  ajv.addSchema(JSON.parse(text), SCHEMAS_ID)
+  return (schema, how) => {
+    const id = how === 'closed' ? CLOSED_SCHEMAS_ID : SCHEMAS_ID
+    if (ajv.getSchema(id) === undefined) ajv.addSchema(JSON.parse(text, closed), id)
+    return ajv.compile({ $ref: `${id}#/components/schemas/${schema}` })
+  }
+}
+
+function closed(_name: string, node: unknown): unknown {
+  const isOfObject = typeof node === 'object' && node !== null && 'properties' in node
+  return isOfObject ? { additionalProperties: false, ...node } : node
 }
 
 /** invalid_request unless the bytes are one JSON text in UTF-8 that names no prototype and is not nested too deeply. */
@@ -101,6 +112,12 @@ export function refusal(what: string, root: string, errors: readonly ErrorObject
   return new TailraceError('invalid_request', `${what} is not as it should be: ${faults.join('; ')}`, { faults })
 }
 
+/** What a validator of closed schemas found beside what it was to find. */
+export function unknownMembers(root: string, errors: readonly ErrorObject[]): readonly string[] {
+  const unknown = errors.filter(({ keyword }) => keyword === 'additionalProperties').slice(0, FAULTS_SHOWN_MAX)
+  return unknown.map((error) => faultOf(error, root))
+}
+
 function faultOf({ instancePath, keyword, message, params, parentSchema, data }: ErrorObject, root: string): string {
   const place = instancePath === '' ? root : instancePath.slice(0, 200)
   const allowed: readonly unknown[] | undefined = parentSchema?.['enum']
@@ -110,12 +127,27 @@ function faultOf({ instancePath, keyword, message, params, parentSchema, data }:
   if (keyword === 'type' && parentSchema?.['type'] === 'string' && isPlain(data)) {
     return `${place} ${message}: write "${data}"`
   }
+  if (keyword === 'type') return `${place} ${message}${shapeOf(parentSchema, data)}`
   if (keyword !== 'additionalProperties') return `${place} ${message}`
   const unknown = String(params['additionalProperty']).slice(0, 100)
   const known = Object.keys((parentSchema?.['properties'] as object | undefined) ?? {})
   const nearest = nearestName(unknown, known)
   const hint = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${nearest}?`
   return `${place} has the unknown member ${JSON.stringify(unknown)} (${hint})`
+}
+
+/** What is wanted where something of another type stands. */
+function shapeOf(schema: Readonly<Record<string, unknown>> | undefined, data: unknown): string {
+  const { type, items, properties, examples } = (schema ?? {}) as {
+    readonly type?: unknown
+    readonly items?: { readonly type?: unknown }
+    readonly properties?: object
+    readonly examples?: readonly unknown[]
+  }
+  if (type === 'array' && items?.type === typeof data) return `: write ${JSON.stringify([data]).slice(0, 100)}`
+  const example = examples?.[0]
+  if (example !== undefined) return `, such as ${JSON.stringify(example)}`
+  return type === 'object' && properties !== undefined ? ` with ${Object.keys(properties).join(', ')}` : ''
 }
 
 function isPlain(value: unknown): value is number | boolean {

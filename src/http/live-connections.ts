@@ -5,6 +5,7 @@
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { LIVE_CONNECTIONS_MAX, LIVE_PENDING_BYTES_MAX, LIVE_SWEEP_MS } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
 
 export interface LiveConnection {
   /** About once in LIVE_SWEEP_MS. `now` is monotonic. */
@@ -15,14 +16,16 @@ export interface LiveConnection {
 
 export class LiveConnections {
   readonly #clock: Clock
+  readonly #logger: Logger
   readonly #connections = new Set<LiveConnection>()
   #sweepTimer: Timer | undefined
   /** Where the sweep has come to; those that are added meanwhile come last. */
   #round: Iterator<LiveConnection> = this.#connections.values()
   #pendingBytes = 0
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
+    this.#logger = logger
   }
 
   get count(): number {
@@ -60,7 +63,7 @@ export class LiveConnections {
   }
 
   drain(): void {
-    for (const connection of this.#connections) connection.drain()
+    for (const connection of this.#connections) this.#guard(() => connection.drain())
   }
 
   get #steps(): number {
@@ -73,8 +76,20 @@ export class LiveConnections {
 
   #sweep(): void {
     const now = this.#clock.monotonic()
-    for (let count = Math.ceil(this.#connections.size / this.#steps); count > 0; count--) this.#next()?.sweep(now)
+    for (let count = Math.ceil(this.#connections.size / this.#steps); count > 0; count--) {
+      const connection = this.#next()
+      this.#guard(() => connection?.sweep(now))
+    }
     this.#sweepTimer = this.#connections.size === 0 ? undefined : this.#nextSweep()
+  }
+
+  /** What fails in one connection is no other's failure. */
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#logger.error({ error }, 'a live connection failed')
+    }
   }
 
   #next(): LiveConnection | undefined {

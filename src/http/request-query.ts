@@ -8,11 +8,11 @@ import { nearestName } from '../kernel/nearest-name.ts'
 export class RequestQuery {
   readonly #values: Readonly<Record<string, string | string[] | undefined>>
 
-  /** invalid_request when the query holds a name that is not in `known`. */
-  constructor(request: Pick<FastifyRequest, 'query'>, known: readonly string[]) {
+  /** invalid_request when the query holds a name that is not in `known`, nor among `own`, which name themselves. */
+  constructor(request: Pick<FastifyRequest, 'query'>, known: readonly string[], own: readonly string[] = []) {
     this.#values = request.query as Record<string, string | string[]>
     for (const name of Object.keys(this.#values)) {
-      if (!known.includes(name)) throw unknownParameter(name, known)
+      if (!known.includes(name) && !own.includes(name)) throw unknownParameter(name, known)
     }
   }
 

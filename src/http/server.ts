@@ -12,8 +12,10 @@ import { TailraceError } from '../kernel/errors.ts'
 import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import { RecordExpressions } from '../service/record-expressions.ts'
 import { Closing } from './closing.ts'
 import { addCors } from './cors.ts'
+import { documentRoutes } from './documents.ts'
 import { healthRoutes } from './health.ts'
 import { HeldReplies } from './held-replies.ts'
 import type { HealthCheck, HttpFloor, HttpOptions, RenderFailure, Routes, Services } from './http-floor.ts'
@@ -120,8 +122,13 @@ const SCHEMA_REGISTRY: Dialect = {
   routes: [schemaRoutes, subjectRoutes, compatibilityRoutes, settingsRoutes, contextRoutes],
 }
 
-/** Health and metrics, and the failures of paths that are nobody's. */
-const BASE: Dialect = { prefix: '', segments: [], renderFailure: renderProblem, routes: [healthRoutes, metricsRoutes] }
+/** Health, metrics and descriptions, and the failures of paths that are nobody's. */
+const BASE: Dialect = {
+  prefix: '',
+  segments: [],
+  renderFailure: renderProblem,
+  routes: [healthRoutes, metricsRoutes, documentRoutes],
+}
 
 const DIALECTS: readonly Dialect[] = [V1, REST_PROXY_V2, SCHEMA_REGISTRY, BASE]
 
@@ -142,8 +149,9 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     replyBuffers: new ReplyBuffers(),
     knownJson: new KnownJson(),
     schemas: new SchemaCodec(services.registry),
+    expressions: new RecordExpressions(),
     closing,
-    live: new LiveConnections(clock),
+    live: new LiveConnections(clock, logger),
     healthChecks: parts.healthChecks ?? [],
   }
   const app = fastify({

@@ -16,6 +16,9 @@ const LINKS = [
   ['/v1/cluster', 'the cluster'],
   ['/readyz', 'is it well?'],
   ['/metrics', 'metrics for Prometheus'],
+  ['/openapi.yaml', 'all of /v1, in OpenAPI'],
+  ['/asyncapi.yaml', 'its WebSocket and event streams, in AsyncAPI'],
+  ['/openapi-compat.yaml', 'what is here for clients of the REST Proxy'],
 ]
 
 const PAGE = Buffer.from(`<!doctype html>
@@ -24,7 +27,7 @@ const PAGE = Buffer.from(`<!doctype html>
 <title>Tailrace</title>
 <h1>Tailrace</h1>
 <p>An event-streaming server over plain HTTP: topics, partitions, offsets and keys. Its API begins at /v1 and is described in
-openapi.yaml, which comes with it. Clients of Confluent's REST Proxy (v2) find theirs at this very address.</p>
+the files below. Clients of Confluent's REST Proxy (v2) find theirs at this very address.</p>
 <ul>
 ${LINKS.map(([path, what]) => `<li><a href="${path}">${path}</a>: ${what}</li>`).join('\n')}
 </ul>

@@ -151,6 +151,9 @@ export const EXPRESSION_CHARS_MAX = 4_096
 export const EXPRESSION_NODES_MAX = 512
 export const EXPRESSION_DEPTH_MAX = 32
 
+/** Expressions that are kept compiled, for others that have the same one: up to some hundred kilobytes each, mostly ten. */
+export const EXPRESSIONS_KEPT_MAX = 128
+
 /** Regular expressions of one expression: each takes up to 5 ms until it has matched once. */
 export const EXPRESSION_PATTERNS_MAX = 4
 
@@ -472,6 +475,9 @@ export const TAILS_OPEN_MAX = 100_000
 /** Chunks that tails share, kept for those that are a little behind: bytes over all of them. */
 export const TAIL_CHUNKS_BYTES_MAX = 64 * 1024 * 1024
 
+/** How long after a tail has begun somewhere another one shares its way: a crowd that comes at once. For one that comes later nothing is kept. */
+export const TAIL_START_SHARED_MS = 2_000
+
 /** One chunk: records, and encoded bytes: the loop is held up while it is made. A record that is larger is one by itself. */
 export const TAIL_CHUNK_RECORDS_MAX = 10_000
 export const TAIL_CHUNK_BYTES_MAX = 256 * 1024
@@ -524,8 +530,15 @@ export const WS_CREDIT_BYTES_MAX = 256 * 1024 * 1024
 export const WS_COMMANDS_IN_FLIGHT_MAX = 128
 export const WS_PRODUCES_IN_FLIGHT_MAX = 64
 
+/** Frames that are done in one turn of the event loop, over all sockets, and for how long: then everybody else has a turn. */
+export const WS_FRAMES_PER_TURN_MAX = 64
+export const WS_TURN_MS_MAX = 5
+
 /** Frames of one socket that were not understood: one more closes it. */
 export const WS_FAULTS_MAX = 10
+
+/** Commands of one socket that were understood and refused for good, none that was done between them: one more closes it. */
+export const WS_REFUSALS_MAX = 1_000
 
 /** Between the notice that the server is closing and the end of its sockets: to commit what was worked on. */
 export const WS_DRAIN_MS = 250

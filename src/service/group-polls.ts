@@ -189,7 +189,7 @@ class GroupPolls implements GroupPollService {
       if (known.mode === mode) return known
       throw new TailraceError(
         'inconsistent_group_protocol',
-        `group '${groupId}' is ${known.mode}, and that for its life; poll it with mode ${known.mode}, or use another group`,
+        `group '${groupId}' is ${known.mode}, and that for its life`,
         { group: groupId, mode: known.mode },
       )
     }

@@ -81,6 +81,20 @@ async function resume<Partition extends PartitionToStart>(
 }
 
 /** Of one topic. */
+/** Where a position is in each of them; what keeps one from being asked is its own error. invalid_position. */
+export async function findInPartitions<Partition extends PartitionToStart>(
+  parts: GroupStartParts,
+  partitions: readonly Partition[],
+  position: Position,
+): Promise<readonly StartedPartition<Partition>[]> {
+  const byTopic = [...Map.groupBy(partitions, ({ topic }) => topic.id).values()]
+  const found = byTopic.map((ofTopic) => {
+    const unknown = ofTopic.map((owned) => ({ owned, how: 'reset', offset: -1 }) as const)
+    return reset(parts, unknown, position, undefined)
+  })
+  return (await Promise.all(found)).flat()
+}
+
 async function reset<Partition extends PartitionToStart>(
   parts: GroupStartParts,
   lost: readonly StartedPartition<Partition>[],

@@ -8,9 +8,9 @@
 import type { OffsetToCommit } from '../engine/group-protocol.ts'
 import { decodeCursor } from './cursor.ts'
 import type { OwnedPartition } from './group-member.ts'
-import type { TopicOffset } from './partition-offset.ts'
+import type { AssignedOffset } from './tail.ts'
 
-interface Place extends TopicOffset {
+interface Place extends AssignedOffset {
   readonly owned: OwnedPartition
   /** Where it was begun; a cursor that stands before that is of an earlier time. After a seek: 0. */
   begunAt: number
@@ -57,17 +57,17 @@ export class GroupTailPlaces {
   }
 
   /** What is read: each with where it was begun. */
-  list(): readonly TopicOffset[] {
+  list(): readonly AssignedOffset[] {
     return [...this.#places.values()]
   }
 
   /** The group has committed this, so that whoever reads it next begins there. */
-  begin(owned: OwnedPartition, offset: number): void {
+  begin(owned: OwnedPartition, offset: number, until: number | undefined): void {
     const { topic, partition } = owned
     const key = keyOf(topic.id, partition)
     const begun = { begunAt: offset, begunAfter: this.#chunks, committed: offset, asked: offset }
     this.#leaving.delete(key)
-    this.#places.set(key, { owned, topic, partition, offset, ...begun })
+    this.#places.set(key, { owned, topic, partition, offset, until, ...begun })
   }
 
   /** Gives those that were begun. */

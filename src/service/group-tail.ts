@@ -89,6 +89,8 @@ export interface QueueTailRequest {
   readonly form: QueueForm
   /** Its chunks have the cursor ''. */
   readonly reader: Pick<TailReader, 'room' | 'take' | 'gap' | 'fault' | 'fail'>
+  /** Of opening it. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export type AckOutcome = 'accept' | 'release' | 'reject' | 'extend'

@@ -62,6 +62,8 @@ class GroupTails implements GroupTailService {
     await member.open()
     try {
       if (this.#isClosed) throw new TailraceError('shutting_down', 'the server is shutting down')
+      // nobody is put out for who has gone
+      if (request.signal?.aborted) throw new TailraceError('request_cancelled', 'the caller has given up waiting')
       await member.sit(this.#seat(request))
     } catch (error) {
       await member.leave()

@@ -9,11 +9,20 @@ import type { Telemetry } from '../kernel/telemetry.ts'
 import type { TopicOffset } from './partition-offset.ts'
 import type { Position } from './positions.ts'
 import { isByOffset } from './positions.ts'
-import type { Tail, TailEnd, TailGap, TailProgress, TailReader, TailRequest, TailSources } from './tail.ts'
+import type {
+  AssignedOffset,
+  Tail,
+  TailEnd,
+  TailGap,
+  TailProgress,
+  TailReader,
+  TailRequest,
+  TailSources,
+} from './tail.ts'
 import type { TailChunks } from './tail-chunks.ts'
 import type { HeadTail, TailHead } from './tail-head.ts'
 import { dropOldest } from './tail-overflow.ts'
-import type { ChunkKind, SharedChunk, TailPlace, TailRead } from './tail-place.ts'
+import type { ChunkKind, ChunkWaiter, SharedChunk, TailPlace, TailRead } from './tail-place.ts'
 import type { TailReadBounds } from './tail-read.ts'
 import { TailTeller } from './tail-teller.ts'
 import type { TailTurns } from './tail-turns.ts'
@@ -44,7 +53,7 @@ export interface TailStand {
   readonly place: TailPlace
 }
 
-export class LiveTail implements Tail, HeadTail {
+export class LiveTail implements Tail, HeadTail, ChunkWaiter {
   isDue = false
   readonly #parts: LiveTailParts
   readonly #request: TailRequest
@@ -64,6 +73,8 @@ export class LiveTail implements Tail, HeadTail {
   /** It had no room, and has not come to the end since. */
   #wasBlocked = false
   #awaited: SharedChunk | undefined
+  /** It has another layout since its last turn. */
+  #isRelaid = false
 
   constructor(request: TailRequest, kind: ChunkKind, stand: TailStand, until: TailUntil, parts: LiveTailParts) {
     this.#parts = parts
@@ -79,8 +90,8 @@ export class LiveTail implements Tail, HeadTail {
     parts.turns.enqueue(this)
   }
 
-  get cursor(): string {
-    return this.#place.cursor
+  get cursor(): string | undefined {
+    return this.#place.findCursor()
   }
 
   get positions(): readonly TopicOffset[] {
@@ -88,7 +99,16 @@ export class LiveTail implements Tail, HeadTail {
   }
 
   progress(): TailProgress {
-    return this.#teller.progress(this.#head.look(this.#place))
+    return this.#teller.progress(this.#head.look(this.#place), this.#knowsEnds)
+  }
+
+  get #knowsEnds(): boolean {
+    return this.#areAllKnown && this.#head.areEndsKnown
+  }
+
+  get #areAllKnown(): boolean {
+    const { sources } = this.#request
+    return sources.kind !== 'assigned' || sources.areAllKnown()
   }
 
   wake(): void {
@@ -131,8 +151,9 @@ export class LiveTail implements Tail, HeadTail {
     )
   }
 
-  assign(offsets: readonly TopicOffset[]): void {
+  assign(offsets: readonly AssignedOffset[]): void {
     if (this.#isClosed) return
+    this.#until.assign(offsets)
     const { layout } = this.#place
     const wanted = offsets.map((one) => {
       const at = layout.find(one.topic.id, one.partition)
@@ -156,6 +177,7 @@ export class LiveTail implements Tail, HeadTail {
     this.#place = this.#place.in(layout)
     this.#awaited = undefined
     this.#teller.moved()
+    this.#isRelaid = true
     this.#parts.turns.enqueue(this)
     // what was not read of a topic that fitted its pattern and is gone
     for (const [at, { topic, partition }] of before.slots.entries()) {
@@ -181,7 +203,10 @@ export class LiveTail implements Tail, HeadTail {
   }
 
   #step(): void {
-    if (this.#until.isReached(this.#place, this.#teller.matched)) {
+    // more than a cursor can name is told now rather than with the next chunk
+    if (this.#isRelaid) this.#place.getCursor()
+    this.#isRelaid = false
+    if (this.#until.isReached(this.#place, this.#teller.matched, this.#areAllKnown)) {
       this.#end('until')
       return
     }
@@ -206,19 +231,22 @@ export class LiveTail implements Tail, HeadTail {
 
   /** It had no room for a while, and is not to be given all that it missed. */
   #catchUp(place: TailPlace, room: TailRoom, ends: Float64Array): void {
-    if (place.lag > TAIL_OVERFLOW_RECORDS_MAX) this.#drop(place, ends)
-    else if (this.#request.overflow === 'drop_oldest') this.#goOn(place, room, ends)
+    if (place.lag > TAIL_OVERFLOW_RECORDS_MAX && this.#drop(place, ends)) return
+    if (this.#request.overflow === 'drop_oldest') this.#goOn(place, room, ends)
     else this.#readAlone({ ...this.#boundsOf(room, ends), isLatestOnly: true })
   }
 
-  #drop(place: TailPlace, ends: Float64Array): void {
+  /** False where it is too far behind the end, but not behind its `until`: nothing is left out. */
+  #drop(place: TailPlace, ends: Float64Array): boolean {
     const { offsets, gaps, count } = dropOldest(place, ends, TAIL_OVERFLOW_RECORDS_MAX)
+    if (count === 0) return false
     this.#teller.dropped(count)
     this.#awaited = undefined
     this.#place = this.#head.placeAt(offsets, place.turn)
     this.#teller.moved()
     this.#parts.turns.enqueue(this)
     this.#tellGaps(gaps)
+    return true
   }
 
   /** False when the tail is elsewhere after that. */
@@ -241,7 +269,7 @@ export class LiveTail implements Tail, HeadTail {
     this.#wasBlocked = false
     head.wait(this)
     if (head.isIdle) this.#parts.chunks.forget(head)
-    this.#teller.tellProgress(this.#place)
+    if (this.#knowsEnds) this.#teller.tellProgress(this.#place, true)
   }
 
   #goOn(place: TailPlace, room: TailRoom, ends: Float64Array): void {
@@ -266,6 +294,10 @@ export class LiveTail implements Tail, HeadTail {
     this.#readAlone(this.#boundsOf(room, ends))
   }
 
+  awaits(chunk: SharedChunk): boolean {
+    return !this.#isClosed && this.#awaited === chunk
+  }
+
   /** It is its turn when it is there. */
   #waitFor(shared: SharedChunk): void {
     if (this.#awaited === shared) return
@@ -284,7 +316,8 @@ export class LiveTail implements Tail, HeadTail {
       if (stand !== this.#stand) turns.enqueue(this)
       else settled()
     }
-    chunks.read(this.#head, this.#place, this.#kind, bounds).then(
+    const isWanted = () => !this.#isClosed && stand === this.#stand
+    chunks.read(this.#head, this.#place, this.#kind, bounds, isWanted).then(
       (read) => settle(() => this.#giveAlone(read)),
       (error: unknown) => settle(() => this.#fail(asTailraceError(error))),
     )
@@ -313,7 +346,7 @@ export class LiveTail implements Tail, HeadTail {
     // what is below the ends and cannot be had is not yet there
     if (hasMoved || this.#head.look(next).isAtEnd) this.#parts.turns.enqueue(this)
     else this.#head.wait(this)
-    if (chunk === undefined) this.#teller.foundNothing(this.#head.look(next))
+    if (chunk === undefined) this.#teller.foundNothing(this.#head.look(next), this.#knowsEnds)
     else this.#teller.give(chunk)
   }
 

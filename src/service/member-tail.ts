@@ -13,6 +13,7 @@ import { untilAborted } from '../kernel/turns.ts'
 import type { OwnedPartition } from './group-member.ts'
 import type { GroupSeat, SeatHolder } from './group-seat.ts'
 import type { GroupStartParts } from './group-start.ts'
+import { findInPartitions } from './group-start.ts'
 import type { GroupTail, GroupTailRequest } from './group-tail.ts'
 import { GroupTailPlaces } from './group-tail-places.ts'
 import { notOwned } from './hosted-member.ts'
@@ -31,7 +32,7 @@ export interface MemberTailParts {
 /** Owned, and not begun yet. */
 interface FreshPartition extends SlotToStart {
   readonly owned: OwnedPartition
-  /** Why it could not be begun. */
+  /** Why it could not be begun was told. */
   isFaultTold: boolean
 }
 
@@ -49,6 +50,8 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
   /** Others wait for what was revoked. */
   #release: (() => void) | undefined
   #retry: Timer | undefined
+  /** It has been told what it owns. */
+  #hasSettled = false
   #committedMs: number
 
   constructor(parts: MemberTailParts, request: GroupTailRequest) {
@@ -64,7 +67,7 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
     const reading = { until, filter, onGap, overflow, batchRecords, batchWaitMs, form, signal }
     this.#tail = await this.#parts.tails.open({
       caller,
-      sources: { kind: 'assigned' },
+      sources: { kind: 'assigned', areAllKnown: () => this.#hasSettled && this.#fresh.size === 0 },
       from: { kind: 'committed', group: groupId },
       reader: this,
       ...reading,
@@ -234,7 +237,10 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
   async revoked(partitions: readonly OwnedPartition[]): Promise<void> {
     for (const owned of partitions) this.#fresh.delete(owned)
     const left = this.#places.leave(partitions)
-    if (left.length === 0) return
+    if (left.length === 0) {
+      this.#tail?.wake()
+      return
+    }
     this.#assign()
     const waits = this.#places.hasUnsettled && this.#request.releaseMs > 0
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -280,15 +286,28 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
     const { groupId, from } = this.#request
     const found = await findStarts(this.#parts.starts, groupId, fresh, from)
     for (const { slot, error } of found) if (error !== undefined) this.#failedToStart([slot], error)
-    const sound = found.filter(({ slot, error }) => error === undefined && this.#fresh.has(slot.owned))
+    const ends = await this.#findEnds(found.filter(({ error }) => error === undefined).map(({ slot }) => slot))
+    const sound = found.filter(({ slot }) => ends.has(slot) && this.#fresh.has(slot.owned))
     const resets = sound.filter(({ committed }) => committed === undefined)
     const refused = await this.#commitStarts(resets.map(({ slot, offset }) => startOf(slot.owned, offset)))
     const begun = sound.filter(({ slot }) => !refused.has(slot.owned) && this.#fresh.delete(slot.owned))
     if (begun.length === 0) return
-    for (const { slot, offset } of begun) this.#places.begin(slot.owned, offset)
+    for (const { slot, offset } of begun) this.#places.begin(slot.owned, offset, ends.get(slot))
     const told = begun.map(({ slot: { topic, partition }, offset }) => ({ topic, partition, offset }))
     this.#request.reader.assigned(told)
     this.#assign()
+  }
+
+  /** Of those that can be begun. Where it reads up to is what `until` is now, when they are assigned. */
+  async #findEnds(fresh: readonly FreshPartition[]): Promise<ReadonlyMap<FreshPartition, number | undefined>> {
+    const { until } = this.#request
+    if (until === undefined || until.kind === 'count') return new Map(fresh.map((one) => [one, undefined]))
+    const ends = new Map<FreshPartition, number>()
+    for (const { owned: one, offset, error } of await findInPartitions(this.#parts.starts, fresh, until)) {
+      if (error === undefined) ends.set(one, offset)
+      else this.#failedToStart([one], error)
+    }
+    return ends
   }
 
   /** Those that could not be begun. */
@@ -334,7 +353,10 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
   async #watch(): Promise<void> {
     const { signal } = this.#over
     try {
-      if (!signal.aborted) await this.#seat?.member.settled(signal)
+      if (signal.aborted) return
+      await this.#seat?.member.settled(signal)
+      this.#hasSettled = true
+      this.#tail?.wake()
     } catch (error) {
       if (signal.aborted) return
       const failure = asTailraceError(error)

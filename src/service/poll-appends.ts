@@ -1,4 +1,5 @@
-// Which polled groups own a partition: an append is told to these, and costs the same however many others there are.
+// Who is told what is appended to a partition: polled groups that own it, heads of tails that read it. An append costs the
+// same however many others there are.
 
 import type { Topic } from '../engine/engine.ts'
 import type { OwnedPartition } from './group-member.ts'

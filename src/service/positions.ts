@@ -153,13 +153,13 @@ function onlyPartition(topic: Topic, partitions: readonly number[]): number {
   if (partition !== undefined && partitions.length === 1) return partition
   throw new TailraceError(
     'invalid_position',
-    `an offset is a place in one partition, and ${partitions.length} of topic ${topic.name} are asked for: name one with partition=N`,
+    `an offset is a place in one partition, and ${partitions.length} of topic ${topic.name} are asked for: name one partition`,
     { partition_count: partitions.length },
   )
 }
 
 function committedOf(group: string | undefined): Position {
-  if (group === undefined) throw invalid('committed', 'it is where a group stands: name it with group=NAME')
+  if (group === undefined) throw invalid('committed', 'it is where a group stands: name the group beside it')
   checkGroupId(group)
   return { kind: 'committed', group }
 }

@@ -2,7 +2,7 @@
 // record is its client's until that says what became of it, or its lease is over, or its connection; the leases that
 // records are on are this file's affair, clients name records.
 
-import type { Clock } from '../kernel/clock.ts'
+import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import {
   PARTITION_FAULT_PAUSE_MS,
@@ -51,6 +51,7 @@ export class WorkerTail implements QueueTail {
   #faultsTold: ReadonlySet<string> = new Set()
   #waiting: AbortController | undefined
   #isRunning = false
+  #leaseEnd: Timer | undefined
   /** What the poll of opening brought. */
   #first: GroupPolled<QueueSink> | undefined
 
@@ -60,12 +61,20 @@ export class WorkerTail implements QueueTail {
   }
 
   get openRecords(): number {
+    this.#forgetExpired()
     return this.#held.size
   }
 
   async open(): Promise<void> {
-    const limit = this.#limit
-    if (limit > 0) this.#first = await this.#poll(limit, 0)
+    const { signal } = this.#request
+    const giveUp = () => this.#waiting?.abort()
+    signal?.addEventListener('abort', giveUp)
+    try {
+      const limit = this.#limit
+      if (limit > 0) this.#first = await this.#poll(limit, 0)
+    } finally {
+      signal?.removeEventListener('abort', giveUp)
+    }
     setImmediate(() => this.wake())
   }
 
@@ -88,6 +97,17 @@ export class WorkerTail implements QueueTail {
       }
     }
     this.#isRunning = false
+    this.#wakeWhenLeaseEnds()
+  }
+
+  /** Who has as many open records as there may be is told of nothing that makes room when their leases end. */
+  #wakeWhenLeaseEnds(): void {
+    if (this.#over.signal.aborted || this.#held.size < QUEUE_TAIL_RECORDS_OPEN_MAX) return
+    const { clock } = this.#parts
+    let first = Number.POSITIVE_INFINITY
+    for (const { expiresMs } of this.#leases) first = Math.min(first, expiresMs)
+    this.#leaseEnd?.cancel()
+    this.#leaseEnd = clock.after(Math.max(0, first - clock.now()) + 1, () => this.wake())
   }
 
   async #failed(error: TailraceError): Promise<void> {
@@ -237,6 +257,7 @@ export class WorkerTail implements QueueTail {
     if (this.#over.signal.aborted) return
     this.#over.abort()
     this.#waiting?.abort()
+    this.#leaseEnd?.cancel()
     this.#first?.settle(false)
     this.#first = undefined
     const { groupPolls } = this.#parts

@@ -3,6 +3,7 @@
 
 import type { RecordReader } from '../record/batch-reader.ts'
 import { RecordExpression } from './record-expression.ts'
+import type { RecordExpressions } from './record-expressions.ts'
 
 export interface RecordFilters {
   /** The key's bytes; an empty key is not the same as none. */
@@ -27,18 +28,19 @@ export class RecordFilter {
   readonly #expression: RecordExpression | undefined
 
   /** invalid_filter, with the place. */
-  constructor({ key, headers = [], expression }: RecordFilters) {
+  constructor({ key, headers = [], expression }: RecordFilters, expressions?: RecordExpressions) {
     this.#key = key
     this.#headers = headers
-    this.#expression = expression === undefined ? undefined : new RecordExpression(expression)
+    if (expression !== undefined) this.#expression = expressions?.of(expression) ?? new RecordExpression(expression)
     this.id = JSON.stringify([hexOf(key), headers.map(({ name, value }) => [name, hexOf(value)]), expression])
   }
 
   /** undefined when everything is wanted. invalid_filter. */
-  static of(filters: RecordFilters | undefined): RecordFilter | undefined {
+  static of(filters: RecordFilters | undefined, expressions?: RecordExpressions): RecordFilter | undefined {
     if (filters === undefined) return undefined
     const { key, headers = [], expression } = filters
-    return key === undefined && headers.length === 0 && expression === undefined ? undefined : new RecordFilter(filters)
+    const isForAll = key === undefined && headers.length === 0 && expression === undefined
+    return isForAll ? undefined : new RecordFilter(filters, expressions)
   }
 
   /** The reader stands on the record. */

@@ -3,7 +3,7 @@
 // long as there are some and there is room; what had to go is read again. How many reads run at once is bounded: those
 // that many wait for come first.
 
-import { asTailraceError } from '../kernel/errors.ts'
+import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { TAIL_CHUNK_BYTES_MAX, TAIL_CHUNKS_BYTES_MAX, TAIL_READS_MAX } from '../kernel/limits.ts'
 import type { CatchUpPace } from './catch-up-pace.ts'
 import type { TailHead } from './tail-head.ts'
@@ -44,10 +44,10 @@ export class TailChunks {
     place.chunks ??= new Map()
     place.chunks.set(kind.key, chunk)
     const bounds = { records: kind.batchRecords, bytes: TAIL_CHUNK_BYTES_MAX, ends: head.ends }
-    this.read(head, place, kind, bounds).then(
+    this.read(head, place, kind, bounds, () => chunk.isAwaited).then(
       (read) => {
         chunk.read = read
-        if (place.isShared && read.next !== place) this.#keep(chunk, head)
+        if (place.isShared && read.next !== place && !head.isIdle) this.#keep(chunk, head)
         else this.#drop(chunk)
         for (const waiter of chunk.waiters) {
           read.chunk?.hold()
@@ -65,11 +65,20 @@ export class TailChunks {
     return chunk
   }
 
-  /** For one tail, or one kind of them. */
-  async read(head: TailHead, place: TailPlace, kind: ChunkKind, bounds: TailReadBounds): Promise<TailRead> {
+  /** For one tail, or one kind of them. `isWanted`: asked when it is its turn; request_cancelled where it is not. */
+  async read(
+    head: TailHead,
+    place: TailPlace,
+    kind: ChunkKind,
+    bounds: TailReadBounds,
+    isWanted: () => boolean,
+  ): Promise<TailRead> {
     const { reads, pace } = this.#parts
-    const read = () =>
-      bounds.isLatestOnly ? reads.readLatest(head, place, kind, bounds) : reads.read(head, place, kind, bounds)
+    const read = async () => {
+      if (!isWanted()) throw new TailraceError('request_cancelled', 'nobody waits for this read any more')
+      if (bounds.isLatestOnly) return await reads.readLatest(head, place, kind, bounds)
+      return await reads.read(head, place, kind, bounds)
+    }
     // who waits for its pace is in nobody's way
     return place.isFarBehind ? await pace.run(read) : await this.#inLine(place, read)
   }

@@ -4,7 +4,7 @@
 
 import type { Topic } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { PARTITION_FAULT_PAUSE_MS } from '../kernel/limits.ts'
+import { PARTITION_FAULT_PAUSE_MS, TAIL_START_SHARED_MS } from '../kernel/limits.ts'
 import type { AppendTarget } from './poll-appends.ts'
 import type { TailLayout } from './tail-layout.ts'
 import type { StuckSlot } from './tail-place.ts'
@@ -33,6 +33,8 @@ export class TailHead implements AppendTarget, TurnTaker {
   readonly batchWaitMs: number
   readonly tails = new Set<HeadTail>()
   isDue = false
+  /** Of each partition its end was asked once. */
+  areEndsKnown = false
   /** What tails read up to; another object after each tick. */
   ends: Float64Array
   readonly #parts: TailHeadParts
@@ -41,8 +43,9 @@ export class TailHead implements AppendTarget, TurnTaker {
   #newEnds: Float64Array | undefined
   /** Where the last one came to the end. */
   #endPlace: TailPlace | undefined
-  /** Where the last one began. */
+  /** Where the last one began, and when. */
   #startPlace: TailPlace | undefined
+  #startedAt = 0
 
   constructor(key: string, layout: TailLayout, batchWaitMs: number, parts: TailHeadParts) {
     this.key = key
@@ -101,9 +104,19 @@ export class TailHead implements AppendTarget, TurnTaker {
     this.#wakeAll()
   }
 
+  /** Those that wait may have come to the end. */
+  endsKnown(): void {
+    this.areEndsKnown = true
+    if (this.#newEnds === undefined) this.#wakeAll()
+    else this.takeTurn()
+  }
+
   /** What a read of a partition without a known end found. */
   learnEnd(layout: TailLayout, at: number, end: number): void {
-    if (layout === this.#layout && this.ends[at] === UNKNOWN_END) this.#setEnd(at, end)
+    if (layout !== this.#layout || this.ends[at] !== UNKNOWN_END) return
+    // an append may have told more meanwhile
+    const told = this.#newEnds?.[at] ?? UNKNOWN_END
+    this.#setEnd(at, told === UNKNOWN_END ? end : Math.max(told, end))
   }
 
   #setEnd(at: number, end: number): void {
@@ -146,15 +159,29 @@ export class TailHead implements AppendTarget, TurnTaker {
 
   /** For a tail that comes from elsewhere: the place where others stand, or began, if it is that. */
   placeAt(offsets: Float64Array, turn: number): TailPlace {
-    for (const known of [this.#endPlace, this.#startPlace]) {
+    // the ends of a head are learned before its first tail is there
+    if (this.tails.size === 0) this.takeTurn()
+    const now = this.#parts.clock.monotonic()
+    for (const known of [this.#endPlace, this.#knownStart(now)]) {
       if (known === undefined || !isSame(known.offsets, offsets)) continue
       known.isShared = true
+      if (known === this.#startPlace) this.#startedAt = now
       return known
     }
     const place = new TailPlace(this.#layout, offsets, turn)
     if (this.look(place).isAtEnd) this.#setEndPlace(place)
-    else this.#startPlace = place
+    else {
+      this.#startPlace = place
+      this.#startedAt = now
+    }
     return place
+  }
+
+  /** Others come by there soon, or what they have read is still kept. */
+  #knownStart(now: number): TailPlace | undefined {
+    const place = this.#startPlace
+    const isKept = place?.chunks !== undefined && place.chunks.size > 0
+    return isKept || now - this.#startedAt < TAIL_START_SHARED_MS ? place : undefined
   }
 
   #setEndPlace(place: TailPlace): void {

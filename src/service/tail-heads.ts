@@ -3,12 +3,13 @@
 
 import type { Engine, Topic } from '../engine/engine.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
+import { TailraceError } from '../kernel/errors.ts'
 import { PARTITION_FAULT_PAUSE_MS } from '../kernel/limits.ts'
 import type { Subscription } from './group-member.ts'
 import type { TailStand } from './live-tail.ts'
 import type { TopicOffset } from './partition-offset.ts'
 import { PollAppends } from './poll-appends.ts'
-import { allPartitions } from './read-start.ts'
+import { allPartitions, getTopic } from './read-start.ts'
 import type { TailSources } from './tail.ts'
 import { TailHead } from './tail-head.ts'
 import type { LayoutTopic } from './tail-layout.ts'
@@ -77,11 +78,13 @@ export class TailHeads {
     batchWaitMs: number,
     use: (stand: TailStand) => Result,
   ): Promise<Result> {
-    const held = this.#hold(start.topics, sources, batchWaitMs)
+    const pattern = sources.kind === 'pattern' ? sources.subscription : undefined
+    const held = this.#hold(this.#stillThere(start.topics, sources), pattern, batchWaitMs)
     held.pins++
     try {
       await held.ready
-      this.#cover(held.head, start.topics)
+      // who was not there when it was told that a topic went is told here
+      this.#cover(held.head, this.#stillThere(start.topics, sources))
       return use(standOf(held.head, offsetsOf(start), start.turn))
     } finally {
       held.pins--
@@ -96,7 +99,7 @@ export class TailHeads {
       const partitions = [...new Set(ofTopic.map(({ partition }) => partition))].sort((left, right) => left - right)
       return { topic: (ofTopic[0] as TopicOffset).topic, whole: false, partitions }
     })
-    const { head } = this.#hold(topics, { kind: 'assigned' }, batchWaitMs)
+    const { head } = this.#hold(topics, undefined, batchWaitMs)
     return standOf(head, offsets, 0)
   }
 
@@ -115,20 +118,31 @@ export class TailHeads {
     this.#retry?.cancel()
   }
 
-  #hold(topics: readonly LayoutTopic[], sources: TailSources, batchWaitMs: number): HeldHead {
+  #hold(topics: readonly LayoutTopic[], pattern: Subscription | undefined, batchWaitMs: number): HeldHead {
     const layout = new TailLayout(topics)
-    const isPattern = sources.kind === 'pattern'
-    const what = isPattern ? `pattern ${JSON.stringify(sources.subscription)}` : layout.key
+    const what = pattern === undefined ? layout.key : `pattern ${JSON.stringify(pattern)}`
     const key = `${batchWaitMs} ${what}`
     const known = this.#heads.get(key)
     if (known !== undefined) return known
     const { clock, turns } = this.#parts
     const head = new TailHead(key, layout, batchWaitMs, { clock, turns, faulted: (one) => this.#retryLater(one) })
-    const wishes = isPattern ? new TopicWishes([sources.subscription], this.#matcher) : undefined
+    const wishes = pattern === undefined ? undefined : new TopicWishes([pattern], this.#matcher)
     this.#listen(layout, head, 'add')
-    const held: HeldHead = { head, ready: this.#learnEnds(head), wishes, pins: 0 }
+    const ready = this.#learnEnds(head).then(() => head.endsKnown())
+    const held: HeldHead = { head, ready, wishes, pins: 0 }
     this.#heads.set(key, held)
     return held
+  }
+
+  /** Those of a pattern; of others unknown_topic_or_partition, topic_recreated. */
+  #stillThere<Each extends LayoutTopic>(topics: readonly Each[], sources: TailSources): readonly Each[] {
+    const { engine } = this.#parts
+    if (sources.kind === 'pattern') return topics.filter(({ topic }) => engine.findTopic(topic.name)?.id === topic.id)
+    for (const { topic } of topics) {
+      if (getTopic(engine, topic.name).id === topic.id) continue
+      throw new TailraceError('topic_recreated', `topic '${topic.name}' was deleted and made again just now`)
+    }
+    return topics
   }
 
   /** What a new tail reads may be newer than what its head has heard of. */
@@ -195,6 +209,8 @@ export class TailHeads {
     for (const { head, wishes } of [...this.#heads.values()]) {
       if (wishes === undefined) continue
       const topics = (await this.#follow(wishes)).map(({ topic }) => grown({ topic, whole: true, partitions: [] }))
+      // its last tail may have left meanwhile
+      if (this.#heads.get(head.key)?.head !== head) continue
       const isSame = (one: LayoutTopic, at: number) => {
         const known = head.layout.topics[at]
         return known?.topic.id === one.topic.id && known.partitions.length === one.partitions.length

@@ -1,5 +1,5 @@
 // Where tails stand: one offset for each slot of a layout. Tails that stand at the same place hold the same object, and
-// what was read from it hangs on it. Never changes, but for what keeps its partitions from being read.
+// what was read from it hangs on it. Its offsets never change; what keeps its partitions from being read does.
 
 import type { FetchedPartition } from '../engine/engine.ts'
 import type { TailraceError } from '../kernel/errors.ts'
@@ -52,11 +52,19 @@ export interface TailRead {
   readonly next: TailPlace
 }
 
+/** A place, a chunk and what holds them. */
+const CHUNK_OVERHEAD_BYTES = 1024
+
+export interface ChunkWaiter extends TurnTaker {
+  /** It is not elsewhere by now, or gone. */
+  awaits(chunk: SharedChunk): boolean
+}
+
 export class SharedChunk {
   /** One of them is there when it is made. */
   read: TailRead | undefined
   error: TailraceError | undefined
-  waiters: TurnTaker[] = []
+  waiters: ChunkWaiter[] = []
   readonly place: TailPlace
   readonly key: string
 
@@ -65,8 +73,14 @@ export class SharedChunk {
     this.key = key
   }
 
+  /** Or was just asked for. */
+  get isAwaited(): boolean {
+    return this.waiters.length === 0 || this.waiters.some((waiter) => waiter.awaits(this))
+  }
+
+  /** With what is kept beside its body: where nothing was found to give that is all. */
   get bytes(): number {
-    return this.read?.chunk?.body.length ?? 0
+    return CHUNK_OVERHEAD_BYTES + this.place.offsets.byteLength + (this.read?.chunk?.body.length ?? 0)
   }
 }
 
@@ -98,9 +112,18 @@ export class TailPlace {
   }
 
   /** invalid_request: more partitions than a cursor can name. */
-  get cursor(): string {
+  getCursor(): string {
     this.#cursor ??= this.layout.cursor(this.offsets, this.turn)
     return this.#cursor
+  }
+
+  findCursor(): string | undefined {
+    try {
+      return this.getCursor()
+    } catch {
+      // it can name fewer
+      return undefined
+    }
   }
 
   get positions(): readonly TopicOffset[] {
@@ -121,6 +144,10 @@ export class TailPlace {
     this.#moved = new TailPlace(layout, offsets)
     this.#moved.isShared = this.isShared
     this.#moved.isFarBehind = this.isFarBehind
+    this.#moved.stuck = this.stuck.flatMap((one) => {
+      const at = layout.find(one.slot.topic.id, one.slot.partition)
+      return at < 0 ? [] : [{ ...one, at }]
+    })
     return this.#moved
   }
 }

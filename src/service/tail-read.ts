@@ -71,7 +71,7 @@ export class TailReads {
       next.isFarBehind = isLarge && offsetsBetween(next.offsets, bounds.ends) >= FAR_BEHIND_READS * seen
     }
     const scanned = kind.filter === undefined ? recordCount : scannedCount
-    const chunk = recordCount === 0 ? undefined : new ReadChunk(sink.finish(next.cursor), recordCount, next)
+    const chunk = recordCount === 0 ? undefined : new ReadChunk(sink.finish(next.getCursor()), recordCount, next)
     if (chunk !== undefined) this.#parts.telemetry.tails.chunksMade++
     return { chunk, gaps, scanned, filterErrors, dropped: 0, next }
   }
@@ -304,7 +304,7 @@ class ReadChunk implements HeldChunk {
   }
 
   get cursor(): string {
-    return this.#next.cursor
+    return this.#next.getCursor()
   }
 
   hold(): void {

@@ -78,19 +78,19 @@ export class TailTeller {
   }
 
   /** Where nothing was found to give for long. */
-  foundNothing(place: TailPlace): void {
-    if (this.#scannedUntold >= TAIL_SCAN_TOLD_RECORDS) this.tellProgress(place)
+  foundNothing(place: TailPlace, knowsEnds: boolean): void {
+    if (this.#scannedUntold >= TAIL_SCAN_TOLD_RECORDS) this.tellProgress(place, knowsEnds)
   }
 
-  tellProgress(place: TailPlace): void {
+  tellProgress(place: TailPlace, knowsEnds: boolean): void {
     if (this.#isProgressTold) return
-    this.#isProgressTold = place.isAtEnd
+    this.#isProgressTold = place.isAtEnd && knowsEnds
     this.#scannedUntold = 0
-    this.#reader.progress(this.progress(place))
+    this.#reader.progress(this.progress(place, knowsEnds))
   }
 
-  progress(place: TailPlace): TailProgress {
-    return new Progress(place, this.#counts)
+  progress(place: TailPlace, knowsEnds: boolean): TailProgress {
+    return new Progress(place, this.#counts, knowsEnds)
   }
 
   /** The next fault of a place that was not told yet; for as long as there is one. */
@@ -120,9 +120,9 @@ class Progress implements TailProgress {
   readonly filterErrors: number
   readonly #place: TailPlace
 
-  constructor(place: TailPlace, counts: Counts) {
+  constructor(place: TailPlace, counts: Counts, knowsEnds: boolean) {
     this.#place = place
-    this.caughtUp = place.isAtEnd && place.stuck.length === 0
+    this.caughtUp = knowsEnds && place.isAtEnd && place.stuck.length === 0
     this.lag = place.lag
     this.scanned = counts.scanned
     this.matched = counts.matched
@@ -130,7 +130,7 @@ class Progress implements TailProgress {
     this.filterErrors = counts.filterErrors
   }
 
-  get cursor(): string {
-    return this.#place.cursor
+  get cursor(): string | undefined {
+    return this.#place.findCursor()
   }
 }

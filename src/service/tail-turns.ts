@@ -4,6 +4,7 @@
 
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { TAIL_TURN_MS_MAX } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
 
 export interface TurnTaker {
   /** It stands in line. */
@@ -19,6 +20,7 @@ const TAKERS_PER_LOOK = 8
 
 export class TailTurns {
   readonly #clock: Clock
+  readonly #logger: Logger
   #line: TurnTaker[] = []
   #next = 0
   #isScheduled = false
@@ -26,8 +28,9 @@ export class TailTurns {
   #timer: Timer | undefined
   #restUntil = 0
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
+    this.#logger = logger
   }
 
   enqueue(taker: TurnTaker): void {
@@ -62,9 +65,7 @@ export class TailTurns {
     while (this.#next < this.#line.length && now - start < TAIL_TURN_MS_MAX) {
       const end = Math.min(this.#line.length, this.#next + TAKERS_PER_LOOK)
       while (this.#next < end) {
-        const taker = this.#line[this.#next++] as TurnTaker
-        taker.isDue = false
-        taker.takeTurn()
+        this.#give(this.#line[this.#next++] as TurnTaker)
       }
       now = this.#clock.monotonic()
     }
@@ -77,6 +78,15 @@ export class TailTurns {
     } else {
       this.#line.length = 0
       this.#next = 0
+    }
+  }
+  /** What fails in one turn is nobody else's failure. */
+  #give(taker: TurnTaker): void {
+    taker.isDue = false
+    try {
+      taker.takeTurn()
+    } catch (error) {
+      this.#logger.error({ error }, 'a tail failed')
     }
   }
 }

@@ -1,7 +1,8 @@
 // Where a tail ends: after a number of records, or at an offset in each partition. Partitions that are added later do not
-// count.
+// count, unless they come with an end of their own.
 
 import type { TopicOffset } from './partition-offset.ts'
+import type { AssignedOffset } from './tail.ts'
 import type { TailLayout } from './tail-layout.ts'
 import type { TailPlace } from './tail-place.ts'
 
@@ -18,13 +19,24 @@ export class TailUntil {
     this.#offsets = offsets && new Map(offsets.map((one) => [keyOf(one.topic.id, one.partition), one.offset]))
   }
 
+  /** What was not known of before ends there. */
+  assign(offsets: readonly AssignedOffset[]): void {
+    for (const { topic, partition, until } of offsets) {
+      const key = keyOf(topic.id, partition)
+      if (until !== undefined && !this.#offsets?.has(key)) this.#offsets?.set(key, until)
+    }
+    this.#unreached = undefined
+    this.#bounded = undefined
+  }
+
   recordsLeft(given: number): number {
     return this.#recordCount - given
   }
 
-  isReached(place: TailPlace, given: number): boolean {
+  /** `areAllKnown`: no partitions are to come that count. */
+  isReached(place: TailPlace, given: number, areAllKnown: boolean): boolean {
     if (given >= this.#recordCount) return true
-    if (this.#offsets === undefined || this.#unreached === place) return false
+    if (this.#offsets === undefined || !areAllKnown || this.#unreached === place) return false
     const { slots } = place.layout
     const isThere = slots.every(({ topic, partition }, at) => {
       return (place.offsets[at] as number) >= this.#endOf(topic.id, partition)

@@ -26,8 +26,16 @@ export type TailSources =
   | { readonly kind: 'topics'; readonly topics: readonly TailSource[] }
   /** Every topic that fits, also those that are made later. */
   | { readonly kind: 'pattern'; readonly subscription: Subscription }
-  /** None at first: those that Tail.assign gives. */
-  | { readonly kind: 'assigned' }
+  /**
+   * None at first: those that Tail.assign gives. While more of them are to come (Tail.wake() when that is over), it has
+   * neither caught up nor come to its end.
+   */
+  | { readonly kind: 'assigned'; areAllKnown(): boolean }
+
+export interface AssignedOffset extends TopicOffset {
+  /** Where a tail that ends at a position ends in it; the first that was said of a partition. undefined: it does not count. */
+  readonly until?: number | undefined
+}
 
 /** What becomes of records that the reader has no room for. */
 export type TailOverflow = 'pause' | 'drop_oldest' | 'latest_per_key'
@@ -71,9 +79,9 @@ export interface TailGap {
 }
 
 export interface TailProgress {
-  /** Goes on where the tail stands. */
-  readonly cursor: string
-  /** Nothing was left below the end when it looked last. */
+  /** Goes on where the tail stands. undefined: more partitions than a cursor can name. */
+  readonly cursor: string | undefined
+  /** Nothing was left below the end when it looked last. False until the ends are known. */
   readonly caughtUp: boolean
   /** Offsets from where it stands to the ends, over all partitions. */
   readonly lag: number
@@ -98,7 +106,7 @@ export interface TailReader {
   fault(fault: { readonly topic: string; readonly partition: number; readonly error: TailraceError }): void
   /** Nothing comes any more. */
   end(reason: TailEnd): void
-  /** Nothing comes any more: offset_out_of_range with on_gap 'error', what nobody foresaw. */
+  /** Nothing comes any more: offset_out_of_range with on_gap 'error', invalid_request where no cursor can name all partitions any more, what nobody foresaw. */
   fail(error: TailraceError): void
 }
 
@@ -106,7 +114,10 @@ export interface TailRequest {
   readonly caller: Caller
   readonly sources: TailSources
   readonly from: Position
-  /** Ends there: a position, as it is now; or after so many records. undefined: never. */
+  /**
+   * Ends there: a position, as it is now; or after so many records. undefined: never. Of sources 'assigned' a position is
+   * what is assigned with them.
+   */
   readonly until?: Position | { readonly kind: 'count'; readonly recordCount: number } | undefined
   readonly filter?: RecordFilter | undefined
   /** Where records were removed before they were read: fail, or tell and go on at the first that is there. */
@@ -123,8 +134,8 @@ export interface TailRequest {
 }
 
 export interface Tail {
-  /** Goes on where it stands. invalid_request where there are more partitions than a cursor can name. */
-  readonly cursor: string
+  /** Goes on where it stands. undefined: its topics have grown to more partitions than a cursor can name. */
+  readonly cursor: string | undefined
   /** Where it stands, for each partition. */
   readonly positions: readonly TopicOffset[]
   progress(): TailProgress
@@ -133,7 +144,7 @@ export interface Tail {
   /** Goes on there. What was given before stays given; nothing of before comes after it resolves. As opening: what it throws. */
   seek(to: Position, signal?: AbortSignal): Promise<void>
   /** Of sources 'assigned': reads these and no others; those that it reads already go on where they stand. */
-  assign(offsets: readonly TopicOffset[]): void
+  assign(offsets: readonly AssignedOffset[]): void
   /** Nothing comes any more, not even end. */
   close(): void
 }

@@ -4,6 +4,7 @@ import type { Engine } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { TAILS_OPEN_MAX } from '../kernel/limits.ts'
+import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
 import { CatchUpPace } from './catch-up-pace.ts'
 import type { TailStand } from './live-tail.ts'
@@ -26,6 +27,7 @@ export interface TailDependencies {
   readonly engine: Engine
   readonly clock: Clock
   readonly telemetry: Telemetry
+  readonly logger: Logger
 }
 
 export function createTailService(dependencies: TailDependencies): TailService {
@@ -42,9 +44,9 @@ class Tails implements TailService {
   #opening = 0
   #isClosed = false
 
-  constructor({ engine, clock, telemetry }: TailDependencies) {
+  constructor({ engine, clock, telemetry, logger }: TailDependencies) {
     const parts = { engine, clock, telemetry, inflations: roomForInflated(clock) }
-    const turns = new TailTurns(clock)
+    const turns = new TailTurns(clock, logger)
     const pace = new CatchUpPace(clock)
     const reads = new TailReads({ ...parts, turns, estimates: new ReadEstimates() })
     this.#parts = parts
@@ -72,7 +74,7 @@ class Tails implements TailService {
   #openAt(request: TailRequest, stand: TailStand, until: TailUntil): Tail {
     if (this.#isClosed) throw new TailraceError('shutting_down', 'the server is stopping')
     // refused now rather than with the first chunk
-    void stand.place.cursor
+    stand.place.getCursor()
     const { form, filter, batchRecords, batchWaitMs } = request
     const kind = { key: `${batchRecords}/${filter?.id ?? ''}/${form.key}`, form, filter, batchRecords }
     const tail = new LiveTail(request, kind, stand, until, {
@@ -95,6 +97,7 @@ class Tails implements TailService {
   async #untilOf({ until, sources, signal }: TailRequest): Promise<TailUntil> {
     if (until === undefined) return new TailUntil()
     if (until.kind === 'count') return new TailUntil(until.recordCount)
+    if (sources.kind === 'assigned') return new TailUntil(undefined, [])
     return new TailUntil(undefined, offsetsOf(await this.#startAt(sources, until, signal)))
   }
 

@@ -35,6 +35,9 @@ test('prints the last records of each topic, ten unless told otherwise, in the o
   assert.deepEqual(await values('orders'), range(10, 20))
   assert.deepEqual(await values('orders', '-n', '3'), [17, 18, 19])
   assert.deepEqual(await values('orders', '-n3', '-p', '1'), [15, 17, 19])
+  assert.deepEqual(await values('orders', '-n', '-3'), [17, 18, 19])
+  assert.deepEqual(await values('orders', '-3'), [17, 18, 19])
+  assert.deepEqual(await values('-3', 'orders'), [17, 18, 19])
   assert.deepEqual(await values('orders', '-n', '0'), [])
   assert.deepEqual((await values('orders', '-n', '+1')).toSorted(), range(0, 20).toSorted())
   assert.deepEqual(await values('orders', '-n', '+9', '-p', '0'), [16, 18])
@@ -84,6 +87,25 @@ test('-f goes on with what comes, of all topics, and Ctrl-C ends it', async (t) 
   assert.equal(stdout, '==> orders <==\n19\n\n==> bills <==\n\nmore\n\n==> orders <==\n20\n')
 })
 
+test('a topic that is missing is told, and the others are read; -F waits for it', async (t) => {
+  const { url } = await startWithTopics(t)
+  const { code, stdout, stderr } = await runCli(['tail', 'nope', 'orders', '-n', '1', '--output', 'value'], { url })
+  assert.deepEqual([code, stdout], [3, '==> orders <==\n19\n'])
+  assert.match(stderr, /^tailrace: .*nope.*\ntailrace: this is not all: 1 of 2 topics .*\n$/)
+  const alone = await runCli(['tail', '-f', 'nope'], { url })
+  assert.deepEqual([alone.code, alone.stdout], [3, ''])
+  assert.match(alone.stderr, /^tailrace: .*nope.*; -F waits for .*\n$/)
+
+  const cli = new CliProcess(['tail', '-F', '-n', '1', '--output', 'value', 'ne.w', 'bills'], { url })
+  t.after(() => cli.signal('SIGKILL'))
+  await cli.until((stdout) => stdout === '==> bills <==\n\n')
+  await runCliOk(['produce', 'ne.w'], { url, input: 'first\n' })
+  await runCliOk(['produce', 'ne-w'], { url, input: 'not this\n' })
+  await cli.until((stdout) => stdout.endsWith('==> ne.w <==\nfirst\n'))
+  cli.signal('SIGINT')
+  assert.equal((await cli.finished()).stderr, 'tailrace: topic ne.w is not there yet: waiting for it\n')
+})
+
 test('-f with a pattern finds topics that are made later', async (t) => {
   const { url } = await startWithTopics(t)
   const cli = new CliProcess(['tail', '-f', '-n', '1', '--output', 'value', '--pattern', 'bills|new.*'], { url })
@@ -93,6 +115,8 @@ test('-f with a pattern finds topics that are made later', async (t) => {
   await cli.until((stdout) => stdout.endsWith('\n\n==> newer <==\nfirst\n'))
   cli.signal('SIGTERM')
   assert.equal((await cli.finished()).code, 143)
+  const { code, stderr } = await runCli(['tail', '--pattern', 'ord'], { url })
+  assert.deepEqual([code, stderr], [3, "tailrace: no topic has a name that fits --pattern 'ord'\n"])
 })
 
 test('a reader that goes away ends it without a word', async (t) => {
@@ -113,7 +137,14 @@ test('wrong usage ends with 2 and says what was wrong', async (t) => {
     [[], /topics, or the --pattern/],
     [['t', '--pattern', 't'], /topics, or the --pattern/],
     [['t', '-n', '+0'], /'\+0' is invalid/],
-    [['t', '-n', '10001'], /'10001' is invalid/],
+    [['t', '-n', '10001'], /'10001' is invalid.* \+N is all from/],
+    [['t', '-n', 'abc'], /'abc' is invalid.* \+N is all from/],
+    [['t', '-10001'], /\+N is all from/],
+    [['t*'], /'t\*' is no name of a topic; --pattern .* 't\.\*'/],
+    [['--pattern', 't', '-p', '0'], /cannot be used with/],
+    [['-F', 't', '-p', '0'], /--partition goes with -f/],
+    [['-F', 't', '--until', 'latest'], /cannot be used with/],
+    [['t', '--since', 'committed'], /consume t --group NAME --offset committed/],
     [['t', '--since', '1h', '-n', '3'], /cannot be used with/],
     [['t', '-f', '--until', 'latest'], /cannot be used with/],
     [['t', '-q', '-v'], /cannot be used with/],

@@ -9,9 +9,11 @@ import { test } from 'node:test'
 import type { WebSocket as ServerSocket } from 'ws'
 import { WebSocketServer } from 'ws'
 import type { SubscribeFrame } from '../../src/client/frames.ts'
+import { CLOSE_CODES } from '../../src/client/live-socket.ts'
 import type { TailPage } from '../../src/client/tail.ts'
 import { Tail } from '../../src/client/tail.ts'
 import type { TailOptions, TailSource } from '../../src/client/tail-request.ts'
+import { CLOSE } from '../../src/http/websocket/close-codes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 interface Peer {
@@ -352,4 +354,10 @@ test('what cannot be meant is refused before anything is sent', () => {
   wrong({ group: { name: 'x', lease_ms: 1 } }, /^a group has no option 'lease_ms'; name, mode, .* are known$/)
   wrong({ headers: ['type=paid'] }, /^'type=paid' in headers is not of the form name:value$/)
   assert.ok(openTail(new FakeClock(), 'http://127.0.0.1:2', { from: undefined, headers: ['type:'] }))
+})
+
+test('what the server closes with has the same name on both sides', () => {
+  const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  const ofServer = Object.entries(CLOSE).map(([name, code]) => [String(code), snake(name)])
+  assert.deepEqual(CLOSE_CODES, Object.fromEntries(ofServer))
 })

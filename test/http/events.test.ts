@@ -333,6 +333,9 @@ test('what cannot be streamed is refused with a problem before it begins', TIMEO
     ['/v1/events?topic=orders&topic=other&partition=0', 400, 'invalid_request'],
     [`/v1/events?${Array.from({ length: 101 }, (_, at) => `topic=t${at}`).join('&')}`, 400, 'invalid_request'],
   ]
+  const detail = async (path: string) => (await server.get(path)).json().detail
+  assert.match(await detail('/v1/events?topic=orders&pattern=o.*'), /not both/)
+  assert.match(await detail('/v1/events?topic=orders,bills'), /repeated for more: topic=orders&topic=bills$/)
   for (const [path, status, code, headers = {}] of cases) {
     const reply = await server.get(path, headers)
     assert.deepEqual([reply.status, reply.json().code], [status, code], path)

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LiveConnections } from '../../src/http/live-connections.ts'
 import { LIVE_SWEEP_MS } from '../../src/kernel/limits.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 function connection() {
@@ -14,7 +15,7 @@ function connection() {
 test('each connection is looked at once in a sweep, however many there are, and few at a time where there are many', () => {
   for (const count of [1, 2, 63, 64, 65, 1_000, 10_000]) {
     const clock = new FakeClock()
-    const live = new LiveConnections(clock)
+    const live = new LiveConnections(clock, silentLogger)
     const all = Array.from({ length: count }, connection)
     for (const one of all) live.add(one)
     const steps: number[] = []
@@ -34,7 +35,7 @@ test('each connection is looked at once in a sweep, however many there are, and 
 
 test('connections that come and go during a sweep neither break it nor are looked at when they have gone', () => {
   const clock = new FakeClock()
-  const live = new LiveConnections(clock)
+  const live = new LiveConnections(clock, silentLogger)
   const leaving: (() => void)[] = []
   const gone = new Set<object>()
   let lateCount = 0
@@ -61,7 +62,7 @@ test('connections that come and go during a sweep neither break it nor are looke
 
 test('without connections nothing is looked at', () => {
   const clock = new FakeClock()
-  const live = new LiveConnections(clock)
+  const live = new LiveConnections(clock, silentLogger)
   const one = connection()
   const leave = live.add(one)
   leave()
@@ -73,10 +74,26 @@ test('without connections nothing is looked at', () => {
 })
 
 test('bytes that wait are counted over all connections', () => {
-  const live = new LiveConnections(new FakeClock())
+  const live = new LiveConnections(new FakeClock(), silentLogger)
   live.pending(10)
   live.pending(2 ** 30)
   assert.ok(live.isFull)
   live.pending(-(2 ** 30))
   assert.deepEqual([live.isFull, live.pendingBytes], [false, 10])
+})
+
+test('a connection that fails keeps no other from being looked at, or from being told that the server closes', () => {
+  const clock = new FakeClock()
+  const live = new LiveConnections(clock, silentLogger)
+  const failing = () => {
+    throw new Error('unforeseen')
+  }
+  live.add({ sweep: failing, drain: failing })
+  let drained = 0
+  const sound = { ...connection(), drain: () => drained++ }
+  live.add(sound)
+  for (let sweep = 0; sweep < 3; sweep++) clock.advance(LIVE_SWEEP_MS)
+  assert.ok(sound.seen.length >= 2)
+  live.drain()
+  assert.equal(drained, 1)
 })

@@ -13,6 +13,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { LiveConnections } from '../../src/http/live-connections.ts'
 import { LiveOutbox } from '../../src/http/live-outbox.ts'
 import { Outbox } from '../../src/http/websocket/outbox.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
 import { releaseBytes } from '../../src/kernel/release-bytes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -61,7 +62,7 @@ test('a WebSocket that takes its time gets what was sent; each part is told as t
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const [[socket]] = (await Promise.all([once(server, 'connection'), once(client, 'open')])) as [[WebSocket], unknown]
   client.pause()
-  const live = new LiveConnections(new FakeClock())
+  const live = new LiveConnections(new FakeClock(), silentLogger)
   const outbox = new Outbox(socket, live, () => {})
   const head = Buffer.from('head')
   const sent = sendAll((body, onTaken) => outbox.send(head, body, onTaken))
@@ -86,7 +87,7 @@ test('a WebSocket that takes its time gets what was sent; each part is told as t
 })
 
 test('a long reply that takes its time carries what was pushed; each part is told as taken, and not before', async (t) => {
-  const live = new LiveConnections(new FakeClock())
+  const live = new LiveConnections(new FakeClock(), silentLogger)
   const begun = Promise.withResolvers<LiveOutbox>()
   const server = createServer((_request, response) => {
     const outbox = new LiveOutbox(live, response, () => {})

@@ -26,6 +26,22 @@ test('a frame that is not understood is answered by an error that says why, and 
     [`{"type":"ping","id":"${'x'.repeat(65)}"}`, 'invalid_request', /\/id/],
     ['{"type":"subscribe","topics":["t"]}', 'invalid_request', /must have required property 'sub'/],
     ['{"type":"subscribe","sub":"","topics":["t"]}', 'invalid_request', /\/sub/],
+    [
+      '{"type":"subscribe","sub":"a","topics":"orders"}',
+      'invalid_request',
+      /\/topics must be array: write \["orders"\]/,
+    ],
+    [
+      '{"type":"subscribe","sub":"a","topics":["t"],"filter":"value.total > 4"}',
+      'invalid_request',
+      /\/filter must be object, such as \{.*"expr":"value\.total > 100"\}/,
+    ],
+    [
+      '{"type":"subscribe","sub":"a","topics":["t"],"credit":5}',
+      'invalid_request',
+      /\/credit must be object, such as \{"records":100\}/,
+    ],
+    ['{"type":"subscribe","sub":"a","topics":["t"],"until":5}', 'invalid_request', /\/until must be object with count/],
     ['{"type":"credit","sub":"a","records":-2}', 'invalid_request', /\/records must be >= -1/],
     ['{"type":"produce","topic":"t"}', 'invalid_request', /required property 'records'/],
     [
@@ -58,6 +74,24 @@ test('members that are not known are ignored', async (t) => {
   const socket = await openSocket(t, await startServer(t))
   socket.sendRaw('{"type":"ping","id":1,"later":{"a":[1]}}')
   assert.equal((await socket.take('pong')).id, 1)
+})
+
+test('who subscribes is told which members are not known', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 't' })
+  const socket = await openSocket(t, server)
+  const warnings = async (members: object) => {
+    return (await socket.command({ type: 'subscribe', sub: 'a', topics: ['t'], ...members }))['warnings']
+  }
+  assert.deepEqual(await warnings({ form: 'latest', credit: { record: 5 }, filter: { headers: { any: 'x' } } }), [
+    'the frame has the unknown member "form" (did you mean from?)',
+    '/credit has the unknown member "record" (did you mean records?)',
+  ])
+  await socket.command({ type: 'unsubscribe', sub: 'a' })
+  assert.equal(await warnings({ until: { count: 5 }, batch: { wait_ms: 1 } }), undefined)
+  await socket.command({ type: 'unsubscribe', sub: 'a' })
+  const many = await warnings(Object.fromEntries(Array.from({ length: 1_000 }, (_, at) => [`member${at}`, at])))
+  assert.equal((many as readonly string[]).length, 10)
 })
 
 test('more than ten frames that are not understood close the socket', async (t) => {
@@ -120,7 +154,7 @@ test('a socket has so many subscriptions at most, and each name once', async (t)
   assert.ok((await subscribe('again')).type === 'error')
 })
 
-test('thousands of subscriptions that are refused close the socket', async (t) => {
+test('thousands of subscriptions that are refused, and none that is not, close the socket', async (t) => {
   const socket = await openSocket(t, await startServer(t))
   for (let count = 0; count < 2_000; count++) {
     socket.sendRaw(JSON.stringify({ type: 'subscribe', sub: `s${count}`, topics: ['nowhere'] }))

@@ -181,6 +181,21 @@ test('a seek is heeded, and a tail that has come to its end can commit still', a
   assert.deepEqual((await describe(server)).offsets, { 'orders-0': 1 })
 })
 
+test('in a group `until` is where it is when partitions are assigned', async (t) => {
+  const server = await startWithTopic(t)
+  for (const partition of [0, 1]) await produce(server, partition, 1, 2)
+  const socket = await openSocket(t, server)
+  await join(socket, { until: 'latest' })
+  await socket.take('end')
+  const told = socket.received.map(({ type, caught_up }) => (type === 'progress' ? `caught_up ${caught_up}` : type))
+  const [first, ...others] = told.filter((type) => !['hello', 'ok', 'caught_up true'].includes(type))
+  assert.deepEqual([first, others.at(-1)], ['assigned', 'end'])
+  assert.equal((await socket.records('a', 4)).length, 4)
+  const refused = await socket.ask({ type: 'subscribe', sub: 'b', topics: ['orders'], group: 'h', until: '7' })
+  assert.equal(refused.code, 'invalid_position')
+  assert.match(refused.message ?? '', /in a group, until is latest, a time/)
+})
+
 test('what is asked of a group that it cannot have is refused, and the name is free again', async (t) => {
   const server = await startWithTopic(t)
   const socket = await openSocket(t, server)
@@ -203,6 +218,28 @@ test('what is asked of a group that it cannot have is refused, and the name is f
   assert.equal(await codeOf({ type: 'ack', sub: 'c', outcome: 'accept', records }), 'invalid_request')
   assert.equal(await codeOf({ type: 'commit', sub: 'c', group: 'other', cursor: 'x' }), 'invalid_request')
   assert.equal(await codeOf({ type: 'commit', sub: 'c', cursor: 'x' }), 'invalid_cursor')
+})
+
+test('who asks for a group of the other kind is told how to ask, as it has asked', async (t) => {
+  const server = await startWithTopic(t)
+  const socket = await openSocket(t, server)
+  await join(socket, { group: 'queue', mode: 'shared' })
+  await join(socket, { sub: 'b', group: 'members' })
+  await server.post('/v1/groups/polled/poll', { topics: ['orders'] })
+  const subscribed = async (group: string, mode: string) => {
+    const { code, message } = await socket.ask({ type: 'subscribe', sub: 'c', topics: ['orders'], group, mode })
+    assert.equal(code, 'inconsistent_group_protocol')
+    return message ?? ''
+  }
+  const polled = async (group: string, mode: string) => {
+    return String((await server.post(`/v1/groups/${group}/poll`, { topics: ['orders'], mode })).body)
+  }
+  assert.match(await subscribed('queue', 'group'), /is shared, .*; subscribe with mode shared, or use another group/)
+  for (const group of ['members', 'polled']) {
+    assert.match(await subscribed(group, 'shared'), /is exclusive, .*; subscribe with mode group, or use another group/)
+    assert.match(await polled(group, 'shared'), /is exclusive, .*; poll it with mode exclusive, or use another group/)
+  }
+  assert.match(await polled('queue', 'exclusive'), /is shared, .*; poll it with mode shared, or use another group/)
 })
 
 test('a queue: each record is with one worker, and a poison record comes to the dead letters', async (t) => {

@@ -442,3 +442,52 @@ test('a member is described with its host and its name', async (t) => {
   const [member] = (await bench.engine.groups.describe('g'))?.members ?? []
   assert.deepEqual([member?.clientId, member?.clientHost], ['w-1', '127.0.0.1'])
 })
+
+test('reads up to where `until` was when its partitions were assigned, and stays a member', async (t) => {
+  const { bench, open, values, told } = await openGroupBench(t)
+  await values(0, 0, 3)
+  await values(1, 0, 2)
+  const first = await open({ until: { kind: 'latest' }, batchRecords: 2 })
+  first.given.onTake = () => void values(0, 3, 4)
+  await told(first, 'end until')
+  assert.equal(first.given.events[0], 'assigned jobs-0@0 jobs-1@0')
+  assert.deepEqual([...first.given.records].sort(), [
+    'jobs-0:0=v0',
+    'jobs-0:1=v1',
+    'jobs-0:2=v2',
+    'jobs-1:0=v0',
+    'jobs-1:1=v1',
+  ])
+  await first.tail.commitCursor(first.given.cursor)
+  assert.deepEqual(await bench.committed(), ['jobs-0=3', 'jobs-1=2'])
+})
+
+test('of nothing to read `until` is reached at once, after it was assigned', async (t) => {
+  const { open, told } = await openGroupBench(t)
+  const first = await open({ until: { kind: 'latest' } })
+  await told(first, 'end until')
+  assert.deepEqual(first.given.events, ['assigned jobs-0@0 jobs-1@0', 'end until'])
+  await told(await open({ until: { kind: 'latest' } }), 'end until')
+  const idle = await open({ until: { kind: 'latest' } })
+  await told(idle, 'end until')
+  assert.deepEqual(idle.given.events, ['end until'], 'there are fewer partitions than members')
+})
+
+test('has caught up when it knows what is its own and has read that, and not before', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t, { partitions: 1 })
+  await values(0, 0, 3)
+  const first = await open()
+  assert.equal(first.tail.tail.progress().caughtUp, false, 'nothing is assigned yet')
+  await got(first, 3)
+  await bench.until(() => first.given.caughtUp.length > 0)
+  assert.deepEqual(first.given.caughtUp, [true], 'it is told once')
+  assert.equal(first.given.caughtUpAfter, 3)
+  assert.equal(first.tail.tail.progress().caughtUp, true)
+  const idle = await open()
+  await bench.until(() => idle.given.caughtUp.length > 0)
+  assert.deepEqual(
+    [idle.given.caughtUp, idle.given.events],
+    [[true], []],
+    'of what is not its own it has read everything',
+  )
+})

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { QUEUE_TAIL_RECORDS_OPEN_MAX } from '../../src/kernel/limits.ts'
+import type { RecordReader } from '../../src/record/batch-reader.ts'
+import type { GroupPollRequest, GroupPollService, PollSink } from '../../src/service/group-poll.ts'
 import type { QueueTailRequest } from '../../src/service/group-tail.ts'
 import { WorkerTail } from '../../src/service/queue-tail.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 import { TailGiven, WORDS } from '../support/tail-given.ts'
 
@@ -197,4 +202,55 @@ test('a lease poll and a subscription share a queue: no record is with both', as
   })
   assert.equal((await tail.ack('accept', mine)).accepted, 30)
   assert.equal(tail.openRecords, 0)
+})
+
+test('a worker with as many open records as there may be goes on when their leases are over', async (t) => {
+  const clock = new FakeClock()
+  let polls = 0
+  let offset = 0
+  const record = { offset: 0, bytes: Buffer.from('v'), valueStart: 0, valueEnd: 1 } as RecordReader
+  const groupPolls = {
+    async poll({ limit }: GroupPollRequest, newSink: () => PollSink) {
+      const sink = newSink()
+      sink.begin('q', 0, 'CreateTime', 'id')
+      for (let at = 0; at < limit; at++) sink.write({ ...record, offset: offset++ } as RecordReader)
+      return { given: { id: `l${polls++}`, expiresMs: clock.now() + 30_000 }, sink, gaps: [], faults: [], settle() {} }
+    },
+    release: async () => undefined,
+  } as unknown as GroupPollService
+  const reader = new TailGiven()
+  const tail = new WorkerTail(
+    { groupPolls, clock },
+    {
+      caller,
+      groupId: 'g',
+      member: '',
+      subscription: { topics: ['q'] },
+      from: { kind: 'earliest' },
+      leaseMs: 30_000,
+      maxAttempts: 5,
+      batchRecords: 10_000,
+      form: WORDS,
+      reader,
+    },
+  )
+  t.after(() => tail.close(false))
+  await tail.open()
+  for (let turn = 0; turn < 50; turn++) await turnOfTheLoop()
+  assert.equal(reader.records.length, QUEUE_TAIL_RECORDS_OPEN_MAX)
+  clock.advance(29_000)
+  await turnOfTheLoop()
+  assert.equal(reader.records.length, QUEUE_TAIL_RECORDS_OPEN_MAX)
+  clock.advance(2_000)
+  for (let turn = 0; turn < 50; turn++) await turnOfTheLoop()
+  assert.equal(reader.records.length, 2 * QUEUE_TAIL_RECORDS_OPEN_MAX)
+})
+
+test('a worker whose client has gone while it was opened waits for nothing', async (t) => {
+  const { open } = await openQueueBench(t)
+  const gone = new AbortController()
+  const opening = open({ signal: gone.signal })
+  gone.abort()
+  const { given } = await opening
+  assert.deepEqual(given.records, [])
 })

@@ -8,6 +8,7 @@ import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import type { Engine } from '../../src/engine/engine.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { PARTITION_FAULT_PAUSE_MS } from '../../src/kernel/limits.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { RecordReader } from '../../src/record/batch-reader.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
@@ -234,7 +235,12 @@ class History {
 
   constructor(seed: number) {
     this.random = new Random(seed)
-    this.tails = createTailService({ engine: this.#engine(), clock: this.clock, telemetry: new Telemetry() })
+    this.tails = createTailService({
+      engine: this.#engine(),
+      clock: this.clock,
+      telemetry: new Telemetry(),
+      logger: silentLogger,
+    })
     for (const name of NAMES) this.store.create(name, 1 + this.random.below(3))
   }
 
@@ -340,7 +346,7 @@ class History {
     const { random, store } = this
     const kind = random.below(10)
     if (kind < 3) return { kind: 'pattern', subscription: { pattern: 't\\..*' } }
-    if (kind < 5) return { kind: 'assigned' }
+    if (kind < 5) return { kind: 'assigned', areAllKnown: () => true }
     const topics = NAMES.filter(() => random.chance(0.6))
     if (topics.length === 0) topics.push('c')
     return {

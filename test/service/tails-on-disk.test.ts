@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Engine } from '../../src/engine/engine.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
@@ -19,7 +20,7 @@ const caller = { principal: ANONYMOUS, clientId: '', host: '', requestId: '' }
 const TIMEOUT = { timeout: 30_000 }
 
 function tailsOf(engine: Engine) {
-  const tails = createTailService({ engine, clock: systemClock, telemetry: new Telemetry() })
+  const tails = createTailService({ engine, clock: systemClock, telemetry: new Telemetry(), logger: silentLogger })
   const open = async (from: string, credit = 1_000) => {
     const log = new TailLog()
     log.credit.records = credit

@@ -4,33 +4,51 @@ import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import type { Engine } from '../../src/engine/engine.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import {
+  CURSOR_BYTES_MAX,
   PAGE_SCAN_STEPS_PER_TURN_MAX,
   PARTITION_FAULT_PAUSE_MS,
   TAIL_CHUNKS_BYTES_MAX,
   TAIL_OVERFLOW_RECORDS_MAX,
   TAIL_READS_MAX,
+  TAIL_START_SHARED_MS,
 } from '../../src/kernel/limits.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
+import type { CatchUpPace } from '../../src/service/catch-up-pace.ts'
 import { encodeCursor } from '../../src/service/cursor.ts'
 import { parsePosition } from '../../src/service/positions.ts'
 import { RecordFilter } from '../../src/service/record-filter.ts'
 import type { Tail, TailRequest } from '../../src/service/tail.ts'
+import { TailChunks } from '../../src/service/tail-chunks.ts'
+import { TailHead } from '../../src/service/tail-head.ts'
+import { TailLayout } from '../../src/service/tail-layout.ts'
+import { TailPlace } from '../../src/service/tail-place.ts'
+import type { TailReads } from '../../src/service/tail-read.ts'
+import type { TailTurns } from '../../src/service/tail-turns.ts'
 import { createTailService } from '../../src/service/tails.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import type { PlainRecord } from '../support/readable-engine.ts'
 import { ReadableEngine } from '../support/readable-engine.ts'
 import { TailLog, textForm } from './tail-fixture.ts'
 
-interface Asked extends Partial<Omit<TailRequest, 'from' | 'until' | 'reader'>> {
+interface Asked extends Partial<Omit<TailRequest, 'from' | 'until'>> {
   readonly topics?: readonly string[]
   readonly from?: string
   readonly until?: string | number
   readonly credit?: { readonly records?: number; readonly bytes?: number }
 }
 
-function newTails() {
-  const clock = new FakeClock()
+/** Its time goes on with each look at it. */
+class GoingClock extends FakeClock {
+  #more = 0
+  override monotonic(): number {
+    this.#more += 0.5
+    return super.monotonic() + this.#more
+  }
+}
+
+function newTails(clock = new FakeClock()) {
   const store = new ReadableEngine(clock)
   const telemetry = new Telemetry()
   // a fetch that has looked waits for this before it answers
@@ -49,7 +67,7 @@ function newTails() {
       return fetched
     },
   } as unknown as Engine
-  const tails = createTailService({ engine, clock, telemetry })
+  const tails = createTailService({ engine, clock, telemetry, logger: silentLogger })
   const form = textForm()
   const open = async ({ topics = ['orders'], from = 'earliest', until, credit, ...asked }: Asked = {}) => {
     const log = new TailLog()
@@ -302,6 +320,9 @@ test('a partition that cannot be read is told once, the others go on, and it goe
   const fetches = store.fetches.length
   await settle()
   assert.equal(store.fetches.length, fetches, 'it is not asked again and again')
+  store.grow('orders', 3)
+  await settle()
+  assert.equal(log.events.filter((event) => event.startsWith('fault')).length, 1, 'a topic that grows changes nothing')
   damaged.error = undefined
   clock.advance(PARTITION_FAULT_PAUSE_MS)
   await settle()
@@ -484,11 +505,34 @@ test('what a pattern’s reader had not read of a topic that is deleted is told 
   assert.deepEqual(ofAll.gaps, [])
 })
 
+test('a pattern that comes to mean more than a cursor can name fails its tails, and stops no others', async () => {
+  const { store, open } = newTails()
+  store.create('other')
+  store.create('wide-0')
+  const wide = await open({ sources: { kind: 'pattern', subscription: { pattern: 'wide-.*' } } })
+  // whatever its reader does then
+  wide.log.fail = () => {
+    wide.log.events.push('fail')
+    throw new Error('a reader that fails')
+  }
+  const { log } = await open({ topics: ['other'] })
+  await settle()
+  for (let at = 1; at < CURSOR_BYTES_MAX / 16; at++) store.create(`wide-${at}`)
+  await settle()
+  assert.equal(wide.log.events.at(-1), 'fail')
+  assert.equal(wide.tail.cursor, undefined)
+  assert.equal(wide.tail.progress().cursor, undefined)
+  store.append('wide-0', 0, values('a'))
+  store.append('other', 0, values('b'))
+  await settle()
+  assert.equal(log.records.at(-1), 'other/0@0=b')
+})
+
 test('what is taken away is never given, not even by a read that was under way', async () => {
   const { store, open, gate } = newTails()
   const orders = store.create('orders', 3)
   for (const partition of [0, 1, 2]) store.append('orders', partition, values('a', 'b'))
-  const { log, tail } = await open({ sources: { kind: 'assigned' } })
+  const { log, tail } = await open({ sources: { kind: 'assigned', areAllKnown: () => true } })
   const answered = Promise.withResolvers<void>()
   gate.answer = answered.promise
   const at = (partition: number, offset: number) => ({ topic: orders, partition, offset })
@@ -564,7 +608,8 @@ test('a filter moves on where nothing matches, and counts what it has looked at'
 test('chunks are kept for those that are behind while there is room, and forgotten when nobody is', async () => {
   const { store, open, form } = newTails()
   store.create('orders')
-  const size = TAIL_CHUNKS_BYTES_MAX / 4
+  // what is kept beside a chunk counts too
+  const size = TAIL_CHUNKS_BYTES_MAX / 4 - 4096
   const fat = { key: 'fat', newEncoder: () => ({ ...form.newEncoder(), size: 0, begin() {}, write() {}, finish }) }
   const finish = () => Buffer.alloc(size, '\n', 'latin1').subarray(0, size)
   const open1 = (credit?: { records: number }) => open({ form: fat, from: 'latest', ...(credit && { credit }) })
@@ -588,6 +633,36 @@ test('chunks are kept for those that are behind while there is room, and forgott
   await appendAll(5)
   assert.equal(fast.log.bodies.length, 9)
   assert.deepEqual(slow.log.bodies.slice(4).map(isShared), [false], 'the first was not there any more')
+})
+
+test('who comes soon to where another has begun shares what is read from there; who comes later reads alone', async () => {
+  const { store, open, clock, form } = newTails()
+  store.create('orders')
+  store.append('orders', 0, many(10))
+  // it is behind: what is kept is not forgotten
+  await open({ credit: { records: 0 } })
+  const open1 = async () => {
+    const { log } = await open({ batchRecords: 1 })
+    await settle()
+    assert.equal(log.records.length, 10)
+    for (const chunk of log.chunks) chunk.taken()
+    return log.bodies.filter(({ length }) => length > 0).length
+  }
+  assert.equal(await open1(), 10, 'for who comes soon')
+  clock.advance(TAIL_START_SHARED_MS - 1)
+  assert.deepEqual([await open1(), form.encoders], [10, 10])
+  clock.advance(TAIL_START_SHARED_MS)
+  assert.deepEqual([await open1(), form.encoders], [10, 10], 'what is kept is there for all')
+
+  store.append('orders', 0, many(10))
+  for (const name of ['the first', 'one that comes later']) {
+    const { log } = await open({ from: '2', batchRecords: 2 })
+    await settle()
+    for (const chunk of log.chunks) chunk.taken()
+    const kept = log.bodies.filter(({ length }) => length > 0)
+    assert.deepEqual(kept, [], name)
+    clock.advance(TAIL_START_SHARED_MS)
+  }
 })
 
 test('a tail that is closed hears nothing more, nor does any when the service is', async () => {
@@ -636,4 +711,132 @@ test('many that have much to catch up with do not hold up who is at the end', as
   await settle()
   assert.deepEqual(log.records, ['orders/0@0=a'])
   answered.resolve()
+})
+
+test('with drop_oldest nothing is left out of what is far behind the end and not behind its until', async () => {
+  const { store, open } = newTails(new GoingClock())
+  store.create('orders')
+  store.append('orders', 0, many(20))
+  const { tail, log } = await open({ until: 'latest', overflow: 'drop_oldest', credit: { records: 0 } })
+  await settle()
+  store.append('orders', 0, many(TAIL_OVERFLOW_RECORDS_MAX + 100))
+  await settle()
+  log.credit = { records: 100, bytes: 100_000 }
+  tail.wake()
+  await settle()
+  assert.equal(log.records.length, 20)
+  assert.deepEqual(log.events.slice(20), ['end until'])
+})
+
+test('what was appended is shown though a read that is older learns the end of its partition', () => {
+  const store = new ReadableEngine()
+  const topic = store.create('orders')
+  const layout = new TailLayout([{ topic, whole: true, partitions: [0] }])
+  const head = new TailHead('k', layout, 0, {
+    clock: store.clock,
+    turns: { enqueue() {} } as unknown as TailTurns,
+    faulted() {},
+  })
+  head.endUnknown(0)
+  head.appended(topic, 0, 11)
+  head.learnEnd(layout, 0, 10)
+  head.takeTurn()
+  assert.equal(head.ends[0], 11)
+})
+
+test('a topic that is deleted while a tail of it is being opened refuses that tail, or ends it; a pattern without it stays', async () => {
+  for (let delay = 0; delay < 20; delay++) {
+    const { store, open } = newTails()
+    const named = new TailLog()
+    const pattern = new TailLog()
+    store.create('orders')
+    store.append('orders', 0, many(3))
+    const opening = open({ from: '-1', reader: named }).catch(({ code }: TailraceError) => code)
+    const sources = { kind: 'pattern', subscription: { pattern: 'ord.*' } } as const
+    const openingPattern = open({ reader: pattern, sources }).catch(({ code }: TailraceError) => code)
+    for (let at = 0; at < delay; at++) await Promise.resolve()
+    store.drop('orders')
+    const opened = await opening
+    await settle()
+    if (typeof opened === 'string') assert.equal(opened, 'unknown_topic_or_partition', `${delay} microtasks later`)
+    else assert.equal(named.events.at(-1), 'end topic_deleted', `${delay} microtasks later`)
+    const ofPattern = await openingPattern
+    if (typeof ofPattern === 'string') assert.equal(ofPattern, 'unknown_topic_or_partition')
+    else assert.deepEqual([ofPattern.tail.positions, pattern.errors], [[], []])
+  }
+})
+
+test('chunks in which nothing was found are bounded too', async () => {
+  const { chunks, head, placeAt, kind } = newChunks(0)
+  const places: TailPlace[] = []
+  for (let at = 0; at < 8_000; at++) {
+    const place = placeAt()
+    if (at < 100) places.push(place)
+    chunks.at(head, place, kind)
+    if (at % 1_000 === 0) await turnOfTheLoop()
+  }
+  await settle()
+  assert.ok(chunks.keptBytes > TAIL_CHUNKS_BYTES_MAX / 2 && chunks.keptBytes <= TAIL_CHUNKS_BYTES_MAX)
+  assert.ok(places.every(({ chunks: made }) => made?.size === 0))
+})
+
+test('a chunk whose tails have gone before it was read is kept for nobody', async () => {
+  const { chunks, head, placeAt, kind } = newChunks(1_000)
+  chunks.at(head, placeAt(), kind)
+  head.isIdle = true
+  chunks.forget(head)
+  await settle()
+  assert.equal(chunks.keptBytes, 0)
+})
+
+/** Chunks over reads that give so many bytes. */
+function newChunks(bytes: number) {
+  const store = new ReadableEngine()
+  const partitions = [...Array(1_000).keys()]
+  const layout = new TailLayout([{ topic: store.create('orders', 1_000), whole: true, partitions }])
+  const placeAt = () => Object.assign(new TailPlace(layout, new Float64Array(1_000)), { isShared: true })
+  const chunk = bytes === 0 ? undefined : { body: Buffer.alloc(bytes), recordCount: 1, hold() {}, taken() {} }
+  const nothing = { gaps: [], scanned: 1, filterErrors: 0, dropped: 0 }
+  const reads = { read: async () => ({ ...nothing, chunk, next: placeAt() }) } as unknown as TailReads
+  const chunks = new TailChunks({ reads, pace: {} as CatchUpPace, turns: { enqueue() {} } as unknown as TailTurns })
+  const head = { isIdle: false, ends: new Float64Array(1_000) } as { isIdle: boolean } & TailHead
+  return { chunks, head, placeAt, kind: { key: 'k', form: textForm(), filter: undefined, batchRecords: 100 } }
+}
+
+test('what tails that are gone had waited for is not read', async () => {
+  const { store, open, clock } = newTails(new GoingClock())
+  store.create('orders')
+  for (let at = 0; at < 100; at++) store.append('orders', 0, values(...Array<string>(10).fill('x'.repeat(1_000))))
+  for (let at = 0; at < 30; at++) {
+    const { tail } = await open({ credit: { bytes: 300_000 }, batchRecords: 10_000 })
+    for (let turn = 0; turn < 12; turn++) await turnOfTheLoop()
+    tail.wake()
+    tail.close()
+    // as long as records come in, reads of those that are far behind have rests
+    store.append('orders', 0, values('y'))
+  }
+  const before = store.fetches.length
+  for (let at = 0; at < 50; at++) {
+    await settle()
+    clock.advance(50)
+    store.append('orders', 0, values('z'))
+  }
+  assert.equal(store.fetches.length, before)
+})
+
+test('a head whose last tail leaves while its pattern is matched anew listens to nothing any more', async (t) => {
+  const told = t.mock.method(TailHead.prototype, 'appended')
+  for (let delay = 0; delay < 12; delay++) {
+    const { store, open } = newTails()
+    store.create('orders-1')
+    const { tail } = await open({ sources: { kind: 'pattern', subscription: { pattern: 'orders-.*' } } })
+    await settle()
+    store.create('orders-2')
+    for (let at = 0; at < delay; at++) await Promise.resolve()
+    tail.close()
+    await settle()
+    told.mock.resetCalls()
+    store.append('orders-1', 0, values('a'))
+    assert.equal(told.mock.callCount(), 0, `closed ${delay} microtasks later`)
+  }
 })

@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import type { CommittedOffset } from '../../src/engine/group-protocol.ts'
 import { GROUP_TAIL_JOIN_MS_MAX } from '../../src/kernel/limits.ts'
+import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { AssignorName } from '../../src/service/group-member.ts'
 import type { GroupTail, GroupTailRequest } from '../../src/service/group-tail.ts'
@@ -37,7 +38,7 @@ export async function openGroupTailBench(
 ): Promise<GroupTailBench> {
   const polls = await openPollBench(t, { partitions })
   const { engine, clock, members } = polls
-  const tails = createTailService({ engine, clock, telemetry: new Telemetry() })
+  const tails = createTailService({ engine, clock, telemetry: new Telemetry(), logger: silentLogger })
   const groupTails = createGroupTailService({ engine, members, tails, groupPolls: polls.polls, assignors, clock })
   const opened: GroupTail[] = []
   // before the engine is closed

@@ -44,6 +44,10 @@ export class TailGiven implements GroupTailReader {
   readonly chunks: TailChunk[] = []
   readonly failures: TailraceError[] = []
   readonly faults: TailraceError[] = []
+  /** Of each progress that was told. */
+  readonly caughtUp: boolean[] = []
+  /** How many records were given when the end was reached first. */
+  caughtUpAfter: number | undefined
   /** Left to be given. */
   credit = Number.POSITIVE_INFINITY
   /** Called when something was given. */
@@ -66,7 +70,10 @@ export class TailGiven implements GroupTailReader {
     this.events.push(`gap ${topic}-${partition} ${from} to ${to} ${reason}`)
   }
 
-  progress(_progress: TailProgress): void {}
+  progress({ caughtUp }: TailProgress): void {
+    this.caughtUp.push(caughtUp)
+    if (caughtUp) this.caughtUpAfter ??= this.records.length
+  }
 
   fault({ error }: { readonly error: TailraceError }): void {
     this.faults.push(error)

@@ -8,7 +8,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../kernel/clock.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
-import { asTailraceError } from '../../kernel/errors.ts'
 import { EVENT_PROGRESS_MS, LIVE_CONNECTION_PENDING_BYTES_MAX, TAIL_CHUNK_RECORDS_MAX } from '../../kernel/limits.ts'
 import type { Tail, TailChunk, TailEnd, TailGap, TailProgress, TailReader } from '../../service/tail.ts'
 import type { LiveConnection, LiveConnections } from '../live-connections.ts'
@@ -165,7 +164,7 @@ export class EventStream implements LiveConnection, TailReader {
     if (tail === undefined) return
     const isSilent = this.#outbox.waiting === 0 && now - this.#sentAt >= this.#options.heartbeatMs
     if (now - this.#progressAt >= EVENT_PROGRESS_MS || (isSilent && this.#hasMoved)) {
-      this.#ifItCan(() => this.#tellProgress(tail.progress()))
+      this.#tellProgress(tail.progress())
     } else if (isSilent) this.#push(HEARTBEAT)
   }
 
@@ -177,21 +176,11 @@ export class EventStream implements LiveConnection, TailReader {
   #finish(reason: EndReason): void {
     if (this.#isOver) return
     this.#isOver = true
-    const cursor = this.#ifItCan(() => this.#tail?.cursor)
+    const cursor = this.#tail?.cursor
     this.#tail?.close()
     const id = reason === 'until' ? `${ENDED_ID_PREFIX}${cursor ?? ''}` : cursor
     this.#outbox.push(namedEvent('end', { reason, cursor }, id))
     this.#outbox.end()
-  }
-
-  /** A tail whose topics have grown beyond what a cursor can name cannot say where it is: the stream ends, without a cursor if need be. */
-  #ifItCan<Result>(say: () => Result): Result | undefined {
-    try {
-      return say()
-    } catch (error) {
-      this.fail(asTailraceError(error))
-      return undefined
-    }
   }
 
   #push(bytes: Buffer, onTaken?: () => void): void {

@@ -29,7 +29,14 @@ import { EventForm } from './event-form.ts'
 import type { EventStreamOptions } from './event-stream.ts'
 import { ENDED_ID_PREFIX, EventStream } from './event-stream.ts'
 import { FILTER_PARAMETERS, queryWithFilters, readFilters } from './read-filters.ts'
-import { checkGroupMeant, FORMAT_PARAMETERS, readFormats, readPartitions, readPosition } from './read-query.ts'
+import {
+  checkGroupMeant,
+  checkSingle,
+  FORMAT_PARAMETERS,
+  readFormats,
+  readPartitions,
+  readPosition,
+} from './read-query.ts'
 import { pathTopic } from './topics.ts'
 
 const MEDIA_TYPE = 'text/event-stream'
@@ -129,13 +136,19 @@ function readSources(query: RequestQuery): TailSources {
   const topics = [...new Set(query.texts('topic'))]
   const pattern = query.text('pattern')
   const partitions = readPartitions(query)
-  if (topics.length > 0 === (pattern !== undefined)) throw invalid('topic', 'name topics with topic=NAME, or a pattern')
+  if (topics.length > 0 && pattern !== undefined) throw invalid('topic', 'give topic or pattern, not both')
+  if (topics.length === 0 && pattern === undefined) {
+    throw invalid('topic', 'name topics with topic=NAME (repeat), or a pattern that their names fit with pattern=')
+  }
   if (topics.length > TAIL_TOPICS_MAX) {
     throw invalid('topic', `${topics.length} topics are named; ${TAIL_TOPICS_MAX} are allowed`)
   }
   if (partitions !== undefined && topics.length !== 1) throw invalid('partition', 'partitions go with one topic')
   if (pattern !== undefined) return { kind: 'pattern', subscription: { pattern } }
-  for (const topic of topics) checkTopicName(topic)
+  for (const topic of topics) {
+    checkSingle('topic', topic)
+    checkTopicName(topic)
+  }
   return { kind: 'topics', topics: topics.map((topic) => ({ topic, partitions })) }
 }
 
@@ -158,7 +171,7 @@ function readTail(floor: HttpFloor, query: RequestQuery, lastId: string | undefi
   return {
     from: cursor === undefined ? from : ({ kind: 'cursor', cursor: cursor.replace(/^cursor:/, '') } as const),
     until: readPosition(query, 'until'),
-    filter: RecordFilter.of(readFilters(query)),
+    filter: RecordFilter.of(readFilters(query), floor.expressions),
     onGap: query.oneOf('on_gap', ['error', 'earliest']) ?? 'earliest',
     overflow: 'pause',
     batchRecords: TAIL_CHUNK_RECORDS_MAX,

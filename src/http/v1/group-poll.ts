@@ -32,6 +32,7 @@ import type {
 } from '../../service/group-poll.ts'
 import type { Position } from '../../service/positions.ts'
 import { parsePosition } from '../../service/positions.ts'
+import { ofItsKind } from '../group-kind.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
@@ -68,6 +69,8 @@ interface AckLeaseRequest {
   readonly keep?: boolean
 }
 
+const POLL_OTHERWISE = { exclusive: 'poll it with mode exclusive', shared: 'poll it with mode shared' }
+
 export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const { groupPolls } = floor.services
   const { replyBuffers: buffers, knownJson: known } = floor
@@ -87,9 +90,8 @@ export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
       return new JsonPage(output, formats, known)
     }
     try {
-      const polled = await whileConnected(reply, floor.closing, (signal) =>
-        groupPolls.poll({ ...poll, signal }, newSink),
-      )
+      const polling = whileConnected(reply, floor.closing, (signal) => groupPolls.poll({ ...poll, signal }, newSink))
+      const polled = await ofItsKind(polling, POLL_OTHERWISE)
       settleWithReply(reply, 200, polled.settle)
       const bytes = polled.sink.finish(renderPolled(groupId, polled))
       buffers.giveBackAfter(reply.raw, output)

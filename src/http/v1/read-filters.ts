@@ -6,14 +6,14 @@ import { TailraceError } from '../../kernel/errors.ts'
 import type { RecordFilters } from '../../service/record-filter.ts'
 import { RequestQuery } from '../request-query.ts'
 
-export const FILTER_PARAMETERS = ['key', 'key_base64', 'header', 'filter'] as const
+export const FILTER_PARAMETERS = ['key', 'key_base64', 'header', 'header.NAME', 'filter'] as const
 
 const HEADER_PREFIX = 'header.'
 
 /** `known` has FILTER_PARAMETERS in it. */
 export function queryWithFilters(request: FastifyRequest, known: readonly string[]): RequestQuery {
   const headerNames = Object.keys(request.query as object).filter((name) => name.startsWith(HEADER_PREFIX))
-  return new RequestQuery(request, headerNames.length === 0 ? known : [...known, ...headerNames])
+  return new RequestQuery(request, known, headerNames)
 }
 
 /** undefined: everything is wanted. */

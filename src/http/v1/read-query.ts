@@ -38,7 +38,24 @@ export function readFormats(query: RequestQuery, schemas: SchemaCodec): RecordFo
 export function readPartitions(query: RequestQuery): readonly number[] | undefined {
   const texts = query.texts('partition')
   if (texts.length === 0) return undefined
+  for (const text of texts) checkSingle('partition', text)
   return texts.map((text) => parseInteger('partition', text, { min: 0, max: TOPIC_PARTITIONS_MAX - 1 }))
+}
+
+/** Of a parameter that is repeated: lists with commas are other APIs' habit. */
+export function checkSingle(name: string, text: string): void {
+  if (!text.includes(',')) return
+  const again = text
+    .split(',', 3)
+    .map((one) => `${name}=${one.trim()}`)
+    .join('&')
+  throw new TailraceError(
+    'invalid_request',
+    `parameter ${name} takes one, and is repeated for more: ${again.slice(0, 200)}`,
+    {
+      parameter: name,
+    },
+  )
 }
 
 /** A cursor, with or without its prefix, goes before `from`: a client may keep its first URL and add the cursor. */

@@ -1,5 +1,5 @@
 // Frames from clients: one JSON object each, checked against the schema of its type in schemas/frames.json. Members that
-// are not known are ignored, so that clients may be newer than the server. Of a frame that produces, the records are not
+// are not known are ignored, so that clients may be newer than the server; who subscribes is told of them. Of a frame that produces, the records are not
 // parsed: they are found as a range of its bytes, and what is stored are the very bytes that were sent.
 
 import type { ValidateFunction } from 'ajv'
@@ -12,7 +12,7 @@ import { WS_NAME_CHARS_MAX } from '../../kernel/limits.ts'
 import { nearestName } from '../../kernel/nearest-name.ts'
 import type { TailOverflow } from '../../service/tail.ts'
 import type { CompileSchema } from '../json-body.ts'
-import { loadSchemas, parseJsonText, refusal } from '../json-body.ts'
+import { loadSchemas, parseJsonText, refusal, unknownMembers } from '../json-body.ts'
 import type { CreditGrant } from './credit.ts'
 
 export type FrameId = number | string
@@ -157,6 +157,8 @@ export class BadFrame {
 export class FrameReader {
   readonly #compile: CompileSchema
   readonly #validators = new Map<string, ValidateFunction>()
+  /** Of subscribe frames. */
+  #closed: ValidateFunction | undefined
 
   static async load(): Promise<FrameReader> {
     return new FrameReader(await loadSchemas(SCHEMAS_FILE))
@@ -179,6 +181,12 @@ export class FrameReader {
       if (error instanceof TailraceError) return new BadFrame(error, fields)
       throw error
     }
+  }
+
+  /** What of it is passed over, in words. */
+  warningsOf(frame: SubscribeFrame): readonly string[] {
+    this.#closed ??= this.#compile(SCHEMA_OF.subscribe, 'closed')
+    return this.#closed(frame) ? [] : unknownMembers('the frame', this.#closed.errors ?? [])
   }
 
   #check(fields: unknown): void {

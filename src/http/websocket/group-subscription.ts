@@ -14,19 +14,20 @@ import type { TopicOffset } from '../../service/partition-offset.ts'
 import { parsePosition } from '../../service/positions.ts'
 import { RecordFilter } from '../../service/record-filter.ts'
 import type { TailEnd } from '../../service/tail.ts'
+import { ofItsKind } from '../group-kind.ts'
 import type { CreditGrant } from './credit.ts'
 import type { CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
-import { groupOf, refuseMembers, startOf, topicsOf } from './group-words.ts'
+import { groupOf, groupUntilOf, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './group-words.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
 import { TailOutput } from './tail-output.ts'
-import { filtersOf, recordsForm, untilOf } from './tail-subscription.ts'
+import { filtersOf, recordsForm } from './tail-subscription.ts'
 
 export const openGroupSubscription: OpenSubscription = async (floor, frame, output, signal) => {
   refuseMembers(frame, ['lease_ms', 'max_attempts'], 'shared')
   const reader = new GroupOutput(output, frame.credit, () => floor.clock.now())
   const { member = '', instance, session_timeout_ms, release_ms, auto_commit_ms, batch } = frame
-  const tail = await floor.services.groupTails.open({
+  const opening = floor.services.groupTails.open({
     caller: output.caller,
     groupId: groupOf(frame),
     member,
@@ -37,8 +38,8 @@ export const openGroupSubscription: OpenSubscription = async (floor, frame, outp
     releaseMs: release_ms ?? GROUP_TAIL_RELEASE_MS_DEFAULT,
     autoCommitMs: auto_commit_ms,
     connection: output.connection,
-    until: untilOf(frame),
-    filter: RecordFilter.of(filtersOf(frame)),
+    until: groupUntilOf(frame),
+    filter: RecordFilter.of(filtersOf(frame), floor.expressions),
     onGap: frame.on_gap ?? 'earliest',
     overflow: frame.overflow ?? 'pause',
     batchRecords: batch?.records ?? TAIL_CHUNK_RECORDS_MAX,
@@ -47,6 +48,7 @@ export const openGroupSubscription: OpenSubscription = async (floor, frame, outp
     reader,
     signal,
   })
+  const tail = await ofItsKind(opening, SUBSCRIBE_OTHERWISE)
   if (reader.credit.records === Number.POSITIVE_INFINITY) tail.done(Number.POSITIVE_INFINITY)
   return new GroupSubscription(frame, output, reader, tail)
 }
@@ -116,8 +118,8 @@ class GroupSubscription implements Subscription {
     this.#member.tail.wake()
   }
 
-  async seek({ to }: SeekFrame): Promise<object> {
-    await this.#member.seek(parsePosition(to, this.#frame.group))
+  async seek({ to }: SeekFrame, signal: AbortSignal): Promise<object> {
+    await this.#member.seek(parsePosition(to, this.#frame.group), signal)
     this.#output.raise()
     return { cursor: this.#member.tail.cursor, assignment: this.#member.tail.positions.map(place) }
   }

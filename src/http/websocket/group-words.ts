@@ -4,12 +4,17 @@ import { TailraceError } from '../../kernel/errors.ts'
 import type { Subscription } from '../../service/group-member.ts'
 import type { Position } from '../../service/positions.ts'
 import { parsePosition } from '../../service/positions.ts'
+import type { TailRequest } from '../../service/tail.ts'
 import type { SubscribeFrame } from './frames-in.ts'
+import { untilOf } from './tail-subscription.ts'
 
 export function groupOf({ group, mode }: SubscribeFrame): string {
   if (group !== undefined) return group
   throw new TailraceError('invalid_request', `a subscription of mode ${mode} names its group`)
 }
+
+/** Of groups of the other kind; for http/group-kind.ts. */
+export const SUBSCRIBE_OTHERWISE = { exclusive: 'subscribe with mode group', shared: 'subscribe with mode shared' }
 
 /** invalid_request: what belongs to another mode would be passed over in silence. */
 export function refuseMembers(frame: SubscribeFrame, members: readonly (keyof SubscribeFrame)[], modes: string): void {
@@ -48,4 +53,18 @@ export function startOf({ from = 'earliest' }: SubscribeFrame): Position {
     `from says where a group begins that has committed nothing yet: ${STARTS_ALLOWED}, not '${from.slice(0, 60)}'`,
     { position: from.slice(0, 60) },
   )
+}
+
+const ENDS_ALLOWED = 'latest, a time such as 2026-11-21T02:00:00Z, a duration ago such as 30m, 1h or 7d, or {"count":N}'
+
+const NO_END: ReadonlySet<Position['kind']> = new Set(['offset', 'cursor', 'last', 'committed'])
+
+/** Where a member ends: what it names must be somewhere in whatever partitions are assigned to it. */
+export function groupUntilOf(frame: SubscribeFrame): TailRequest['until'] {
+  const until = untilOf(frame)
+  if (until === undefined || until.kind === 'count' || !NO_END.has(until.kind)) return until
+  const shown = String(frame.until).slice(0, 60)
+  throw new TailraceError('invalid_position', `in a group, until is ${ENDS_ALLOWED}, not '${shown}'`, {
+    position: shown,
+  })
 }

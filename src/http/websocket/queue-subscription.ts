@@ -3,19 +3,20 @@
 import { TailraceError } from '../../kernel/errors.ts'
 import { LEASE_MS_DEFAULT, MAX_ATTEMPTS_DEFAULT, SHARED_POLL_RECORDS_MAX } from '../../kernel/limits.ts'
 import type { QueueTail } from '../../service/group-tail.ts'
+import { ofItsKind } from '../group-kind.ts'
 import type { AckFrame, CreditFrame } from './frames-in.ts'
-import { groupOf, refuseMembers, startOf, topicsOf } from './group-words.ts'
+import { groupOf, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './group-words.ts'
 import { WorkerRecordsForm } from './record-frames.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
 import { TailOutput } from './tail-output.ts'
 import { recordFormats } from './tail-subscription.ts'
 
-export const openQueueSubscription: OpenSubscription = async (floor, frame, output) => {
+export const openQueueSubscription: OpenSubscription = async (floor, frame, output, signal) => {
   refuseMembers(frame, NOT_OF_QUEUES, 'group or tail')
   const now = () => floor.clock.now()
   const reader = new QueueOutput(output, frame.credit, now)
-  const tail = await floor.services.groupTails.openQueue({
+  const opening = floor.services.groupTails.openQueue({
     caller: output.caller,
     groupId: groupOf(frame),
     member: frame.member ?? '',
@@ -26,7 +27,9 @@ export const openQueueSubscription: OpenSubscription = async (floor, frame, outp
     batchRecords: frame.batch?.records ?? SHARED_POLL_RECORDS_MAX,
     form: new WorkerRecordsForm(recordFormats(floor, frame), floor),
     reader,
+    signal,
   })
+  const tail = await ofItsKind(opening, SUBSCRIBE_OTHERWISE)
   return new QueueSubscription(output, reader, tail, now)
 }
 

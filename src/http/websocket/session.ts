@@ -13,6 +13,7 @@ import {
   WS_FAULTS_MAX,
   WS_FRAME_BYTES_MAX,
   WS_PRODUCES_IN_FLIGHT_MAX,
+  WS_REFUSALS_MAX,
   WS_SUBSCRIPTIONS_MAX,
 } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
@@ -20,7 +21,8 @@ import type { HttpFloor } from '../http-floor.ts'
 import type { LiveConnection } from '../live-connections.ts'
 import { bytesOfJson } from '../problem.ts'
 import { CLOSE } from './close-codes.ts'
-import type { FrameId, FrameReader, ReadFrame, SubscriptionFrame } from './frames-in.ts'
+import type { FrameTaker, FrameTurns } from './frame-turns.ts'
+import type { FrameId, FrameReader, ReadFrame, SubscribeFrame, SubscriptionFrame } from './frames-in.ts'
 import { BadFrame } from './frames-in.ts'
 import { Outbox } from './outbox.ts'
 import type { RecordFrames } from './record-frames.ts'
@@ -28,10 +30,13 @@ import type { SocketHealthParts } from './socket-health.ts'
 import { SocketHealth } from './socket-health.ts'
 import { SocketProducer } from './socket-producer.ts'
 import type { SubscriptionEnd } from './subscription.ts'
-import type { SubscriptionOwner } from './subscription-output.ts'
+import type { SlotOwner } from './subscription-slot.ts'
 import { SubscriptionSlot } from './subscription-slot.ts'
 
 const BINARY = 1003
+
+/** As much as the operating system is asked for at once: of what filled that there is more, which would be read at once too. */
+const READ_BYTES = 64 * 1024
 
 /** How soon a client may come back to a server that has drained. */
 const RECONNECT_AFTER_MS = 250
@@ -41,43 +46,51 @@ export interface SessionParts extends SocketHealthParts {
   readonly caller: Caller
   readonly frames: RecordFrames
   readonly reader: FrameReader
+  readonly turns: FrameTurns
 }
 
-export class Session implements LiveConnection, SubscriptionOwner {
+export class Session implements LiveConnection, SlotOwner, FrameTaker {
   readonly caller: Caller
   readonly outbox: Outbox
   readonly frames: RecordFrames
   readonly #socket: WebSocket
   readonly #floor: HttpFloor
   readonly #reader: FrameReader
+  readonly #turns: FrameTurns
   readonly #heartbeatMs: number
   readonly #health: SocketHealth
   readonly #leave: () => void
   readonly #slots = new Map<string, SubscriptionSlot>()
   #producer: SocketProducer | undefined
-  /** Frames that were read from the socket and must wait until fewer are under way. */
+  /** Frames that were read from the socket and must wait: for their turn, or until fewer are under way. */
   #inbox: Buffer[] = []
   #inFlight = 0
   #faults = 0
+  /** In a row. */
+  #refusals = 0
   #isReading = true
+  /** So much came at once that others are to have their turn before more is read. */
+  #isSated = false
   #isOver = false
   #isDraining = false
   #spokeAt: number
   #closeBy = Number.POSITIVE_INFINITY
 
   constructor(parts: SessionParts) {
-    const { socket, floor, caller, frames, reader, heartbeatMs } = parts
+    const { socket, connection, floor, caller, frames, reader, turns, heartbeatMs } = parts
     this.#socket = socket
     this.#floor = floor
     this.caller = caller
     this.frames = frames
     this.#reader = reader
+    this.#turns = turns
     this.#heartbeatMs = heartbeatMs
     const now = floor.clock.monotonic()
     this.#spokeAt = now
     this.outbox = new Outbox(socket, floor.live, () => this.#onRoom())
     this.#health = new SocketHealth(parts, this.outbox, now)
     this.#leave = floor.live.add(this)
+    connection.on('data', (bytes) => this.#onBytes(bytes.length))
     socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
     socket.on('close', (code) => this.#onClose(code))
     // What is wrong with its frames ws answers itself, by its close codes (1007, 1009, 1002).
@@ -103,6 +116,7 @@ export class Session implements LiveConnection, SubscriptionOwner {
 
   /** Answers a command that has an id. */
   answer(id: FrameId | undefined, members: object): void {
+    this.#refusals = 0
     if (id !== undefined) this.send({ type: 'ok', id, ...members })
   }
 
@@ -118,6 +132,11 @@ export class Session implements LiveConnection, SubscriptionOwner {
       details,
       ...(results === undefined ? {} : { results }),
     })
+    if (!failure.retriable && ++this.#refusals > WS_REFUSALS_MAX) this.#close(CLOSE.limit, 'too many refused commands')
+  }
+
+  warningsOf(frame: SubscribeFrame): readonly string[] {
+    return this.#reader.warningsOf(frame)
   }
 
   ended(name: string): void {
@@ -171,14 +190,39 @@ export class Session implements LiveConnection, SubscriptionOwner {
     this.#work()
   }
 
+  /** Called behind the frames that the bytes held: small ones are many, and some are nobody's but the library's. */
+  #onBytes(count: number): void {
+    if (count < READ_BYTES || this.#isSated) return
+    this.#isSated = true
+    this.#pace()
+    setImmediate(() => {
+      this.#isSated = false
+      this.#pace()
+    })
+  }
+
+  /** Something has come, or there is room again. */
   #work(): void {
+    if (this.#inbox.length > 0 && this.#takesMore()) this.#turns.add(this)
+    this.#pace()
+  }
+
+  takeFrame(): boolean {
+    if (!this.#takesMore()) return false
     try {
-      while (this.#inbox.length > 0 && this.#takesMore()) this.#take(this.#inbox.shift() as Buffer)
+      const bytes = this.#inbox.shift()
+      if (bytes !== undefined) this.#take(bytes)
     } catch (error) {
       this.#floor.logger.error({ error, requestId: this.caller.requestId }, 'a WebSocket failed')
       this.#close(CLOSE.internal, 'an unexpected failure inside the server')
     }
-    const shallRead = this.#inbox.length === 0 && this.#takesMore()
+    this.#pace()
+    return this.#inbox.length > 0 && this.#takesMore()
+  }
+
+  /** Reads on when all that was read is done. */
+  #pace(): void {
+    const shallRead = this.#inbox.length === 0 && !this.#isSated && this.#takesMore()
     if (shallRead === this.#isReading || this.#isOver) return
     this.#isReading = shallRead
     if (shallRead) this.#socket.resume()

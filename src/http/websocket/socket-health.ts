@@ -20,6 +20,7 @@ export interface Unfinished {
 /** What a socket reads from. */
 export interface ReadBytes {
   readonly bytesRead: number
+  on(event: 'data', onData: (bytes: Buffer) => void): unknown
 }
 
 export interface SocketFault {
@@ -46,6 +47,8 @@ export class SocketHealth {
   #heardAt: number
   #takenWhenHeard = 0
   #isPinged = false
+  /** By the client, and not answered yet. */
+  #pinged: Buffer | undefined
   /** What had been read when the last whole frame came. */
   #readWhenWhole: number
   #unfinishedBytes = 0
@@ -68,7 +71,7 @@ export class SocketHealth {
     // Not by ws itself: who sends pings and does not read would fill memory with the answers.
     socket.on('ping', (data) => {
       this.#onControl(data)
-      if (socket.bufferedAmount <= 2 * LIVE_PIECE_BYTES) socket.pong(data)
+      this.#pong(data)
     })
   }
 
@@ -88,6 +91,18 @@ export class SocketHealth {
   /** It is over. */
   end(): void {
     this.#countUnfinished(0)
+  }
+
+  /** Of pings that come at once the last is answered (RFC 6455, 5.5.3). */
+  #pong(data: Buffer): void {
+    const isPromised = this.#pinged !== undefined
+    this.#pinged = data
+    if (isPromised) return
+    queueMicrotask(() => {
+      const socket = this.#socket
+      if (socket.readyState === socket.OPEN && socket.bufferedAmount <= 2 * LIVE_PIECE_BYTES) socket.pong(this.#pinged)
+      this.#pinged = undefined
+    })
   }
 
   /** May stand in the middle of a frame, whose part it is not. */

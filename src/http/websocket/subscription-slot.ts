@@ -15,6 +15,8 @@ import { openTailSubscription } from './tail-subscription.ts'
 export interface SlotOwner extends SubscriptionOwner {
   answer(id: FrameId | undefined, members: object): void
   refuse(id: FrameId | undefined, sub: string | undefined, failure: TailraceError): void
+  /** What of a frame is passed over. */
+  warningsOf(frame: SubscribeFrame): readonly string[]
 }
 
 const OPEN: Readonly<Record<NonNullable<SubscribeFrame['mode']>, OpenSubscription>> = {
@@ -33,7 +35,8 @@ export class SubscriptionSlot {
   #heartbeatMs: number | undefined
   /** Of the last command that is not done yet. */
   #last: Promise<void> | undefined
-  #opening: AbortController | undefined
+  /** Aborted when the socket has gone. */
+  readonly #gone = new AbortController()
   #lost: SubscriptionEnd | undefined
 
   constructor(name: string, floor: HttpFloor, owner: SlotOwner, onFree: () => void) {
@@ -75,7 +78,7 @@ export class SubscriptionSlot {
   /** The socket has gone. */
   lose(why: SubscriptionEnd): void {
     this.#lost = why
-    this.#opening?.abort()
+    this.#gone.abort()
     void this.#close(why).catch(() => undefined)
   }
 
@@ -128,7 +131,7 @@ export class SubscriptionSlot {
         subscription.resume()
         return {}
       case 'seek':
-        return subscription.seek(frame)
+        return subscription.seek(frame, this.#gone.signal)
       case 'commit':
         return subscription.commit(frame)
       case 'ack':
@@ -141,15 +144,14 @@ export class SubscriptionSlot {
   }
 
   async #subscribe(frame: SubscribeFrame): Promise<object> {
+    if (this.#lost !== undefined) throw new TailraceError('request_cancelled', 'the socket has gone')
     if (this.#subscription !== undefined) {
       const detail = `this socket has a subscription '${this.#name}' already: unsubscribe it, or choose another name`
       throw new TailraceError('subscription_exists', detail, { sub: this.#name })
     }
     const mode = frame.mode ?? (frame.group === undefined ? 'tail' : 'group')
     const output = new SubscriptionOutput(this.#name, this.#owner)
-    this.#opening = new AbortController()
-    const subscription = await OPEN[mode](this.#floor, frame, output, this.#opening.signal)
-    this.#opening = undefined
+    const subscription = await OPEN[mode](this.#floor, frame, output, this.#gone.signal)
     this.#subscription = subscription
     this.#output = output
     this.#heartbeatMs = frame.heartbeat_ms
@@ -165,7 +167,9 @@ export class SubscriptionSlot {
 
   #answer(frame: SubscriptionFrame, members: object): void {
     const generation = this.#output === undefined ? {} : { gen: this.#output.generation }
-    this.#owner.answer(frame.id, { sub: this.#name, ...generation, ...members })
+    const warnings = frame.type === 'subscribe' ? this.#owner.warningsOf(frame) : []
+    const warned = warnings.length === 0 ? {} : { warnings }
+    this.#owner.answer(frame.id, { sub: this.#name, ...generation, ...members, ...warned })
     if (frame.type !== 'subscribe') return
     this.#output?.begin()
     if (this.#subscription === undefined) this.#output = undefined

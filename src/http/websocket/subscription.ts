@@ -18,7 +18,8 @@ export interface Subscription {
   credit(frame: CreditFrame): void
   pause(): void
   resume(): void
-  seek(frame: SeekFrame): Promise<object>
+  /** `signal`: the socket has gone. */
+  seek(frame: SeekFrame, signal: AbortSignal): Promise<object>
   commit(frame: CommitFrame): Promise<object>
   ack(frame: AckFrame): Promise<object>
   /** Its client has nothing more to commit of what was revoked. */

@@ -24,7 +24,7 @@ export const openTailSubscription: OpenSubscription = async (floor, frame, outpu
     sources: sourcesOf(frame),
     from: parsePosition(frame.from ?? 'latest', frame.group),
     until: untilOf(frame),
-    filter: RecordFilter.of(filtersOf(frame)),
+    filter: RecordFilter.of(filtersOf(frame), floor.expressions),
     onGap: frame.on_gap ?? 'earliest',
     overflow: frame.overflow ?? 'pause',
     batchRecords: frame.batch?.records ?? TAIL_CHUNK_RECORDS_MAX,
@@ -84,8 +84,8 @@ class TailSubscription implements Subscription {
     this.#tail.wake()
   }
 
-  async seek({ to }: SeekFrame): Promise<object> {
-    await this.#tail.seek(parsePosition(to, this.#group))
+  async seek({ to }: SeekFrame, signal: AbortSignal): Promise<object> {
+    await this.#tail.seek(parsePosition(to, this.#group), signal)
     this.#output.raise()
     return this.begun()
   }

@@ -21,6 +21,7 @@ import { countReply } from '../http-traffic.ts'
 import { isAllowedOrigin } from '../origin.ts'
 import { clientOf, requestIds } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
+import { FrameTurns } from './frame-turns.ts'
 import { FrameReader } from './frames-in.ts'
 import { RecordFrames } from './record-frames.ts'
 import { Session } from './session.ts'
@@ -65,8 +66,9 @@ function checkUpgrade(request: IncomingMessage, floor: HttpFloor): { readonly he
     throw upgradeRequired('a WebSocket is opened with Upgrade: websocket')
   if (headers['sec-websocket-version'] !== VERSION) throw upgradeRequired('WebSockets are spoken here in version 13')
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) throw invalid('Sec-WebSocket-Key is not 16 bytes of base64')
-  const protocols = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
-  if (!protocols.includes(PROTOCOL)) throw wrongProtocol(protocols)
+  // who offers none is told nothing of it, and speaks the one that there is
+  const protocols = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim())
+  if (protocols !== undefined && !protocols.includes(PROTOCOL)) throw wrongProtocol(protocols)
   if (!isAllowedOrigin(headers, floor.options.allowedOrigins)) throw foreignOrigin(headers.origin ?? '')
   if (floor.closing.hasBegun) throw new TailraceError('shutting_down', 'the server is shutting down')
   if (floor.live.count >= LIVE_CONNECTIONS_MAX) {
@@ -95,10 +97,12 @@ class Sockets {
   readonly #requestId: (request: IncomingMessage) => string
   readonly #frames = new RecordFrames()
   readonly #unfinished = { bytes: 0 }
+  readonly #turns: FrameTurns
   #parts: Promise<{ readonly server: WebSocketServer; readonly reader: FrameReader }> | undefined
 
   constructor(floor: HttpFloor, requestId: (request: IncomingMessage) => string) {
     this.#floor = floor
+    this.#turns = new FrameTurns(floor.clock)
     this.#requestId = requestId
   }
 
@@ -120,6 +124,7 @@ class Sockets {
         caller,
         frames: this.#frames,
         reader,
+        turns: this.#turns,
         heartbeatMs,
       })
     })
@@ -150,7 +155,7 @@ function invalid(detail: string): TailraceError {
 
 function wrongProtocol(asked: readonly string[]): TailraceError {
   const found = asked.join(', ').slice(0, 100)
-  const detail = `Sec-WebSocket-Protocol ${found === '' ? 'is missing' : `is ${JSON.stringify(found)}`}; ${PROTOCOL} is allowed`
+  const detail = `Sec-WebSocket-Protocol is ${JSON.stringify(found)}; ${PROTOCOL} is allowed, or none`
   return new TailraceError('invalid_request', detail, { allowed: [PROTOCOL] })
 }
 
