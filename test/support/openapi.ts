@@ -84,7 +84,7 @@ export const schemaRegistry = describe(
     ),
   'RegistryFailure',
 )
-const V1 = describe('openapi.yaml', (path) => /^\/(v1\/|livez$|readyz$|metrics$)/.test(path))
+const V1 = describe('openapi.yaml', (path) => /^\/(v1\/|livez$|readyz$|metrics$|[\w-]+\.yaml$)/.test(path))
 export const restProxy = describe('openapi-compat.yaml', (path) => /^\/$|^\/(topics|consumers|brokers)\b/.test(path))
 
 export const { openApi, operations } = V1
