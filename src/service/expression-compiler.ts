@@ -4,6 +4,7 @@
 
 import type { ASTNode } from '@marcbachmann/cel-js'
 import { EXPRESSION_PATTERNS_MAX } from '../kernel/limits.ts'
+import { nearestName } from '../kernel/nearest-name.ts'
 import type { ExpressionFunction } from './expression-functions.ts'
 import { FUNCTIONS, METHODS } from './expression-functions.ts'
 import type { Arithmetic, ExpressionFault, Steps, Value } from './expression-values.ts'
@@ -126,7 +127,16 @@ export class ExpressionCompiler<Variable extends string> {
   #binary(node: ASTNode): Evaluate {
     const make = BINARY[node.op]
     if (make === undefined) throw new UnknownWord(`'${node.op === 'map' ? '{}' : node.op}' is not available`, node)
-    return make(...this.#both(node.args as [ASTNode, ASTNode]))
+    const sides = node.args as [ASTNode, ASTNode]
+    if (this.#isTimeAgainstText(sides)) {
+      throw new UnknownWord('timestamp is compared with a timestamp: write timestamp("2026-11-21T02:00:00Z")', node)
+    }
+    return make(...this.#both(sides))
+  }
+
+  #isTimeAgainstText(sides: readonly [ASTNode, ASTNode]): boolean {
+    const isTime = sides.some(({ op, args }) => op === 'id' && args === 'timestamp' && !this.#bound.includes(args))
+    return isTime && sides.some(({ op, args }) => op === 'value' && typeof args === 'string')
   }
 
   #variable(node: NodeOf<'id'>): Evaluate {
@@ -188,7 +198,7 @@ export class ExpressionCompiler<Variable extends string> {
   ): Evaluate {
     const known = Object.hasOwn(table, name) ? table[name] : undefined
     if (!known?.argumentCounts.includes(nodes.length)) {
-      throw new UnknownWord(`${name}() is not available here with ${nodes.length} arguments`, node)
+      throw new UnknownWord(known === undefined ? unknownFunction(name) : wrongCount(name, known, node), node)
     }
     const [first, second, third] = nodes.map((one) => this.compile(one)) as [Evaluate, Evaluate?, Evaluate?]
     return (scope) => known.call(scope.steps, first(scope), second?.(scope) as Value, third?.(scope) as Value)
@@ -225,6 +235,20 @@ export class ExpressionCompiler<Variable extends string> {
       return macro(elements, depth, scope, parts)
     }
   }
+}
+
+function unknownFunction(name: string): string {
+  const functions = ['has', ...Object.keys(FUNCTIONS)]
+  const methods = ['matches', ...Object.keys(MACROS), ...Object.keys(METHODS)]
+  const nearest = nearestName(name, [...functions, ...methods])
+  const hint = nearest === undefined ? '' : `did you mean ${nearest}()? `
+  return `${name}() is not available; ${hint}There are ${functions.join(', ')}, and behind a value and a point ${methods.join(', ')}`
+}
+
+function wrongCount(name: string, { argumentCounts }: ExpressionFunction, { op }: ASTNode): string {
+  const receivers = op === 'rcall' ? 1 : 0
+  const counts = argumentCounts.map((count) => count - receivers).join(' or ')
+  return `${name}() takes ${counts} ${counts === '1' ? 'argument' : 'arguments'}`
 }
 
 function constant(node: NodeOf<'value'>): Evaluate {

@@ -173,6 +173,9 @@ function compile(text: string, variables: Readonly<Record<Variable, Evaluate>>):
   const evaluate = compileTree(parsed.ast, variables)
   const { valid, type, error } = parsed.check()
   if (!valid) throw refusedByLibrary(error)
+  if (parsed.ast.op === 'id' && type === 'dyn') {
+    throw refused(`${text.trim()} alone is no condition: write one, such as value.total > 100`, parsed.ast.start)
+  }
   if (type === 'bool' || type === 'dyn') return evaluate
   throw refused(`its result is ${type}, and a filter's is bool`, parsed.ast.start)
 }
@@ -181,8 +184,33 @@ function parse(text: string): ParseResult {
   try {
     return newEnvironment().parse(text)
   } catch (error) {
-    throw refusedByLibrary(error)
+    throw refusedByLibrary(error, text)
   }
+}
+
+/** Of other languages, by what CEL has for them. */
+const SPELLINGS: ReadonlyMap<string, string> = new Map([
+  ['and', '&&'],
+  ['or', '||'],
+  ['not', '!'],
+  ['is', '=='],
+  ['=', '=='],
+  ['===', '=='],
+  ['!==', '!='],
+  ['<>', '!='],
+  ['&', '&&'],
+  ['|', '||'],
+])
+
+/** What was meant by the word or sign that the library stopped in or behind. */
+function spellingHint(text: string, position: number): string {
+  const found = [...text.matchAll(/[A-Za-z_]+|[=!<>&|]+/g)]
+  for (const at of [position, position - 1, position - 2]) {
+    const word = found.find(({ index, 0: letters }) => index <= at && at < index + letters.length)?.[0]
+    const meant = SPELLINGS.get(word?.toLowerCase() ?? '')
+    if (meant !== undefined) return `; CEL writes ${word} as ${meant}`
+  }
+  return ''
 }
 
 function compileTree(tree: ASTNode, variables: Readonly<Record<Variable, Evaluate>>): Evaluate {
@@ -201,10 +229,11 @@ function compileSearch(pattern: string): TextSearch {
   }
 }
 
-function refusedByLibrary(error: unknown): TailraceError {
+function refusedByLibrary(error: unknown, text?: string): TailraceError {
   const { summary, range } = error as { readonly summary?: string; readonly range?: { readonly start: number } }
   // without its words: nested further than the stack is deep, or a type that may be any, as that of []
-  return refused(summary ?? 'its types cannot be told', range?.start, error)
+  const hint = text === undefined || range === undefined ? '' : spellingHint(text, range.start)
+  return refused(`${summary ?? 'its types cannot be told'}${hint}`, range?.start, error)
 }
 
 function refused(fault: string, position?: number, cause?: unknown): TailraceError {
