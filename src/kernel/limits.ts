@@ -547,6 +547,9 @@ export const WS_CREDIT_BYTES_MAX = 256 * 1024 * 1024
 export const WS_COMMANDS_IN_FLIGHT_MAX = 128
 export const WS_PRODUCES_IN_FLIGHT_MAX = 64
 
+/** What a record takes beside its bytes while a socket produces it: its place in memory, then in the answer. Small ones are mostly that. */
+export const WS_PRODUCED_RECORD_BYTES = 100
+
 /** Frames that are done in one turn of the event loop, over all sockets, and for how long: then everybody else has a turn. */
 export const WS_FRAMES_PER_TURN_MAX = 64
 export const WS_TURN_MS_MAX = 5
