@@ -18,7 +18,7 @@ import {
 import type { Caller } from '../../service/caller.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { countReply } from '../http-traffic.ts'
-import { isAllowedOrigin } from '../origin.ts'
+import { checkPage } from '../origin.ts'
 import { clientOf, requestIds } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
 import { FrameTurns } from './frame-turns.ts'
@@ -69,7 +69,7 @@ function checkUpgrade(request: IncomingMessage, floor: HttpFloor): { readonly he
   // who offers none is told nothing of it, and speaks the one that there is
   const protocols = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim())
   if (protocols !== undefined && !protocols.includes(PROTOCOL)) throw wrongProtocol(protocols)
-  if (!isAllowedOrigin(headers, floor.options.allowedOrigins)) throw foreignOrigin(headers.origin ?? '')
+  checkPage(headers, floor.options, true)
   if (floor.closing.hasBegun) throw new TailraceError('shutting_down', 'the server is shutting down')
   if (floor.live.count >= LIVE_CONNECTIONS_MAX) {
     throw new TailraceError(
@@ -157,10 +157,4 @@ function wrongProtocol(asked: readonly string[]): TailraceError {
   const found = asked.join(', ').slice(0, 100)
   const detail = `Sec-WebSocket-Protocol is ${JSON.stringify(found)}; ${PROTOCOL} is allowed, or none`
   return new TailraceError('invalid_request', detail, { allowed: [PROTOCOL] })
-}
-
-function foreignOrigin(origin: string): TailraceError {
-  const shown = origin.slice(0, 200)
-  const detail = `pages of ${shown} may not open WebSockets here: access.control.allow.origin names those that may`
-  return new TailraceError('origin_not_allowed', detail, { origin: shown })
 }
