@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { CURSOR_BYTES_MAX } from '../../src/kernel/limits.ts'
 import { RecordFilter } from '../../src/service/record-filter.ts'
 import type { TestTail } from '../support/group-tail-bench.ts'
 import { openGroupTailBench } from '../support/group-tail-bench.ts'
@@ -507,4 +508,13 @@ test('has caught up when it knows what is its own and has read that, and not bef
     [[true], []],
     'of what is not its own it has read everything',
   )
+})
+
+test('a member that is given more partitions than a cursor can name is told so at once, and leaves', async (t) => {
+  const { bench, open } = await openGroupBench(t, { partitions: CURSOR_BYTES_MAX / 2 })
+  const { given, tail } = await open()
+  await bench.until(() => given.failures.length > 0)
+  assert.equal(given.failures[0]?.code, 'invalid_request')
+  assert.match(given.failures[0]?.message ?? '', /name fewer partitions/)
+  assert.equal(tail.tail.cursor, undefined)
 })
