@@ -2,9 +2,7 @@
 // lets them.
 
 import type { RawRecord } from '../client/record-page.ts'
-
-/** Beyond it they are shown as far as they have come. */
-const BACKLOG_BYTES_MAX = 16 * 1024 * 1024
+import { CLI_BACKLOG_BYTES_MAX } from '../kernel/limits.ts'
 
 interface PartitionQueue {
   readonly times: number[]
@@ -28,7 +26,7 @@ export class Backlog {
   }
 
   get isFull(): boolean {
-    return this.#byteCount >= BACKLOG_BYTES_MAX
+    return this.#byteCount >= CLI_BACKLOG_BYTES_MAX
   }
 
   /** Partitions merged by the times of their next records. */

@@ -2,6 +2,7 @@
 // it is lost: closed, or without a sign of life for two heartbeats. It is never opened again: tail.ts opens the next one.
 
 import type { Clock, Timer } from '../kernel/clock.ts'
+import { CLIENT_HELLO_MS_MAX } from '../kernel/limits.ts'
 import { TailraceClientError } from './client-error.ts'
 import type {
   AssignedFrame,
@@ -56,8 +57,6 @@ export interface LiveSocketOptions {
 const PROTOCOL = 'events.v1.json'
 /** Of readyState. */
 const OPEN = 1
-/** From opening it to the server's first word. */
-const HELLO_MS_MAX = 10_000
 const HEARTBEATS_MISSED_MAX = 2
 /** Who has been busy or asleep for long has frames waiting: they come before the socket is called dead. */
 const LAST_CHANCE_MS = 1_000
@@ -67,7 +66,7 @@ export class LiveSocket {
   readonly #socket: WebSocket
   readonly #answers = new Map<number, PromiseWithResolvers<OkFrame>>()
   #nextId = 1
-  #silenceMsMax = HELLO_MS_MAX
+  #silenceMsMax = CLIENT_HELLO_MS_MAX
   #lastFrameAt: number
   #isLastChance = false
   #lifeTimer: Timer | undefined

@@ -4,7 +4,12 @@
 // not yet taken is bounded, and credit goes back as pages are taken. Only the platform's WebSocket is used, so browsers run it.
 
 import type { Clock } from '../kernel/clock.ts'
-import { CLIENT_TAIL_BYTES_MAX, CLIENT_TAIL_RECORDS_MAX } from '../kernel/limits.ts'
+import {
+  CLIENT_RETRY_MS_MAX,
+  CLIENT_RETRY_MS_MIN,
+  CLIENT_TAIL_BYTES_MAX,
+  CLIENT_TAIL_RECORDS_MAX,
+} from '../kernel/limits.ts'
 import type { GroupPartition, PartitionFault, PartitionTarget, RecordGap } from './api.ts'
 import { TailraceClientError } from './client-error.ts'
 import type {
@@ -64,8 +69,6 @@ export interface TailDependencies {
   readonly probe: (signal: AbortSignal | undefined) => Promise<unknown>
 }
 
-const RETRY_MS_MIN = 250
-const RETRY_MS_MAX = 30_000
 const SUB = 'tail'
 
 /**
@@ -207,7 +210,7 @@ export class Tail implements AsyncIterable<TailPage> {
   #delayMs({ retryAfterMs = 0 }: TailraceClientError): number {
     const askedMs = Math.max(retryAfterMs, this.#reconnectAfterMs)
     this.#reconnectAfterMs = 0
-    const backoffMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(this.#attempt++, 10))
+    const backoffMs = Math.min(CLIENT_RETRY_MS_MAX, CLIENT_RETRY_MS_MIN * 2 ** Math.min(this.#attempt++, 10))
     return askedMs + Math.floor(this.#dependencies.random() * backoffMs)
   }
 

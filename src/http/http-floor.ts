@@ -42,6 +42,8 @@ export interface HttpOptions {
   readonly compatLenient: boolean
   /** Origins whose pages may come here, beside this server's own: origin.ts. */
   readonly allowedOrigins: readonly string[]
+  /** Where the server listens: one that only its own machine can reach has no other name. */
+  readonly host?: string | undefined
   /** How replies name this server where they need an absolute URL; undefined: as the request named it. */
   readonly advertised: AdvertisedAddress | undefined
   /** Bytes of records of one read of a consumer that the server keeps (REST Proxy v2). */

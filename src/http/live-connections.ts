@@ -4,7 +4,13 @@
 
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { LIVE_CONNECTIONS_MAX, LIVE_PENDING_BYTES_MAX, LIVE_SWEEP_MS } from '../kernel/limits.ts'
+import {
+  LIVE_CONNECTIONS_MAX,
+  LIVE_PENDING_BYTES_MAX,
+  LIVE_SWEEP_MS,
+  LIVE_SWEEP_STEP,
+  LIVE_SWEEP_STEPS_MAX,
+} from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 
 export interface LiveConnection {
@@ -67,7 +73,7 @@ export class LiveConnections {
   }
 
   get #steps(): number {
-    return Math.min(SWEEP_STEPS_MAX, Math.max(1, Math.ceil(this.#connections.size / SWEEP_STEP)))
+    return Math.min(LIVE_SWEEP_STEPS_MAX, Math.max(1, Math.ceil(this.#connections.size / LIVE_SWEEP_STEP)))
   }
 
   #nextSweep(): Timer {
@@ -99,7 +105,3 @@ export class LiveConnections {
     return this.#round.next().value
   }
 }
-
-/** Connections that are worth a step of the sweep, and the most steps that it is cut into. */
-const SWEEP_STEP = 64
-const SWEEP_STEPS_MAX = 20

@@ -25,7 +25,7 @@ const NO_BYTES = Buffer.alloc(0)
 export class RequestBodies {
   readonly #bytesMax: number
   readonly #deadlines: Deadlines
-  /** Of all bodies that are not all there yet, beyond their first chunks. */
+  /** Of all bodies that are not all there yet, beyond their first chunks; and what is held beside them. */
   readonly #together = { bytes: 0 }
 
   constructor(options: BodyOptions, clock: Clock) {
@@ -90,6 +90,16 @@ export class RequestBodies {
       raw.unpipe(source)
       source.destroy()
       if (!raw.complete) this.#letRunBy(raw)
+    }
+  }
+
+  /** Counts what came by another way with the bodies, until the function it returns is called. overloaded: too much is held. */
+  hold(bytes: number): () => void {
+    const together = this.#together
+    if (together.bytes > 0 && together.bytes + bytes > BODIES_GATHERED_BYTES_MAX) throw tooMany()
+    together.bytes += bytes
+    return () => {
+      together.bytes -= bytes
     }
   }
 

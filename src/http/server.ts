@@ -23,6 +23,7 @@ import { countReply, HttpTraffic } from './http-traffic.ts'
 import { JsonBodies } from './json-body.ts'
 import { LiveConnections } from './live-connections.ts'
 import { metricsRoutes } from './metrics.ts'
+import { addOriginCheck } from './origin.ts'
 import type { UnreadableStatus } from './problem.ts'
 import { rawProblemReply, renderProblem } from './problem.ts'
 import { ReplyBuffers } from './reply-buffers.ts'
@@ -180,6 +181,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`)
   leaveBodiesToHandlers(app)
   addCors(app, options.allowedOrigins)
+  addOriginCheck(app, options)
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)
     // A stop waits for connections, and would wait for one that has nothing more to say.

@@ -184,6 +184,16 @@ export const CLIENT_READ_AHEAD_BYTES_MAX = 8 * 1024 * 1024
 export const CLIENT_TAIL_RECORDS_MAX = 10_000
 export const CLIENT_TAIL_BYTES_MAX = 4 * 1024 * 1024
 
+/** From opening a WebSocket to the server's first word: a client that hears nothing for so long tries another one. */
+export const CLIENT_HELLO_MS_MAX = 10_000
+
+/** Between a client's tries to come back to its server: soon at first, and not all clients at once when that is gone for long. */
+export const CLIENT_RETRY_MS_MIN = 250
+export const CLIENT_RETRY_MS_MAX = 30_000
+
+/** Records that the command line gathers to show them in the order of their times: beyond it they are shown as far as they have come. */
+export const CLI_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
+
 /** Bytes of batches that an export or a walk over a log's end fetches at a time: its memory, whatever the topic's size. */
 export const EXPORT_FETCH_BYTES = 1024 * 1024
 
@@ -452,6 +462,10 @@ export const SHARED_STATE_CHECK_MS = 600_000
 export const LIVE_CONNECTIONS_MAX = 50_000
 export const LIVE_SWEEP_MS = 1_000
 
+/** Connections that are worth a step of the sweep, and the most steps that it is cut into: each is a timer. */
+export const LIVE_SWEEP_STEP = 64
+export const LIVE_SWEEP_STEPS_MAX = 20
+
 /** Bytes that wait for their sockets, over all live connections: beyond it one that has some waiting is given no more. */
 export const LIVE_PENDING_BYTES_MAX = 256 * 1024 * 1024
 
@@ -514,6 +528,9 @@ export const WS_FRAME_BYTES_MAX = 1024 * 1024
 /** Parts of frames that have come and lack their end, over all WebSockets: beyond it those that hold more than a little are closed. */
 export const WS_UNFINISHED_BYTES_MAX = 64 * 1024 * 1024
 
+/** Whole frames of the chunk that was given last which are kept for other sockets: most have the same name and generation. */
+export const WS_FRAME_HEADS_MAX = 8
+
 /** Subscriptions of one socket. */
 export const WS_SUBSCRIPTIONS_MAX = 64
 
@@ -529,6 +546,9 @@ export const WS_CREDIT_BYTES_MAX = 256 * 1024 * 1024
 /** Commands of one socket that are not answered yet: beyond it nothing more is read from the socket. Those that produce have a bound of their own, beyond which they are refused. */
 export const WS_COMMANDS_IN_FLIGHT_MAX = 128
 export const WS_PRODUCES_IN_FLIGHT_MAX = 64
+
+/** What a record takes beside its bytes while a socket produces it: its place in memory, then in the answer. Small ones are mostly that. */
+export const WS_PRODUCED_RECORD_BYTES = 100
 
 /** Frames that are done in one turn of the event loop, over all sockets, and for how long: then everybody else has a turn. */
 export const WS_FRAMES_PER_TURN_MAX = 64

@@ -59,8 +59,6 @@ export interface CompilerOptions<Variable extends string> {
 type NodeOf<Operator extends ASTNode['op']> = Extract<ASTNode, { op: Operator }>
 
 export class ExpressionCompiler<Variable extends string> {
-  /** The record's that the expression names. */
-  readonly named = new Set<Variable>()
   readonly #options: CompilerOptions<Variable>
   /** What macros have bound, from the outermost in. */
   readonly #bound: string[] = []
@@ -147,9 +145,7 @@ export class ExpressionCompiler<Variable extends string> {
       const names = Object.keys(variables).join(', ')
       throw new UnknownWord(`'${node.args}' is not known; a record has ${names}`, node)
     }
-    const name = node.args as Variable
-    this.named.add(name)
-    return variables[name]
+    return variables[node.args as Variable]
   }
 
   #member(node: NodeOf<'.'>): Evaluate {

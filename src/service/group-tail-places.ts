@@ -106,6 +106,14 @@ export class GroupTailPlaces {
     this.#settleDone()
   }
 
+  /** Up to there nothing was found to give since: who is done with what was given is done with that too. */
+  passed(cursor: string): void {
+    if (!this.#countsDone || cursor === this.#last?.cursor) return
+    // in place of the one before, where that stands behind the same records
+    if (this.#undone.at(-1)?.records === this.#records) this.#undone.pop()
+    this.gave(cursor, 0)
+  }
+
   /** In the order in which they were given; more than were given are those that will be. */
   done(recordCount: number): void {
     this.#recordsDone += recordCount

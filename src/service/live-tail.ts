@@ -73,7 +73,7 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
   /** It had no room, and has not come to the end since. */
   #wasBlocked = false
   #awaited: SharedChunk | undefined
-  /** It has another layout since its last turn. */
+  /** It has another layout, or place, since its last turn. */
   #isRelaid = false
 
   constructor(request: TailRequest, kind: ChunkKind, stand: TailStand, until: TailUntil, parts: LiveTailParts) {
@@ -358,6 +358,7 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
       stand.head.tails.add(this)
     } else stand.head.unwait(this)
     this.#place = stand.place.in(stand.head.layout)
+    this.#isRelaid = true
     this.#teller.moved()
     this.#wasBlocked = false
     this.#awaited = undefined

@@ -385,6 +385,7 @@ export class MemberTail implements GroupTail, SeatHolder, TailReader {
   }
 
   progress(progress: TailProgress): void {
+    if (progress.cursor !== undefined) this.#places.passed(progress.cursor)
     this.#request.reader.progress(progress)
   }
 

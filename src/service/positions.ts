@@ -47,7 +47,7 @@ export function parsePosition(text: string, group?: string, allowed = POSITIONS_
   const word = Object.hasOwn(WORDS, text) ? WORDS[text] : undefined
   if (word !== undefined) return word
   if (text === 'committed') return committedOf(group)
-  if (text.startsWith(CURSOR_PREFIX)) return { kind: 'cursor', cursor: text.slice(CURSOR_PREFIX.length) }
+  if (text.startsWith(CURSOR_PREFIX)) return { kind: 'cursor', cursor: bareCursor(text) }
   if (DIGITS.test(text)) return { kind: 'offset', offset: boundedNumber(text, text, OFFSET_MAX) }
   if (text[0] === '-' && DIGITS.test(text.slice(1))) return parseLast(text)
   const durationMs = parseDuration(text)
@@ -55,6 +55,11 @@ export function parsePosition(text: string, group?: string, allowed = POSITIONS_
   const timestamp = parseTime(text)
   if (timestamp !== undefined) return { kind: 'time', timestamp }
   throw invalid(text, `allowed are ${allowed}`)
+}
+
+/** Where only a cursor may stand it may be written as the position that it is. */
+export function bareCursor(text: string): string {
+  return text.startsWith(CURSOR_PREFIX) ? text.slice(CURSOR_PREFIX.length) : text
 }
 
 /** Whether it names offsets that somebody was given: a reader is told where their records are gone. */

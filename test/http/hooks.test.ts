@@ -276,3 +276,15 @@ test('a sender that asks first is told whether it may send', async (t) => {
   // asking makes no topic
   assert.equal((await server.get('/v1/topics/incoming')).status, 404)
 })
+
+test('what lets somebody in becomes no part of a record, whoever asks for it', async (t) => {
+  const server = await startServer(t)
+  for (const parameter of ['keep_header', 'key_header']) {
+    for (const name of ['authorization', 'Cookie', 'Proxy-Authorization', 'set-cookie']) {
+      const headers = { [name]: 'secret' }
+      const reply = await server.request('POST', `/v1/hooks/t?${parameter}=${name}`, { headers, body: 'x' })
+      assert.equal(reply.status, 400, reply.text())
+      assert.match(reply.text(), new RegExp(`${parameter} is ${name.toLowerCase()}`))
+    }
+  }
+})

@@ -2,7 +2,15 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WS_PRODUCES_IN_FLIGHT_MAX } from '../../src/kernel/limits.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Outbox } from '../../src/http/websocket/outbox.ts'
+import { SocketProducer } from '../../src/http/websocket/socket-producer.ts'
+import {
+  LIVE_CONNECTION_PENDING_BYTES_MAX,
+  WS_FRAME_BYTES_MAX,
+  WS_PRODUCED_RECORD_BYTES,
+  WS_PRODUCES_IN_FLIGHT_MAX,
+} from '../../src/kernel/limits.ts'
 import { startServer } from '../support/http.ts'
 import { openSocket } from '../support/ws-client.ts'
 
@@ -149,4 +157,34 @@ test('a window of frames may be unanswered, the next is refused and may be sent 
     done,
   )
   assert.equal((await socket.ask(produce('more'))).type, 'ok')
+})
+
+test('many tiny records are not all taken in at once: what is held, and what waits to be taken, is bounded', async (t) => {
+  const held: number[] = []
+  const pending: number[] = []
+  const produceOf = SocketProducer.prototype.produce
+  const sendOf = Outbox.prototype.send
+  t.mock.method(SocketProducer.prototype, 'produce', function (this: SocketProducer, ...args: never) {
+    Reflect.apply(produceOf, this, args)
+    held.push(this.heldBytes)
+  })
+  t.mock.method(Outbox.prototype, 'send', function (this: Outbox, ...args: never) {
+    Reflect.apply(sendOf, this, args)
+    pending.push(this.pendingBytes)
+  })
+  const { socket } = await open(t)
+  const perFrame = 10_000
+  const values = Array.from({ length: perFrame }, () => 1)
+  const count = 40
+  socket.socket.pause()
+  for (let id = 0; id < count; id++) socket.send({ ...produce(...values), id })
+  for (let turn = 0; turn < 500 && held.length < count; turn++) await nextTurn()
+  assert.ok(held.length < count, 'nobody takes the answers: no more is read')
+  socket.socket.resume()
+  for (let id = 0; id < count; id++) {
+    assert.equal((await socket.take((frame) => frame.id === id)).records?.length, perFrame)
+  }
+  const oneMore = WS_FRAME_BYTES_MAX + perFrame * WS_PRODUCED_RECORD_BYTES
+  assert.ok(Math.max(...held) <= LIVE_CONNECTION_PENDING_BYTES_MAX + oneMore, `${Math.max(...held)} held`)
+  assert.ok(Math.max(...pending) <= LIVE_CONNECTION_PENDING_BYTES_MAX + oneMore, `${Math.max(...pending)} pending`)
 })

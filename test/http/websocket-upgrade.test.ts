@@ -47,6 +47,8 @@ test('a request that may not become a WebSocket is refused by a problem that say
     'heartbeat_ms=60001',
     'heartbeat_ms=x',
     'heartbeat=5000',
+    '__proto__=x',
+    'constructor=x',
     'heartbeat_ms=5000&heartbeat_ms=5000',
   ]) {
     const { status, code } = await refused(UPGRADE, `/v1/ws?${query}`)
@@ -109,4 +111,18 @@ test('a socket that offers no sub-protocol is opened, and is told of none', asyn
   const socket = await openSocket(t, server, { protocols: [] })
   assert.equal(socket.socket.protocol, '')
   assert.equal((await socket.ask({ type: 'ping' })).type, 'pong')
+})
+
+test('what is HTTP/1.0, has a body, or stands behind a request that is being answered becomes no WebSocket', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 't' })
+  const head = (version: string, more = '') => {
+    const headers = Object.entries(UPGRADE).map(([name, value]) => `${name}: ${value}\r\n`)
+    return `GET /v1/ws HTTP/${version}\r\nhost: x\r\n${headers.join('')}${more}\r\n`
+  }
+  const statusLines = async (bytes: string) =>
+    [...(await server.raw(bytes, { hangUpAfterMs: 1_500 })).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
+  const slow = 'GET /v1/topics/t/records?from=latest&wait_ms=50 HTTP/1.1\r\nhost: x\r\n\r\n'
+  const sent = [head('1.0'), `${head('1.1', 'content-length: 5\r\n')}hello`, slow + head('1.1')]
+  assert.deepEqual(await Promise.all(sent.map(statusLines)), [['426'], ['400'], ['200', '426']])
 })

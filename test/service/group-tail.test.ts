@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { CURSOR_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { RecordFilter } from '../../src/service/record-filter.ts'
 import type { TestTail } from '../support/group-tail-bench.ts'
 import { openGroupTailBench } from '../support/group-tail-bench.ts'
 
@@ -211,6 +213,22 @@ test('commits what its client is done with by itself, and nothing else', async (
   await bench.until(() => third.tail.partitions.length === 1)
   assert.deepEqual(third.given.records, [])
   assert.deepEqual(await bench.committed(), ['jobs-0=6'])
+})
+
+test('what a filter leaves out is committed too, when what was given before it is done with', async (t) => {
+  const { bench, open, values, got } = await openGroupBench(t, { partitions: 1 })
+  const filter = RecordFilter.of({ key: Buffer.from('nobody'), headers: [] })
+  const first = await open({ autoCommitMs: 1_000, filter })
+  await values(0, 0, 5)
+  await bench.until(() => first.tail.tail.positions[0]?.offset === 5)
+  await bench.advance(1_100)
+  await bench.until(async () => (await bench.committed())[0] === 'jobs-0=5')
+  await first.tail.leave()
+  const second = await open({ autoCommitMs: 1_000 })
+  await values(0, 5, 6)
+  await got(second, 1)
+  await bench.advance(1_100)
+  assert.deepEqual(await bench.committed(), ['jobs-0=5'], 'given, and not done with')
 })
 
 test('who lets go of what was revoked is not done with what it still has', async (t) => {
@@ -490,4 +508,13 @@ test('has caught up when it knows what is its own and has read that, and not bef
     [[true], []],
     'of what is not its own it has read everything',
   )
+})
+
+test('a member that is given more partitions than a cursor can name is told so at once, and leaves', async (t) => {
+  const { bench, open } = await openGroupBench(t, { partitions: CURSOR_BYTES_MAX / 2 })
+  const { given, tail } = await open()
+  await bench.until(() => given.failures.length > 0)
+  assert.equal(given.failures[0]?.code, 'invalid_request')
+  assert.match(given.failures[0]?.message ?? '', /name fewer partitions/)
+  assert.equal(tail.tail.cursor, undefined)
 })

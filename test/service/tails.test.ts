@@ -806,7 +806,7 @@ function newChunks(bytes: number) {
 test('what tails that are gone had waited for is not read', async () => {
   const { store, open, clock } = newTails(new GoingClock())
   store.create('orders')
-  for (let at = 0; at < 100; at++) store.append('orders', 0, values(...Array<string>(10).fill('x'.repeat(1_000))))
+  for (let at = 0; at < 200; at++) store.append('orders', 0, values(...Array<string>(10).fill('x'.repeat(1_000))))
   for (let at = 0; at < 30; at++) {
     const { tail } = await open({ credit: { bytes: 300_000 }, batchRecords: 10_000 })
     for (let turn = 0; turn < 12; turn++) await turnOfTheLoop()

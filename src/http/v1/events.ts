@@ -17,6 +17,7 @@ import {
   TAIL_CHUNK_RECORDS_MAX,
   TAIL_TOPICS_MAX,
 } from '../../kernel/limits.ts'
+import { bareCursor } from '../../service/positions.ts'
 import { RecordFilter } from '../../service/record-filter.ts'
 import type { Tail, TailSources } from '../../service/tail.ts'
 import type { HttpFloor } from '../http-floor.ts'
@@ -169,7 +170,7 @@ function readTail(floor: HttpFloor, query: RequestQuery, lastId: string | undefi
   const from = readPosition(query, 'from') ?? { kind: 'latest' }
   const cursor = lastId ?? query.text('cursor')
   return {
-    from: cursor === undefined ? from : ({ kind: 'cursor', cursor: cursor.replace(/^cursor:/, '') } as const),
+    from: cursor === undefined ? from : ({ kind: 'cursor', cursor: bareCursor(cursor) } as const),
     until: readPosition(query, 'until'),
     filter: RecordFilter.of(readFilters(query), floor.expressions),
     onGap: query.oneOf('on_gap', ['error', 'earliest']) ?? 'earliest',

@@ -16,7 +16,7 @@ import { JSON_MEDIA_TYPE } from '../media-type.ts'
 import { renderProduced, TimestampText, withResults } from '../produced-json.ts'
 import { callerOf } from '../request-caller.ts'
 import { pathText, RequestQuery } from '../request-query.ts'
-import { KEPT_HEADERS } from './kept-headers.ts'
+import { KEPT_HEADERS, SECRET_HEADERS } from './kept-headers.ts'
 import { ACKS_OF_TEXT, producerOf } from './produce.ts'
 
 const PARAMETERS = ['key', 'key_header', 'partition', 'keep_header', 'acks']
@@ -103,6 +103,7 @@ function readKey(query: RequestQuery, { headers }: FastifyRequest): Buffer | und
   const name = query.text('key_header')
   if (name === undefined) return key === undefined ? undefined : Buffer.from(key)
   if (key !== undefined) throw invalid('key', 'give key or key_header, not both')
+  checkNotSecret('key_header', name.toLowerCase())
   const value = headers[name.toLowerCase()]
   if (typeof value === 'string') return Buffer.from(value, 'latin1')
   // without its key it would be stored apart from what it belongs to
@@ -115,7 +116,13 @@ function readKeptHeaders(query: RequestQuery): ReadonlySet<string> {
   if (more.length > HOOK_KEPT_HEADERS_MAX) {
     throw invalid('keep_header', `keep_header is given ${more.length} times, ${HOOK_KEPT_HEADERS_MAX} are allowed`)
   }
+  for (const name of more) checkNotSecret('keep_header', name)
   return more.length === 0 ? KEPT_HEADERS : new Set([...KEPT_HEADERS, ...more])
+}
+
+function checkNotSecret(parameter: string, name: string): void {
+  if (SECRET_HEADERS.has(name))
+    throw invalid(parameter, `${parameter} is ${name}, which lets somebody in: no record has it`)
 }
 
 function invalid(parameter: string, message: string): TailraceError {

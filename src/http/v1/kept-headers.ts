@@ -71,5 +71,13 @@ const BY_SENDER: Readonly<Record<string, readonly string[]>> = {
   'Azure Event Grid': ['aeg-event-type', 'aeg-subscription-name', 'aeg-delivery-count', 'aeg-data-version'],
 }
 
+/** What lets somebody in: no record has it, whoever asks for it. */
+export const SECRET_HEADERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+])
+
 /** In lower case. */
 export const KEPT_HEADERS: ReadonlySet<string> = new Set([...ALWAYS, ...Object.values(BY_SENDER).flat()])

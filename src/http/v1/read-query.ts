@@ -8,7 +8,7 @@ import { SCHEMA_ENCODINGS } from '../../codec/schema-codec.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { TOPIC_PARTITIONS_MAX } from '../../kernel/limits.ts'
 import type { Position } from '../../service/positions.ts'
-import { parsePosition } from '../../service/positions.ts'
+import { bareCursor, parsePosition } from '../../service/positions.ts'
 import type { RequestQuery } from '../request-query.ts'
 import { parseInteger } from '../request-query.ts'
 
@@ -61,7 +61,7 @@ export function checkSingle(name: string, text: string): void {
 /** A cursor, with or without its prefix, goes before `from`: a client may keep its first URL and add the cursor. */
 export function readFrom(query: RequestQuery): Position {
   const cursor = query.text('cursor')
-  if (cursor !== undefined) return { kind: 'cursor', cursor: cursor.replace(/^cursor:/, '') }
+  if (cursor !== undefined) return { kind: 'cursor', cursor: bareCursor(cursor) }
   checkGroupMeant(query, ['from', 'until'])
   return readPosition(query, 'from') ?? { kind: 'earliest' }
 }

@@ -11,17 +11,25 @@ import {
 import type { OwnedPartition } from '../../service/group-member.ts'
 import type { GroupTail, GroupTailReader } from '../../service/group-tail.ts'
 import type { TopicOffset } from '../../service/partition-offset.ts'
-import { parsePosition } from '../../service/positions.ts'
+import { bareCursor, parsePosition } from '../../service/positions.ts'
 import { RecordFilter } from '../../service/record-filter.ts'
 import type { TailEnd } from '../../service/tail.ts'
 import { ofItsKind } from '../group-kind.ts'
 import type { CreditGrant } from './credit.ts'
 import type { CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
-import { groupOf, groupUntilOf, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './group-words.ts'
+import {
+  filtersOf,
+  groupOf,
+  groupUntilOf,
+  recordsForm,
+  refuseMembers,
+  SUBSCRIBE_OTHERWISE,
+  startOf,
+  topicsOf,
+} from './subscribe-words.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
 import { TailOutput } from './tail-output.ts'
-import { filtersOf, recordsForm } from './tail-subscription.ts'
 
 export const openGroupSubscription: OpenSubscription = async (floor, frame, output, signal) => {
   refuseMembers(frame, ['lease_ms', 'max_attempts'], 'shared')
@@ -134,7 +142,7 @@ class GroupSubscription implements Subscription {
     const results =
       cursor === undefined
         ? await this.#member.commit(positions as readonly OffsetToCommit[])
-        : await this.#member.commitCursor(cursor.replace(/^cursor:/, ''))
+        : await this.#member.commitCursor(bareCursor(cursor))
     return committed(results)
   }
 

@@ -47,9 +47,9 @@ export class Outbox {
     return !this.isClosing && !this.isFull() && !(this.pendingBytes > 0 && this.#isShortOf(this.#live.isFull))
   }
 
-  /** Not even more answers should come. onRoom is called after it was true. */
-  isFull(): boolean {
-    return this.#isShortOf(this.pendingBytes >= LIVE_CONNECTION_PENDING_BYTES_MAX)
+  /** Not even more answers should come, with those to come that are promised. onRoom is called after it was true. */
+  isFull(promisedBytes = 0): boolean {
+    return this.#isShortOf(this.pendingBytes + promisedBytes >= LIVE_CONNECTION_PENDING_BYTES_MAX)
   }
 
   #isShortOf(isFull: boolean): boolean {

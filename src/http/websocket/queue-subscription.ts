@@ -5,12 +5,11 @@ import { LEASE_MS_DEFAULT, MAX_ATTEMPTS_DEFAULT, SHARED_POLL_RECORDS_MAX } from 
 import type { QueueTail } from '../../service/group-tail.ts'
 import { ofItsKind } from '../group-kind.ts'
 import type { AckFrame, CreditFrame } from './frames-in.ts'
-import { groupOf, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './group-words.ts'
 import { WorkerRecordsForm } from './record-frames.ts'
+import { groupOf, recordFormats, refuseMembers, SUBSCRIBE_OTHERWISE, startOf, topicsOf } from './subscribe-words.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
 import { TailOutput } from './tail-output.ts'
-import { recordFormats } from './tail-subscription.ts'
 
 export const openQueueSubscription: OpenSubscription = async (floor, frame, output, signal) => {
   refuseMembers(frame, NOT_OF_QUEUES, 'group or tail')

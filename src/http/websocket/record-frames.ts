@@ -4,15 +4,13 @@
 import type { RecordField, RecordJsonOptions } from '../../codec/record-json.ts'
 import { RECORD_FIELDS, RecordJsonWriter } from '../../codec/record-json.ts'
 import type { ByteWriter } from '../../kernel/byte-writer.ts'
+import { WS_FRAME_HEADS_MAX } from '../../kernel/limits.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
 import type { PollSink } from '../../service/group-poll.ts'
 import type { QueueForm } from '../../service/group-tail.ts'
 import type { TailEncoder, TailForm } from '../../service/tail.ts'
 import type { HttpFloor } from '../http-floor.ts'
-
-/** Of the chunk that was given last: so many heads were seen. */
-const HEADS_MAX = 8
 
 /** Puts frames together; one for all sockets. */
 export class RecordFrames {
@@ -30,7 +28,7 @@ export class RecordFrames {
     const known = this.#heads.findIndex((each) => each.equals(head))
     if (known >= 0) return this.#frames[known] as Buffer
     const frame = Buffer.concat([head, body])
-    if (this.#heads.length < HEADS_MAX) {
+    if (this.#heads.length < WS_FRAME_HEADS_MAX) {
       this.#heads.push(head)
       this.#frames.push(frame)
     }

@@ -120,6 +120,15 @@ export class Session implements LiveConnection, SlotOwner, FrameTaker {
     if (id !== undefined) this.send({ type: 'ok', id, ...members })
   }
 
+  answerText(id: FrameId, members: string): void {
+    this.#refusals = 0
+    this.outbox.send(Buffer.from(`{"type":"ok","id":${JSON.stringify(id)},${members.trimEnd().slice(1)}`))
+  }
+
+  onProduced(): void {
+    this.#work()
+  }
+
   refuse(id: FrameId | undefined, sub: string | undefined, failure: TailraceError): void {
     const { results, ...details } = failure.details
     this.send({
@@ -229,9 +238,10 @@ export class Session implements LiveConnection, SlotOwner, FrameTaker {
     else this.#socket.pause()
   }
 
-  /** Who does not take the answers is not asked for more. */
+  /** Who does not take the answers is not asked for more, nor who has asked for much that is still to be answered. */
   #takesMore(): boolean {
-    return this.#inFlight < WS_COMMANDS_IN_FLIGHT_MAX && !this.outbox.isFull() && !this.#isOver
+    const promisedBytes = this.#producer?.heldBytes ?? 0
+    return this.#inFlight < WS_COMMANDS_IN_FLIGHT_MAX && !this.outbox.isFull(promisedBytes) && !this.#isOver
   }
 
   #take(bytes: Buffer): void {

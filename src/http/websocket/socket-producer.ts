@@ -5,7 +5,7 @@ import type { RecordEncodings } from '../../codec/produce-body.ts'
 import { parseProduceRecords } from '../../codec/produce-body.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
-import { WS_PRODUCES_IN_FLIGHT_MAX } from '../../kernel/limits.ts'
+import { WS_PRODUCED_RECORD_BYTES, WS_PRODUCES_IN_FLIGHT_MAX } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
 import type { ProduceResult } from '../../service/produce-result.ts'
 import type { HttpFloor } from '../http-floor.ts'
@@ -15,13 +15,18 @@ import type { FrameId, ProduceFrame, ReadFrame } from './frames-in.ts'
 
 export interface ProducerOwner {
   readonly caller: Caller
-  answer(id: FrameId | undefined, members: object): void
+  /** The members as the text of a JSON object, in ASCII. */
+  answerText(id: FrameId, members: string): void
   refuse(id: FrameId | undefined, sub: string | undefined, failure: TailraceError): void
+  /** One more is answered. */
+  onProduced(): void
 }
 
 interface Request {
   readonly frame: ProduceFrame
   readonly records: readonly ProduceRecord[]
+  readonly bytes: number
+  release(): void
 }
 
 export class SocketProducer {
@@ -30,6 +35,8 @@ export class SocketProducer {
   readonly #timestamps = new TimestampText()
   /** Not answered yet, those that wait among them. */
   #unanswered = 0
+  /** Of them: what they hold, their answers foreseen. */
+  #heldBytes = 0
   #waiting: Request[] = []
   /** One was begun that has not found its place yet: those behind it wait. */
   #isPlacing = false
@@ -43,14 +50,20 @@ export class SocketProducer {
     return this.#unanswered
   }
 
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
   produce({ frame: read, recordsStart, recordsEnd }: ReadFrame, bytes: Buffer): void {
     const frame = read as ProduceFrame
     try {
       if (this.#unanswered >= WS_PRODUCES_IN_FLIGHT_MAX) throw tooManyInFlight()
       const typed = { schemas: this.#floor.schemas, topic: frame.topic }
       const records = parseProduceRecords(bytes, recordsStart, recordsEnd, encodingsOf(frame), typed)
-      this.#waiting.push({ frame, records })
+      const held = bytes.length + records.length * WS_PRODUCED_RECORD_BYTES
+      this.#waiting.push({ frame, records, bytes: held, release: this.#floor.bodies.hold(held) })
       this.#unanswered++
+      this.#heldBytes += held
       this.#beginNext()
     } catch (error) {
       this.#owner.refuse(frame.id, undefined, asTailraceError(error))
@@ -65,7 +78,7 @@ export class SocketProducer {
     }
   }
 
-  #begin({ frame, records }: Request): void {
+  #begin({ frame, records, bytes, release }: Request): void {
     const { id, topic, acks, producer } = frame
     this.#isPlacing = true
     let isPlaced = false
@@ -76,8 +89,11 @@ export class SocketProducer {
     }
     const over = () => {
       this.#unanswered--
+      this.#heldBytes -= bytes
+      release()
       onPlaced()
       this.#beginNext()
+      this.#owner.onProduced()
     }
     const options = {
       acks: ACKS_OF_TEXT[acks ?? 'all'],
@@ -104,7 +120,7 @@ export class SocketProducer {
   #answer(id: FrameId | undefined, result: ProduceResult): void {
     const { failure } = result
     if (failure !== undefined) this.#owner.refuse(id, undefined, withResults(failure, result, this.#timestamps))
-    else if (id !== undefined) this.#owner.answer(id, JSON.parse(renderProduced(result, this.#timestamps)))
+    else if (id !== undefined) this.#owner.answerText(id, renderProduced(result, this.#timestamps))
   }
 }
 

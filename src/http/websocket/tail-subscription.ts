@@ -4,15 +4,12 @@ import { TailraceError } from '../../kernel/errors.ts'
 import { TAIL_CHUNK_RECORDS_MAX } from '../../kernel/limits.ts'
 import type { GroupService } from '../../service/groups.ts'
 import type { OffsetsToCommit } from '../../service/offset-commit.ts'
-import type { Position } from '../../service/positions.ts'
-import { parsePosition } from '../../service/positions.ts'
-import type { RecordFilters } from '../../service/record-filter.ts'
+import { bareCursor, parsePosition } from '../../service/positions.ts'
 import { RecordFilter } from '../../service/record-filter.ts'
 import type { Tail, TailRequest, TailSource, TailSources } from '../../service/tail.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import type { AckFrame, CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'
-import type { FrameFormats } from './record-frames.ts'
-import { RecordsForm } from './record-frames.ts'
+import { filtersOf, recordsForm, untilOf } from './subscribe-words.ts'
 import type { OpenSubscription, Subscription } from './subscription.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'
 import { TailOutput } from './tail-output.ts'
@@ -124,30 +121,12 @@ class TailSubscription implements Subscription {
   }
 }
 
-/** What a subscription shows of records. */
-export function recordsForm(floor: HttpFloor, frame: SubscribeFrame): RecordsForm {
-  return new RecordsForm(recordFormats(floor, frame), floor)
-}
-
-export function recordFormats(
-  { schemas }: Pick<HttpFloor, 'schemas'>,
-  { key_format, value_format, unions, fields }: SubscribeFrame,
-): FrameFormats {
-  return {
-    schemas,
-    unions: unions ?? 'tagged',
-    keyFormat: key_format ?? 'auto',
-    valueFormat: value_format ?? 'auto',
-    fields: fields === undefined ? undefined : new Set(fields),
-  }
-}
-
 /** What a frame commits. */
 function offsetsOf({ cursor, positions }: CommitFrame): OffsetsToCommit {
   if ((cursor === undefined) === (positions === undefined)) {
     throw new TailraceError('invalid_request', 'a commit has a cursor, or positions')
   }
-  if (cursor !== undefined) return { kind: 'cursor', cursor: cursor.replace(/^cursor:/, '') }
+  if (cursor !== undefined) return { kind: 'cursor', cursor: bareCursor(cursor) }
   return { kind: 'listed', offsets: positions ?? [] }
 }
 
@@ -175,21 +154,4 @@ function sourcesOf({ topics, pattern, partitions = [] }: SubscribeFrame): TailSo
 function strayPartition(topic: string, partition: number): TailraceError {
   const detail = `partition ${partition} of '${topic}' is asked for, which is not among the topics`
   return new TailraceError('invalid_request', detail, { topic, partition })
-}
-
-/** For members of groups too. */
-export function untilOf({ until, group }: SubscribeFrame): TailRequest['until'] {
-  if (until === undefined) return undefined
-  if (typeof until === 'object') return { kind: 'count', recordCount: until.count }
-  const position: Position = parsePosition(until, group)
-  return position
-}
-
-export function filtersOf({ filter }: SubscribeFrame): RecordFilters | undefined {
-  if (filter === undefined) return undefined
-  return {
-    key: filter.key === undefined ? undefined : Buffer.from(filter.key),
-    headers: Object.entries(filter.headers ?? {}).map(([name, value]) => ({ name, value: Buffer.from(value) })),
-    expression: filter.expr,
-  }
 }

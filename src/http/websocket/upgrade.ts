@@ -18,7 +18,7 @@ import {
 import type { Caller } from '../../service/caller.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { countReply } from '../http-traffic.ts'
-import { isAllowedOrigin } from '../origin.ts'
+import { checkPage } from '../origin.ts'
 import { clientOf, requestIds } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
 import { FrameTurns } from './frame-turns.ts'
@@ -33,7 +33,7 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/
 
 /** Whether the request becomes a WebSocket. */
 export function isUpgrade(request: IncomingMessage, floor: HttpFloor): boolean {
-  if (request.method !== 'GET' || !PATH.test(request.url ?? '')) return false
+  if (request.method !== 'GET' || !PATH.test(request.url ?? '') || isBehindOther(request)) return false
   try {
     checkUpgrade(request, floor)
     return true
@@ -43,12 +43,19 @@ export function isUpgrade(request: IncomingMessage, floor: HttpFloor): boolean {
   }
 }
 
+/** An earlier request of the connection is not answered yet: its reply would go out in the middle of the WebSocket. Node's word for that reply. */
+function isBehindOther({ socket }: IncomingMessage): boolean {
+  return ((socket as { _httpMessage?: object | null })._httpMessage ?? null) !== null
+}
+
 export function webSocketRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const sockets = new Sockets(floor, requestIds(floor.clock))
   const traffic = floor.traffic.of('GET', `${app.prefix}/ws`)
   app.get('/ws', async (request) => {
     checkUpgrade(request.raw, floor)
-    throw upgradeRequired('this is where WebSockets are opened: ask with Upgrade: websocket')
+    throw upgradeRequired(
+      'a WebSocket is opened with Upgrade: websocket, behind no request that is still being answered',
+    )
   })
   app.server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     countReply(traffic, 101)
@@ -64,12 +71,15 @@ function checkUpgrade(request: IncomingMessage, floor: HttpFloor): { readonly he
   const heartbeatMs = heartbeatOf(request)
   if (headers.upgrade?.toLowerCase() !== 'websocket')
     throw upgradeRequired('a WebSocket is opened with Upgrade: websocket')
+  if (request.httpVersion !== '1.1') throw upgradeRequired('WebSockets are opened by HTTP/1.1')
+  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0')
+    throw invalid('the request has a body, which is none of a WebSocket')
   if (headers['sec-websocket-version'] !== VERSION) throw upgradeRequired('WebSockets are spoken here in version 13')
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) throw invalid('Sec-WebSocket-Key is not 16 bytes of base64')
   // who offers none is told nothing of it, and speaks the one that there is
   const protocols = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim())
   if (protocols !== undefined && !protocols.includes(PROTOCOL)) throw wrongProtocol(protocols)
-  if (!isAllowedOrigin(headers, floor.options.allowedOrigins)) throw foreignOrigin(headers.origin ?? '')
+  checkPage(headers, floor.options, true)
   if (floor.closing.hasBegun) throw new TailraceError('shutting_down', 'the server is shutting down')
   if (floor.live.count >= LIVE_CONNECTIONS_MAX) {
     throw new TailraceError(
@@ -82,7 +92,7 @@ function checkUpgrade(request: IncomingMessage, floor: HttpFloor): { readonly he
 
 function heartbeatOf({ url = '' }: IncomingMessage): number {
   const [, query = ''] = url.split('?', 2)
-  const values: Record<string, string | string[]> = {}
+  const values: Record<string, string | string[]> = Object.create(null)
   for (const [name, value] of new URLSearchParams(query)) {
     const before = Object.hasOwn(values, name) ? values[name] : undefined
     values[name] = before === undefined ? value : [before, value].flat()
@@ -157,10 +167,4 @@ function wrongProtocol(asked: readonly string[]): TailraceError {
   const found = asked.join(', ').slice(0, 100)
   const detail = `Sec-WebSocket-Protocol is ${JSON.stringify(found)}; ${PROTOCOL} is allowed, or none`
   return new TailraceError('invalid_request', detail, { allowed: [PROTOCOL] })
-}
-
-function foreignOrigin(origin: string): TailraceError {
-  const shown = origin.slice(0, 200)
-  const detail = `pages of ${shown} may not open WebSockets here: access.control.allow.origin names those that may`
-  return new TailraceError('origin_not_allowed', detail, { origin: shown })
 }

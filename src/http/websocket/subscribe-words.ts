@@ -1,12 +1,15 @@
-// What subscribe frames of groups and of work queues have in common.
+// What subscribe frames of several modes have in common.
 
 import { TailraceError } from '../../kernel/errors.ts'
 import type { Subscription } from '../../service/group-member.ts'
 import type { Position } from '../../service/positions.ts'
 import { parsePosition } from '../../service/positions.ts'
+import type { RecordFilters } from '../../service/record-filter.ts'
 import type { TailRequest } from '../../service/tail.ts'
+import type { HttpFloor } from '../http-floor.ts'
 import type { SubscribeFrame } from './frames-in.ts'
-import { untilOf } from './tail-subscription.ts'
+import type { FrameFormats } from './record-frames.ts'
+import { RecordsForm } from './record-frames.ts'
 
 export function groupOf({ group, mode }: SubscribeFrame): string {
   if (group !== undefined) return group
@@ -67,4 +70,38 @@ export function groupUntilOf(frame: SubscribeFrame): TailRequest['until'] {
   throw new TailraceError('invalid_position', `in a group, until is ${ENDS_ALLOWED}, not '${shown}'`, {
     position: shown,
   })
+}
+
+export function untilOf({ until, group }: SubscribeFrame): TailRequest['until'] {
+  if (until === undefined) return undefined
+  if (typeof until === 'object') return { kind: 'count', recordCount: until.count }
+  const position: Position = parsePosition(until, group)
+  return position
+}
+
+export function filtersOf({ filter }: SubscribeFrame): RecordFilters | undefined {
+  if (filter === undefined) return undefined
+  return {
+    key: filter.key === undefined ? undefined : Buffer.from(filter.key),
+    headers: Object.entries(filter.headers ?? {}).map(([name, value]) => ({ name, value: Buffer.from(value) })),
+    expression: filter.expr,
+  }
+}
+
+/** What a subscription shows of records. */
+export function recordsForm(floor: HttpFloor, frame: SubscribeFrame): RecordsForm {
+  return new RecordsForm(recordFormats(floor, frame), floor)
+}
+
+export function recordFormats(
+  { schemas }: Pick<HttpFloor, 'schemas'>,
+  { key_format, value_format, unions, fields }: SubscribeFrame,
+): FrameFormats {
+  return {
+    schemas,
+    unions: unions ?? 'tagged',
+    keyFormat: key_format ?? 'auto',
+    valueFormat: value_format ?? 'auto',
+    fields: fields === undefined ? undefined : new Set(fields),
+  }
 }
