@@ -58,6 +58,8 @@ test('values are stored as they were sent, to the byte, wherever the members of 
   socket.sendRaw(`{"type":"produce","value_encoding":"base64","topic":"orders","id":2,"records":[{"value":"AP8="}]}`)
   assert.equal((await socket.take(({ id }) => id === 1)).type, 'ok')
   assert.equal((await socket.take(({ id }) => id === 2)).type, 'ok')
+  socket.sendRaw('{"type":"\\u0070rod\\u0075ce","topic":"orders","id":3,"records":[{"value":3}]}')
+  assert.equal((await socket.take(({ id }) => id === 3)).type, 'ok')
   const text = String((await server.get('/v1/topics/orders/records?from=earliest')).body)
   assert.ok(text.includes(`"value":${value}`), text)
   assert.ok(text.includes('"value":"AP8="'), text)

@@ -214,7 +214,9 @@ export class FrameReader {
 const MEMBER_NAMES = new MemberNames(['type', 'records'], 'pass')
 const TYPE = 0
 const RECORDS = 1
-const PRODUCE = Buffer.from('"produce"')
+const PRODUCE = 'produce'
+/** With each of its letters escaped, and the quotes. */
+const PRODUCE_BYTES_MAX = 2 + 6 * PRODUCE.length
 
 /** Of a frame that produces; -1 where it does not. invalid_request: the frame is malformed, or has one of the two twice. */
 function findRecords(bytes: Buffer): { readonly start: number; readonly end: number } {
@@ -233,7 +235,7 @@ function findRecords(bytes: Buffer): { readonly start: number; readonly end: num
       if (member !== TYPE && member !== RECORDS) continue
       if ((seen & (1 << member)) !== 0) throw twice(MEMBER_NAMES.names[member] as string)
       seen |= 1 << member
-      if (member === TYPE) isProduce = PRODUCE.equals(bytes.subarray(from, cursor.position))
+      if (member === TYPE) isProduce = isProduceText(bytes, from, cursor.position)
       else [start, end] = [from, cursor.position]
     }
     cursor.finish()
@@ -243,6 +245,13 @@ function findRecords(bytes: Buffer): { readonly start: number; readonly end: num
   }
   return isProduce ? { start, end } : { start: -1, end: -1 }
 }
+
+function isProduceText(bytes: Buffer, start: number, end: number): boolean {
+  if (bytes[start] !== QUOTE || end - start > PRODUCE_BYTES_MAX) return false
+  return JSON.parse(bytes.toString('utf8', start, end)) === PRODUCE
+}
+
+const QUOTE = 0x22
 
 function twice(name: string): TailraceError {
   return new TailraceError('invalid_request', `${name} stands twice in the frame`)
