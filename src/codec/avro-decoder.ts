@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { ByteWriter, Piece } from '../kernel/byte-writer.ts'
 import { makePiece } from '../kernel/byte-writer.ts'
-import { AVRO_DATA_DEPTH_MAX, AVRO_EMPTY_ITEMS_MAX } from '../kernel/limits.ts'
+import { AVRO_DATA_DEPTH_MAX, AVRO_EMPTY_ITEMS_MAX, AVRO_JSON_BYTES_MAX } from '../kernel/limits.ts'
 import type { AvroNamed, AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
 import { branchNameOf, isNamed } from '../registry/avro/avro-type.ts'
 import { floatText } from './encoding.ts'
@@ -56,6 +56,21 @@ class AvroReader {
   depth = 0
   /** Items without any bytes: how many there are nobody could else bound. */
   emptyItems = 0
+  /** Where what is written began. */
+  began = 0
+
+  /** Something without any bytes. */
+  empty(count: number): void {
+    this.emptyItems += count
+    if (this.emptyItems > AVRO_EMPTY_ITEMS_MAX)
+      throw new SchemaDataError(`there are more than ${AVRO_EMPTY_ITEMS_MAX} items without any bytes`)
+  }
+
+  /** Names and symbols are as long as the schema has them. */
+  bound(): void {
+    if (this.output.position - this.began > AVRO_JSON_BYTES_MAX)
+      throw new SchemaDataError(`as JSON it has more than ${AVRO_JSON_BYTES_MAX} bytes`)
+  }
 
   begin(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
     this.bytes = bytes
@@ -64,6 +79,7 @@ class AvroReader {
     this.output = output
     this.depth = 0
     this.emptyItems = 0
+    this.began = output.position
   }
 
   byte(): number {
@@ -182,12 +198,15 @@ class DecoderCompiler {
     const steps = fields.map(({ type }) => this.compile(type))
     const names = fields.map(({ name }, at) => piece(`${at === 0 ? '{' : ','}${JSON.stringify(name)}:`))
     return deeper((reader) => {
+      const before = reader.position
       for (let at = 0; at < steps.length; at++) {
         reader.output.writePiece(names[at] as Piece)
         const step = steps[at] as Step
         step(reader)
       }
       reader.output.writeByte(CLOSE_BRACE)
+      if (reader.position === before) reader.empty(steps.length)
+      reader.bound()
     })
   }
 
@@ -248,10 +267,9 @@ function decodeBlocks(reader: AvroReader, item: () => void): void {
     for (let left = count; left > 0; left--) {
       const before = reader.position
       item()
+      reader.bound()
       if (reader.position > before) continue
-      if (++reader.emptyItems > AVRO_EMPTY_ITEMS_MAX) {
-        throw new SchemaDataError(`there are more than ${AVRO_EMPTY_ITEMS_MAX} items without any bytes`)
-      }
+      reader.empty(1)
     }
   }
 }

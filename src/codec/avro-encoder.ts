@@ -6,7 +6,7 @@ import { ByteWriter } from '../kernel/byte-writer.ts'
 import { skipJsonValue, skipPlainString, skipWhitespace } from '../kernel/json-scanner.ts'
 import type { JsonNode } from '../kernel/json-tree.ts'
 import { printJsonTree } from '../kernel/json-tree.ts'
-import { AVRO_DATA_DEPTH_MAX } from '../kernel/limits.ts'
+import { AVRO_DATA_DEPTH_MAX, AVRO_TRIALS, AVRO_TRIALS_PER_BYTE } from '../kernel/limits.ts'
 import { isDefaultOf } from '../registry/avro/avro-default.ts'
 import type { AvroNamed, AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
 import { branchNameOf, fullNameOf, isNamed } from '../registry/avro/avro-type.ts'
@@ -31,6 +31,7 @@ export class AvroEncoder {
     writer.position = skipWhitespace(bytes, start, end)
     writer.output = output
     writer.depth = 0
+    writer.trialsLeft = AVRO_TRIALS + AVRO_TRIALS_PER_BYTE * (end - start)
     this.#root(writer)
   }
 }
@@ -57,6 +58,13 @@ class AvroWriter {
   end = 0
   output!: ByteWriter
   depth = 0
+  /** How often a part may still be written for a trial: parts within parts, each tried, would otherwise take for ever. */
+  trialsLeft = 0
+
+  tries(): void {
+    if (--this.trialsLeft < 0)
+      throw new SchemaDataError('it takes too many tries to find its branches: they must be tagged')
+  }
 
   first(): number {
     return this.bytes[this.position] as number
@@ -260,8 +268,10 @@ class EncoderCompiler {
       defaults.set(at, encoded)
       return encoded
     }
-    const inAnyOrder = (writer: AvroWriter): void => {
+    /** `done` fields are written already; unless one of them comes again, they stay. */
+    const inAnyOrder = (writer: AvroWriter, done: number, written: number): void => {
       const starts = new Array<number>(fields.length).fill(-1)
+      const seen = new Array<number>(fields.length).fill(0)
       writer.enter()
       if (writer.first() === CLOSE_BRACE) writer.position++
       else {
@@ -273,10 +283,18 @@ class EncoderCompiler {
               `${name} has no field ${JSON.stringify(member.slice(0, 60))}; it has ${[...placeOf.keys()].slice(0, 50).join(', ')}`,
             )
           starts[at] = writer.skipValue()
+          seen[at] = (seen[at] ?? 0) + 1
         } while (writer.nextElement(CLOSE_BRACE))
       }
       const after = writer.position
+      let first = done
+      if (seen.some((count, at) => at < done && count > 1)) {
+        writer.tries()
+        writer.output.position = written
+        first = 0
+      }
       for (const [at, start] of starts.entries()) {
+        if (at < first) continue
         if (start < 0) writer.output.writeBytes(encodeDefault(at))
         else {
           writer.position = start
@@ -305,8 +323,7 @@ class EncoderCompiler {
       for (let at = 0; at < steps.length; at++) {
         if (!takesName(writer, names[at] as Buffer)) {
           writer.position = start
-          writer.output.position = written
-          inAnyOrder(writer)
+          inAnyOrder(writer, at, written)
           return
         }
         named(writer, name, at)
@@ -316,8 +333,7 @@ class EncoderCompiler {
       if (writer.first() === CLOSE_BRACE) writer.position++
       else {
         writer.position = start
-        writer.output.position = written
-        inAnyOrder(writer)
+        inAnyOrder(writer, steps.length, written)
       }
     })
   }
@@ -352,13 +368,20 @@ function encodeTight(writer: AvroWriter, tags: readonly Buffer[], steps: readonl
     writer.position = start + tag.length
     writer.skipBlanks()
     writer.long(at)
-    if (takes(writer, steps[at] as Step)) {
-      writer.skipBlanks()
-      if (writer.first() === CLOSE_BRACE) {
-        writer.position++
-        return true
-      }
+    const valueAt = writer.position
+    const failure = failureOf(writer, steps[at] as Step)
+    if (failure !== undefined) {
+      writer.position = valueAt
+      writer.skipValue()
     }
+    writer.skipBlanks()
+    if (writer.first() === CLOSE_BRACE) {
+      // it is tagged, and would not fit when tried again
+      if (failure !== undefined) throw failure
+      writer.position++
+      return true
+    }
+    writer.tries()
     // an object of more members, perhaps, whose first has the name of a branch
     writer.position = start
     writer.depth = depth
@@ -368,12 +391,13 @@ function encodeTight(writer: AvroWriter, tags: readonly Buffer[], steps: readonl
   return false
 }
 
-function takes(writer: AvroWriter, step: Step): boolean {
+/** Why it cannot be written; undefined: it is. */
+function failureOf(writer: AvroWriter, step: Step): SchemaDataError | undefined {
   try {
     step(writer)
-    return true
+    return undefined
   } catch (error) {
-    if (error instanceof SchemaDataError) return false
+    if (error instanceof SchemaDataError) return error
     throw error
   }
 }
@@ -436,6 +460,7 @@ function fits(writer: AvroWriter, step: Step): boolean {
   const { position, depth, output } = writer
   const written = output.position
   try {
+    writer.tries()
     step(writer)
     return true
   } catch (error) {

@@ -167,7 +167,10 @@ function decimalOf(source: string): Decimal {
   const all = whole + fraction
   const first = all.search(/[1-9]/)
   if (first < 0) return { sign: 0, digits: '', exponent: 0 }
-  const digits = all.slice(first).replace(/0+$/, '')
+  // a pattern would go through zeros within again and again
+  let last = all.length
+  while (all.charCodeAt(last - 1) === 0x30) last--
+  const digits = all.slice(first, last)
   return { sign: isNegative ? -1 : 1, digits, exponent: Number(power) + whole.length - first }
 }
 

@@ -641,7 +641,12 @@ export const PATTERN_MATCH_MS_MAX = 50
 
 /** An Avro value: how deep it is nested (the stack is finite), and how many items without any bytes it may have (six bytes can promise billions). */
 export const AVRO_DATA_DEPTH_MAX = 500
-export const AVRO_EMPTY_ITEMS_MAX = 1_000_000
+export const AVRO_EMPTY_ITEMS_MAX = 100_000
+/** What a value of few bytes may become as JSON: a schema can name the same records again and again. */
+export const AVRO_JSON_BYTES_MAX = 64 * 1024 * 1024
+/** How often parts of a value are tried on a union's branches, beside so many for each byte. */
+export const AVRO_TRIALS = 1_000
+export const AVRO_TRIALS_PER_BYTE = 4
 
 /** Text of schemas that values are read and written with: compiled it takes some twenty times that. */
 export const SCHEMAS_COMPILED_CHARS_MAX = 4 * 1024 * 1024

@@ -1,7 +1,9 @@
 // Whether a schema may follow those that its subject has, as its level of compatibility asks, and in which words it may not.
 
+import { asTailraceError } from '../kernel/errors.ts'
+import { registryFailure } from './registry-failure.ts'
 import type { SchemaMetadata } from './schema-entity.ts'
-import type { CompatibilityPolicy, ParsedSchema } from './schema-format.ts'
+import type { CompatibilityPolicy, ParsedSchema, ReaderWriter } from './schema-format.ts'
 import type { CompatibilityLevel } from './schema-scopes.ts'
 
 export interface PreviousSchema {
@@ -44,8 +46,8 @@ export function faultsWith(
   if (old.type !== schema.type) return ['Incompatible because of different schema type']
   const isForward = level.startsWith('FORWARD') || level.startsWith('FULL')
   const isBackward = level.startsWith('BACKWARD') || level.startsWith('FULL')
-  const forward = isForward ? old.incompatibilities(schema, { reader: 'old', writer: 'new' }, policy) : []
-  const backward = isBackward ? schema.incompatibilities(old, { reader: 'new', writer: 'old' }, policy) : []
+  const forward = isForward ? faultsOf(old, schema, { reader: 'old', writer: 'new' }, policy) : []
+  const backward = isBackward ? faultsOf(schema, old, { reader: 'new', writer: 'old' }, policy) : []
   if (forward.length === 0 && backward.length === 0) return []
   const told = isBackward ? backward : forward
   return [
@@ -54,6 +56,21 @@ export function faultsWith(
     ...(told.length === 0 ? [] : [`{oldSchemaVersion: ${previous.version}}`, oldSchema(old.canonical)]),
     `{validateFields: '${validateFields}', compatibility: '${level}'}`,
   ]
+}
+
+/** 42201: they cannot be compared, or not within bounds. */
+function faultsOf(
+  reader: ParsedSchema,
+  writer: ParsedSchema,
+  words: ReaderWriter,
+  policy: CompatibilityRules['policy'],
+): readonly string[] {
+  try {
+    return reader.incompatibilities(writer, words, policy)
+  } catch (error) {
+    const { code, message } = asTailraceError(error)
+    throw code === 'invalid_schema' ? registryFailure(42201, message) : error
+  }
 }
 
 const RESERVED_PROPERTY = 'confluent:reserved'

@@ -261,3 +261,39 @@ test('a double is the one that is nearest to its digits, however they are writte
     assert.ok(Object.is(encode('double', text).readDoubleLE(), Number(text)), text)
   }
 })
+
+const LIST = {
+  type: 'record',
+  name: 'N',
+  fields: [
+    { name: 'next', type: ['null', 'N'] },
+    { name: 'v', type: 'int', default: 0 },
+  ],
+}
+
+test('what is nested is written once, whatever is left out, repeated or wrong', { timeout: 5_000 }, () => {
+  const listOf = (length: number, inner: string, after = '') =>
+    `${'{"next":{"N":'.repeat(length)}${inner}${`}${after}}`.repeat(length)}`
+  assert.equal(encode(LIST, listOf(60, '{"next":null}')).length, 60 * 2 + 2)
+  assert.equal(encode(LIST, listOf(3, '{"next":null}', ',"v":1,"v":2')).toString('hex'), '0202020000040404')
+  assert.throws(() => encode(LIST, listOf(60, '{"next":null,"v":"wrong"}')), SchemaDataError)
+  const two = (name: string) => ({ type: 'record', name, fields: [{ name: 'f', type: ['null', 'A', 'B'] }] })
+  const pair = [two('A'), { ...two('B') }]
+  pair[0] = { ...two('A'), fields: [{ name: 'f', type: ['null', 'A', two('B') as never] }] }
+  assert.throws(() => encode(pair[0], `${'{"f":'.repeat(40)}null${'}'.repeat(40)}`), SchemaDataError)
+})
+
+test('few bytes do not become a flood of JSON', { timeout: 5_000 }, () => {
+  let schema: object = { type: 'record', name: 'R0', fields: [] }
+  for (let at = 1; at <= 35; at++) {
+    schema = {
+      type: 'record',
+      name: `R${at}`,
+      fields: [
+        { name: 'a', type: schema },
+        { name: 'b', type: `R${at - 1}` },
+      ],
+    }
+  }
+  assert.throws(() => decode(schema, Buffer.alloc(0)), SchemaDataError)
+})

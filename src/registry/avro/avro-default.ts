@@ -7,7 +7,19 @@ import type { AvroType } from './avro-type.ts'
 
 const INTEGER = /^-?\d+$/
 
-export function isDefaultOf(type: AvroType, given: JsonNode): boolean {
+/** What was found of types and values, each pair once: branches within branches would otherwise take for ever. */
+type Known = Map<AvroType, Map<JsonNode, boolean>>
+
+export function isDefaultOf(type: AvroType, given: JsonNode, known: Known = new Map()): boolean {
+  if (type.kind !== 'record') return isDefaultNew(type, given, known)
+  const ofType = known.get(type) ?? new Map<JsonNode, boolean>()
+  known.set(type, ofType)
+  const found = ofType.get(given) ?? isDefaultNew(type, given, known)
+  ofType.set(given, found)
+  return found
+}
+
+function isDefaultNew(type: AvroType, given: JsonNode, known: Known): boolean {
   switch (type.kind) {
     case 'null':
     case 'boolean':
@@ -25,17 +37,19 @@ export function isDefaultOf(type: AvroType, given: JsonNode): boolean {
     case 'double':
       return given.kind === 'number' || (given.kind === 'string' && NOT_FINITE.has(given.value))
     case 'array':
-      return given.kind === 'array' && given.items.every((item) => isDefaultOf(type.items, item))
+      return given.kind === 'array' && given.items.every((item) => isDefaultOf(type.items, item, known))
     case 'map':
-      return given.kind === 'object' && [...given.members.values()].every((value) => isDefaultOf(type.values, value))
+      return (
+        given.kind === 'object' && [...given.members.values()].every((value) => isDefaultOf(type.values, value, known))
+      )
     case 'union':
-      return type.branches.some((branch) => isDefaultOf(branch, given))
+      return type.branches.some((branch) => isDefaultOf(branch, given, known))
     case 'record':
       return (
         given.kind === 'object' &&
         type.fields.every((field) => {
           const value = given.members.get(field.name)
-          return value === undefined ? field.default !== undefined : isDefaultOf(field.type, value)
+          return value === undefined ? field.default !== undefined : isDefaultOf(field.type, value, known)
         })
       )
   }

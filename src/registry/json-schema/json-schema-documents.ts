@@ -134,8 +134,15 @@ function stepInto(node: JsonNode, step: string, isRoot: boolean): JsonNode | und
   if (!isRoot || (step !== '$defs' && step !== 'definitions')) return found
   const other = node.members.get(step === '$defs' ? 'definitions' : '$defs')
   if (found?.kind !== 'object' || other?.kind !== 'object') return found ?? other
-  return { kind: 'object', members: new Map([...other.members, ...found.members]) }
+  const known = joined.get(node)
+  if (known !== undefined) return known
+  const both: JsonObject = { kind: 'object', members: new Map([...other.members, ...found.members]) }
+  joined.set(node, both)
+  return both
 }
+
+/** The definitions of roots that have them under both names: each reference asks for them. */
+const joined = new WeakMap<JsonNode, JsonObject>()
 
 export function within(node: JsonNode, place: Place): Place {
   return { ...place, node, base: baseWithin(node, place) }

@@ -95,7 +95,10 @@ function sameNumber(source: string): string {
   const [, sign = '', whole = '', fraction = '', power = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/.exec(source) ?? []
   const digits = `${whole}${fraction}`.replace(/^0+/, '')
-  const short = digits.replace(/0+$/, '')
+  // a pattern would go through zeros within again and again
+  let length = digits.length
+  while (length > 0 && digits.charCodeAt(length - 1) === 0x30) length--
+  const short = digits.slice(0, length)
   if (short === '') return '0'
   return `${sign}${short}e${BigInt(power) - BigInt(fraction.length) + BigInt(digits.length - short.length)}`
 }
