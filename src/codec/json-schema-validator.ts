@@ -9,10 +9,18 @@ import ajvDraft04 from 'ajv-draft-04'
 import addFormats from 'ajv-formats'
 import type { JsonNode, JsonObject } from '../kernel/json-tree.ts'
 import { plainOf } from '../kernel/json-tree.ts'
+import {
+  JSON_SCHEMA_CHEAP_CHARS,
+  JSON_SCHEMA_CHECK_MS_MAX,
+  JSON_SCHEMA_CHECKS_MS_MAX,
+  SCHEMA_WORK_MS_MAX,
+} from '../kernel/limits.ts'
+import { OutOfTime, withinTime } from '../kernel/within-time.ts'
 import type { Draft } from '../registry/json-schema/json-schema-documents.ts'
 import { draftOf } from '../registry/json-schema/json-schema-documents.ts'
 import type { JsonSchema } from '../registry/json-schema/json-schema-format.ts'
 import { matchesPattern } from '../registry/json-schema/pattern-match.ts'
+import { isCheapToCheck } from './json-schema-cost.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 
 /** What a schema without a name of its own is called, so that it can be referred to. */
@@ -20,20 +28,13 @@ const NAMELESS = 'tailrace://schema/root.json'
 
 export class JsonSchemaValidator {
   readonly #validate: ValidateFunction
+  readonly #isCheap: boolean
 
   /** SchemaDataError: the library cannot work with it. */
   constructor(schema: JsonSchema) {
-    const draft = draftOf(schema.root)
-    const ajv = makeAjv(draft)
-    const idName = draft === 4 ? 'id' : '$id'
     try {
-      const plain = plainSchema(schema.root, draft)
-      const base = String((plain as Record<string, unknown>)[idName] ?? NAMELESS)
-      for (const { name, root } of schema.referenced) {
-        const other = plainSchema(root, draftOf(root)) as object
-        for (const one of [name, resolved(name, base)]) if (ajv.getSchema(one) === undefined) ajv.addSchema(other, one)
-      }
-      this.#validate = ajv.compile((typeof plain === 'object' ? { [idName]: NAMELESS, ...plain } : plain) as object)
+      this.#validate = withinTime(SCHEMA_WORK_MS_MAX, () => compile(schema))
+      this.#isCheap = isCheapToCheck(schema.documents)
     } catch (error) {
       throw new SchemaDataError(`values cannot be checked by this schema: ${(error as Error).message}`, {
         cause: error,
@@ -45,9 +46,10 @@ export class JsonSchemaValidator {
   check(json: string): void {
     let isValid: boolean
     try {
-      isValid = this.#validate(JSON.parse(json)) as boolean
+      const check = () => this.#validate(JSON.parse(json)) as boolean
+      isValid = this.#isCheap && json.length <= JSON_SCHEMA_CHEAP_CHARS ? check() : watched(check)
     } catch (error) {
-      // references that lead to themselves alone exhaust the stack
+      // it takes too long, or references that lead to themselves alone exhaust the stack
       throw new SchemaDataError(`the value cannot be checked: ${(error as Error).message}`, { cause: error })
     }
     if (isValid) return
@@ -56,6 +58,38 @@ export class JsonSchemaValidator {
     const detail = allowed === undefined ? '' : `: ${JSON.stringify(allowed).slice(0, 200)}`
     throw new SchemaDataError(`#${first?.instancePath ?? ''}: ${first?.message ?? 'it does not fit'}${detail}`)
   }
+}
+
+/** Since others had their turn. */
+let watchedMs = 0
+
+function watched<T>(check: () => T): T {
+  const left = Math.ceil(JSON_SCHEMA_CHECKS_MS_MAX - watchedMs)
+  if (left <= 0) throw new OutOfTime(`the values before it took ${JSON_SCHEMA_CHECKS_MS_MAX} ms`)
+  if (watchedMs === 0) {
+    setImmediate(() => {
+      watchedMs = 0
+    })
+  }
+  const began = performance.now()
+  try {
+    return withinTime(Math.min(left, JSON_SCHEMA_CHECK_MS_MAX), check)
+  } finally {
+    watchedMs += performance.now() - began
+  }
+}
+
+function compile(schema: JsonSchema): ValidateFunction {
+  const draft = draftOf(schema.root)
+  const ajv = makeAjv(draft)
+  const idName = draft === 4 ? 'id' : '$id'
+  const plain = plainSchema(schema.root, draft)
+  const base = String((plain as Record<string, unknown>)[idName] ?? NAMELESS)
+  for (const { name, root } of schema.referenced) {
+    const other = plainSchema(root, draftOf(root)) as object
+    for (const one of [name, resolved(name, base)]) if (ajv.getSchema(one) === undefined) ajv.addSchema(other, one)
+  }
+  return ajv.compile((typeof plain === 'object' ? { [idName]: NAMELESS, ...plain } : plain) as object)
 }
 
 function makeAjv(draft: Draft): AjvClass {
@@ -68,6 +102,7 @@ function makeAjv(draft: Draft): AjvClass {
     ownProperties: true,
     multipleOfPrecision: 6,
     addUsedSchema: false,
+    inlineRefs: false,
     code: { regExp: linearPattern },
   }
   const ajv = newAjv(draft, options)

@@ -50,14 +50,15 @@ class AvroCodec implements ValueCodec {
 /** What is stored is the text that was sent, and what is given is the text that was stored. */
 class JsonSchemaCodec implements ValueCodec {
   readonly #schema: JsonSchema
-  #validator: JsonSchemaValidator | undefined
+  #validator: JsonSchemaValidator | SchemaDataError | undefined
 
   constructor(schema: JsonSchema) {
     this.#schema = schema
   }
 
   encode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
-    this.#validator ??= new JsonSchemaValidator(this.#schema)
+    this.#validator ??= validatorOf(this.#schema)
+    if (this.#validator instanceof SchemaDataError) throw this.#validator
     this.#validator.check(bytes.toString('utf8', start, end))
     output.writeBytes(bytes, start, end)
   }
@@ -65,5 +66,15 @@ class JsonSchemaCodec implements ValueCodec {
   decode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
     if (!isJson(bytes, start, end)) throw new SchemaDataError('the value is no JSON')
     output.writeBytes(bytes, start, end)
+  }
+}
+
+/** What it cannot be made for it cannot be made for the next value either, and not in less time. */
+function validatorOf(schema: JsonSchema): JsonSchemaValidator | SchemaDataError {
+  try {
+    return new JsonSchemaValidator(schema)
+  } catch (error) {
+    if (error instanceof SchemaDataError) return error
+    throw error
   }
 }

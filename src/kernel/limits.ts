@@ -615,11 +615,20 @@ export const JSON_SCHEMA_NODES_MAX = 20_000
 export const JSON_SCHEMA_PROPERTIES_MAX = 2_000
 export const JSON_SCHEMA_PATTERN_CHARS_MAX = 1_000
 
+/** What a new schema may take to be read, compared with another or made ready for values, and one value to be checked by it: everybody waits so long. */
+export const SCHEMA_WORK_MS_MAX = 1_000
+export const JSON_SCHEMA_CHECK_MS_MAX = 200
+/** All values that are checked under a watch before others have their turn. */
+export const JSON_SCHEMA_CHECKS_MS_MAX = 2_000
+/** Values of so many characters, and schemas of so many parts, are checked without a watch: it costs more than they do. */
+export const JSON_SCHEMA_CHEAP_CHARS = 4_096
+export const JSON_SCHEMA_CHEAP_PARTS = 3_000
+
 /** Protobuf: fields of one message, and levels of messages in messages. */
 export const PROTOBUF_FIELDS_MAX = 5_000
 export const PROTOBUF_DEPTH_MAX = 32
 
-/** Pairs of parts that a check of compatibility looks at: some hundred milliseconds at the worst, in which everybody waits. */
+/** Pairs of parts that a check of compatibility looks at. */
 export const COMPATIBILITY_STEPS_MAX = 500_000
 
 /** The name of a subject, with its context. */

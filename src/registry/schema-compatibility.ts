@@ -1,6 +1,8 @@
 // Whether a schema may follow those that its subject has, as its level of compatibility asks, and in which words it may not.
 
 import { asTailraceError } from '../kernel/errors.ts'
+import { SCHEMA_WORK_MS_MAX } from '../kernel/limits.ts'
+import { OutOfTime, withinTime } from '../kernel/within-time.ts'
 import { registryFailure } from './registry-failure.ts'
 import type { SchemaMetadata } from './schema-entity.ts'
 import type { CompatibilityPolicy, ParsedSchema, ReaderWriter } from './schema-format.ts'
@@ -66,8 +68,9 @@ function faultsOf(
   policy: CompatibilityRules['policy'],
 ): readonly string[] {
   try {
-    return reader.incompatibilities(writer, words, policy)
+    return withinTime(SCHEMA_WORK_MS_MAX, () => reader.incompatibilities(writer, words, policy))
   } catch (error) {
+    if (error instanceof OutOfTime) throw registryFailure(42201, `compatibility check too expensive: ${error.message}`)
     const { code, message } = asTailraceError(error)
     throw code === 'invalid_schema' ? registryFailure(42201, message) : error
   }

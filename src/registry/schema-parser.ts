@@ -7,8 +7,10 @@ import {
   SCHEMA_REFERENCES_MAX,
   SCHEMA_RESOLVED_CHARS_MAX,
   SCHEMA_TEXT_CHARS_MAX,
+  SCHEMA_WORK_MS_MAX,
   SCHEMAS_PARSED_CHARS_MAX,
 } from '../kernel/limits.ts'
+import { OutOfTime, withinTime } from '../kernel/within-time.ts'
 import { registryFailure } from './registry-failure.ts'
 import type { SchemaContent, SchemaReference } from './schema-entity.ts'
 import { guidOf } from './schema-entity.ts'
@@ -58,10 +60,12 @@ export class SchemaParser {
       return known
     }
     try {
-      const parsed = this.#formats[schemaType].parse(schema, resolved, strictness)
+      const parse = () => this.#formats[schemaType].parse(schema, resolved, strictness)
+      const parsed = strictness === 'new' ? withinTime(SCHEMA_WORK_MS_MAX, parse) : parse()
       this.#keep(key, parsed)
       return parsed
     } catch (error) {
+      if (error instanceof OutOfTime) throw registryFailure(42201, `the schema is too expensive: ${error.message}`)
       throw unparsable(content, subject, asTailraceError(error))
     }
   }

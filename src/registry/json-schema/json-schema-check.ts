@@ -13,7 +13,7 @@ import { JSON_SCHEMA_PATTERN_CHARS_MAX, JSON_SCHEMA_PROPERTIES_MAX } from '../..
 import type { Draft, JsonSchemaDocuments, Place } from './json-schema-documents.ts'
 import { textIn, within } from './json-schema-documents.ts'
 
-const OPTIONS = { strict: false, logger: false, validateFormats: false } as const
+const OPTIONS = { strict: false, logger: false, validateFormats: false, inlineRefs: false } as const
 
 const META_SCHEMAS: Readonly<Record<Draft, string>> = {
   4: 'http://json-schema.org/draft-04/schema',

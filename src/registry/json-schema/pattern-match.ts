@@ -12,6 +12,11 @@ export function matchesPattern(pattern: string, text: string): boolean {
   return linear === undefined ? matchesForAMoment(pattern, text) : linear.matcher(text).find()
 }
 
+/** The linear engine knows it. */
+export function isLinearPattern(pattern: string): boolean {
+  return compile(pattern) !== undefined
+}
+
 function compile(pattern: string): RE2JS | undefined {
   if (compiled.has(pattern)) return compiled.get(pattern)
   let found: RE2JS | undefined
