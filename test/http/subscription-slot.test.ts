@@ -42,6 +42,7 @@ function openSlot() {
   const owner = {
     caller: { requestId: 'r' },
     outbox: { send() {}, hasRoom: () => true },
+    warningsOf: () => [],
     answer: (id: unknown) => said.push(`ok ${id}`),
     refuse: (id: unknown, _sub: unknown, { code }: TailraceError) => said.push(`${code} ${id}`),
   } as unknown as SlotOwner
