@@ -17,7 +17,7 @@ import type { Position } from './positions.ts'
 import { isByOffset, listOffsets } from './positions.ts'
 import type { ConsumeParts, ReadStart } from './read-start.ts'
 import { getTopic, renderCursor, resolveStart } from './read-start.ts'
-import { RecordWalk, unreadable } from './record-walk.ts'
+import { RecordWalk, releaseFetched, unreadable } from './record-walk.ts'
 
 export interface ExportRequest {
   readonly topic: string
@@ -113,6 +113,7 @@ class Export {
           yield* this.#write(state, part)
           hasMoved ||= state.nextOffset > before
         }
+        releaseFetched(fetched)
         if (this.#output.position > 0) yield this.#takeLines()
         // Below the ends, yet not to be had: an open transaction hides it, so it is not yet there.
         if (!hasMoved) break

@@ -7,7 +7,7 @@ import type { Engine, Topic } from '../engine/engine.ts'
 import type { ByteRoom } from '../kernel/byte-room.ts'
 import { EXPORT_FETCH_BYTES } from '../kernel/limits.ts'
 import type { PartitionOffset, ResolvedOffset } from './partition-offset.ts'
-import { RecordWalk } from './record-walk.ts'
+import { RecordWalk, releaseFetched } from './record-walk.ts'
 
 const WINDOW_OFFSETS_MIN = 16
 
@@ -139,6 +139,7 @@ async function loadWindows(
       }
       isMoving ||= tail.windowNext > before
     }
+    releaseFetched(fetched)
     // Nothing to be had below the ends: an open transaction hides it, so it is not yet there.
     if (!isMoving) for (const tail of wanting) tail.advance(tail.windowEnd)
     // A tail is done with its window before it begins the next; holes of any width end at the partition's start.

@@ -2,11 +2,13 @@
 // from an offset of its own, which is what a group's consumers read: whoever asks keeps the positions, and a partition that
 // cannot be read is told beside what the others gave.
 
-import type { Gap, PartitionBounds, RecordSink } from './page.ts'
+import type { FetchedPartition } from '../engine/engine.ts'
+import type { Gap, PartitionBounds, PartitionState, RecordSink } from './page.ts'
 import { Page } from './page.ts'
 import type { TopicOffset } from './partition-offset.ts'
 import type { ReadEstimates } from './read-estimates.ts'
 import type { ConsumeParts } from './read-start.ts'
+import { releaseFetched } from './record-walk.ts'
 
 export interface PageFill {
   /** Reads of the same kind share it: what their records take is guessed from the earlier ones. */
@@ -85,7 +87,7 @@ export async function fillPage(
       isolation: 'read_committed',
       signal,
     })
-    const hasMoved = await page.take(wanted, fetched)
+    const hasMoved = await takeAndRelease(page, wanted, fetched)
     estimates.observe(estimateKey, page.seen)
     if (hasMoved && !page.isCaughtUp) continue
     // A wait that brought nothing is over: its time, its client or the server is.
@@ -94,4 +96,16 @@ export async function fillPage(
   telemetry.fetchRequests++
   telemetry.recordsOut += page.recordCount
   telemetry.bytesOut += page.recordBytes
+}
+
+async function takeAndRelease(
+  page: Page,
+  wanted: readonly PartitionState[],
+  fetched: readonly FetchedPartition[],
+): Promise<boolean> {
+  try {
+    return await page.take(wanted, fetched)
+  } finally {
+    releaseFetched(fetched)
+  }
 }

@@ -19,6 +19,7 @@ import {
   INFLATION_WAIT_MS_MAX,
   INFLATIONS_WAITING_MAX,
 } from '../kernel/limits.ts'
+import { releaseMemoryOf } from '../kernel/release-bytes.ts'
 import { inflateInThread, RecordReader } from '../record/batch-reader.ts'
 import {
   BATCH_HEADER_BYTES,
@@ -220,6 +221,11 @@ export class RecordWalk {
     const fault = isBug ? known : new TailraceError('corrupt_message', known.message, {}, { cause: known })
     return unreadable(topic, { partition, offset: this.nextOffset }, fault)
   }
+}
+
+/** Gives the memory back at once: no walk, and nobody else, reads what was fetched any more. */
+export function releaseFetched(fetched: readonly FetchedPartition[]): void {
+  for (const { bytes } of fetched) releaseMemoryOf(bytes)
 }
 
 /** What keeps a partition from being read, with the place: an engine's or a batch's own error. */

@@ -8,13 +8,14 @@ import {
   TAIL_OVERFLOW_RECORDS_MAX,
   TAIL_SCAN_RECORDS_MAX,
 } from '../kernel/limits.ts'
-import { releaseBytes, releaseMemoryOf } from '../kernel/release-bytes.ts'
+import { releaseBytes } from '../kernel/release-bytes.ts'
 import type { RecordReader } from '../record/batch-reader.ts'
 import type { TimestampType } from '../record/record-batch.ts'
 import type { PagePlan, PartitionState, RecordSink } from './page.ts'
 import { Page } from './page.ts'
 import type { ReadEstimates } from './read-estimates.ts'
 import type { ConsumeParts } from './read-start.ts'
+import { releaseFetched } from './record-walk.ts'
 import type { TailEncoder, TailForm } from './tail.ts'
 import type { TailHead } from './tail-head.ts'
 import { retryTime, UNKNOWN_END } from './tail-head.ts'
@@ -196,7 +197,7 @@ export class TailReads {
     try {
       return await this.#take(page, wanted, fetched, isPaced)
     } finally {
-      release(fetched)
+      releaseFetched(fetched)
     }
   }
 
@@ -222,15 +223,10 @@ export class TailReads {
       shared.users--
       if (shared.users === 0) {
         if (place.fetch === shared) place.fetch = undefined
-        release(fetched)
+        releaseFetched(fetched)
       }
     }
   }
-}
-
-/** Nobody decodes it any more. */
-function release(fetched: readonly FetchedPartition[]): void {
-  for (const { bytes } of fetched) releaseMemoryOf(bytes)
 }
 
 function offsetsAfter(place: TailPlace, page: Page, asked: readonly number[]): Float64Array {
