@@ -2,13 +2,12 @@
 // stands which one of the schema's it is: the positions of its messages, the outermost first.
 
 import type { DescMessage, JsonValue, Registry } from '@bufbuild/protobuf'
-import { create, createFileRegistry, fromBinary, fromJson, toBinary, toJsonString } from '@bufbuild/protobuf'
-import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import type { ByteWriter } from '../kernel/byte-writer.ts'
 import { PROTOBUF_DEPTH_MAX } from '../kernel/limits.ts'
 import { describeProto } from '../registry/protobuf/proto-descriptor.ts'
 import type { ProtoMessage } from '../registry/protobuf/proto-file.ts'
 import type { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
+import { protobufLibrary } from '../registry/protobuf/protobuf-library.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 import type { ValueCodec } from './value-codec.ts'
 
@@ -17,10 +16,12 @@ const FIRST: readonly number[] = [0]
 export class ProtobufMessages implements ValueCodec {
   readonly #schema: ProtobufSchema
   readonly #registry: Registry
+  readonly #library = protobufLibrary()
 
   /** SchemaDataError: what it needs is not there. */
   constructor(schema: ProtobufSchema) {
     this.#schema = schema
+    const { create, createFileRegistry, FileDescriptorSetSchema } = this.#library
     try {
       const files = schema.scope.all().map((scope) => describeProto(scope, { path: scope.path, isComplete: true }))
       this.#registry = createFileRegistry(create(FileDescriptorSetSchema, { file: files }))
@@ -33,6 +34,7 @@ export class ProtobufMessages implements ValueCodec {
   encode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
     const message = this.#messageAt(FIRST)
     if (message === undefined) throw new SchemaDataError('Protobuf schema definition contains no type definitions')
+    const { fromJson, toBinary } = this.#library
     try {
       const json = JSON.parse(bytes.toString('utf8', start, end)) as JsonValue
       const encoded = toBinary(message, fromJson(message, json, { registry: this.#registry }))
@@ -60,6 +62,7 @@ export class ProtobufMessages implements ValueCodec {
   }
 
   #write(message: DescMessage, bytes: Uint8Array, output: ByteWriter): void {
+    const { fromBinary, toJsonString } = this.#library
     const decoded = fromBinary(message, bytes)
     output.writeText(toJsonString(message, decoded, { registry: this.#registry, alwaysEmitImplicit: true }))
   }

@@ -1,30 +1,13 @@
 // Linked .proto files as descriptors, which Protobuf's libraries work with, and descriptors as .proto files.
 
 import type { DescField, DescMessage, Message } from '@bufbuild/protobuf'
-import { create, fromBinary, ScalarType, toBinary } from '@bufbuild/protobuf'
-import { reflect } from '@bufbuild/protobuf/reflect'
 import type {
   DescriptorProto,
   EnumDescriptorProto,
   FieldDescriptorProto,
+  FieldDescriptorProto_Label,
+  FieldDescriptorProto_Type,
   FileDescriptorProto,
-} from '@bufbuild/protobuf/wkt'
-import {
-  DescriptorProtoSchema,
-  Edition,
-  EnumDescriptorProtoSchema,
-  EnumOptionsSchema,
-  EnumValueOptionsSchema,
-  FieldDescriptorProtoSchema,
-  FieldOptionsSchema,
-  FileDescriptorProtoSchema,
-  FileOptionsSchema,
-  FieldDescriptorProto_Label as Label,
-  MessageOptionsSchema,
-  MethodOptionsSchema,
-  OneofOptionsSchema,
-  ServiceOptionsSchema,
-  FieldDescriptorProto_Type as Type,
 } from '@bufbuild/protobuf/wkt'
 import { TailraceError } from '../../kernel/errors.ts'
 import { PROTOBUF_DEPTH_MAX } from '../../kernel/limits.ts'
@@ -41,6 +24,7 @@ import type {
 } from './proto-file.ts'
 import { FIELD_NUMBER_MAX, jsonNameOf, mapEntryName, optionOf, SCALAR_TYPES } from './proto-file.ts'
 import type { ProtoScope } from './proto-scope.ts'
+import { protobufLibrary } from './protobuf-library.ts'
 
 export interface Describing {
   readonly path: string
@@ -48,27 +32,31 @@ export interface Describing {
   readonly isComplete: boolean
 }
 
-const SCALARS: Readonly<Record<string, Type>> = {
-  double: Type.DOUBLE,
-  float: Type.FLOAT,
-  int64: Type.INT64,
-  uint64: Type.UINT64,
-  int32: Type.INT32,
-  fixed64: Type.FIXED64,
-  fixed32: Type.FIXED32,
-  bool: Type.BOOL,
-  string: Type.STRING,
-  bytes: Type.BYTES,
-  uint32: Type.UINT32,
-  sfixed32: Type.SFIXED32,
-  sfixed64: Type.SFIXED64,
-  sint32: Type.SINT32,
-  sint64: Type.SINT64,
+/** The numbers of descriptor.proto. */
+const SCALARS: Readonly<Record<string, FieldDescriptorProto_Type>> = {
+  double: 1,
+  float: 2,
+  int64: 3,
+  uint64: 4,
+  int32: 5,
+  fixed64: 6,
+  fixed32: 7,
+  bool: 8,
+  string: 9,
+  bytes: 12,
+  uint32: 13,
+  sfixed32: 15,
+  sfixed64: 16,
+  sint32: 17,
+  sint64: 18,
 }
+const Type = { BOOL: 8, STRING: 9, GROUP: 10, MESSAGE: 11, BYTES: 12, ENUM: 14 } as const
+const Label = { OPTIONAL: 1, REQUIRED: 2, REPEATED: 3 } as const
+const Edition = { EDITION_2023: 1000, EDITION_2024: 1001 } as const
 
 const SCALAR_NAMES = new Map(Object.entries(SCALARS).map(([name, type]) => [type, name]))
 
-const LABELS: Readonly<Record<ProtoLabel, Label>> = {
+const LABELS: Readonly<Record<ProtoLabel, FieldDescriptorProto_Label>> = {
   optional: Label.OPTIONAL,
   required: Label.REQUIRED,
   repeated: Label.REPEATED,
@@ -92,6 +80,7 @@ class Describer {
     const { file } = this.#scope
     const { packageName } = file
     const indexesOf = (kind: string) => file.imports.flatMap((one, at) => (one.kind === kind ? [at] : []))
+    const { create, FileDescriptorProtoSchema } = protobufLibrary()
     return create(FileDescriptorProtoSchema, {
       name: this.#describing.path,
       package: packageName,
@@ -117,11 +106,11 @@ class Describer {
           outputType: this.#typeName(method.response, packageName),
           clientStreaming: method.isRequestStream,
           serverStreaming: method.isResponseStream,
-          options: optionsOf(MethodOptionsSchema, method.options),
+          options: optionsOf('MethodOptionsSchema', method.options),
         })),
-        options: optionsOf(ServiceOptionsSchema, options),
+        options: optionsOf('ServiceOptionsSchema', options),
       })),
-      options: optionsOf(FileOptionsSchema, file.options),
+      options: optionsOf('FileOptionsSchema', file.options),
       ...(file.edition === undefined
         ? { syntax: file.syntax ?? '' }
         : { syntax: 'editions', edition: file.edition === '2023' ? Edition.EDITION_2023 : Edition.EDITION_2024 }),
@@ -138,6 +127,7 @@ class Describer {
     const oneofIndexOf = new Map<ProtoField, number>(optionals.map((field, at) => [field, oneofs.length + at]))
     for (const field of message.fields)
       if (field.oneof !== undefined) oneofIndexOf.set(field, oneofs.indexOf(field.oneof))
+    const { create, DescriptorProtoSchema } = protobufLibrary()
     return create(DescriptorProtoSchema, {
       name: message.name,
       field: message.fields.map((field) => {
@@ -158,14 +148,14 @@ class Describer {
         ranges.map(({ from, to }) => ({ start: from, end: (to === 'max' ? FIELD_NUMBER_MAX : to) + 1 })),
       ),
       oneofDecl: [
-        ...message.oneofs.map(({ name, options }) => ({ name, options: optionsOf(OneofOptionsSchema, options) })),
+        ...message.oneofs.map(({ name, options }) => ({ name, options: optionsOf('OneofOptionsSchema', options) })),
         ...optionals.map(({ name }) => ({ name: `_${name}` })),
       ],
       reservedRange: message.reserved.flatMap(({ ranges }) =>
         ranges.map(({ from, to }) => ({ start: from, end: (to === 'max' ? FIELD_NUMBER_MAX : to) + 1 })),
       ),
       reservedName: message.reserved.flatMap(({ names }) => names),
-      options: optionsOf(MessageOptionsSchema, message.options),
+      options: optionsOf('MessageOptionsSchema', message.options),
     })
   }
 
@@ -175,6 +165,7 @@ class Describer {
 
   #mapEntry(field: ProtoField, within: string): DescriptorProto {
     const part = { label: 'optional', mapKey: undefined, options: [], oneof: undefined, group: undefined } as const
+    const { create, DescriptorProtoSchema } = protobufLibrary()
     return create(DescriptorProtoSchema, {
       name: mapEntryName(field.name),
       field: [
@@ -189,11 +180,12 @@ class Describer {
     const { name, number, label, options, mapKey } = field
     const jsonName = optionOf(options, 'json_name')
     const given = optionOf(options, 'default')
+    const { create, FieldDescriptorProtoSchema } = protobufLibrary()
     const described = create(FieldDescriptorProtoSchema, {
       name,
       number,
       label: mapKey === undefined ? LABELS[label ?? 'optional'] : Label.REPEATED,
-      options: optionsOf(FieldOptionsSchema, options),
+      options: optionsOf('FieldOptionsSchema', options),
     })
     if (jsonName?.kind === 'string') described.jsonName = jsonName.bytes.toString()
     else if (this.#describing.isComplete) described.jsonName = jsonNameOf(name)
@@ -206,7 +198,7 @@ class Describer {
       described.type = Type.GROUP
       described.typeName = `.${within === '' ? '' : `${within}.`}${field.type}`
     } else if (SCALAR_TYPES.has(field.type)) {
-      described.type = SCALARS[field.type] as Type
+      described.type = SCALARS[field.type] as FieldDescriptorProto_Type
     } else {
       const symbol = this.#scope.resolve(field.type, within)
       if (symbol === undefined) throw unresolved(field.type)
@@ -224,19 +216,20 @@ class Describer {
 }
 
 function describeEnum({ name, values, reserved, options }: ProtoEnum): EnumDescriptorProto {
+  const { create, EnumDescriptorProtoSchema } = protobufLibrary()
   return create(EnumDescriptorProtoSchema, {
     name,
     value: values.map((value) => ({
       name: value.name,
       number: value.number,
-      options: optionsOf(EnumValueOptionsSchema, value.options),
+      options: optionsOf('EnumValueOptionsSchema', value.options),
     })),
     // here both ends are included
     reservedRange: reserved.flatMap(({ ranges }) =>
       ranges.map(({ from, to }) => ({ start: from, end: to === 'max' ? 2 ** 31 - 1 : to })),
     ),
     reservedName: reserved.flatMap(({ names }) => names),
-    options: optionsOf(EnumOptionsSchema, options),
+    options: optionsOf('EnumOptionsSchema', options),
   })
 }
 
@@ -245,10 +238,21 @@ function textOfDefault(value: ProtoValue): string {
   return value.kind === 'word' ? value.text : ''
 }
 
+type OptionsKind =
+  | 'EnumOptionsSchema'
+  | 'EnumValueOptionsSchema'
+  | 'FieldOptionsSchema'
+  | 'FileOptionsSchema'
+  | 'MessageOptionsSchema'
+  | 'MethodOptionsSchema'
+  | 'OneofOptionsSchema'
+  | 'ServiceOptionsSchema'
+
 /** Those that Protobuf itself knows; undefined for none. */
-function optionsOf<Desc extends DescMessage>(schema: Desc, options: readonly ProtoOption[]) {
+function optionsOf<Kind extends OptionsKind>(kind: Kind, options: readonly ProtoOption[]) {
   const known = options.filter(({ name }) => !name.startsWith('(') && name !== 'default' && name !== 'json_name')
   if (known.length === 0) return undefined
+  const { create, [kind]: schema } = protobufLibrary()
   const message = create(schema)
   const isSet = known.map(({ name, value }) => setOption(message, schema, name.split('.'), value))
   return isSet.includes(true) ? message : undefined
@@ -257,6 +261,7 @@ function optionsOf<Desc extends DescMessage>(schema: Desc, options: readonly Pro
 function setOption(message: Message, schema: DescMessage, path: readonly string[], value: ProtoValue): boolean {
   const field = schema.fields.find(({ name }) => name === path[0])
   if (field === undefined) return false
+  const { create, reflect } = protobufLibrary()
   const reflected = reflect(schema, message)
   if (field.fieldKind === 'message') {
     const inner = reflected.isSet(field) ? reflected.get(field).message : create(field.message)
@@ -280,9 +285,9 @@ function plainOption(field: DescField, value: ProtoValue): unknown {
     return value.kind === 'word' ? field.enum.values.find(({ name }) => name === value.text)?.number : undefined
   }
   if (field.fieldKind !== 'scalar') return undefined
-  if (field.scalar === ScalarType.STRING) return value.kind === 'string' ? value.bytes.toString() : undefined
+  if (field.scalar === Type.STRING) return value.kind === 'string' ? value.bytes.toString() : undefined
   if (value.kind !== 'word') return undefined
-  if (field.scalar === ScalarType.BOOL) return value.text === 'true'
+  if (field.scalar === Type.BOOL) return value.text === 'true'
   const number = Number(value.text)
   return Number.isInteger(number) ? number : undefined
 }
@@ -291,6 +296,7 @@ function plainOption(field: DescField, value: ProtoValue): unknown {
 export function readDescriptor(base64: string): ProtoFile | undefined {
   if (!/^[A-Za-z0-9+/\s]+={0,2}\s*$/.test(base64)) return undefined
   try {
+    const { fromBinary, FileDescriptorProtoSchema } = protobufLibrary()
     const file = fromBinary(FileDescriptorProtoSchema, Buffer.from(base64, 'base64'))
     if (file.name === '' && file.messageType.length === 0 && file.enumType.length === 0) return undefined
     return fileOfDescriptor(file)
@@ -301,6 +307,7 @@ export function readDescriptor(base64: string): ProtoFile | undefined {
 }
 
 export function serializeDescriptor(file: FileDescriptorProto): string {
+  const { toBinary, FileDescriptorProtoSchema } = protobufLibrary()
   return Buffer.from(toBinary(FileDescriptorProtoSchema, file)).toString('base64')
 }
 
@@ -314,20 +321,20 @@ export function fileOfDescriptor(file: FileDescriptorProto): ProtoFile {
       path,
       kind: file.publicDependency.includes(at) ? 'public' : file.weakDependency.includes(at) ? 'weak' : 'plain',
     })),
-    options: writtenOptions(FileOptionsSchema, file.options),
+    options: writtenOptions('FileOptionsSchema', file.options),
     messages: file.messageType.map((message) => messageOf(message, isProto3, 1)),
     enums: file.enumType.map(enumOf),
     extends: extendsOf(file.extension, isProto3, 1),
     services: file.service.map(({ name, method, options }) => ({
       name,
-      options: writtenOptions(ServiceOptionsSchema, options),
+      options: writtenOptions('ServiceOptionsSchema', options),
       methods: method.map((one) => ({
         name: one.name,
         request: one.inputType,
         isRequestStream: one.clientStreaming,
         response: one.outputType,
         isResponseStream: one.serverStreaming,
-        options: writtenOptions(MethodOptionsSchema, one.options),
+        options: writtenOptions('MethodOptionsSchema', one.options),
       })),
     })),
   }
@@ -344,7 +351,7 @@ function messageOf(message: DescriptorProto, isProto3: boolean, depth: number): 
     fields,
     oneofs: message.oneofDecl
       .filter((_oneof, at) => fields.some((_field, place) => isInOneof(message.field[place], at)))
-      .map(({ name, options }) => ({ name, options: writtenOptions(OneofOptionsSchema, options) })),
+      .map(({ name, options }) => ({ name, options: writtenOptions('OneofOptionsSchema', options) })),
     reserved: [
       ...reservedRanges(message.reservedRange.map(({ start, end }) => rangeOf(start, end - 1))),
       ...reservedNames(message.reservedName),
@@ -355,7 +362,7 @@ function messageOf(message: DescriptorProto, isProto3: boolean, depth: number): 
       .filter(({ name, options }) => options?.mapEntry !== true && !groups.has(name))
       .map((one) => messageOf(one, isProto3, depth + 1)),
     enums: message.enumType.map(enumOf),
-    options: writtenOptions(MessageOptionsSchema, message.options),
+    options: writtenOptions('MessageOptionsSchema', message.options),
   }
 }
 
@@ -401,7 +408,7 @@ function typeOf(field: FieldDescriptorProto | undefined): string {
 }
 
 function fieldOptions(field: FieldDescriptorProto): ProtoOption[] {
-  const options = writtenOptions(FieldOptionsSchema, field.options)
+  const options = writtenOptions('FieldOptionsSchema', field.options)
   if (Object.hasOwn(field, 'defaultValue') && field.defaultValue !== '') {
     const isText = field.type === Type.STRING || field.type === Type.BYTES
     const value: ProtoValue = isText
@@ -429,7 +436,7 @@ function enumOf({ name, value, reservedRange, reservedName, options }: EnumDescr
     values: value.map((one) => ({
       name: one.name,
       number: one.number,
-      options: writtenOptions(EnumValueOptionsSchema, one.options),
+      options: writtenOptions('EnumValueOptionsSchema', one.options),
     })),
     reserved: [
       ...reservedRanges(
@@ -437,7 +444,7 @@ function enumOf({ name, value, reservedRange, reservedName, options }: EnumDescr
       ),
       ...reservedNames(reservedName),
     ],
-    options: writtenOptions(EnumOptionsSchema, options),
+    options: writtenOptions('EnumOptionsSchema', options),
   }
 }
 
@@ -454,9 +461,11 @@ function reservedNames(names: readonly string[]): ProtoReserved[] {
 }
 
 /** Of those that Protobuf itself knows, the plain ones that are set. */
-function writtenOptions(schema: DescMessage, options: Message | undefined): ProtoOption[] {
+function writtenOptions(kind: OptionsKind, options: Message | undefined): ProtoOption[] {
   if (options === undefined) return []
-  const reflected = reflect(schema, options)
+  const library = protobufLibrary()
+  const schema: DescMessage = library[kind]
+  const reflected = library.reflect(schema, options)
   return reflected.fields.flatMap((field): ProtoOption[] => {
     if (!reflected.isSet(field) || field.name === 'map_entry') return []
     const value = reflected.get(field as never) as unknown

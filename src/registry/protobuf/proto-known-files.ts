@@ -1,36 +1,25 @@
 // Files that every .proto file may import without a reference: Protobuf's own, and the common types that registries know.
 // The latter are written out as far as what is written with them depends on it.
 
-import {
-  file_google_protobuf_any,
-  file_google_protobuf_api,
-  file_google_protobuf_descriptor,
-  file_google_protobuf_duration,
-  file_google_protobuf_empty,
-  file_google_protobuf_field_mask,
-  file_google_protobuf_source_context,
-  file_google_protobuf_struct,
-  file_google_protobuf_timestamp,
-  file_google_protobuf_type,
-  file_google_protobuf_wrappers,
-} from '@bufbuild/protobuf/wkt'
 import { fileOfDescriptor } from './proto-descriptor.ts'
 import type { ProtoFile } from './proto-file.ts'
 import { parseProto } from './proto-parser.ts'
+import { protobufLibrary } from './protobuf-library.ts'
 
+/** google/protobuf/NAME.proto. */
 const PROTOBUFS_OWN = [
-  file_google_protobuf_any,
-  file_google_protobuf_api,
-  file_google_protobuf_descriptor,
-  file_google_protobuf_duration,
-  file_google_protobuf_empty,
-  file_google_protobuf_field_mask,
-  file_google_protobuf_source_context,
-  file_google_protobuf_struct,
-  file_google_protobuf_timestamp,
-  file_google_protobuf_type,
-  file_google_protobuf_wrappers,
-]
+  'any',
+  'api',
+  'descriptor',
+  'duration',
+  'empty',
+  'field_mask',
+  'source_context',
+  'struct',
+  'timestamp',
+  'type',
+  'wrappers',
+] as const
 
 const WRAPPERS = 'import "google/protobuf/wrappers.proto";'
 const DURATION = 'import "google/protobuf/duration.proto";'
@@ -90,8 +79,12 @@ export function knownFile(path: string): ProtoFile | undefined {
   const before = known.get(path)
   if (before !== undefined) return before
   const text = texts.get(path)
-  const own = PROTOBUFS_OWN.find(({ proto }) => proto.name === path)
-  const file = text !== undefined ? parseProto(text) : own && fileOfDescriptor(own.proto)
+  const file = text === undefined ? protobufsOwn(path) : parseProto(text)
   if (file !== undefined) known.set(path, file)
   return file
+}
+
+function protobufsOwn(path: string): ProtoFile | undefined {
+  const name = PROTOBUFS_OWN.find((one) => path === `google/protobuf/${one}.proto`)
+  return name && fileOfDescriptor(protobufLibrary()[`file_google_protobuf_${name}`].proto)
 }
