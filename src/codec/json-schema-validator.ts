@@ -1,12 +1,7 @@
 // Whether JSON is what a JSON Schema asks for: a well-kept library's answer, with what it must not do by itself taken away.
 // Nothing is fetched, patterns are matched in linear time, a property called toString is none that every object has.
 
-import type { Ajv as AjvClass, Options, ValidateFunction } from 'ajv'
-import { Ajv } from 'ajv'
-import { Ajv2019 } from 'ajv/dist/2019.js'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import ajvDraft04 from 'ajv-draft-04'
-import addFormats from 'ajv-formats'
+import type { Ajv, Options, ValidateFunction } from 'ajv'
 import type { JsonNode, JsonObject } from '../kernel/json-tree.ts'
 import { plainOf } from '../kernel/json-tree.ts'
 import {
@@ -19,6 +14,7 @@ import { OutOfTime, withinTime } from '../kernel/within-time.ts'
 import type { Draft } from '../registry/json-schema/json-schema-documents.ts'
 import { draftOf } from '../registry/json-schema/json-schema-documents.ts'
 import type { JsonSchema } from '../registry/json-schema/json-schema-format.ts'
+import { addFormats, newAjv } from '../registry/json-schema/json-schema-library.ts'
 import { matchesPattern } from '../registry/json-schema/pattern-match.ts'
 import { isCheapToCheck } from './json-schema-cost.ts'
 import { SchemaDataError } from './schema-data-error.ts'
@@ -92,7 +88,7 @@ function compile(schema: JsonSchema): ValidateFunction {
   return ajv.compile((typeof plain === 'object' ? { [idName]: NAMELESS, ...plain } : plain) as object)
 }
 
-function makeAjv(draft: Draft): AjvClass {
+function makeAjv(draft: Draft): Ajv {
   const options: Options = {
     strict: false,
     logger: false,
@@ -106,16 +102,8 @@ function makeAjv(draft: Draft): AjvClass {
     code: { regExp: linearPattern },
   }
   const ajv = newAjv(draft, options)
-  addFormats.default(ajv)
+  addFormats(ajv)
   return ajv
-}
-
-function newAjv(draft: Draft, options: Options): AjvClass {
-  // A class of its own that is an Ajv in all but its types.
-  if (draft === 4) return new ajvDraft04.default(options) as unknown as AjvClass
-  if (draft === 2019) return new Ajv2019(options)
-  if (draft === 2020) return new Ajv2020(options)
-  return new Ajv(options)
 }
 
 /** The library keeps them by their text. */

@@ -1,11 +1,13 @@
 // Work whose cost somebody else decides, by a schema or a pattern, and that is stopped when its time is up: on one event
 // loop its time is everybody's.
 
+import type { Context } from 'node:vm'
 import { createContext, Script } from 'node:vm'
 
 const CALL = new Script('work()')
 const frame: { work: (() => unknown) | undefined } = { work: undefined }
-const context = createContext(frame)
+/** Made with the first use: it is a world of its own, a megabyte. */
+let context: Context | undefined
 
 /** `work` was stopped, wherever it was: neither its `catch` nor its `finally` has run. */
 export class OutOfTime extends Error {}
@@ -17,6 +19,7 @@ export class OutOfTime extends Error {}
 export function withinTime<T>(milliseconds: number, work: () => T): T {
   const outer = frame.work
   frame.work = work
+  context ??= createContext(frame)
   try {
     return CALL.runInContext(context, { timeout: milliseconds }) as T
   } catch (error) {

@@ -1,17 +1,13 @@
 // What a new JSON Schema must be: a schema by the rules of its draft, whose local references lead somewhere, within bounds.
 
-import type { Ajv as AjvClass, AnySchemaObject } from 'ajv'
-import { Ajv } from 'ajv'
-import { Ajv2019 } from 'ajv/dist/2019.js'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import draft6 from 'ajv/dist/refs/json-schema-draft-06.json' with { type: 'json' }
-import ajvDraft04 from 'ajv-draft-04'
+import type { Ajv } from 'ajv'
 import { TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode } from '../../kernel/json-tree.ts'
 import { plainOf } from '../../kernel/json-tree.ts'
 import { JSON_SCHEMA_PATTERN_CHARS_MAX, JSON_SCHEMA_PROPERTIES_MAX } from '../../kernel/limits.ts'
 import type { Draft, JsonSchemaDocuments, Place } from './json-schema-documents.ts'
 import { textIn, within } from './json-schema-documents.ts'
+import { newAjv } from './json-schema-library.ts'
 
 const OPTIONS = { strict: false, logger: false, validateFormats: false, inlineRefs: false } as const
 
@@ -23,24 +19,14 @@ const META_SCHEMAS: Readonly<Record<Draft, string>> = {
   2020: 'https://json-schema.org/draft/2020-12/schema',
 }
 
-const validators = new Map<Draft, AjvClass>()
+const validators = new Map<Draft, Ajv>()
 
-function validatorOf(draft: Draft): AjvClass {
+function validatorOf(draft: Draft): Ajv {
   const known = validators.get(draft)
   if (known !== undefined) return known
-  const made = makeValidator(draft)
+  const made = newAjv(draft, OPTIONS)
   validators.set(draft, made)
   return made
-}
-
-function makeValidator(draft: Draft): AjvClass {
-  // A class of its own that is an Ajv in all but its types.
-  if (draft === 4) return new ajvDraft04.default(OPTIONS) as unknown as AjvClass
-  if (draft === 2019) return new Ajv2019(OPTIONS)
-  if (draft === 2020) return new Ajv2020(OPTIONS)
-  const ajv = new Ajv(OPTIONS)
-  if (draft === 6) ajv.addMetaSchema(draft6 as AnySchemaObject)
-  return ajv
 }
 
 /** invalid_schema. */
