@@ -345,6 +345,7 @@ function writeInteger(output: ByteWriter, value: number): void {
 /** What JSON has no number for is a text, as in Java. */
 function writeNumber(output: ByteWriter, value: number, isFloat: boolean): void {
   if (!Number.isFinite(value)) output.writeText(`"${value}"`)
+  else if (Number.isSafeInteger(value) && value !== 0) writeInteger(output, value)
   else output.writeText(isFloat ? floatText(value) : Object.is(value, -0) ? '-0.0' : String(value))
 }
 

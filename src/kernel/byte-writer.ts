@@ -5,6 +5,9 @@
 export const HAS_HIGH_BYTE = 1
 export const HAS_CONTROL = 2
 
+/** Characters. */
+const SHORT_TEXT = 24
+
 const HIGH_BITS = 0x80808080
 const BLANKS = 0x20202020
 
@@ -39,7 +42,20 @@ export class ByteWriter {
   /** Text, as UTF-8. */
   writeText(text: string): void {
     this.reserve(text.length * 3)
+    if (text.length <= SHORT_TEXT && this.#writeAscii(text)) return
     this.position += this.bytes.write(text, this.position)
+  }
+
+  /** False: it is something else, and nothing was written. For a few characters the engine's own way costs more than they do. */
+  #writeAscii(text: string): boolean {
+    const { bytes, position } = this
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at)
+      if (code >= 0x80) return false
+      bytes[position + at] = code
+    }
+    this.position = position + text.length
+    return true
   }
 
   writeBytes(source: Uint8Array, start = 0, end = source.length): void {

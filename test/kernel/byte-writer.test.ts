@@ -21,6 +21,19 @@ test('writes whole numbers as JavaScript prints them', () => {
   )
 })
 
+test('writes texts as UTF-8, whatever their length and characters', () => {
+  const writer = new ByteWriter(1)
+  let expected = ''
+  for (const character of ['a', '\u007f', '\u0080', '\u20ac', '\ud83d\ude00', '\ud83d']) {
+    for (let before = 0; before < 30; before++) {
+      const text = 'x'.repeat(before) + character
+      writer.writeText(text)
+      expected += text
+    }
+  }
+  assert.deepEqual(writer.written(), Buffer.from(expected))
+})
+
 test('copies ranges and pieces of any length, and says what it saw', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(40), fc.nat(40), (source, one, other) => {
