@@ -4,7 +4,8 @@
 //    "key_encoding":…,"value_encoding":…,"headers":[{"name":…,"value":…,"value_encoding":…}]}
 //
 // What is framed with the id of a schema has "schema_id" (of a key "key_schema_id") in front of the headers, and
-// "value_error" ("key_error") where it cannot be read by it.
+// "value_error" ("key_error") where it cannot be read by it. What begins as a frame does and has the id of no schema is
+// base64 with such an error, too: it is no text, though its bytes be UTF-8.
 //
 // A value that is JSON is checked and spliced as it is stored, never parsed; what does not change between records is
 // encoded once. The hot path makes no object and no string for a record. What an encoding names always gives the stored
@@ -47,7 +48,8 @@ export interface RecordJsonOptions {
   readonly valueFormat: RecordFormat
   /**
    * Where auto, and the formats of schemas, find the schemas of framed bytes: these are shown as the JSON of their schema,
-   * with its format as the encoding and its id. What cannot be is base64, with the reason. undefined: frames are bytes.
+   * with its format as the encoding and its id. What cannot be is base64, with the reason. undefined: frames are bytes like
+   * others.
    */
   readonly schemas?: SchemaCodec | undefined
   /** Of Avro: tagged if left out. */
@@ -206,11 +208,10 @@ export class RecordJsonWriter {
     const isWanted = format === 'auto' || isSchemaFormat(format)
     const found = isWanted ? this.#schemas?.decode(this.#source, start, end, output, this.#unions) : undefined
     if (found === undefined) {
-      if (isSchemaFormat(format))
-        this.#addMember(`${part}_error`, `it is not framed with the id of a schema that is known`)
+      if (isSchemaFormat(format)) this.#addMember(`${part}_error`, 'it is not framed with the id of a schema')
       return this.#writeBytes(start, end, forms)
     }
-    this.#typedMembers += `,"${part === 'key' ? 'key_schema_id' : 'schema_id'}":${found.id}`
+    if (found.id !== undefined) this.#typedMembers += `,"${part === 'key' ? 'key_schema_id' : 'schema_id'}":${found.id}`
     if (isUndecoded(found)) {
       this.#addMember(`${part}_error`, found.error)
       this.#writeBase64(start, end)

@@ -35,7 +35,9 @@ export interface FramedSchema {
 }
 
 /** Why a framed value could not be shown. */
-export interface UndecodedValue extends FramedSchema {
+export interface UndecodedValue {
+  /** undefined: no schema has the frame's id, so that it may be no frame at all. */
+  readonly id: number | undefined
   readonly error: string
 }
 
@@ -46,7 +48,7 @@ export interface SchemaChoice {
   readonly version?: number | undefined
 }
 
-/** What a frame begins with; undefined: it is none. */
+/** What a frame begins with; undefined: it is none. Bytes that begin so are no text: what they are only their schema says. */
 export function schemaIdOf(bytes: Uint8Array, start: number, end: number): number | undefined {
   if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
   const at = (place: number) => bytes[start + place] as number
@@ -81,8 +83,8 @@ export class SchemaCodec {
   }
 
   /**
-   * Writes the JSON of the value that is framed in [start, end) and gives its schema. undefined: it is no frame of a schema that
-   * is known. What cannot be decoded is not written.
+   * Writes the JSON of the value that is framed in [start, end) and gives its schema. undefined: it is no frame. What cannot
+   * be decoded is not written.
    */
   decode(
     bytes: Buffer,
@@ -92,26 +94,24 @@ export class SchemaCodec {
     unions: AvroUnions,
   ): FramedSchema | UndecodedValue | undefined {
     const id = schemaIdOf(bytes, start, end)
-    const compiled = id === undefined ? undefined : this.#compiled(id)
-    if (compiled === undefined) return undefined
+    if (id === undefined) return undefined
+    const compiled = this.#compiled(id)
+    if (compiled === undefined) return this.#unknown(id)
     const { framed, codec, error } = compiled
-    if (codec === undefined) return { ...framed, error }
+    if (codec === undefined) return { id, error }
     const before = output.position
     try {
       codec.decode(bytes, start + FRAME_HEAD_BYTES, end, output, unions)
       return framed
     } catch (failure) {
       output.position = before
-      if (failure instanceof SchemaDataError || failure instanceof RangeError)
-        return { ...framed, error: failure.message }
+      if (failure instanceof SchemaDataError || failure instanceof RangeError) return { id, error: failure.message }
       throw failure
     }
   }
 
-  /** The schema of a frame; undefined: it is none, or of no schema that is known. */
-  schemaOf(bytes: Buffer, start: number, end: number): FramedSchema | undefined {
-    const id = schemaIdOf(bytes, start, end)
-    return id === undefined ? undefined : this.#compiled(id)?.framed
+  #unknown(id: number): UndecodedValue {
+    return { id: undefined, error: this.#schemas.failure?.message ?? `no schema has the id ${id}` }
   }
 
   /** What values are made with. schema_not_found, invalid_record (it is of another format); what keeps the registry. */

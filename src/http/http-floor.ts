@@ -86,7 +86,7 @@ export interface HttpFloor {
   readonly knownJson: KnownJson
   /** Keys and values that are framed with the id of their schema. */
   readonly schemas: SchemaCodec
-  /** Of the filters of tails. */
+  /** Of filters. */
   readonly expressions: RecordExpressions
   /** Small JSON bodies, parsed and checked: `await floor.json.parse<CreateTopic>(bytes, 'CreateTopicRequest')`. */
   readonly json: JsonBodies

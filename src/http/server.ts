@@ -12,6 +12,7 @@ import { TailraceError } from '../kernel/errors.ts'
 import { CONNECTION_SILENCE_MS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Telemetry } from '../kernel/telemetry.ts'
+import { FramedValues } from '../service/framed-values.ts'
 import { RecordExpressions } from '../service/record-expressions.ts'
 import { Closing } from './closing.ts'
 import { addCors } from './cors.ts'
@@ -138,6 +139,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   const closing = new Closing()
   const held = new HeldReplies()
   const requestId = requestIds(clock)
+  const schemas = new SchemaCodec(services.registry)
   const floor: HttpFloor = {
     services,
     options,
@@ -149,8 +151,8 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     traffic: new HttpTraffic(),
     replyBuffers: new ReplyBuffers(),
     knownJson: new KnownJson(),
-    schemas: new SchemaCodec(services.registry),
-    expressions: new RecordExpressions(),
+    schemas,
+    expressions: new RecordExpressions(new FramedValues(schemas)),
     closing,
     live: new LiveConnections(clock, logger),
     healthChecks: parts.healthChecks ?? [],

@@ -15,9 +15,12 @@ export class ByteWriter {
   /** Where the next byte goes; everything before it is written. */
   position = 0
   bytes: Buffer
+  readonly #bytesMax: number
   #view: DataView
 
-  constructor(capacity = 4096) {
+  /** `bytesMax`: what is reserved beyond it throws a RangeError. */
+  constructor(capacity = 4096, bytesMax = Number.POSITIVE_INFINITY) {
+    this.#bytesMax = bytesMax
     this.bytes = Buffer.allocUnsafeSlow(capacity)
     this.#view = viewOf(this.bytes)
   }
@@ -28,7 +31,9 @@ export class ByteWriter {
   }
 
   #grow(count: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.position + count))
+    const needed = this.position + count
+    if (needed > this.#bytesMax) throw new RangeError(`what is written has more than ${this.#bytesMax} bytes`)
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, needed))
     this.bytes.copy(larger, 0, 0, this.position)
     this.bytes = larger
     this.#view = viewOf(larger)

@@ -167,6 +167,12 @@ export const EXPRESSION_PATTERN_BYTES_MAX = 64 * 1024
 export const EXPRESSION_VALUE_BYTES_MAX = 256 * 1024
 export const EXPRESSION_TEXT_CHARS_MAX = 256 * 1024
 
+/**
+ * Room for the JSON that a framed key or value is decoded to for an expression: few bytes may become many, and three times what
+ * a text takes is reserved for it. What has more than EXPRESSION_VALUE_BYTES_MAX in the end is not looked into, either.
+ */
+export const EXPRESSION_DECODED_BYTES_MAX = 4 * EXPRESSION_VALUE_BYTES_MAX
+
 /** Topics whose size of a record is remembered, so that a page reads no more bytes from disk than it needs. */
 export const READ_ESTIMATES_MAX = 1_000
 

@@ -18,8 +18,7 @@ import { isByOffset, listOffsets } from './positions.ts'
 import { ReadEstimates } from './read-estimates.ts'
 import type { ConsumeDependencies, ConsumeParts } from './read-start.ts'
 import { allPartitions, checkPartitions, getTopic, renderCursor, resolveStart } from './read-start.ts'
-import type { RecordFilters } from './record-filter.ts'
-import { RecordFilter } from './record-filter.ts'
+import type { RecordFilter } from './record-filter.ts'
 import { RecordWalk, roomForInflated, unreadable } from './record-walk.ts'
 
 export interface ReadRequest {
@@ -34,7 +33,8 @@ export interface ReadRequest {
   /** How long to wait for minRecords; the page comes sooner, without them, when `signal` says so or the engine closes. */
   readonly waitMs: number
   readonly minRecords?: number | undefined
-  readonly filters?: RecordFilters | undefined
+  /** undefined: all records are wanted. */
+  readonly filter?: RecordFilter | undefined
   /** Where records were removed before they were read: 'error' (offset_out_of_range), or go on at the log start and tell. */
   readonly onGap?: 'error' | 'earliest' | undefined
   readonly signal?: AbortSignal | undefined
@@ -65,7 +65,7 @@ export interface OffsetsRequest {
 
 export interface ConsumeService {
   /**
-   * One page. invalid_filter, invalid_position, invalid_cursor, topic_recreated, unknown_topic_or_partition; offset_out_of_range with the
+   * One page. invalid_position, invalid_cursor, topic_recreated, unknown_topic_or_partition; offset_out_of_range with the
    * bounds; corrupt_message or kafka_storage_error when that is all there is to give (else the page is of the other
    * partitions, and says so of the one that it stands before).
    */
@@ -122,9 +122,8 @@ async function readPage(
   const start = await resolveStart(parts, topic, request)
   // Refused now rather than after a page was read: a cursor over so many partitions would not fit.
   renderCursor(topic, start, start.turn)
-  const { position, limit, maxBytes, filters, onGap = 'error' } = request
+  const { position, limit, maxBytes, filter, onGap = 'error' } = request
   const gapRule = onGap === 'error' ? 'error' : 'tell'
-  const filter = RecordFilter.of(filters)
   const page = new Page({
     offsets: start.offsets.map((at) => ({ topic, ...at })),
     turn: start.turn,

@@ -45,6 +45,9 @@ export const TOO_LARGE = new ExpressionFault('the value is too large to be looke
 /** The only one that nothing within the expression passes over. */
 const OUT_OF_STEPS = new ExpressionFault('it takes more steps than one record may cost')
 
+/** Where work is measured by its time: a step is some 20 ns. */
+export const STEPS_PER_MS = 50_000
+
 export class Steps {
   #left = 0
 

@@ -6,6 +6,8 @@
 //   headers        map: a name's last value, as a key
 //   value          what its JSON says, else string, else bytes, or null
 //
+// A key or value that is framed with the id of a schema is what that says of it (framed-values.ts).
+//
 // CEL as specified, with its standard functions and macros and those of strings, but: doubles and ints may be calculated
 // with each other, patterns of matches() are in quotes, and there are no map literals, type(), uint() or time zones. A
 // JSON number is a double, as CEL has it: whole ones beyond 2^53 are rounded.
@@ -24,7 +26,8 @@ import type { RecordReader } from '../record/batch-reader.ts'
 import type { Evaluate, Scope } from './expression-compiler.ts'
 import { ExpressionCompiler, UnknownWord } from './expression-compiler.ts'
 import type { Value } from './expression-values.ts'
-import { asBoolean, ExpressionFault, Steps, TOO_LARGE } from './expression-values.ts'
+import { asBoolean, ExpressionFault, STEPS_PER_MS, Steps, TOO_LARGE } from './expression-values.ts'
+import type { FramedValues } from './framed-values.ts'
 import { TextSearch } from './text-search.ts'
 
 const TYPES = {
@@ -68,28 +71,40 @@ function newEnvironment(): Environment {
   return ENVIRONMENT.clone().registerFunction('int(google.protobuf.Timestamp): int', BigInt)
 }
 
+/** Of keys and values that are framed; without one they are bytes like others. */
+export type FramedReader = Pick<FramedValues, 'read' | 'steps'>
+
 export class RecordExpression {
   readonly text: string
   readonly #evaluate: Evaluate
   readonly #scope: Scope = { steps: new Steps(), bound: [], searchedMs: 0 }
+  readonly #framed: FramedReader | undefined
   #record: RecordReader | undefined
   #topic = ''
   #partition = 0
-  #key: Value | undefined
-  #value: Value | undefined
+  /** A fault: it cannot be decoded, and is not tried again each time that it is named. */
+  #key: Value | ExpressionFault | undefined
+  #value: Value | ExpressionFault | undefined
   #headers: Value | undefined
   #decodingSteps = 0
 
   /** invalid_filter, with the place. */
-  constructor(text: string) {
+  constructor(text: string, framed?: FramedReader) {
     this.text = text
+    this.#framed = framed
     this.#evaluate = compile(text, {
       topic: () => this.#topic,
       partition: () => BigInt(this.#partition),
       offset: () => BigInt(this.#present.offset),
       timestamp: () => new Date(this.#present.timestamp),
-      key: () => (this.#key ??= this.#keyOf(this.#present)),
-      value: () => (this.#value ??= this.#valueOf(this.#present)),
+      key: () => {
+        if (this.#key === undefined) this.#key = this.#keyOf(this.#present)
+        return withoutFault(this.#key)
+      },
+      value: () => {
+        if (this.#value === undefined) this.#value = this.#valueOf(this.#present)
+        return withoutFault(this.#value)
+      },
       headers: () => (this.#headers ??= this.#headersOf(this.#present)),
       size: () => BigInt(sizeOf(this.#present)),
     })
@@ -126,14 +141,26 @@ export class RecordExpression {
     return this.#record as RecordReader
   }
 
-  #keyOf({ bytes, keyStart, keyEnd }: RecordReader): Value {
-    return keyStart < 0 ? null : this.#textOf(bytes.subarray(keyStart, keyEnd))
+  #keyOf({ bytes, keyStart, keyEnd }: RecordReader): Value | ExpressionFault {
+    if (keyStart < 0) return null
+    const framed = this.#framedOf(bytes, keyStart, keyEnd)
+    return framed === undefined ? this.#textOf(bytes.subarray(keyStart, keyEnd)) : framed
   }
 
-  #valueOf({ bytes, valueStart, valueEnd }: RecordReader): Value {
+  #valueOf({ bytes, valueStart, valueEnd }: RecordReader): Value | ExpressionFault {
     if (valueStart < 0) return null
+    const framed = this.#framedOf(bytes, valueStart, valueEnd)
+    if (framed !== undefined) return framed
     const value = this.#textOf(bytes.subarray(valueStart, valueEnd))
     return typeof value === 'string' ? fromJson(value) : value
+  }
+
+  /** undefined: it is in no frame. */
+  #framedOf(bytes: Buffer, start: number, end: number): Value | ExpressionFault | undefined {
+    if (this.#framed === undefined) return undefined
+    const found = this.#framed.read(bytes, start, end)
+    this.#decodingSteps += this.#framed.steps
+    return found
   }
 
   #headersOf(record: RecordReader): Value {
@@ -150,10 +177,13 @@ export class RecordExpression {
   }
 }
 
-const STEPS_PER_MS = 50_000
-
 function sizeOf({ keyStart, keyEnd, valueStart, valueEnd }: RecordReader): number {
   return (keyStart < 0 ? 0 : keyEnd - keyStart) + (valueStart < 0 ? 0 : valueEnd - valueStart)
+}
+
+function withoutFault(found: Value | ExpressionFault): Value {
+  if (found instanceof ExpressionFault) throw found
+  return found
 }
 
 function fromJson(text: string): Value {

@@ -208,9 +208,11 @@ test('says why a value cannot be shown, and leaves alone what is no frame', () =
   const { error, json: found } = decode(given, Buffer.from('00000000010a61', 'hex')) as { error?: string; json: string }
   assert.match(error ?? '', /ends before its end/)
   assert.equal(found, '')
-  for (const hex of ['', '00', '00000001', '0100000001', '0000000002', '7b7d']) {
+  for (const hex of ['', '00', '00000001', '0100000001', '7b7d']) {
     assert.deepEqual(decode(given, Buffer.from(hex, 'hex')), { json: '' })
   }
+  const unknown = { id: undefined, error: 'no schema has the id 2', json: '' }
+  assert.deepEqual(decode(given, Buffer.from('0000000002', 'hex')), unknown)
 })
 
 test('chooses by id, or by subject, of the right format', () => {

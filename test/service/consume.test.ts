@@ -13,6 +13,8 @@ import { createConsumeService } from '../../src/service/consume.ts'
 import { decodeCursor } from '../../src/service/cursor.ts'
 import type { RecordSink } from '../../src/service/page.ts'
 import { parsePosition } from '../../src/service/positions.ts'
+import type { RecordFilters } from '../../src/service/record-filter.ts'
+import { RecordFilter } from '../../src/service/record-filter.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { Random } from '../support/random.ts'
 import type { PlainRecord } from '../support/readable-engine.ts'
@@ -407,8 +409,8 @@ test('filters by key and by header let pages be empty and still move on', async 
     { key: 'b', value: '5', headers: header('type', 'paid') },
     { key: 'b', value: '6', headers: header('type', null) },
   ])
-  const filtered = async (filters: ReadRequest['filters'], asked: Asked = {}) =>
-    (await read({ filters, ...asked })).records
+  const filtered = async (filters: RecordFilters, asked: Asked = {}) =>
+    (await read({ filter: RecordFilter.of(filters), ...asked })).records
   const key = (text: string) => Buffer.from(text)
   const type = (value: string) => ({ name: 'type', value: Buffer.from(value) })
   assert.deepEqual(await filtered({ key: key('a') }), ['0:0=1', '0:3=4'])
@@ -417,7 +419,7 @@ test('filters by key and by header let pages be empty and still move on', async 
   assert.deepEqual(await filtered({ headers: [type('late'), type('paid')] }), ['0:3=4'])
   assert.deepEqual(await filtered({ headers: [type('')] }), [])
   assert.deepEqual(await filtered({ key: key('b'), headers: [type('paid')] }), ['0:4=5'])
-  const none = await read({ filters: { key: key('nobody') } })
+  const none = await read({ filter: RecordFilter.of({ key: key('nobody') }) })
   assert.deepEqual(none.records, [])
   assert.deepEqual(nextOffsets(none), [6])
   assert.deepEqual(await filtered({ key: key('a') }, { limit: 1 }), ['0:0=1'])
@@ -427,12 +429,12 @@ test('a filtered page looks at a bounded number of records', async () => {
   const { store, read } = newReader()
   for (let at = 0; at < 25; at++) store.append('orders', 0, many(5_000))
   store.append('orders', 0, [{ key: 'wanted', value: 'w' }])
-  const filters = { key: Buffer.from('wanted') }
-  const page = await read({ filters })
+  const filter = RecordFilter.of({ key: Buffer.from('wanted') })
+  const page = await read({ filter })
   assert.deepEqual(page.records, [])
   assert.equal(page.caughtUp, false)
   assert.deepEqual(nextOffsets(page), [100_000])
-  assert.deepEqual((await read({ filters, from: after(page) })).records, ['0:125000=w'])
+  assert.deepEqual((await read({ filter, from: after(page) })).records, ['0:125000=w'])
 })
 
 test('a long poll answers as soon as there is a record', async () => {
@@ -479,7 +481,7 @@ test('a long poll for several records waits for them, and gives what came by the
 
 test('a long poll with a filter waits on over what is not wanted', async () => {
   const { store, read } = newReader()
-  const waiting = read({ from: 'latest', waitMs: 10_000, filters: { key: Buffer.from('k') } })
+  const waiting = read({ from: 'latest', waitMs: 10_000, filter: RecordFilter.of({ key: Buffer.from('k') }) })
   for (let at = 0; at < 3; at++) {
     await until(() => store.waiting === 1)
     store.append('orders', 0, [{ key: 'other', value: 'x' }])

@@ -3,10 +3,16 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Environment } from '@marcbachmann/cel-js'
+import type { KnownSchemas } from '../../src/codec/schema-codec.ts'
+import { SchemaCodec } from '../../src/codec/schema-codec.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { EXPRESSION_STEPS_MAX, EXPRESSION_VALUE_BYTES_MAX } from '../../src/kernel/limits.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
+import type { StoredSchema } from '../../src/registry/schema-entity.ts'
+import { SCHEMA_FORMATS } from '../../src/registry/schema-formats.ts'
+import { ExpressionFault } from '../../src/service/expression-values.ts'
+import { FramedValues } from '../../src/service/framed-values.ts'
 import { RecordExpression } from '../../src/service/record-expression.ts'
 import { RecordFilter } from '../../src/service/record-filter.ts'
 import { Random } from '../support/random.ts'
@@ -405,6 +411,87 @@ describe('a hostile expression', () => {
     assert.equal(only?.matches(large, 'orders', 0), false)
     assert.equal(only?.isInError, true)
     assert.match(only?.lastError ?? '', /too large/)
+  })
+})
+
+const LONG_NAME = 'n'.repeat(5_000)
+
+/** Schemas by id. */
+const SCHEMAS: readonly unknown[] = [
+  { type: 'record', name: 'R', fields: [{ name: 'a', type: ['null', 'string'] }] },
+  { type: 'array', items: { type: 'record', name: 'Long', fields: [{ name: LONG_NAME, type: 'null' }] } },
+  { type: 'array', items: 'int' },
+  ['null', 'int'],
+]
+
+function framedValues() {
+  const stored = SCHEMAS.map((schema, at) => ({ id: at + 1, schemaType: 'AVRO', schema: JSON.stringify(schema) }))
+  const schemas = {
+    failure: undefined,
+    revision: 1,
+    findById: (id: number) => stored[id - 1] as StoredSchema | undefined,
+    version: () => assert.fail('nobody asks for a subject'),
+    parsed: ({ schema }: StoredSchema) => SCHEMA_FORMATS.AVRO.parse(schema, [], 'stored'),
+  } satisfies KnownSchemas
+  return new FramedValues(new SchemaCodec(schemas))
+}
+
+const frame = (id: number, hex: string) => Buffer.from(`00${id.toString(16).padStart(8, '0')}${hex}`, 'hex')
+/** So many ints, the last of them cut. */
+const CUT_INTS = frame(3, `b0ea01${'02'.repeat(14_999)}`)
+
+/** Of framed values: the expression, its meaning or why it has none. */
+const FRAMED: readonly (readonly [Buffer, string, boolean | RegExp])[] = [
+  [frame(1, '020278'), 'value.a == "x"', true],
+  [frame(1, '00'), 'value.a == null', true],
+  [frame(1, '00'), 'key == value', true],
+  [frame(4, '00'), 'value == null', true],
+  [frame(1, '06'), 'value.a == "x"', /none with the index 3/],
+  [frame(1, '06'), 'value.a == "x" || offset == 42', true],
+  [frame(9, '00'), 'value != "x"', /^no schema has the id 9$/],
+  [frame(2, '80b51800'), 'value != []', /more than \d+ bytes|items without any bytes/],
+  [frame(2, 'c80100'), 'value != []', /too large/],
+  [CUT_INTS, '[1, 2, 3].all(a, [1, 2, 3].all(b, has(value.x) || has(value.y) || true))', true],
+  [CUT_INTS, '[1, 2, 3].exists(a, value[0] == a)', /ends before/],
+]
+
+describe('an expression on framed keys and values', () => {
+  const framed = framedValues()
+  for (const [value, text, meaning] of FRAMED) {
+    it(`${text} of ${value.toString('hex').slice(0, 30)} is ${meaning}`, () => {
+      const expression = new RecordExpression(text, framed)
+      const result = expression.evaluate(readerOf({ key: value, value }), 'orders', 7)
+      if (typeof meaning === 'boolean') assert.equal(result, meaning)
+      else assert.match(result instanceof ExpressionFault ? result.message : String(result), meaning)
+      assert.ok(expression.steps > 10)
+    })
+  }
+
+  it('decodes once what it names, what cannot be too, and nothing else', () => {
+    const steps = (text: string) => {
+      const expression = new RecordExpression(text, framed)
+      expression.evaluate(
+        readerOf({ key: frame(1, '00'), value: frame(3, `a09c01${'02'.repeat(10_000)}00`) }),
+        'orders',
+        7,
+      )
+      return expression.steps
+    }
+    const once = steps('value[0] == 1')
+    assert.ok(once > 10_000, `${once} for 10,000 numbers`)
+    assert.ok(steps('value[0] == 1 && value[1] == 1 && size(value) > 1') < once + 100)
+    assert.ok(steps('size > 5 || value[0] == 1') < 50)
+    let decodedCount = 0
+    const counting = {
+      steps: 0,
+      read() {
+        decodedCount++
+        return new ExpressionFault('it cannot be decoded')
+      },
+    }
+    const names = new RecordExpression(`[${'0,'.repeat(50)}0].exists(a, value.a == a || key == a)`, counting)
+    names.evaluate(readerOf({ key: frame(1, '06'), value: frame(1, '06') }), 'orders', 7)
+    assert.equal(decodedCount, 2)
   })
 })
 

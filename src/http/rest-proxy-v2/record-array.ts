@@ -30,7 +30,7 @@ const NULL = makePiece(Buffer.from('null'))
 const VALUE = makePiece(Buffer.from(',"value":'))
 
 const NOT_JSON = 'it is not JSON'
-const NOT_FRAMED = 'it is not framed with the id of a schema that is known'
+const NOT_FRAMED = 'it is not framed with the id of a schema'
 
 /** Up to here writeView copies faster than the engine. */
 const SHORT_BYTES_MAX = 512
@@ -144,9 +144,9 @@ export class RecordArray implements ConsumerSink {
   #writeFramed(schemas: SchemaCodec, bytes: Buffer, start: number, end: number): boolean {
     const found = schemas.decode(bytes, start, end, this.#output, 'tagged')
     if (found !== undefined && !isUndecoded(found)) return true
+    if (found?.id !== undefined) this.#fault = `it is not of its schema ${found.id}: ${found.error}`
     // while the registry cannot answer, nobody knows what it is framed with
-    this.#fault =
-      found === undefined ? (schemas.failure ?? NOT_FRAMED) : `it is not of its schema ${found.id}: ${found.error}`
+    else this.#fault = schemas.failure ?? found?.error ?? NOT_FRAMED
     return false
   }
 

@@ -10,6 +10,8 @@ import {
   PAGE_WAIT_MS_MAX,
 } from '../../kernel/limits.ts'
 import type { PageRead, ReadRequest } from '../../service/consume.ts'
+import type { RecordExpressions } from '../../service/record-expressions.ts'
+import { RecordFilter } from '../../service/record-filter.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'
@@ -41,7 +43,7 @@ export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
     const topic = pathTopic(request)
     const query = queryWithFilters(request, PARAMETERS)
-    const read = parseRead(topic, query)
+    const read = parseRead(topic, query, floor.expressions)
     const formats = readFormats(query, floor.schemas)
     const caller = callerOf(request)
     const output = buffers.take()
@@ -61,7 +63,7 @@ export function readRoutes(app: FastifyInstance, floor: HttpFloor): void {
   })
 }
 
-function parseRead(topic: string, query: RequestQuery): ReadRequest {
+function parseRead(topic: string, query: RequestQuery, expressions: RecordExpressions): ReadRequest {
   return {
     topic,
     partitions: readPartitions(query),
@@ -70,7 +72,7 @@ function parseRead(topic: string, query: RequestQuery): ReadRequest {
     maxBytes: query.integer('max_bytes', { min: 1, max: PAGE_BYTES_MAX }) ?? PAGE_BYTES_DEFAULT,
     waitMs: query.integer('wait_ms', { min: 0, max: PAGE_WAIT_MS_MAX }) ?? 0,
     minRecords: query.integer('min_records', { min: 1, max: PAGE_RECORDS_MAX }) ?? 1,
-    filters: readFilters(query),
+    filter: RecordFilter.of(readFilters(query), expressions),
     onGap: query.oneOf('on_gap', ['error', 'earliest']) ?? 'error',
   }
 }
