@@ -341,9 +341,15 @@ function reading(command: Command): Command {
     .option('--filter <expression>', "only records for which this holds, in CEL: 'value.total > 100'")
     .addOption(new Option('--key-format <name>', 'how keys are shown').choices(['auto', ...ENCODINGS]))
     .addOption(
-      new Option('--value-format <name>', 'how values are shown; auto: JSON, else text, else base64').choices([
-        'auto',
-        ...ENCODINGS,
+      new Option(
+        '--value-format <name>',
+        'how values are shown; auto: as their schema has them, else JSON, else text, else base64',
+      ).choices(['auto', ...ENCODINGS]),
+    )
+    .addOption(
+      new Option('--unions <form>', 'of Avro: tagged, with the name of the branch, or plain, the value alone').choices([
+        'tagged',
+        'plain',
       ]),
     )
 }

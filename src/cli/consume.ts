@@ -55,7 +55,7 @@ async function consumeAsGroup(
   options: ConsumeVerbOptions,
   following: Omit<GroupFollowOptions, 'topic'>,
 ): Promise<void> {
-  const { partition, key, header, filter, onGap, keyFormat, valueFormat } = options
+  const { partition, key, header, filter, onGap, keyFormat, valueFormat, unions } = options
   if ([partition, key, header, filter, onGap].some((option) => option !== undefined)) {
     throw new CommandFailure(
       '--partition, --key, --header, --filter and --on-gap do not go with --group: a group shares all records of a topic',
@@ -71,7 +71,7 @@ async function consumeAsGroup(
   const printer = openRecordPrinter(terminal, options.output)
   const client = connect(terminal, options)
   await tellWhereItBegins(terminal, client, topic, following, options)
-  const whole = { topic, keyFormat, valueFormat, ...following }
+  const whole = { topic, keyFormat, valueFormat, unions, ...following }
   await followAsGroup(terminal, client, whole, (records) => printer.print(records))
   await printer.finish()
 }

@@ -1,7 +1,7 @@
 // The records of topics from a position on, page after page, waiting at the end for more: a tail, as consume, tail and
 // Kafka's console consumer need it. Once it reads, a lost server is waited for: the cursor says where to go on.
 
-import type { RecordGap } from '../client/api.ts'
+import type { AvroUnions, RecordGap } from '../client/api.ts'
 import type { TailraceClient } from '../client/client.ts'
 import type { TailUntil } from '../client/frames.ts'
 import type { RawRecord } from '../client/record-page.ts'
@@ -25,6 +25,7 @@ export interface FollowOptions {
   readonly filter?: string | undefined
   readonly keyFormat?: string | undefined
   readonly valueFormat?: string | undefined
+  readonly unions?: AvroUnions | undefined
   /** What becomes of a start whose records are gone; error unless told otherwise. */
   readonly onGap?: 'error' | 'earliest' | undefined
   readonly recordsMax?: number | undefined

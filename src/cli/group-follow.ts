@@ -2,6 +2,7 @@
 // is done. Used by consume and Kafka's console consumer. A signal gives back what was not handed on. Once it has been
 // answered, a lost server is waited for.
 
+import type { AvroUnions } from '../client/api.ts'
 import type { TailraceClient } from '../client/client.ts'
 import { TailraceClientError } from '../client/client-error.ts'
 import type { GroupPoll, RawRecord } from '../client/record-page.ts'
@@ -17,6 +18,7 @@ export interface GroupFollowOptions {
   readonly from: string
   readonly keyFormat?: string | undefined
   readonly valueFormat?: string | undefined
+  readonly unions?: AvroUnions | undefined
   /** Ends when there is nothing to be had. */
   readonly stopAtEnd: boolean
   readonly recordsMax?: number | undefined
@@ -86,7 +88,7 @@ class GroupWorker {
 
   /** undefined: a signal came, and nothing is held. */
   async poll(limit: number, waitMs: number): Promise<GroupPoll | undefined> {
-    const { group, topic, from, keyFormat, valueFormat } = this.#options
+    const { group, topic, from, keyFormat, valueFormat, unions } = this.#options
     const signal = this.#signal
     const request = {
       topics: [topic],
@@ -97,6 +99,7 @@ class GroupWorker {
       lease_ms: LEASE_MS,
       key_format: keyFormat,
       value_format: valueFormat,
+      unions,
     }
     const page = await this.#patiently(() => this.#client.pollGroup(group, request, { signal }))
     if (page !== undefined) this.#tell(page)

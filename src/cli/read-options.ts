@@ -1,5 +1,6 @@
 // What the commands that print records are told of which ones, and in which form.
 
+import type { AvroUnions } from '../client/api.ts'
 import type { ConnectOptions } from './connect.ts'
 import type { RecordOutput } from './table.ts'
 
@@ -11,11 +12,12 @@ export interface ReadVerbOptions extends ConnectOptions {
   readonly filter?: string
   readonly keyFormat?: string
   readonly valueFormat?: string
+  readonly unions?: AvroUnions
 }
 
 /** As the client takes them. */
 export function readOptions(options: ReadVerbOptions) {
-  const { partition: partitions, key, header, filter, keyFormat, valueFormat } = options
+  const { partition: partitions, key, header, filter, keyFormat, valueFormat, unions } = options
   const headers = header?.map(([name, value]) => `${name}:${value}`)
-  return { partitions, key, headers, filter, keyFormat, valueFormat }
+  return { partitions, key, headers, filter, keyFormat, valueFormat, unions }
 }

@@ -92,9 +92,18 @@ function tablePrint(terminal: Terminal): Print {
 
 const TAB = Buffer.from('\t')
 
-/** What was stored, and nothing else: values as lines, or keys and values with a tab between. */
+/** What was stored, and nothing else: values as lines, or keys and values with a tab between. Typed ones as their schema has them. */
 function linesPrint(terminal: Terminal, output: 'value' | 'key-value'): Print {
+  let isTold = false
   return (records) => {
+    const untold = isTold ? undefined : records.find((record) => reasonOf(record, output) !== undefined)
+    if (untold !== undefined) {
+      const place = `offset ${untold.offset} of partition ${untold.partition} of ${untold.topic}`
+      terminal.note(
+        `tailrace: ${place}: ${reasonOf(untold, output)}: what no schema can show is printed as base64; --value-format base64 prints the bytes of all values`,
+      )
+      isTold = true
+    }
     const lines = records.map((record) => {
       const value = storedBytes(record, 'value')
       return output === 'value' ? [value, LINE_END] : [storedBytes(record, 'key'), TAB, value, LINE_END]
@@ -103,11 +112,19 @@ function linesPrint(terminal: Terminal, output: 'value' | 'key-value'): Print {
   }
 }
 
-/** JSON on one line; nothing for a key or a value that is not there. */
+/** Why the value, or the key where that is printed, is not shown by a schema though it looks as if it were of one. */
+function reasonOf(record: RawRecord, output: 'value' | 'key-value'): string | undefined {
+  return record.text('value_error') ?? (output === 'value' ? undefined : record.text('key_error'))
+}
+
+/** JSON on one line, base64 for what its schema cannot show; nothing for a key or a value that is not there. */
 function storedBytes(record: RawRecord, name: 'key' | 'value'): Uint8Array {
   const encoding = record.text(`${name}_encoding`)
   if (encoding === undefined) return Buffer.alloc(0)
-  if (encoding === 'base64') return Buffer.from(record.text(name) ?? '', 'base64')
+  if (encoding === 'base64') {
+    const text = record.text(name) ?? ''
+    return record.member(`${name}_error`) === undefined ? Buffer.from(text, 'base64') : Buffer.from(text)
+  }
   const text = encoding === 'string' ? record.text(name) : undefined
   return text === undefined ? onOneLine(Buffer.from(record.member(name) ?? '')) : Buffer.from(text)
 }

@@ -115,6 +115,12 @@ export interface TopicRecord {
   /** Absent for a tombstone. */
   readonly value_encoding?: string
   readonly headers: readonly RecordHeader[]
+  /** Of what is framed with it. */
+  readonly schema_id?: number
+  readonly key_schema_id?: number
+  /** Why a value that looks so could not be shown by a schema; it is base64. */
+  readonly value_error?: string
+  readonly key_error?: string
   /** Of a work queue: how often it was given out. */
   readonly attempts?: number
 }
@@ -262,7 +268,11 @@ export interface PollGroupRequest {
   readonly max_attempts?: number | undefined
   readonly key_format?: string | undefined
   readonly value_format?: string | undefined
+  readonly unions?: AvroUnions | undefined
 }
+
+/** How unions of Avro are shown: each value with the name of its branch, or alone. */
+export type AvroUnions = 'tagged' | 'plain'
 
 /** Both offsets included. */
 export interface LeasedRange extends GroupPartition {

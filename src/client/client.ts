@@ -6,6 +6,7 @@ import { foregroundClock } from '../kernel/clock.ts'
 import type {
   AckLeaseRequest,
   Acks,
+  AvroUnions,
   ClusterDescription,
   CreateTopicRequest,
   DeletedRecords,
@@ -80,12 +81,16 @@ export interface ReadOptions extends CallOptions {
   readonly filter?: string | undefined
   readonly keyFormat?: string | undefined
   readonly valueFormat?: string | undefined
+  /** tagged by default. */
+  readonly unions?: AvroUnions | undefined
   readonly onGap?: 'error' | 'earliest' | undefined
 }
 
 export interface RecordOptions extends CallOptions {
   readonly keyFormat?: string | undefined
   readonly valueFormat?: string | undefined
+  /** tagged by default. */
+  readonly unions?: AvroUnions | undefined
 }
 
 export interface OffsetOptions extends CallOptions {
@@ -190,6 +195,7 @@ export class TailraceClient {
       filter: options.filter,
       key_format: options.keyFormat,
       value_format: options.valueFormat,
+      unions: options.unions,
       on_gap: options.onGap,
       group: options.cursor === undefined ? options.group : undefined,
     }
@@ -222,7 +228,8 @@ export class TailraceClient {
   }
 
   async getRecord(topic: string, partition: number, offset: number, options: RecordOptions = {}): Promise<RawRecord> {
-    const query = queryOf({ key_format: options.keyFormat, value_format: options.valueFormat })
+    const { keyFormat: key_format, valueFormat: value_format, unions } = options
+    const query = queryOf({ key_format, value_format, unions })
     const path = `${pathOf(topic)}/partitions/${partition}/records/${offset}${query}`
     return new RawRecord(await this.#body({ method: 'GET', path, signal: options.signal }))
   }

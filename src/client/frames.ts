@@ -1,7 +1,7 @@
 // The frames of `GET /v1/ws` as types, one JSON object each: as far as tails use them. asyncapi.yaml describes all. What a
 // server adds later passes through unseen.
 
-import type { GroupPartition, RecordGap } from './api.ts'
+import type { AvroUnions, GroupPartition, RecordGap } from './api.ts'
 
 export interface SubscribeFrame {
   readonly type: 'subscribe'
@@ -16,6 +16,7 @@ export interface SubscribeFrame {
   readonly filter?: TailFilter | undefined
   readonly key_format?: string | undefined
   readonly value_format?: string | undefined
+  readonly unions?: AvroUnions | undefined
   readonly on_gap?: 'error' | 'earliest' | undefined
   readonly overflow?: TailOverflow | undefined
   readonly credit?: TailCredit | undefined

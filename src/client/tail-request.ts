@@ -1,5 +1,6 @@
 // What is asked of a tail, and the frame that asks it of the server.
 
+import type { AvroUnions } from './api.ts'
 import type { TailraceClientError } from './client-error.ts'
 import type { SubscribeFrame, TailCredit, TailFilter, TailOverflow, TailUntil } from './frames.ts'
 
@@ -20,6 +21,8 @@ export interface TailOptions {
   readonly filter?: string | undefined
   readonly keyFormat?: string | undefined
   readonly valueFormat?: string | undefined
+  /** tagged by default. */
+  readonly unions?: AvroUnions | undefined
   /** Where records were removed before they were read: tell it in the page's gaps (the default), or fail. */
   readonly onGap?: 'error' | 'earliest' | undefined
   /** What becomes of records that the reader is too slow for; they wait unless told otherwise. */
@@ -61,6 +64,7 @@ const OPTION_NAMES = Object.keys({
   filter: true,
   keyFormat: true,
   valueFormat: true,
+  unions: true,
   onGap: true,
   overflow: true,
   aheadMax: true,
@@ -108,7 +112,7 @@ export function subscribeFrame(
   options: TailOptions,
   now: Pick<SubscribeFrame, 'from' | 'until' | 'member' | 'credit'>,
 ): SubscribeFrame {
-  const { partitions, keyFormat, valueFormat, group } = options
+  const { partitions, keyFormat, valueFormat, unions, group } = options
   const topics = typeof source === 'string' ? [source] : 'pattern' in source ? undefined : source
   const isShared = typeof group === 'object' && group.mode === 'shared'
   return {
@@ -121,6 +125,7 @@ export function subscribeFrame(
     filter: filterOf(options),
     key_format: keyFormat,
     value_format: valueFormat,
+    unions,
     // a work queue passes what was removed
     on_gap: isShared ? undefined : (options.onGap ?? 'earliest'),
     overflow: options.overflow,

@@ -198,6 +198,43 @@ test('keys, headers, partition, tombstones and encodings are as asked', async (t
   assert.match(refused.stderr, /'total' is not known/)
 })
 
+test('typed values are printed and filtered as pages show them, unions as asked, in a group too', async (t) => {
+  const server = await startServer(t)
+  const { url } = server
+  const schema = { type: 'record', name: 'R', fields: [{ name: 'note', type: ['null', 'string'] }] }
+  await server.post('/subjects/t-value/versions', { schema: JSON.stringify(schema) })
+  await runCliOk(['produce', 't', '--value-encoding', 'avro'], { url, input: '{"note":"x"}\n{"note":null}\n' })
+  const all = ['t', '--from-beginning', '-e']
+  const printed = async (...args: readonly string[]) => (await runCliOk(args, { url })).stdout
+  const plain = ['--output', 'value', '--unions', 'plain']
+  assert.equal(await printed('consume', ...all, '--output', 'value'), '{"note":{"string":"x"}}\n{"note":null}\n')
+  assert.equal(await printed('consume', ...all, ...plain), '{"note":"x"}\n{"note":null}\n')
+  assert.equal(await printed('consume', 't', '-o', '0', '-p', '0', '-e', ...plain), '{"note":"x"}\n{"note":null}\n')
+  assert.equal(await printed('consume', ...all, '--group', 'g', ...plain), '{"note":"x"}\n{"note":null}\n')
+  assert.equal(await printed('consume', ...all, ...plain, '--filter', 'value.note == "x"'), '{"note":"x"}\n')
+  assert.equal(await printed('tail', 't', ...plain, '--filter', 'value.note == null'), '{"note":null}\n')
+})
+
+test('what has the id of no schema is printed as base64, with the reason, and its bytes where they are asked for', async (t) => {
+  const { url } = await startServer(t)
+  const value = 'AAAAAAUGVWxt'
+  await runCliOk(['produce', 't', '--value-encoding', 'base64'], { url, input: `${value}\n${value}\n` })
+  const all = ['consume', 't', '--from-beginning', '-e']
+  const lines = (await runCliOk(all, { url })).lines
+  assert.partialDeepStrictEqual(lines[0], { value, value_encoding: 'base64', value_error: 'no schema has the id 5' })
+  const asValues = await runCliOk([...all, '--output', 'value'], { url })
+  assert.equal(asValues.stdout, `${value}\n${value}\n`)
+  assert.equal(asValues.stderr.match(/no schema has the id 5/g)?.length, 1)
+  const raw = await runCliOk([...all, '--output', 'value', '--value-format', 'base64'], { url })
+  assert.deepEqual({ out: raw.stdout, err: raw.stderr }, { out: '\0\0\0\0\x05\x06Ulm\n'.repeat(2), err: '' })
+  await runCliOk(['produce', 'copy', '--input', 'ndjson'], { url, input: (await runCliOk(all, { url })).stdout })
+  const copied = (await runCliOk(['consume', 'copy', '--from-beginning', '-e'], { url })).lines
+  assert.deepEqual(
+    copied.map((line) => line.value),
+    [value, value],
+  )
+})
+
 test('files are read one after the other, and a line that cannot be taken is named', async (t) => {
   const { url } = await startServer(t)
   const dir = mkdtempSync(join(tmpdir(), 'tailrace-cli-'))

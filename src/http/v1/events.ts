@@ -202,7 +202,11 @@ function readFields(query: RequestQuery): ReadonlySet<RecordField> | undefined {
   return new Set(
     text.split(',').map((name) => {
       const field = RECORD_FIELDS.find((known) => known === name)
-      if (field === undefined) throw invalid('fields', `'${name.slice(0, 60)}' is none of ${RECORD_FIELDS.join(', ')}`)
+      if (field === undefined)
+        throw invalid(
+          'fields',
+          `'${name.slice(0, 60)}' is none of ${RECORD_FIELDS.join(', ')}; what says how a key or value is written, as schema_id, comes with it`,
+        )
       return field
     }),
   )
