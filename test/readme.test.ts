@@ -22,16 +22,24 @@ const blocks = [...README.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => 
 const commands = blocks.filter((block) => !INSTALLING.includes(block.trim()))
 
 let app: App
+/** Where the README moves things to, at port 8083. */
+let other: App
 let directory: string
 
 before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'tailrace-readme-'))
-  const flags = { port: '0', dataDir: join(directory, 'data') }
-  app = await openApp(loadConfig({ flags, env: {}, readFile: () => '' }), { logger: silentLogger })
+  app = await open('data')
+  other = await open('other', ['allow.internal.topics=true'])
 })
+
+async function open(name: string, set: readonly string[] = []): Promise<App> {
+  const flags = { port: '0', dataDir: join(directory, name), set }
+  return await openApp(loadConfig({ flags, env: {}, readFile: () => '' }), { logger: silentLogger })
+}
 
 after(async () => {
   await app.close()
+  await other.close()
   rmSync(directory, { recursive: true, force: true })
 })
 
@@ -39,6 +47,7 @@ after(async () => {
 async function run(block: string): Promise<string> {
   const script = block
     .replaceAll('http://127.0.0.1:8082', app.url)
+    .replaceAll('http://127.0.0.1:8083', other.url)
     .replaceAll(/^npx tailrace tail -f.*$/gm, 'timeout --preserve-status -s INT 2 $& || test $? = 130')
     .replaceAll('npx tailrace', `"${process.execPath}" "${BIN}"`)
     // what waits a minute for a record that nobody sends, and what listens until Ctrl-C
@@ -94,6 +103,12 @@ test('every command of the README does what it says', { timeout: 120_000 }, asyn
     /"value":\{"id":2,"to":"Graz"\},"value_encoding":"avro","schema_id":1/,
     'a value as its schema has it',
   )
+  const graz = all.match(
+    /^\{"topic":"shipments".*"value":\{"id":2,"to":"Graz"\},"value_encoding":"avro","schema_id":1.*\}$/gm,
+  )
+  assert.equal(graz?.length, 2, 'here, and where it was moved to')
+  const found = /^\{"records":\[\{"topic":"shipments","partition":0,"offset":1,.*"scanned":2,"filter_errors":0/m
+  assert.match(all, found, 'and as a filter finds it')
   assert.match(
     all,
     /^\+ {4}\{"name": "weight", "type": \["null", "int"\], "default": null\}$/m,

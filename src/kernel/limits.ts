@@ -140,7 +140,7 @@ export const PAGE_SCAN_RECORDS_MAX = 100_000
 
 /**
  * What evaluating expressions may cost, in steps of some 20 ns: for one record, the JSON of its value apart (4 bytes of it
- * are a step); before others have their turn; and for one page, which then answers as above.
+ * are a step; 2, of Protobuf 1, where a schema decodes it); before others have their turn; and for one page, which then answers as above.
  */
 export const EXPRESSION_STEPS_MAX = 200_000
 export const PAGE_SCAN_STEPS_PER_TURN_MAX = 250_000

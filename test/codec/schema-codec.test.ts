@@ -107,6 +107,58 @@ const BACK: readonly (readonly [given: Given, sent: string, back: string])[] = [
   ],
 ]
 
+/** As README.md and openapi.yaml say that values look, with the bytes behind the frame's head. */
+const LOOKS: readonly (readonly [given: Given, json: string, hex: string])[] = [
+  [avro('bytes'), '"\\u0000ÿ"', '0400ff'],
+  [avro({ type: 'fixed', name: 'F', size: 2 }), '"aÿ"', '61ff'],
+  [avro({ type: 'bytes', logicalType: 'decimal', precision: 4, scale: 2 }), '"\\u0004Ò"', '0404d2'],
+  [avro({ type: 'int', logicalType: 'date' }), '20778', 'd4c402'],
+  [avro({ type: 'int', logicalType: 'time-millis' }), '1000', 'd00f'],
+  [avro({ type: 'long', logicalType: 'timestamp-millis' }), '1795226400000', '80d4a7bdbf68'],
+  [avro({ type: 'string', logicalType: 'uuid' }), '"u"', '0275'],
+  [avro('double'), '"NaN"', '000000000000f87f'],
+  [avro(['null', 'int']), 'null', '00'],
+  [avro(['null', 'int']), '{"int":1}', '0202'],
+  [
+    proto('message M { bytes a = 1; fixed64 b = 2; } message N { }'),
+    '{"a":"AP8=","b":"1"}',
+    '000a0200ff110100000000000000',
+  ],
+  [json({ type: 'object' }), '{ "a" : 1.0 }', '7b20226122203a20312e30207d'],
+]
+
+for (const [given, text, hex] of LOOKS) {
+  test(`${given.type}: ${given.schema.slice(0, 60)} is ${text} both ways`, () => {
+    const frame = encode(given, text)
+    assert.equal(frame.toString('hex'), `0000000001${hex}`)
+    assert.equal(decode(given, frame).json, text)
+  })
+}
+
+const WRITTEN: readonly (readonly [given: Given, sent: string, back: string])[] = [
+  [avro(['null', 'int']), '1', '{"int":1}'],
+  [
+    avro({
+      type: 'record',
+      name: 'R',
+      fields: [
+        { name: 'a', type: 'int', default: 7 },
+        { name: 'b', type: 'int' },
+      ],
+    }),
+    '{"b":1}',
+    '{"a":7,"b":1}',
+  ],
+  [proto('message M { int32 some_name = 1; } message N { int32 b = 1; }'), '{"some_name":1}', '{"someName":1}'],
+  [proto('enum E { ZERO = 0; ONE = 1; } message M { E e = 1; uint64 n = 2; }'), '{"e":1,"n":5}', '{"e":"ONE","n":"5"}'],
+]
+
+for (const [given, sent, back] of WRITTEN) {
+  test(`${given.type}: ${given.schema.slice(0, 60)} takes ${sent} for ${back}`, () => {
+    assert.equal(decode(given, encode(given, sent)).json, back)
+  })
+}
+
 for (const [given, sent, back] of BACK) {
   test(`${given.type}: ${sent.slice(0, 60)} comes back`, () => {
     const found = decode(given, encode(given, sent))
@@ -162,6 +214,7 @@ const MISFITS: readonly (readonly [given: Given, sent: string, message: RegExp])
   [json({ $ref: '#/$defs/t', definitions: { t: { type: 'string' } } }), '1', /must be string/],
   [json({ definitions: { a: { $ref: '#/definitions/a' } }, $ref: '#/definitions/a' }), '1', /cannot be checked|stack/],
   [proto('message M { int32 a = 1; }'), '{"b":1}', /key "b" is unknown/],
+  [proto('message M { int32 a = 1; } message N { int32 b = 1; }'), '{"b":1}', /\bb\b/],
   [proto('message M { int32 a = 1; }'), '{"a":1.5}', /int32/],
   [proto('enum E { A = 0; }'), '{}', /contains no type definitions/],
 ]
