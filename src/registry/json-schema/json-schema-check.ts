@@ -6,10 +6,10 @@ import { Ajv2019 } from 'ajv/dist/2019.js'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import draft6 from 'ajv/dist/refs/json-schema-draft-06.json' with { type: 'json' }
 import ajvDraft04 from 'ajv-draft-04'
-import { TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode } from '../../kernel/json-tree.ts'
 import { plainOf } from '../../kernel/json-tree.ts'
 import { JSON_SCHEMA_PATTERN_CHARS_MAX, JSON_SCHEMA_PROPERTIES_MAX } from '../../kernel/limits.ts'
+import { invalid } from '../invalid-schema.ts'
 import type { Draft, JsonSchemaDocuments, Place } from './json-schema-documents.ts'
 import { textIn, within } from './json-schema-documents.ts'
 
@@ -93,8 +93,4 @@ function checkNamed(documents: JsonSchemaDocuments, place: Place, name: string, 
 function checkPattern(pattern: string): void {
   if (pattern.length <= JSON_SCHEMA_PATTERN_CHARS_MAX) return
   throw invalid(`a pattern has ${pattern.length} characters, at most ${JSON_SCHEMA_PATTERN_CHARS_MAX} are allowed`)
-}
-
-function invalid(message: string): TailraceError {
-  return new TailraceError('invalid_schema', message)
 }

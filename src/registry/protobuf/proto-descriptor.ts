@@ -28,6 +28,7 @@ import {
 } from '@bufbuild/protobuf/wkt'
 import { TailraceError } from '../../kernel/errors.ts'
 import { PROTOBUF_DEPTH_MAX } from '../../kernel/limits.ts'
+import { invalid } from '../invalid-schema.ts'
 import type {
   ProtoEnum,
   ProtoField,
@@ -41,6 +42,7 @@ import type {
 } from './proto-file.ts'
 import { FIELD_NUMBER_MAX, jsonNameOf, mapEntryName, optionOf, SCALAR_TYPES } from './proto-file.ts'
 import type { ProtoScope } from './proto-scope.ts'
+import { unresolved } from './proto-scope.ts'
 
 export interface Describing {
   readonly path: string
@@ -335,7 +337,7 @@ export function fileOfDescriptor(file: FileDescriptorProto): ProtoFile {
 
 function messageOf(message: DescriptorProto, isProto3: boolean, depth: number): ProtoMessage {
   if (depth > PROTOBUF_DEPTH_MAX) {
-    throw new TailraceError('invalid_schema', `messages are nested too deeply: at most ${PROTOBUF_DEPTH_MAX} levels`)
+    throw invalid(`messages are nested too deeply: at most ${PROTOBUF_DEPTH_MAX} levels`)
   }
   const fields = message.field.map((field) => fieldOf(field, message, isProto3, depth))
   const groups = new Set(fields.flatMap(({ group }) => group?.name ?? []))
@@ -468,8 +470,4 @@ function writtenOptions(schema: DescMessage, options: Message | undefined): Prot
     if (typeof value === 'string') return [{ name: field.name, value: { kind: 'string', bytes: Buffer.from(value) } }]
     return [{ name: field.name, value: { kind: 'word', text: String(value) } }]
   })
-}
-
-function unresolved(type: string): TailraceError {
-  return new TailraceError('invalid_schema', `Could not resolve type: ${type}`)
 }
