@@ -43,6 +43,7 @@ import { renderRegistryFailure } from './schema-registry/failure.ts'
 import { schemaRoutes } from './schema-registry/schemas.ts'
 import { settingsRoutes } from './schema-registry/settings.ts'
 import { subjectRoutes } from './schema-registry/subjects.ts'
+import { UnansweredRequests } from './unanswered-requests.ts'
 import { clusterRoutes } from './v1/cluster.ts'
 import { deleteRecordsRoutes } from './v1/delete-records.ts'
 import { eventRoutes } from './v1/events.ts'
@@ -138,6 +139,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   const closing = new Closing()
   const held = new HeldReplies()
   const requestId = requestIds(clock)
+  const unanswered = new UnansweredRequests()
   const floor: HttpFloor = {
     services,
     options,
@@ -166,7 +168,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
       headersTimeout: REQUEST_HEAD_MS_MAX,
       maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
       // What asks for another upgrade is served as if it had not.
-      shouldUpgradeCallback: (request) => isUpgrade(request, floor),
+      shouldUpgradeCallback: (request) => isUpgrade(request, floor, unanswered),
     },
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: REQUEST_HEAD_BYTES_MAX },
@@ -177,6 +179,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     },
   })
   app.server.maxConnections = options.connectionsMax
+  unanswered.watch(app.server)
   // All replies of our own end with a line's end, so that a terminal's prompt does not stick to them.
   app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`)
   leaveBodiesToHandlers(app)
