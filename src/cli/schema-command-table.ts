@@ -2,12 +2,11 @@
 
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { COMPATIBILITY_LEVELS, SCHEMA_MODES } from '../client/schema-client.ts'
+import { SCHEMA_MODES } from '../client/schema-client.ts'
+import { COMPATIBILITY_LEVELS, SCHEMA_TYPES } from '../kernel/schema-words.ts'
 import { listing, talking } from './client-options.ts'
 import { oneOf, schemaReferences, schemaVersion, wholeNumber } from './option-value.ts'
 import type { Terminal } from './terminal.ts'
-
-const TYPES = ['AVRO', 'JSON', 'PROTOBUF'] as const
 
 export function addSchemas(program: Command, terminal: Terminal): void {
   const schemas = program
@@ -68,7 +67,7 @@ function reading(command: Command): Command {
     .argument('<file>', '- is stdin')
     .addOption(
       new Option('--type <type>', 'AVRO, JSON or PROTOBUF (if left out: .proto and .json tell, else AVRO)').argParser(
-        oneOf(TYPES),
+        oneOf(SCHEMA_TYPES),
       ),
     )
     .addOption(

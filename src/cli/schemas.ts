@@ -2,16 +2,15 @@
 
 import { TailraceClientError } from '../client/client-error.ts'
 import type {
-  CompatibilityLevel,
   IdentifiedSchema,
   RegisteredSchema,
   SchemaMode,
   SchemaText,
-  SchemaType,
   SchemaVersion,
   VersionName,
 } from '../client/schema-client.ts'
 import { SchemaClient } from '../client/schema-client.ts'
+import type { CompatibilityLevel, SchemaType } from '../kernel/schema-words.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import type { ConnectOptions, ListOptions } from './connect.ts'
 import { unifiedDiff } from './line-diff.ts'

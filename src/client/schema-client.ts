@@ -1,24 +1,12 @@
 // A client of the schema registry, as Confluent's API has it. Failures are TailraceClientErrors whose code is the registry's
 // own number, such as '40401'. Nothing is kept and nothing is tried again.
 
+import type { CompatibilityLevel, SchemaType } from '../kernel/schema-words.ts'
 import type { CallOptions, ClientOptions } from './client.ts'
 import { TailraceClientError } from './client-error.ts'
 import type { Call, Fetch } from './http-call.ts'
 import { callForBody } from './http-call.ts'
 import { textOf } from './raw-json.ts'
-
-export type SchemaType = 'AVRO' | 'JSON' | 'PROTOBUF'
-
-export const COMPATIBILITY_LEVELS = [
-  'NONE',
-  'BACKWARD',
-  'BACKWARD_TRANSITIVE',
-  'FORWARD',
-  'FORWARD_TRANSITIVE',
-  'FULL',
-  'FULL_TRANSITIVE',
-] as const
-export type CompatibilityLevel = (typeof COMPATIBILITY_LEVELS)[number]
 
 export const SCHEMA_MODES = ['READWRITE', 'READONLY', 'READONLY_OVERRIDE', 'IMPORT'] as const
 export type SchemaMode = (typeof SCHEMA_MODES)[number]

@@ -6,15 +6,17 @@ import { isUtf8 } from 'node:buffer'
 import type { ByteWriter, Piece } from '../kernel/byte-writer.ts'
 import { makePiece } from '../kernel/byte-writer.ts'
 import { AVRO_DATA_DEPTH_MAX, AVRO_EMPTY_ITEMS_MAX, AVRO_JSON_BYTES_MAX } from '../kernel/limits.ts'
-import type { AvroNamed, AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
-import { branchNameOf, isNamed } from '../registry/avro/avro-type.ts'
+import type { AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
+import { branchNameOf } from '../registry/avro/avro-type.ts'
+import type { AvroStep } from './avro-steps.ts'
+import { AvroCompiler } from './avro-steps.ts'
 import { floatText } from './encoding.ts'
 import { writeJsonString } from './json-string.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 
 export type AvroUnions = 'tagged' | 'plain'
 
-type Step = (reader: AvroReader) => void
+type Step = AvroStep<AvroReader>
 
 export class AvroDecoder {
   readonly #root: Step
@@ -141,26 +143,15 @@ class AvroReader {
   }
 }
 
-class DecoderCompiler {
+class DecoderCompiler extends AvroCompiler<AvroReader> {
   readonly #unions: AvroUnions
-  readonly #named = new Map<AvroNamed, { step: Step }>()
 
   constructor(unions: AvroUnions) {
+    super()
     this.#unions = unions
   }
 
-  compile(type: AvroType): Step {
-    if (!isNamed(type)) return this.#compileNew(type)
-    const known = this.#named.get(type)
-    // it may be the one that is being compiled
-    if (known !== undefined) return (reader) => known.step(reader)
-    const entry: { step: Step } = { step: () => undefined }
-    this.#named.set(type, entry)
-    entry.step = this.#compileNew(type)
-    return entry.step
-  }
-
-  #compileNew(type: AvroType): Step {
+  protected compileNew(type: AvroType): Step {
     switch (type.kind) {
       case 'null':
         return ({ output }) => output.writeText('null')

@@ -8,12 +8,14 @@ import type { JsonNode } from '../kernel/json-tree.ts'
 import { printJsonTree } from '../kernel/json-tree.ts'
 import { AVRO_DATA_DEPTH_MAX, AVRO_TRIALS, AVRO_TRIALS_PER_BYTE } from '../kernel/limits.ts'
 import { isDefaultOf } from '../registry/avro/avro-default.ts'
-import type { AvroNamed, AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
-import { branchNameOf, fullNameOf, isNamed } from '../registry/avro/avro-type.ts'
+import type { AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
+import { branchNameOf, fullNameOf } from '../registry/avro/avro-type.ts'
+import type { AvroStep } from './avro-steps.ts'
+import { AvroCompiler } from './avro-steps.ts'
 import { decodeJsonString, decodeJsonText, isPlainText } from './json-string.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 
-type Step = (writer: AvroWriter) => void
+type Step = AvroStep<AvroWriter>
 
 export class AvroEncoder {
   readonly #root: Step
@@ -144,21 +146,8 @@ class AvroWriter {
   }
 }
 
-class EncoderCompiler {
-  readonly #named = new Map<AvroNamed, { step: Step }>()
-
-  compile(type: AvroType): Step {
-    if (!isNamed(type)) return this.#compileNew(type)
-    const known = this.#named.get(type)
-    // it may be the one that is being compiled
-    if (known !== undefined) return (writer) => known.step(writer)
-    const entry: { step: Step } = { step: () => undefined }
-    this.#named.set(type, entry)
-    entry.step = this.#compileNew(type)
-    return entry.step
-  }
-
-  #compileNew(type: AvroType): Step {
+class EncoderCompiler extends AvroCompiler<AvroWriter> {
+  protected compileNew(type: AvroType): Step {
     switch (type.kind) {
       case 'null':
         return (writer) => {

@@ -276,3 +276,15 @@ export function wrongMember(member: string, problem: string): TailraceError {
   if (member === '') return new TailraceError('invalid_record', problem)
   return new TailraceError('invalid_record', `${member} ${problem}`, { member })
 }
+
+/** A number of digits alone; -1 when there is anything else, or nothing. */
+export function parseWhole(bytes: Buffer, start: number, end: number): number {
+  if (start >= end) return -1
+  let whole = 0
+  for (let position = start; position < end; position++) {
+    const digit = (bytes[position] as number) - 0x30
+    if (!(digit >= 0 && digit <= 9)) return -1
+    whole = whole * 10 + digit
+  }
+  return whole
+}

@@ -22,7 +22,7 @@ import { NO_HEADERS } from '../record/record.ts'
 import type { Encoding } from './encoding.ts'
 import { ENCODINGS, encodeValue, excerpt } from './encoding.ts'
 import { CALENDAR_MS_MAX, parseIsoTimeAt } from './iso-time.ts'
-import { JsonCursor, MemberNames, MemberRanges, OBJECT_END, wrongMember } from './json-cursor.ts'
+import { JsonCursor, MemberNames, MemberRanges, OBJECT_END, parseWhole, wrongMember } from './json-cursor.ts'
 import { decodeJsonText, isPlainText } from './json-string.ts'
 import type { ProduceRecord } from './produce-record.ts'
 import type { FramedSchema, SchemaChoice, SchemaCodec, SchemaEncoding } from './schema-codec.ts'
@@ -523,17 +523,6 @@ function parseChoice(bytes: Buffer, start: number, end: number, which: number, m
 
 function isUnknownSchema(error: unknown): boolean {
   return error instanceof TailraceError && error.code === 'schema_not_found'
-}
-
-/** A JSON number of digits alone; -1 when it is another value. */
-function parseWhole(bytes: Buffer, start: number, end: number): number {
-  let whole = 0
-  for (let position = start; position < end; position++) {
-    const digit = (bytes[position] as number) - 0x30
-    if (!(digit >= 0 && digit <= 9)) return -1
-    whole = whole * 10 + digit
-  }
-  return whole
 }
 
 function twice(member: string): TailraceError {

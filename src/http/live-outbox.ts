@@ -5,16 +5,13 @@
 import type { ServerResponse } from 'node:http'
 import { LIVE_PIECE_BYTES, LIVE_STALL_MS_MAX } from '../kernel/limits.ts'
 import type { LiveConnections } from './live-connections.ts'
+import { UntakenBytes } from './untaken-bytes.ts'
 
 export class LiveOutbox {
-  readonly #live: LiveConnections
   readonly #response: ServerResponse
   readonly #onTaken: () => void
   readonly #queue: Buffer[] = []
-  #waiting = 0
-  #takenBytes = 0
-  /** Who wants to know when so many bytes are taken, in their order. */
-  readonly #told: { readonly at: number; readonly onTaken: () => void }[] = []
+  readonly #untaken: UntakenBytes
   #isHeld = true
   /** Bytes of the piece that is with the socket; 0: none. */
   #inHand = 0
@@ -24,14 +21,14 @@ export class LiveOutbox {
 
   /** Holds back what is pushed until release(). `onTaken`: after each piece. */
   constructor(live: LiveConnections, response: ServerResponse, onTaken: () => void) {
-    this.#live = live
+    this.#untaken = new UntakenBytes(live)
     this.#response = response
     this.#onTaken = onTaken
   }
 
   /** Bytes that were pushed and are not yet with the system. */
   get waiting(): number {
-    return this.#waiting
+    return this.#untaken.waiting
   }
 
   release(): void {
@@ -43,11 +40,9 @@ export class LiveOutbox {
   push(bytes: Buffer, onTaken?: () => void): void {
     if (this.#isEnded) return
     // the time of a stall begins with the first that waits
-    if (this.#waiting === 0) this.#hasMoved = true
+    if (this.waiting === 0) this.#hasMoved = true
     this.#queue.push(bytes)
-    this.#waiting += bytes.length
-    this.#live.pending(bytes.length)
-    if (onTaken !== undefined) this.#told.push({ at: this.#takenBytes + this.#waiting, onTaken })
+    this.#untaken.add(bytes.length, onTaken)
     this.#handOver()
   }
 
@@ -62,14 +57,12 @@ export class LiveOutbox {
     this.#isEnded = true
     this.#isHeld = true
     this.#queue.length = 0
-    this.#told.length = 0
-    this.#live.pending(-this.#waiting)
-    this.#waiting = 0
+    this.#untaken.drop()
   }
 
   /** Looked at by every sweep: something waits, and nothing of it was taken for LIVE_STALL_MS_MAX. */
   isStalled(now: number): boolean {
-    if (this.#hasMoved || this.#waiting === 0) this.#movedAt = now
+    if (this.#hasMoved || this.waiting === 0) this.#movedAt = now
     this.#hasMoved = false
     return now - this.#movedAt >= LIVE_STALL_MS_MAX
   }
@@ -87,13 +80,10 @@ export class LiveOutbox {
   }
 
   readonly #taken = (error?: Error | null): void => {
-    const taken = Math.min(this.#inHand, this.#waiting)
+    const taken = Math.min(this.#inHand, this.waiting)
     this.#inHand = 0
     if (error) return
-    this.#waiting -= taken
-    this.#takenBytes += taken
-    this.#live.pending(-taken)
-    while ((this.#told[0]?.at ?? Number.POSITIVE_INFINITY) <= this.#takenBytes) this.#told.shift()?.onTaken()
+    this.#untaken.take(taken)
     this.#hasMoved = true
     this.#handOver()
     this.#onTaken()

@@ -26,13 +26,18 @@ export function checkAccept(header: string | undefined, offered: string): void {
 function accepts(header: string, offered: string): boolean {
   if (header.trim() === '') return true
   const family = `${offered.slice(0, offered.indexOf('/'))}/*`
-  const weights = new Map(header.split(',').map(rangeOf))
+  const weights = weightsIn(header)
   const weight = weights.get(offered) ?? weights.get(family) ?? weights.get('*/*') ?? 0
   return weight > 0
+}
+
+/** The ranges of an Accept header, in lower case, with their weights. */
+export function weightsIn(header: string): ReadonlyMap<string, number> {
+  return new Map(header.split(',').map(rangeOf))
 }
 
 function rangeOf(text: string): [range: string, weight: number] {
   const [range = '', ...parameters] = text.split(';').map((part) => part.trim().toLowerCase())
   const weight = parameters.find((part) => part.startsWith('q='))
-  return [range, weight === undefined ? 1 : Number(weight.slice(2)) || 0]
+  return [range, weight === undefined ? 1 : Math.min(1, Number(weight.slice(2)) || 0)]
 }

@@ -44,6 +44,7 @@ import { renderRegistryFailure } from './schema-registry/failure.ts'
 import { schemaRoutes } from './schema-registry/schemas.ts'
 import { settingsRoutes } from './schema-registry/settings.ts'
 import { subjectRoutes } from './schema-registry/subjects.ts'
+import { UnansweredRequests } from './unanswered-requests.ts'
 import { clusterRoutes } from './v1/cluster.ts'
 import { deleteRecordsRoutes } from './v1/delete-records.ts'
 import { eventRoutes } from './v1/events.ts'
@@ -140,6 +141,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   const held = new HeldReplies()
   const requestId = requestIds(clock)
   const schemas = new SchemaCodec(services.registry)
+  const unanswered = new UnansweredRequests()
   const floor: HttpFloor = {
     services,
     options,
@@ -168,7 +170,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
       headersTimeout: REQUEST_HEAD_MS_MAX,
       maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
       // What asks for another upgrade is served as if it had not.
-      shouldUpgradeCallback: (request) => isUpgrade(request, floor),
+      shouldUpgradeCallback: (request) => isUpgrade(request, floor, unanswered),
     },
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: REQUEST_HEAD_BYTES_MAX },
@@ -180,6 +182,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     },
   })
   app.server.maxConnections = options.connectionsMax
+  unanswered.watch(app.server)
   // All replies of our own end with a line's end, so that a terminal's prompt does not stick to them.
   app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`)
   leaveBodiesToHandlers(app)

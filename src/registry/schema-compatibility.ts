@@ -2,11 +2,11 @@
 
 import { asTailraceError } from '../kernel/errors.ts'
 import { SCHEMA_WORK_MS_MAX } from '../kernel/limits.ts'
+import type { CompatibilityLevel } from '../kernel/schema-words.ts'
 import { OutOfTime, withinTime } from '../kernel/within-time.ts'
 import { registryFailure } from './registry-failure.ts'
 import type { SchemaMetadata } from './schema-entity.ts'
 import type { CompatibilityPolicy, ParsedSchema, ReaderWriter } from './schema-format.ts'
-import type { CompatibilityLevel } from './schema-scopes.ts'
 
 export interface PreviousSchema {
   readonly version: number

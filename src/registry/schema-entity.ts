@@ -1,7 +1,7 @@
 // A version of a subject, as it is stored and shown, and what makes two schemas the same.
 
 import { createHash } from 'node:crypto'
-import type { SchemaType } from './schema-format.ts'
+import type { SchemaType } from '../kernel/schema-words.ts'
 
 export interface SchemaReference {
   readonly name: string

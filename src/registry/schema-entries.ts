@@ -3,9 +3,10 @@
 // and of Karapace; a record that nobody understands is passed over.
 
 import { TailraceError } from '../kernel/errors.ts'
+import type { SchemaType } from '../kernel/schema-words.ts'
+import { SCHEMA_TYPES } from '../kernel/schema-words.ts'
 import type { SchemaContent, StoredSchema } from './schema-entity.ts'
 import { guidOf } from './schema-entity.ts'
-import type { SchemaType } from './schema-format.ts'
 import type { Json } from './schema-shapes.ts'
 import { INT32_MAX, isObject, parseMetadata, parseReferences, parseRuleSet } from './schema-shapes.ts'
 import { canonicalSubject } from './subject.ts'
@@ -199,7 +200,7 @@ export function contextValue(context: string): string {
 }
 
 export function isSchemaType(value: unknown): value is SchemaType {
-  return value === 'AVRO' || value === 'JSON' || value === 'PROTOBUF'
+  return SCHEMA_TYPES.some((type) => type === value)
 }
 
 function isInt32(value: unknown): value is number {

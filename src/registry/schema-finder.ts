@@ -3,10 +3,11 @@
 
 import { createHash } from 'node:crypto'
 import type { TailraceError } from '../kernel/errors.ts'
+import type { SchemaType } from '../kernel/schema-words.ts'
 import { registryFailure, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
 import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
 import { guidOf, isSameReferences } from './schema-entity.ts'
-import type { ParsedSchema, SchemaType } from './schema-format.ts'
+import type { ParsedSchema } from './schema-format.ts'
 import { filledIn, fillsIn, isSameMetadata } from './schema-merge.ts'
 import type { SchemaParser } from './schema-parser.ts'
 import { effectiveSettings } from './schema-scopes.ts'

@@ -1,7 +1,7 @@
 // What a schema format is to the registry: texts in, parsed schemas out, and what keeps one from reading what another wrote.
 // A room each: avro/, json-schema/, protobuf/. Pure functions of texts: nothing is fetched, nothing is kept. Types only.
 
-export type SchemaType = 'AVRO' | 'JSON' | 'PROTOBUF'
+import type { SchemaType } from '../kernel/schema-words.ts'
 
 /** A schema that another one refers to, by its own references or by theirs. */
 export interface ReferencedSchema {

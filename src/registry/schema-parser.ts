@@ -10,11 +10,12 @@ import {
   SCHEMA_WORK_MS_MAX,
   SCHEMAS_PARSED_CHARS_MAX,
 } from '../kernel/limits.ts'
+import type { SchemaType } from '../kernel/schema-words.ts'
 import { OutOfTime, withinTime } from '../kernel/within-time.ts'
 import { registryFailure } from './registry-failure.ts'
 import type { SchemaContent, SchemaReference } from './schema-entity.ts'
 import { guidOf } from './schema-entity.ts'
-import type { ParsedSchema, ReferencedSchema, SchemaFormat, SchemaType } from './schema-format.ts'
+import type { ParsedSchema, ReferencedSchema, SchemaFormat } from './schema-format.ts'
 import type { SchemaState } from './schema-state.ts'
 import { qualifiedReference } from './schema-state.ts'
 import { parseSubject } from './subject.ts'

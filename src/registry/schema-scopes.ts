@@ -1,21 +1,11 @@
 // Settings and modes as they are in force for a subject: its own, else those of its context (in the default context: of
 // all), else the global ones, else the registry's. The first that is set is taken whole.
 
+import type { CompatibilityLevel } from '../kernel/schema-words.ts'
+import { COMPATIBILITY_LEVELS } from '../kernel/schema-words.ts'
 import type { SchemaMode, SchemaSettings } from './schema-entries.ts'
 import type { SchemaState } from './schema-state.ts'
 import { DEFAULT_CONTEXT, GLOBAL_SCOPE, parseSubject, printSubject } from './subject.ts'
-
-export const COMPATIBILITY_LEVELS = [
-  'NONE',
-  'BACKWARD',
-  'BACKWARD_TRANSITIVE',
-  'FORWARD',
-  'FORWARD_TRANSITIVE',
-  'FULL',
-  'FULL_TRANSITIVE',
-] as const
-
-export type CompatibilityLevel = (typeof COMPATIBILITY_LEVELS)[number]
 
 export const DEFAULT_LEVEL: CompatibilityLevel = 'BACKWARD'
 export const DEFAULT_MODE: SchemaMode = 'READWRITE'

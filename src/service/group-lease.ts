@@ -6,7 +6,6 @@
 import type { OffsetToCommit } from '../engine/group-protocol.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { LEASES_REMEMBERED_MAX } from '../kernel/limits.ts'
 import type { ConsumeService } from './consume.ts'
 import type { OwnedPartition } from './group-member.ts'
 import type {
@@ -21,7 +20,7 @@ import type {
 import type { GroupStartParts } from './group-start.ts'
 import { isFencing } from './join-failures.ts'
 import type { Lease } from './lease-table.ts'
-import { endedByAck, fenced, LeaseTable } from './lease-table.ts'
+import { ENDED, endedByAck, fenced, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { PartitionSlot } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
@@ -60,9 +59,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   readonly #host: QueueHost<ExclusiveSlot>
   readonly #consume: ConsumeService
   readonly #starts: GroupStartParts
-  readonly #leases: LeaseTable<HeldPartitions>
-  /** Those that ended with an ack, the latest last. */
-  readonly #acknowledged = new Map<string, HeldPartitions>()
+  readonly #leases: LeaseTable<HeldPartitions, HeldPartitions>
 
   constructor({ host, consume, starts, clock }: ExclusiveQueueOptions) {
     this.#host = host
@@ -156,21 +153,16 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   }
 
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
-    const acknowledged = this.#acknowledged.get(id)
+    const acknowledged = this.#leases.acked(id)
     if (acknowledged !== undefined) return repeatedAnswer(id, acknowledged, request)
     return await this.#leases.use(id, (lease) => this.#ack(lease, request))
   }
 
   async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {
-    if (this.#acknowledged.has(id)) throw endedByAck(id)
-    return await this.#leases.use(id, async (lease) => {
-      this.#leases.extend(lease, leaseMs)
-      return { lease: lease.id, expiresMs: lease.expiresMs, committed: [] }
-    })
+    return await this.#leases.prolong(id, leaseMs)
   }
 
   async release(id: string): Promise<LeaseAnswer> {
-    if (this.#acknowledged.has(id)) throw endedByAck(id)
     return await this.#leases.use(id, async (lease) => {
       this.#end(lease)
       return ENDED
@@ -203,7 +195,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
       for (const { slot, next, end } of lease.held.parts) if (next === end) this.#letGo(slot, lease)
     } else {
       this.#end(lease)
-      this.#remember(lease)
+      this.#leases.remember(lease.id, lease.held)
     }
     const answer = keeps ? { lease: lease.id, expiresMs: lease.expiresMs } : { lease: undefined, expiresMs: undefined }
     return { ...answer, committed: done.map(({ part, next }) => placeOf(part.slot, next)) }
@@ -214,15 +206,6 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     if (!isFencing(error)) return error
     this.#end(lease)
     return fenced(lease.id, error)
-  }
-
-  #remember({ id, held }: Lease<HeldPartitions>): void {
-    this.#acknowledged.set(id, held)
-    if (this.#acknowledged.size <= LEASES_REMEMBERED_MAX) return
-    for (const oldest of this.#acknowledged.keys()) {
-      this.#acknowledged.delete(oldest)
-      return
-    }
   }
 
   #end(lease: Lease<HeldPartitions>): void {
@@ -239,8 +222,6 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     this.#host.changed(slot)
   }
 }
-
-const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
 
 interface AskedPart {
   readonly part: HeldPart

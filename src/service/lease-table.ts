@@ -1,11 +1,13 @@
 // The open leases of one group: who holds what until when. One timer for all of them. What must hold: a lease ends once, by
 // its holder, by its time, or by being fenced; while one of its holder's requests is under way its time does not end it,
-// and the next request waits for that one. An ended lease answers fenced_lease, whoever asks.
+// and the next request waits for that one. An ended lease answers fenced_lease, whoever asks; of those that ended with an
+// ack, the latest are remembered: its holder may not have heard the answer, and asks again.
 
 import { randomBytes } from 'node:crypto'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { LEASES_OPEN_MAX } from '../kernel/limits.ts'
+import { LEASES_OPEN_MAX, LEASES_REMEMBERED_MAX } from '../kernel/limits.ts'
+import type { LeaseAnswer } from './group-poll.ts'
 
 export class Lease<Held> {
   /** Says nothing, and cannot be guessed. */
@@ -30,10 +32,13 @@ export interface LeaseTableOptions<Held> {
   readonly onExpired: (lease: Lease<Held>) => void
 }
 
-export class LeaseTable<Held> {
+/** `Acked`: what is remembered of a lease that ended with an ack. */
+export class LeaseTable<Held, Acked> {
   readonly #clock: Clock
   readonly #onExpired: (lease: Lease<Held>) => void
   readonly #open = new Map<string, Lease<Held>>()
+  /** The latest last. */
+  readonly #acked = new Map<string, Acked>()
   #timer: Timer | undefined
   #timerMs = Number.POSITIVE_INFINITY
 
@@ -86,12 +91,35 @@ export class LeaseTable<Held> {
     this.#lastUntil(lease, leaseMs)
   }
 
+  /** As its holder asks. fenced_lease. */
+  async prolong(id: string, leaseMs: number): Promise<LeaseAnswer> {
+    return await this.use(id, async (lease) => {
+      this.extend(lease, leaseMs)
+      return { lease: id, expiresMs: lease.expiresMs, committed: [] }
+    })
+  }
+
   /** False when it has ended already. */
   end(lease: Lease<Held>): boolean {
     if (!lease.isOpen) return false
     lease.isOpen = false
     this.#open.delete(lease.id)
     return true
+  }
+
+  /** What remember() was told of it. */
+  acked(id: string): Acked | undefined {
+    return this.#acked.get(id)
+  }
+
+  /** It has ended, with an ack. */
+  remember(id: string, acked: Acked): void {
+    this.#acked.set(id, acked)
+    if (this.#acked.size <= LEASES_REMEMBERED_MAX) return
+    for (const oldest of this.#acked.keys()) {
+      this.#acked.delete(oldest)
+      return
+    }
   }
 
   close(): void {
@@ -103,7 +131,7 @@ export class LeaseTable<Held> {
 
   #get(id: string): Lease<Held> {
     const lease = this.#open.get(id)
-    if (lease === undefined) throw fenced(id)
+    if (lease === undefined) throw this.#acked.has(id) ? endedByAck(id) : fenced(id)
     if (lease.use === undefined && lease.deadlineMs <= this.#clock.monotonic()) {
       this.#expire(lease)
       throw fenced(id)
@@ -143,6 +171,9 @@ export class LeaseTable<Held> {
     if (this.end(lease)) this.#onExpired(lease)
   }
 }
+
+/** To whoever ended it. */
+export const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
 
 export function fenced(id: string, cause?: unknown): TailraceError {
   return new TailraceError(

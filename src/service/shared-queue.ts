@@ -11,7 +11,7 @@ import { hash } from 'node:crypto'
 import type { Clock } from '../kernel/clock.ts'
 import type { TailraceError } from '../kernel/errors.ts'
 import { asTailraceError } from '../kernel/errors.ts'
-import { LEASES_REMEMBERED_MAX, SHARED_POLL_RECORDS_MAX } from '../kernel/limits.ts'
+import { SHARED_POLL_RECORDS_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import { checkWorkQueue } from './dead-letters.ts'
@@ -28,7 +28,7 @@ import type {
 import type { GroupStartParts } from './group-start.ts'
 import { isFencing } from './join-failures.ts'
 import type { Lease } from './lease-table.ts'
-import { endedByAck, fenced, LeaseTable } from './lease-table.ts'
+import { ENDED, endedByAck, fenced, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
 import type { Position } from './positions.ts'
@@ -52,14 +52,18 @@ export interface SharedQueueOptions {
   readonly logger: Logger
 }
 
+/** What it said, as its hash, and what was answered. */
+interface SharedAck {
+  readonly said: string
+  readonly answer: LeaseAnswer
+}
+
 export class SharedQueue implements PollQueue<SharedSlot> {
   readonly #options: SharedQueueOptions
   readonly #host: QueueHost<SharedSlot>
-  readonly #leases: LeaseTable<HeldRecords>
+  readonly #leases: LeaseTable<HeldRecords, SharedAck>
   readonly #store: SharedStore
   readonly #burials: SharedBurials
-  /** Those that ended with an ack, the latest last: what it said, as its hash, and what was answered. */
-  readonly #acknowledged = new Map<string, { readonly said: string; readonly answer: LeaseAnswer }>()
   /** Of partitions that are lost: what still has to end before somebody may begin with them anew. */
   readonly #leaving = new Set<Promise<unknown>>()
 
@@ -153,22 +157,17 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   }
 
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
-    const acknowledged = this.#acknowledged.get(id)
+    const acknowledged = this.#leases.acked(id)
     if (acknowledged === undefined) return await this.#leases.use(id, (lease) => this.#ack(lease, request))
     if (acknowledged.said !== hashOf(request)) throw endedByAck(id)
     return acknowledged.answer
   }
 
   async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {
-    if (this.#acknowledged.has(id)) throw endedByAck(id)
-    return await this.#leases.use(id, async (lease) => {
-      this.#leases.extend(lease, leaseMs)
-      return { lease: lease.id, expiresMs: lease.expiresMs, committed: [] }
-    })
+    return await this.#leases.prolong(id, leaseMs)
   }
 
   async release(id: string): Promise<LeaseAnswer> {
-    if (this.#acknowledged.has(id)) throw endedByAck(id)
     return await this.#leases.use(id, async (lease) => {
       this.#end(lease, 'uncounted')
       return ENDED
@@ -245,7 +244,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     const answer = { ...left, ...countsOf(asked) }
     if (!isKept) {
       this.#end(lease, 'counted')
-      this.#remember(lease.id, request, answer)
+      this.#leases.remember(lease.id, { said: hashOf(request), answer })
     }
     return answer
   }
@@ -320,18 +319,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     for (const { holder } of window.records()) if (holder !== undefined) holders.add(holder)
     return holders
   }
-
-  #remember(id: string, request: AckRequest, answer: LeaseAnswer): void {
-    this.#acknowledged.set(id, { said: hashOf(request), answer })
-    if (this.#acknowledged.size <= LEASES_REMEMBERED_MAX) return
-    for (const oldest of this.#acknowledged.keys()) {
-      this.#acknowledged.delete(oldest)
-      return
-    }
-  }
 }
-
-const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
 
 /** What is free, with its delivery counted, is remembered so already. */
 function isChange(verdict: Verdict, outcome: Outcome): boolean {

@@ -1,4 +1,4 @@
-// Stored records as JSON: which form their bytes are shown in, and that what is shown gives the very bytes back.
+// RecordValues records as JSON: which form their bytes are shown in, and that what is shown gives the very bytes back.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -14,31 +14,15 @@ import { RecordReader } from '../../src/record/batch-reader.ts'
 import type { RecordParts } from '../../src/record/record.ts'
 import type { TimestampType } from '../../src/record/record-batch.ts'
 import { sealBatch, stampBatch, stampLogAppendTime } from '../../src/record/record-batch.ts'
+import type { RecordValues } from '../support/record-parts.ts'
+import { partsOf } from '../support/record-parts.ts'
 
 const AUTO: RecordJsonOptions = { keyFormat: 'auto', valueFormat: 'auto', lineBreaks: 'keep' }
 const EXPORT: RecordJsonOptions = { ...AUTO, lineBreaks: 'base64' }
 const TIME = Date.UTC(2026, 10, 21, 2, 0, 0, 123)
 
-interface Stored {
-  readonly key?: Uint8Array | string | null
-  readonly value?: Uint8Array | string | null
-  readonly headers?: RecordParts['headers']
-  readonly timestamp?: number
-}
-
-function toParts({ key = null, value = null, headers = [], timestamp = TIME }: Stored): RecordParts {
-  const keyBytes = Buffer.from(key ?? '')
-  const valueBytes = Buffer.from(value ?? '')
-  return {
-    key: keyBytes,
-    keyStart: key === null ? -1 : 0,
-    keyEnd: key === null ? -1 : keyBytes.length,
-    value: valueBytes,
-    valueStart: value === null ? -1 : 0,
-    valueEnd: value === null ? -1 : valueBytes.length,
-    headers,
-    timestamp,
-  }
+function toParts(record: RecordValues): RecordParts {
+  return partsOf({ timestamp: TIME, ...record })
 }
 
 interface BatchOptions {
@@ -69,12 +53,12 @@ function linesOf(
   return lines
 }
 
-function lineOf(stored: Stored, options: RecordJsonOptions = AUTO, batchOptions: BatchOptions = {}): string {
+function lineOf(stored: RecordValues, options: RecordJsonOptions = AUTO, batchOptions: BatchOptions = {}): string {
   return linesOf([toParts(stored)], options, batchOptions)[0]!.toString()
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a record's shape is what these tests are about
-const shown = (stored: Stored, options: RecordJsonOptions = AUTO): any => JSON.parse(lineOf(stored, options))
+const shown = (stored: RecordValues, options: RecordJsonOptions = AUTO): any => JSON.parse(lineOf(stored, options))
 
 test('a record has one shape', () => {
   const headers = [
@@ -212,7 +196,7 @@ test('for server-sent events a line break between tokens becomes a blank', () =>
 })
 
 test('of a record that is shown in part, what is asked for stands as in the whole one', () => {
-  const records: Stored[] = [
+  const records: RecordValues[] = [
     { key: 'k', value: '{"a":1}', timestamp: 5, headers: [{ name: 'n', value: Buffer.from([0xff]) }] },
     { key: null, value: null, timestamp: -1 },
     { key: 'k', value: Buffer.from([0xff]), timestamp: 8.64e15 + 1 },

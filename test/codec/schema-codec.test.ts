@@ -7,8 +7,9 @@ import type { KnownSchemas, SchemaEncoding } from '../../src/codec/schema-codec.
 import { SchemaCodec } from '../../src/codec/schema-codec.ts'
 import { SchemaDataError } from '../../src/codec/schema-data-error.ts'
 import { ByteWriter } from '../../src/kernel/byte-writer.ts'
+import type { SchemaType } from '../../src/kernel/schema-words.ts'
 import type { StoredSchema } from '../../src/registry/schema-entity.ts'
-import type { ReferencedSchema, SchemaType } from '../../src/registry/schema-format.ts'
+import type { ReferencedSchema } from '../../src/registry/schema-format.ts'
 import { SCHEMA_FORMATS } from '../../src/registry/schema-formats.ts'
 
 interface Given {

@@ -7,6 +7,7 @@ import type { TailraceError } from '../../src/kernel/errors.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import type { Random } from '../support/random.ts'
+import { partsOf } from '../support/record-parts.ts'
 import { FaultCommits } from './fault-commits.ts'
 import type { FaultWorld, Life } from './fault-world.ts'
 import { isStorageFailure } from './fault-world.ts'
@@ -426,19 +427,8 @@ function anyConfigs(random: Random): Configs {
 type SealOptions = Parameters<typeof sealBatch>[1]
 
 function seal(records: readonly SentRecord[], options: SealOptions): SealedBatch {
-  const parts = records.map(({ id, key, value, timestamp }) => {
-    const keyBytes = Buffer.from(key ?? '')
-    const valueBytes = Buffer.from(value ?? '')
-    return {
-      key: keyBytes,
-      keyStart: key === null ? -1 : 0,
-      keyEnd: key === null ? -1 : keyBytes.length,
-      value: valueBytes,
-      valueStart: value === null ? -1 : 0,
-      valueEnd: value === null ? -1 : valueBytes.length,
-      headers: [{ name: 'id', value: Buffer.from(id) }],
-      timestamp,
-    }
-  })
+  const parts = records.map(({ id, ...record }) =>
+    partsOf({ ...record, headers: [{ name: 'id', value: Buffer.from(id) }] }),
+  )
   return sealBatch(parts, options)
 }

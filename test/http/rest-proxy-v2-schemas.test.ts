@@ -20,6 +20,7 @@ import {
   V2_BINARY,
   V2_JSON,
 } from '../support/rest-proxy-v2.ts'
+import { register } from '../support/schema-registry.ts'
 
 type Format = 'avro' | 'jsonschema' | 'protobuf'
 
@@ -38,12 +39,6 @@ const ORDER = JSON.stringify({
 
 function post(server: TestServer, format: Format, body: string | object, path = '/topics/t'): Promise<TestReply> {
   return server.post(path, body, { 'content-type': typeOf(format) })
-}
-
-async function register(server: TestServer, subject: string, schema: string, schemaType = 'AVRO'): Promise<number> {
-  const reply = await server.post(`/subjects/${subject}/versions`, { schema, schemaType })
-  assert.equal(reply.status, 200, reply.text())
-  return (reply.json() as { id: number }).id
 }
 
 /** In a frame, as text of one character a byte. */

@@ -5,15 +5,10 @@ import { test } from 'node:test'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
 import { postBinary, storedIn } from '../support/rest-proxy-v2.ts'
+import { register } from '../support/schema-registry.ts'
 import { openSocket } from '../support/ws-client.ts'
 
 const RECORD = (name: string) => JSON.stringify({ type: 'record', name, namespace: 'shop', fields: [] })
-
-async function register(server: TestServer, subject: string, schema: string, schemaType = 'AVRO'): Promise<number> {
-  const reply = await server.post(`/subjects/${subject}/versions`, { schema, schemaType })
-  assert.equal(reply.status, 200, reply.text())
-  return (reply.json() as { id: number }).id
-}
 
 async function makeTopic(server: TestServer, name: string, configs: Readonly<Record<string, string>>): Promise<void> {
   assert.equal((await server.post('/v1/topics', { name, partitions: 1, configs })).status, 201)

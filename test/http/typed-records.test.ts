@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
+import { register } from '../support/schema-registry.ts'
 import { openSocket } from '../support/ws-client.ts'
 
 const ORDER = {
@@ -13,13 +14,6 @@ const ORDER = {
     { name: 'id', type: 'long' },
     { name: 'note', type: ['null', 'string'], default: null },
   ],
-}
-
-async function register(server: TestServer, subject: string, schema: unknown, schemaType = 'AVRO'): Promise<number> {
-  const text = typeof schema === 'string' ? schema : JSON.stringify(schema)
-  const reply = await server.post(`/subjects/${subject}/versions`, { schema: text, schemaType })
-  assert.equal(reply.status, 200, reply.text())
-  return (reply.json() as { id: number }).id
 }
 
 async function produce(server: TestServer, body: object) {

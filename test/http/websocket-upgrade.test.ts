@@ -1,6 +1,8 @@
 // The way to a WebSocket: which requests become one, and how the others are refused. What is refused stays ordinary HTTP.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { isAllowedOrigin } from '../../src/http/origin.ts'
 import { startServer } from '../support/http.ts'
@@ -12,6 +14,11 @@ const UPGRADE = {
   'sec-websocket-version': '13',
   'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
   'sec-websocket-protocol': 'events.v1.json',
+}
+
+function head(version: string, more = ''): string {
+  const headers = Object.entries(UPGRADE).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `GET /v1/ws HTTP/${version}\r\nhost: x\r\n${headers.join('')}${more}\r\n`
 }
 
 test('a request that may not become a WebSocket is refused by a problem that says why', async (t) => {
@@ -116,13 +123,35 @@ test('a socket that offers no sub-protocol is opened, and is told of none', asyn
 test('what is HTTP/1.0, has a body, or stands behind a request that is being answered becomes no WebSocket', async (t) => {
   const server = await startServer(t)
   await server.post('/v1/topics', { name: 't' })
-  const head = (version: string, more = '') => {
-    const headers = Object.entries(UPGRADE).map(([name, value]) => `${name}: ${value}\r\n`)
-    return `GET /v1/ws HTTP/${version}\r\nhost: x\r\n${headers.join('')}${more}\r\n`
-  }
   const statusLines = async (bytes: string) =>
     [...(await server.raw(bytes, { hangUpAfterMs: 1_500 })).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
   const slow = 'GET /v1/topics/t/records?from=latest&wait_ms=50 HTTP/1.1\r\nhost: x\r\n\r\n'
   const sent = [head('1.0'), `${head('1.1', 'content-length: 5\r\n')}hello`, slow + head('1.1')]
   assert.deepEqual(await Promise.all(sent.map(statusLines)), [['426'], ['400'], ['200', '426']])
+})
+
+test('a connection becomes a WebSocket when all that it asked for before is answered, and no sooner', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 't' })
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
+  const waiting = get('/v1/topics/t/records?from=latest&wait_ms=20000')
+  const connection = connect(Number(new URL(server.url).port), '127.0.0.1')
+  t.after(() => connection.destroy())
+  const heard: string[] = []
+  connection.on('data', (chunk) => {
+    for (const [, status = ''] of String(chunk).matchAll(/HTTP\/1\.1 (\d+)/g)) heard.push(status)
+  })
+  const hears = async (...statuses: string[]) => {
+    while (heard.length < statuses.length) await once(connection, 'data')
+    assert.deepEqual(heard.splice(0), statuses)
+  }
+  connection.write(get('/v1/topics/t') + waiting)
+  await hears('200')
+  // the first reply has gone out, the second has not
+  connection.write(head('1.1'))
+  await server.post('/v1/topics/t/records', { records: [{ value: 'x' }] })
+  await hears('200', '426')
+  connection.write(head('1.1'))
+  await hears('101')
+  connection.destroy()
 })

@@ -7,15 +7,15 @@ import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import Database from 'better-sqlite3'
 import type { Engine, Topic } from '../../src/engine/engine.ts'
-import type { Timer } from '../../src/kernel/clock.ts'
 import { PRODUCER_NAMES_MAX } from '../../src/kernel/limits.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { openMetaDatabase } from '../../src/local-engine/meta-schema.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { toParts } from '../record/records.ts'
 import { openService, refusal } from '../service/produce-fixture.ts'
+import { CheckClock } from '../support/check-clock.ts'
 import { engineOptions, producerId, temporaryDirectory } from '../support/engine-options.ts'
-import { FakeClock } from '../support/fake-clock.ts'
+import type { FakeClock } from '../support/fake-clock.ts'
 import { Random } from '../support/random.ts'
 
 const HOUR_MS = 3_600_000
@@ -23,23 +23,6 @@ const EXPIRATION_MS = 24 * HOUR_MS
 const CHECK_MS = 600_000
 /** A row is dated ahead: a name may live so much longer. */
 const ADVANCE_MS = HOUR_MS
-
-/** Knows when a check has ended: the next one is waited for then. */
-class CheckClock extends FakeClock {
-  #waits = 0
-
-  override after(delayMs: number, callback: () => void): Timer {
-    if (delayMs === CHECK_MS) this.#waits++
-    return super.after(delayMs, callback)
-  }
-
-  /** Lets time pass, and the check that is due then come to its end. */
-  async pass(ms: number): Promise<void> {
-    const waits = this.#waits
-    this.advance(ms)
-    while (this.#waits === waits) await nextTurn()
-  }
-}
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
@@ -60,7 +43,7 @@ function killed(t: TestContext, dataDir: string): string {
 
 async function open(t: TestContext) {
   const dataDir = temporaryDirectory(t)
-  const clock = new CheckClock()
+  const clock = new CheckClock(CHECK_MS)
   return { dataDir, clock, engine: await openEngine(t, dataDir, clock) }
 }
 
@@ -200,7 +183,7 @@ test('no history of uses, restarts and kills forgets a name too soon or gives an
   const seed = Math.floor(Math.random() * 2 ** 32)
   const random = new Random(seed)
   t.diagnostic(`seed ${seed}`)
-  const clock = new CheckClock()
+  const clock = new CheckClock(CHECK_MS)
   let dataDir = temporaryDirectory(t)
   let engine = await openEngine(t, dataDir, clock)
   const known = new Map<string, { id: bigint; usedMs: number }>()
@@ -235,7 +218,7 @@ test('no history of uses, restarts and kills forgets a name too soon or gives an
 
 test('at the bound new names are refused, until silent ones are forgotten', async (t) => {
   const dataDir = temporaryDirectory(t)
-  const clock = new CheckClock()
+  const clock = new CheckClock(CHECK_MS)
   const db = openMetaDatabase(join(dataDir, 'meta.db'))
   const add = db.prepare('INSERT INTO producers VALUES (?, ?, ?)')
   db.transaction(() => {

@@ -4,38 +4,21 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import type { Engine, Topic } from '../../src/engine/engine.ts'
-import type { Timer } from '../../src/kernel/clock.ts'
 import type { Logger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import { toParts } from '../record/records.ts'
+import { CheckClock } from '../support/check-clock.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
-import { FakeClock } from '../support/fake-clock.ts'
+import type { FakeClock } from '../support/fake-clock.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 const CHECK_MS = 5 * MINUTE_MS
 
-/** Knows when a check has ended: the next one is waited for then. */
-class CheckClock extends FakeClock {
-  #waits = 0
-
-  override after(delayMs: number, callback: () => void): Timer {
-    if (delayMs === CHECK_MS) this.#waits++
-    return super.after(delayMs, callback)
-  }
-
-  /** Lets time pass, and the check that is due then come to its end. */
-  async pass(ms: number): Promise<void> {
-    const waits = this.#waits
-    this.advance(Math.max(ms, CHECK_MS))
-    while (this.#waits === waits) await new Promise((resolve) => setImmediate(resolve))
-  }
-}
-
-async function open(t: TestContext, dataDir = temporaryDirectory(t), clock = new CheckClock()) {
+async function open(t: TestContext, dataDir = temporaryDirectory(t), clock = new CheckClock(CHECK_MS)) {
   const telemetry = new Telemetry()
   const warnings: string[] = []
   const logger: Logger = { info() {}, error() {}, warn: (_facts, message) => warnings.push(message) }

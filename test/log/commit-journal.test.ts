@@ -12,7 +12,7 @@ import { findEntries, JOURNAL_HEADER_BYTES, parseJournalId } from '../../src/log
 import { readJournal, replayJournal } from '../../src/log/journal-replay.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
-import { readAll, toParts } from '../record/records.ts'
+import { toParts, valuesIn } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
@@ -125,10 +125,7 @@ class Bench {
     const values: (string | null)[] = []
     const { highWatermark } = this.log(partition).bounds
     while (values.length < highWatermark) {
-      const bytes = await this.log(partition).read(values.length, 100_000)
-      for (let at = 0; at < bytes.length; at += bytes.readInt32BE(at + 8) + 12) {
-        values.push(...readAll(bytes, at).map((record) => record.value))
-      }
+      values.push(...valuesIn(await this.log(partition).read(values.length, 100_000)))
     }
     return values
   }

@@ -11,7 +11,7 @@ import { createIndexSchema } from '../../src/log/index-schema.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { sealBatch, stampBatch } from '../../src/record/record-batch.ts'
-import { readAll, toParts } from '../record/records.ts'
+import { toParts, valuesIn } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
@@ -89,12 +89,7 @@ async function append(bench: Bench, value: string): Promise<number> {
 }
 
 async function valuesFrom(bench: Bench, offset: number): Promise<(string | null)[]> {
-  const bytes = await bench.manager.log(IDENTITY).read(offset, 100_000)
-  const values: (string | null)[] = []
-  for (let at = 0; at < bytes.length; at += bytes.readInt32BE(at + 8) + 12) {
-    values.push(...readAll(bytes, at).map((record) => record.value))
-  }
-  return values
+  return valuesIn(await bench.manager.log(IDENTITY).read(offset, 100_000))
 }
 
 test('a full disk refuses the append, stores nothing of it and goes on when there is room', async () => {

@@ -11,12 +11,12 @@ import { createIndexSchema } from '../../src/log/index-schema.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import { TailMarks } from '../../src/log/rewritten-tail.ts'
 import { sealBatch, stampBatch } from '../../src/record/record-batch.ts'
-import { readAll, toParts } from '../record/records.ts'
+import { toParts, valuesIn } from '../record/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { logSettings, TAIL_MARK_KEY } from '../support/log-settings.ts'
 import { PowerCutDisk } from '../support/power-cut-disk.ts'
 import { Random } from '../support/random.ts'
-import { partsOf } from '../support/readable-engine.ts'
+import { partsOf } from '../support/record-parts.ts'
 
 const IDENTITY = { topicId: '0191d5a0-0000-7000-8000-000000000001', topicName: 'orders', partition: 0 }
 const SEGMENT = '/data/topics/orders-0/00000000000000000000.log'
@@ -130,12 +130,7 @@ class Bench {
   }
 
   async values(): Promise<(string | null)[]> {
-    const bytes = await this.log.read(0, 100_000)
-    const values: (string | null)[] = []
-    for (let at = 0; at < bytes.length; at += bytes.readInt32BE(at + 8) + 12) {
-      values.push(...readAll(bytes, at).map((record) => record.value))
-    }
-    return values
+    return valuesIn(await this.log.read(0, 100_000))
   }
 }
 

@@ -11,6 +11,7 @@ import { COMPRESSION_TYPES } from '../../src/record/compression.ts'
 import type { RecordParts } from '../../src/record/record.ts'
 import { compressionTypeOf, sealBatch, stampBatch } from '../../src/record/record-batch.ts'
 import type { GoldenBatch, GoldenCase, GoldenRecord } from '../golden/record.ts'
+import { partsOf } from '../support/record-parts.ts'
 
 const require = createRequire(import.meta.url)
 const golden = (file: string) => readFileSync(new URL(`../golden/${file}`, import.meta.url))
@@ -34,24 +35,20 @@ function readRecords(bytes: Buffer, position: number): GoldenRecord[] {
   return records
 }
 
-function partsOf({ timestamp, key, value, headers }: GoldenRecord): RecordParts {
-  const keyBytes = Buffer.from(key ?? '', 'base64')
-  const valueBytes = Buffer.from(value ?? '', 'base64')
-  return {
-    key: keyBytes,
-    keyStart: key === null ? -1 : 0,
-    keyEnd: key === null ? -1 : keyBytes.length,
-    value: valueBytes,
-    valueStart: value === null ? -1 : 0,
-    valueEnd: value === null ? -1 : valueBytes.length,
-    headers: headers.map(([name, text]) => ({ name, value: text === null ? null : Buffer.from(text, 'base64') })),
+function partsOfGolden({ timestamp, key, value, headers }: GoldenRecord): RecordParts {
+  return partsOf({
     timestamp,
-  }
+    key: bytesOf(key),
+    value: bytesOf(value),
+    headers: headers.map(([name, text]) => ({ name, value: bytesOf(text) })),
+  })
 }
+
+const bytesOf = (text: string | null) => (text === null ? null : Buffer.from(text, 'base64'))
 
 function sealGolden(batch: GoldenBatch, compression = batch.compression) {
   const { producerEpoch, baseSequence } = batch
-  const sealed = sealBatch(batch.records.map(partsOf), {
+  const sealed = sealBatch(batch.records.map(partsOfGolden), {
     compression,
     producerId: BigInt(batch.producerId),
     producerEpoch,

@@ -55,6 +55,15 @@ export function readAll(bytes: Buffer, position = 0, reader = new RecordReader()
   return records
 }
 
+/** The values of several batches, one behind the other. */
+export function valuesIn(batches: Buffer): (string | null)[] {
+  const values: (string | null)[] = []
+  for (let at = 0; at < batches.length; at += batches.readInt32BE(at + 8) + 12) {
+    values.push(...readAll(batches, at).map(({ value }) => value))
+  }
+  return values
+}
+
 const latin1 = (maxLength: number) =>
   fc.string({ unit: fc.nat(255).map((code) => String.fromCharCode(code)), maxLength })
 

@@ -1,13 +1,11 @@
 // What a reader's Avro schema can read of what was written with another: the verdict, and the rule it follows from. Written
 // from the specification's schema resolution, not from what a library answers.
 
-export interface AvroVerdict {
-  readonly rule: string
-  readonly reader: string
-  readonly writer: string
-  /** Fault and path of each thing that keeps it from reading. */
-  readonly faults: readonly (readonly [fault: string, path: string])[]
-}
+import type { Verdict } from './verdict.ts'
+import { verdict } from './verdict.ts'
+
+type AvroVerdict = Verdict<string>
+const row = verdict<string>
 
 const PRIMITIVES = ['null', 'boolean', 'int', 'long', 'float', 'double', 'bytes', 'string'] as const
 
@@ -55,15 +53,6 @@ const field = (name: string, type: string, more = '') => `{"name":"${name}","typ
 const enumOf = (symbols: string[], more = '') =>
   `{"type":"enum","name":"E","symbols":${JSON.stringify(symbols)}${more}}`
 const fixed = (size: number, more = '"name":"F"') => `{"type":"fixed",${more},"size":${size}}`
-
-function row(
-  rule: string,
-  reader: string,
-  writer: string,
-  ...faults: (readonly [fault: string, path: string])[]
-): AvroVerdict {
-  return { rule, reader, writer, faults }
-}
 
 const fields: AvroVerdict[] = [
   row('fields: one that the reader does not have is passed over', record(''), record(field('a', '"int"'))),

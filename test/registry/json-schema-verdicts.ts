@@ -1,20 +1,12 @@
 // What a reader's JSON Schema can read of what was written with another: the verdict, and the rule it follows from. Written
 // from the rules of content models and keywords, not from what a library answers.
 
-export interface JsonSchemaVerdict {
-  readonly rule: string
-  readonly reader: object | boolean
-  readonly writer: object | boolean
-  /** Kind and path of each thing that keeps it from reading. */
-  readonly faults: readonly (readonly [kind: string, path: string])[]
-}
+import type { Verdict } from './verdict.ts'
+import { verdict } from './verdict.ts'
 
-type Faults = readonly (readonly [kind: string, path: string])[]
 type Schema = object | boolean
-
-function row(rule: string, reader: Schema, writer: Schema, ...faults: Faults): JsonSchemaVerdict {
-  return { rule, reader, writer, faults }
-}
+type JsonSchemaVerdict = Verdict<Schema>
+const row = verdict<Schema>
 
 /** Upper bounds may rise, lower ones may fall; a new one may not come. */
 const BOUNDS: readonly (readonly [keyword: string, name: string, base: object, isUpper: boolean])[] = [

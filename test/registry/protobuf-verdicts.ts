@@ -1,20 +1,12 @@
 // What a reader's Protobuf schema can read of what was written with another: the verdict, and the rule it follows from. Written
 // from what the wire format allows, not from what a library answers.
 
-export interface ProtobufVerdict {
-  readonly rule: string
-  /** The body of the file, proto3 unless it says otherwise. */
-  readonly reader: string
-  readonly writer: string
-  /** Kind and path of each thing that keeps it from reading. */
-  readonly faults: readonly (readonly [kind: string, path: string])[]
-}
+import type { Verdict } from './verdict.ts'
+import { verdict } from './verdict.ts'
 
-type Faults = readonly (readonly [kind: string, path: string])[]
-
-function row(rule: string, reader: string, writer: string, ...faults: Faults): ProtobufVerdict {
-  return { rule, reader, writer, faults }
-}
+/** Of bodies of files, proto3 unless they say otherwise. */
+type ProtobufVerdict = Verdict<string>
+const row = verdict<string>
 
 const m = (body: string) => `message M { ${body} }`
 

@@ -366,15 +366,17 @@ test('a partition that could not be asked at first begins where from says, unles
   }
 })
 
-test('a record that comes while a poll looks, and finds nothing, is not missed', async (t) => {
-  const bench = await openPollBench(t)
-  const { engine } = bench
-  const fetch = engine.fetch
-  engine.fetch = async (...asked) => {
-    engine.fetch = fetch
-    const found = await fetch.apply(engine, asked)
-    await bench.produce('jobs', 0, 'a')
-    return found
+test('a record that comes while a poll looks, and finds nothing, is not missed, in both kinds of groups', async (t) => {
+  for (const mode of ['exclusive', 'shared'] as const) {
+    const bench = await openPollBench(t)
+    const { engine } = bench
+    const fetch = engine.fetch
+    engine.fetch = async (...asked) => {
+      engine.fetch = fetch
+      const found = await fetch.apply(engine, asked)
+      await bench.produce('jobs', 0, 'a')
+      return found
+    }
+    assert.deepEqual((await bench.poll({ mode, waitMs: 20_000 })).records, ['0:0=a'])
   }
-  assert.deepEqual((await bench.poll({ waitMs: 20_000 })).records, ['0:0=a'])
 })

@@ -12,27 +12,24 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 import { TailGiven, WORDS } from '../support/tail-given.ts'
 
+const ASKED: Omit<QueueTailRequest, 'reader'> = {
+  caller,
+  groupId: 'g',
+  member: '',
+  subscription: { topics: ['jobs'] },
+  from: { kind: 'earliest' },
+  leaseMs: 30_000,
+  maxAttempts: 3,
+  batchRecords: 100,
+  form: WORDS,
+}
+
 async function openQueueBench(t: TestContext, partitions = 1) {
   const bench = await openPollBench(t, { partitions })
   const open = async (asked: Partial<QueueTailRequest> = {}, credit = Number.POSITIVE_INFINITY) => {
     const given = new TailGiven()
     given.credit = credit
-    const tail = new WorkerTail(
-      { groupPolls: bench.polls, clock: bench.clock },
-      {
-        caller,
-        groupId: 'g',
-        member: '',
-        subscription: { topics: ['jobs'] },
-        from: { kind: 'earliest' },
-        leaseMs: 30_000,
-        maxAttempts: 3,
-        batchRecords: 100,
-        form: WORDS,
-        reader: given,
-        ...asked,
-      },
-    )
+    const tail = new WorkerTail({ groupPolls: bench.polls, clock: bench.clock }, { ...ASKED, reader: given, ...asked })
     t.after(() => tail.close(false))
     await tail.open()
     return { tail, given }
@@ -219,21 +216,7 @@ test('a worker with as many open records as there may be goes on when their leas
     release: async () => undefined,
   } as unknown as GroupPollService
   const reader = new TailGiven()
-  const tail = new WorkerTail(
-    { groupPolls, clock },
-    {
-      caller,
-      groupId: 'g',
-      member: '',
-      subscription: { topics: ['q'] },
-      from: { kind: 'earliest' },
-      leaseMs: 30_000,
-      maxAttempts: 5,
-      batchRecords: 10_000,
-      form: WORDS,
-      reader,
-    },
-  )
+  const tail = new WorkerTail({ groupPolls, clock }, { ...ASKED, batchRecords: 10_000, reader })
   t.after(() => tail.close(false))
   await tail.open()
   for (let turn = 0; turn < 50; turn++) await turnOfTheLoop()

@@ -270,19 +270,6 @@ test('what is remembered of a group that was deleted goes after the next start',
   await next.until(async () => (await remembered(next)).join() === 'other')
 })
 
-test('a record that comes while a poll looks, and finds nothing, is not missed', async (t) => {
-  const bench = await openPollBench(t)
-  const { engine } = bench
-  const fetch = engine.fetch
-  engine.fetch = async (...asked) => {
-    engine.fetch = fetch
-    const found = await fetch.apply(engine, asked)
-    await bench.produce('jobs', 0, 'a')
-    return found
-  }
-  assert.deepEqual((await bench.take({ waitMs: 20_000 })).records, ['0:0=a'])
-})
-
 test('an ack is remembered in a few bytes, however much it said', async (t) => {
   const bench = await openPollBench(t)
   const count = 25

@@ -13,7 +13,7 @@ import { ANONYMOUS } from '../../src/service/caller.ts'
 import { parsePosition } from '../../src/service/positions.ts'
 import { createTailService } from '../../src/service/tails.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
-import { partsOf } from '../support/readable-engine.ts'
+import { partsOf } from '../support/record-parts.ts'
 import { TailLog, textForm } from './tail-fixture.ts'
 
 const caller = { principal: ANONYMOUS, clientId: '', host: '', requestId: '' }

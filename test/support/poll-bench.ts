@@ -22,7 +22,7 @@ import { createStateTopic } from '../../src/service/state-topic.ts'
 import { engineOptions, temporaryDirectory } from './engine-options.ts'
 import { FakeClock } from './fake-clock.ts'
 import type { PlainRecord } from './readable-engine.ts'
-import { partsOf } from './readable-engine.ts'
+import { partsOf } from './record-parts.ts'
 
 export const caller: Caller = { principal: ANONYMOUS, clientId: '', host: '', requestId: '' }
 

@@ -19,8 +19,9 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { RecordReader } from '../../src/record/batch-reader.ts'
 import type { CompressionType } from '../../src/record/compression.ts'
-import type { RecordHeader, RecordParts } from '../../src/record/record.ts'
+import type { RecordHeader } from '../../src/record/record.ts'
 import { batchCrcAt, computeBatchCrc, parseBatchHeader, sealBatch, stampBatch } from '../../src/record/record-batch.ts'
+import { partsOf } from './record-parts.ts'
 
 export interface PlainRecord {
   readonly key?: string | null | undefined
@@ -275,22 +276,6 @@ function recordsOf(place: StoredPartition): { offset: number; timestamp: number 
   return records
 }
 
-export function partsOf({ key = null, value = null, timestamp = 0, headers = [] }: PlainRecord): RecordParts {
-  const keyBytes = Buffer.from(key ?? '')
-  const valueBytes = Buffer.from(value ?? '')
-  return {
-    key: keyBytes,
-    keyStart: key === null ? -1 : 0,
-    keyEnd: key === null ? -1 : keyBytes.length,
-    value: valueBytes,
-    valueStart: value === null ? -1 : 0,
-    valueEnd: value === null ? -1 : valueBytes.length,
-    headers,
-    timestamp,
-  }
-}
-
-/** Deltas below 64 take one byte, as the dense ones of few records did. */
 /** In memory that nobody else has, as engines give it. */
 export function ownBytes(parts: readonly Buffer[]): Buffer {
   const bytes = Buffer.concat(parts)
@@ -299,6 +284,7 @@ export function ownBytes(parts: readonly Buffer[]): Buffer {
   return own
 }
 
+/** Deltas below 64 take one byte, as the dense ones of few records did. */
 function spreadOffsets(bytes: Buffer, deltas: readonly number[]): void {
   const { recordCount } = parseBatchHeader(bytes, 0)
   const reader = new RecordReader()

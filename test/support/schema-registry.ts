@@ -71,6 +71,17 @@ export class RegistryCalls {
   }
 }
 
+/** The id of a schema that must be taken: its text, or what is its JSON. */
+export async function register(
+  server: Pick<TestServer, 'request'>,
+  subject: string,
+  schema: unknown,
+  schemaType = 'AVRO',
+): Promise<number> {
+  const text = typeof schema === 'string' ? schema : JSON.stringify(schema)
+  return (await new RegistryCalls(server).register(subject, text, { schemaType })).id
+}
+
 export function okay(reply: TestReply) {
   assert.equal(reply.status, 200, about(reply))
   return reply.json()

@@ -5,6 +5,7 @@
 import type { SchemaEncoding } from '../../codec/schema-codec.ts'
 import { SCHEMA_ENCODINGS } from '../../codec/schema-codec.ts'
 import { TailraceError } from '../../kernel/errors.ts'
+import { weightsIn } from '../media-type.ts'
 
 export const REST_PROXY_JSON = 'application/vnd.kafka.v2+json'
 
@@ -161,7 +162,7 @@ const ERROR_OFFERS: readonly Offer<string>[] = [
 /** The greatest weight wins, then the most specific range, then the order of the offers; undefined: none will do. */
 function preferred<Choice>(header: string | undefined, offers: readonly Offer<Choice>[]): Choice | undefined {
   if (header === undefined || header.trim() === '') return offers[0]?.choice
-  const weights = new Map(header.split(',').map(rangeOf))
+  const weights = weightsIn(header)
   let best: { choice: Choice; rank: number } | undefined
   for (const { choice, names } of offers) {
     for (const name of names) {
@@ -180,10 +181,4 @@ function rankOf(type: string, weights: ReadonlyMap<string, number>): number {
   const weight = weights.get(ranges[place] ?? '') ?? 0
   // A weight has three decimals at most: specificity only parts those that are equal.
   return weight === 0 ? 0 : weight + (ranges.length - place) / 10_000
-}
-
-function rangeOf(text: string): [range: string, weight: number] {
-  const [range = '', ...parameters] = text.split(';').map((part) => part.trim().toLowerCase())
-  const weight = parameters.find((part) => part.startsWith('q='))
-  return [range, weight === undefined ? 1 : Math.min(1, Number(weight.slice(2)) || 0)]
 }

@@ -11,7 +11,7 @@
 import { isUtf8 } from 'node:buffer'
 import { decodeBase64 } from '../../codec/base64.ts'
 import { excerpt } from '../../codec/encoding.ts'
-import { JsonCursor, MemberNames, MemberRanges, OBJECT_END } from '../../codec/json-cursor.ts'
+import { JsonCursor, MemberNames, MemberRanges, OBJECT_END, parseWhole } from '../../codec/json-cursor.ts'
 import { decodeJsonString, decodeJsonText, isPlainText } from '../../codec/json-string.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
 import type { FramedSchema, SchemaCodec } from '../../codec/schema-codec.ts'
@@ -353,16 +353,4 @@ const PADDING = Buffer.from('==')
 
 function badBase64(bytes: Buffer, start: number, end: number, wanted: string): TailraceError {
   return restProxyFailure(400, `Bad Request: data=${excerpt(bytes, start, end)} is not ${wanted}.`)
-}
-
-/** Digits alone; -1 when there is anything else, or nothing. */
-function parseWhole(bytes: Buffer, start: number, end: number): number {
-  if (start >= end) return -1
-  let whole = 0
-  for (let position = start; position < end; position++) {
-    const digit = (bytes[position] as number) - 0x30
-    if (!(digit >= 0 && digit <= 9)) return -1
-    whole = whole * 10 + digit
-  }
-  return whole
 }

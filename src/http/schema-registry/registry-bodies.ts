@@ -3,13 +3,12 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyRequest } from 'fastify'
 import { SCHEMA_REFERENCES_MAX, SCHEMA_TEXT_CHARS_MAX } from '../../kernel/limits.ts'
+import type { CompatibilityLevel, SchemaType } from '../../kernel/schema-words.ts'
+import { COMPATIBILITY_LEVELS } from '../../kernel/schema-words.ts'
 import { registryFailure } from '../../registry/registry-failure.ts'
 import type { SchemaMode, SchemaSettings } from '../../registry/schema-entries.ts'
 import { isSchemaType, MODES, SETTING_NAMES } from '../../registry/schema-entries.ts'
 import type { SchemaRequest } from '../../registry/schema-finder.ts'
-import type { SchemaType } from '../../registry/schema-format.ts'
-import type { CompatibilityLevel } from '../../registry/schema-scopes.ts'
-import { COMPATIBILITY_LEVELS } from '../../registry/schema-scopes.ts'
 import type { Json } from '../../registry/schema-shapes.ts'
 import {
   integerIn,

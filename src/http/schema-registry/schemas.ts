@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { REGISTRY_LIST_MAX } from '../../kernel/limits.ts'
 import { schemaNotFound } from '../../registry/registry-failure.ts'
+import type { StoredSchema } from '../../registry/schema-entity.ts'
 import type { SchemaRegistry } from '../../registry/schema-registry.ts'
 import { parseSubject, prefixOf } from '../../registry/subject.ts'
 import type { HttpFloor } from '../http-floor.ts'
@@ -24,6 +25,12 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
     return parseSubject(subject).name === '' ? subject : registry.aliased(subject)
   }
 
+  /** All versions that have the id, deleted ones if they are asked for. */
+  const sharingAsked = (request: FastifyRequest): readonly StoredSchema[] => {
+    const isAsked = flagOf(request, 'deleted')
+    return registry.sharing(idOf(request), subjectAsked(request)).filter(({ deleted }) => isAsked || !deleted)
+  }
+
   addLookup('/schemas/ids/:id', (request) => {
     const subject = subjectAsked(request)
     const stored = registry.byId(idOf(request), subject)
@@ -37,16 +44,12 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
     return sendText(request, reply, formatted(request, stored))
   })
   add('GET', '/schemas/ids/:id/subjects', (request, reply) => {
-    const found = registry
-      .sharing(idOf(request), subjectAsked(request))
-      .filter((one) => flagOf(request, 'deleted') || !one.deleted)
+    const found = sharingAsked(request)
     const subjects = [...new Set(found.map(({ subject }) => subject))].sort()
     return send(request, reply, sliceOf(request, subjects))
   })
   add('GET', '/schemas/ids/:id/versions', (request, reply) => {
-    const found = registry
-      .sharing(idOf(request), subjectAsked(request))
-      .filter((one) => flagOf(request, 'deleted') || !one.deleted)
+    const found = sharingAsked(request)
     const versions = [...new Map(found.map(({ subject, version }) => [subject, { subject, version }])).values()]
     return send(
       request,

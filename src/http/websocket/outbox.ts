@@ -5,6 +5,7 @@
 import type { WebSocket } from 'ws'
 import { LIVE_CONNECTION_PENDING_BYTES_MAX, LIVE_PIECE_BYTES } from '../../kernel/limits.ts'
 import type { LiveConnections } from '../live-connections.ts'
+import { UntakenBytes } from '../untaken-bytes.ts'
 
 const PIECE = { binary: false, compress: false, fin: false }
 const LAST_PIECE = { binary: false, compress: false, fin: true }
@@ -16,10 +17,6 @@ interface Part {
 }
 
 export class Outbox {
-  /** Bytes that the operating system has not taken yet. */
-  pendingBytes = 0
-  /** Bytes that it has taken, since the socket was opened. */
-  takenBytes = 0
   /** There is room for answers only. */
   isClosing = false
   readonly #socket: WebSocket
@@ -30,8 +27,7 @@ export class Outbox {
   #sent = 0
   /** Of the pieces that the socket has and has not taken, in their order. */
   readonly #pieces: number[] = []
-  /** Who wants to know when so many bytes are taken, in their order. */
-  readonly #told: { readonly at: number; readonly onTaken: () => void }[] = []
+  readonly #untaken: UntakenBytes
   #handedBytes = 0
   #isShort = false
   #isClosed = false
@@ -39,7 +35,18 @@ export class Outbox {
   constructor(socket: WebSocket, live: LiveConnections, onRoom: () => void) {
     this.#socket = socket
     this.#live = live
+    this.#untaken = new UntakenBytes(live)
     this.#onRoom = onRoom
+  }
+
+  /** Bytes that the operating system has not taken yet. */
+  get pendingBytes(): number {
+    return this.#untaken.waiting
+  }
+
+  /** Bytes that it has taken, since the socket was opened. */
+  get takenBytes(): number {
+    return this.#untaken.taken
   }
 
   /** Asked by who would give much. onRoom is called after it was false. */
@@ -63,12 +70,9 @@ export class Outbox {
    */
   send(message: Buffer, rest?: Buffer, onTaken?: () => void): void {
     if (this.#isClosed) return
-    const bytes = message.length + (rest?.length ?? 0)
-    this.pendingBytes += bytes
-    this.#live.pending(bytes)
     this.#waiting.push({ bytes: message, isLast: rest === undefined })
     if (rest !== undefined) this.#waiting.push({ bytes: rest, isLast: true })
-    if (onTaken !== undefined) this.#told.push({ at: this.takenBytes + this.pendingBytes, onTaken })
+    this.#untaken.add(message.length + (rest?.length ?? 0), onTaken)
     this.#hand()
   }
 
@@ -76,10 +80,8 @@ export class Outbox {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#live.pending(-this.pendingBytes)
-    this.pendingBytes = 0
+    this.#untaken.drop()
     this.#waiting = []
-    this.#told.length = 0
   }
 
   #hand(): void {
@@ -103,10 +105,7 @@ export class Outbox {
     const bytes = this.#pieces.shift() ?? 0
     this.#handedBytes -= bytes
     if (this.#isClosed || error) return
-    this.takenBytes += bytes
-    this.pendingBytes -= bytes
-    this.#live.pending(-bytes)
-    while ((this.#told[0]?.at ?? Number.POSITIVE_INFINITY) <= this.takenBytes) this.#told.shift()?.onTaken()
+    this.#untaken.take(bytes)
     this.#hand()
     const isWide = this.pendingBytes <= LIVE_CONNECTION_PENDING_BYTES_MAX / 2 && !this.#live.isFull
     if (!this.#isShort || !(isWide || this.pendingBytes === 0)) return

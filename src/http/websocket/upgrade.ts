@@ -21,6 +21,7 @@ import { countReply } from '../http-traffic.ts'
 import { checkPage } from '../origin.ts'
 import { clientOf, requestIds } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
+import type { UnansweredRequests } from '../unanswered-requests.ts'
 import { FrameTurns } from './frame-turns.ts'
 import { FrameReader } from './frames-in.ts'
 import { RecordFrames } from './record-frames.ts'
@@ -31,9 +32,9 @@ const VERSION = '13'
 const PATH = /^\/v1\/ws\/?(\?|$)/
 const KEY = /^[+/0-9A-Za-z]{22}==$/
 
-/** Whether the request becomes a WebSocket. */
-export function isUpgrade(request: IncomingMessage, floor: HttpFloor): boolean {
-  if (request.method !== 'GET' || !PATH.test(request.url ?? '') || isBehindOther(request)) return false
+/** Whether the request becomes a WebSocket. Behind one that is not answered yet, that one's reply would go out in its midst. */
+export function isUpgrade(request: IncomingMessage, floor: HttpFloor, unanswered: UnansweredRequests): boolean {
+  if (request.method !== 'GET' || !PATH.test(request.url ?? '') || unanswered.has(request.socket)) return false
   try {
     checkUpgrade(request, floor)
     return true
@@ -41,11 +42,6 @@ export function isUpgrade(request: IncomingMessage, floor: HttpFloor): boolean {
     if (error instanceof TailraceError) return false
     throw error
   }
-}
-
-/** An earlier request of the connection is not answered yet: its reply would go out in the middle of the WebSocket. Node's word for that reply. */
-function isBehindOther({ socket }: IncomingMessage): boolean {
-  return ((socket as { _httpMessage?: object | null })._httpMessage ?? null) !== null
 }
 
 export function webSocketRoutes(app: FastifyInstance, floor: HttpFloor): void {

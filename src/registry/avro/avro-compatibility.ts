@@ -3,8 +3,8 @@
 // fields. Logical types mean nothing here.
 
 import { COMPATIBILITY_STEPS_MAX } from '../../kernel/limits.ts'
+import { invalid, tooExpensive } from '../invalid-schema.ts'
 import type { ReaderWriter } from '../schema-format.ts'
-import { invalid } from './avro-parser.ts'
 import type { AvroEnum, AvroField, AvroNamed, AvroRecord, AvroType } from './avro-type.ts'
 import { fullNameOf, isNamed } from './avro-type.ts'
 
@@ -71,7 +71,7 @@ class Comparison {
     this.#known.set(reader, ofReader)
     const known = ofReader.get(writer)
     if (known !== undefined) return known
-    if (++this.#steps > COMPATIBILITY_STEPS_MAX) throw invalid('compatibility check too expensive')
+    if (++this.#steps > COMPATIBILITY_STEPS_MAX) throw tooExpensive()
     ofReader.set(writer, NOTHING)
     const found = this.#compareNew(reader, writer, path)
     ofReader.set(writer, found)

@@ -1,8 +1,8 @@
 // Defaults of record fields: whether one fits its type. As in Java's implementation, a union's default may be of any branch, and a
 // text stands for an enum's symbol or a fixed value whatever it says.
 
-import { TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode } from '../../kernel/json-tree.ts'
+import { invalid } from '../invalid-schema.ts'
 import type { AvroType } from './avro-type.ts'
 
 const INTEGER = /^-?\d+$/
@@ -73,10 +73,7 @@ export function numericDefault(type: AvroType, given: JsonNode): JsonNode {
     if (Number.isFinite(value)) return { kind: 'number', source: withFraction(String(value)) }
     return { kind: 'string', value: value > 0 ? 'Infinity' : '-Infinity' }
   }
-  throw new TailraceError(
-    'invalid_schema',
-    `For input string: "${given.value.slice(0, 100)}"; the default of a ${type.kind} is a number`,
-  )
+  throw invalid(`For input string: "${given.value.slice(0, 100)}"; the default of a ${type.kind} is a number`)
 }
 
 /** So that it is printed as a floating-point number. */

@@ -1,12 +1,11 @@
 // Avro as a schema format of the registry.
 
 import { asTailraceError } from '../../kernel/errors.ts'
-import type { JsonNode } from '../../kernel/json-tree.ts'
-import { parseJsonTree } from '../../kernel/json-tree.ts'
+import { invalid, jsonOfSchema } from '../invalid-schema.ts'
 import type { ParsedSchema, ReaderWriter, ReferencedSchema, SchemaFormat } from '../schema-format.ts'
 import { avroIncompatibilities, renderAvroIncompatibility } from './avro-compatibility.ts'
 import type { AvroNames } from './avro-parser.ts'
-import { invalid, parseAvro } from './avro-parser.ts'
+import { parseAvro } from './avro-parser.ts'
 import { printAvro } from './avro-printer.ts'
 import type { AvroType } from './avro-type.ts'
 import { fullNameOf } from './avro-type.ts'
@@ -16,7 +15,7 @@ export const avroFormat: SchemaFormat = {
   parse(text, references, strictness) {
     const names: AvroNames = new Map()
     for (const reference of references) parseReferenced(reference, names)
-    const type = parseAvro(jsonOf(text), names, { isStrict: strictness === 'new', isReferenced: false })
+    const type = parseAvro(jsonOfSchema(text), names, { isStrict: strictness === 'new', isReferenced: false })
     return new AvroSchema(type)
   },
 }
@@ -63,16 +62,8 @@ export class AvroSchema implements ParsedSchema {
 
 function parseReferenced({ name, text }: ReferencedSchema, names: AvroNames): void {
   try {
-    parseAvro(jsonOf(text), names, { isStrict: false, isReferenced: true })
+    parseAvro(jsonOfSchema(text), names, { isStrict: false, isReferenced: true })
   } catch (error) {
     throw invalid(`the reference ${name}: ${asTailraceError(error).message}`)
-  }
-}
-
-function jsonOf(text: string): JsonNode {
-  try {
-    return parseJsonTree(text)
-  } catch (error) {
-    throw invalid(asTailraceError(error).message)
   }
 }

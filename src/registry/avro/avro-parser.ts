@@ -1,9 +1,9 @@
 // Avro schemas from JSON, by the rules of the specification as Java's implementation reads them. What is refused says where.
 
-import { TailraceError } from '../../kernel/errors.ts'
 import type { JsonArray, JsonNode, JsonObject } from '../../kernel/json-tree.ts'
 import { printJsonTree } from '../../kernel/json-tree.ts'
 import { AVRO_PARTS_MAX, SCHEMA_DEPTH_MAX } from '../../kernel/limits.ts'
+import { invalid } from '../invalid-schema.ts'
 import { isDefaultOf, numericDefault } from './avro-default.ts'
 import type {
   AvroEnum,
@@ -315,8 +315,4 @@ const SHOWN_CHARS = 200
 function shown(json: JsonNode): string {
   const text = printJsonTree(json)
   return text.length <= SHOWN_CHARS ? text : `${text.slice(0, SHOWN_CHARS)}…`
-}
-
-export function invalid(message: string): TailraceError {
-  return new TailraceError('invalid_schema', message)
 }

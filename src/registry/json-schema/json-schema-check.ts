@@ -1,10 +1,10 @@
 // What a new JSON Schema must be: a schema by the rules of its draft, whose local references lead somewhere, within bounds.
 
 import type { Ajv } from 'ajv'
-import { TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode } from '../../kernel/json-tree.ts'
 import { plainOf } from '../../kernel/json-tree.ts'
 import { JSON_SCHEMA_PATTERN_CHARS_MAX, JSON_SCHEMA_PROPERTIES_MAX } from '../../kernel/limits.ts'
+import { invalid } from '../invalid-schema.ts'
 import type { Draft, JsonSchemaDocuments, Place } from './json-schema-documents.ts'
 import { textIn, within } from './json-schema-documents.ts'
 import { newAjv } from './json-schema-library.ts'
@@ -79,8 +79,4 @@ function checkNamed(documents: JsonSchemaDocuments, place: Place, name: string, 
 function checkPattern(pattern: string): void {
   if (pattern.length <= JSON_SCHEMA_PATTERN_CHARS_MAX) return
   throw invalid(`a pattern has ${pattern.length} characters, at most ${JSON_SCHEMA_PATTERN_CHARS_MAX} are allowed`)
-}
-
-function invalid(message: string): TailraceError {
-  return new TailraceError('invalid_schema', message)
 }

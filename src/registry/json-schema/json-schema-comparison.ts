@@ -1,9 +1,9 @@
 // Compares what was written with one JSON Schema (original) with what another one reads (update), kind by kind. A schema
 // that refers to itself is taken to fit while it is being compared.
 
-import { TailraceError } from '../../kernel/errors.ts'
 import { compareDecimals, isSameJson } from '../../kernel/json-tree.ts'
 import { COMPATIBILITY_STEPS_MAX } from '../../kernel/limits.ts'
+import { tooExpensive } from '../invalid-schema.ts'
 import type { CompatibilityPolicy } from '../schema-format.ts'
 import { compareArrays } from './json-schema-arrays.ts'
 import type { AdditionalName, BoundName, SchemaComparison } from './json-schema-comparing.ts'
@@ -300,8 +300,4 @@ function isMultiple(number: string, of: string): boolean {
   const quotient = Number(number) / Number(of)
   if (!Number.isFinite(quotient)) return false
   return Math.abs(quotient - Math.round(quotient)) < 1e-9
-}
-
-function tooExpensive(): TailraceError {
-  return new TailraceError('invalid_schema', 'compatibility check too expensive')
 }

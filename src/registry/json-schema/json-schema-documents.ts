@@ -1,9 +1,10 @@
 // A JSON Schema with those that it refers to: where each of its parts is found by the names that `$ref` gives it. Nothing is
 // fetched: what is not among the references is not there.
 
-import { TailraceError } from '../../kernel/errors.ts'
+import type { TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode, JsonObject } from '../../kernel/json-tree.ts'
 import { JSON_SCHEMA_NODES_MAX, SCHEMA_DEPTH_MAX } from '../../kernel/limits.ts'
+import { invalid } from '../invalid-schema.ts'
 
 export type Draft = 4 | 6 | 7 | 2019 | 2020
 
@@ -194,8 +195,4 @@ function notThere(reference: string, url: string): TailraceError {
 
 function shown(text: string): string {
   return text.length <= 200 ? text : `${text.slice(0, 200)}…`
-}
-
-function invalid(message: string): TailraceError {
-  return new TailraceError('invalid_schema', message)
 }

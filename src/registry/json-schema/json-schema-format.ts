@@ -1,8 +1,8 @@
 // JSON Schema as a schema format of the registry.
 
-import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode } from '../../kernel/json-tree.ts'
-import { parseJsonTree, printJsonTree } from '../../kernel/json-tree.ts'
+import { printJsonTree } from '../../kernel/json-tree.ts'
+import { invalid, jsonOfSchema } from '../invalid-schema.ts'
 import type {
   CompatibilityPolicy,
   ParsedSchema,
@@ -20,7 +20,7 @@ import type { SchemaNode } from './json-schema-tree.ts'
 export const jsonSchemaFormat: SchemaFormat = {
   type: 'JSON',
   parse(text, references, strictness) {
-    const schema = new JsonSchema(jsonOf(text), references)
+    const schema = new JsonSchema(jsonOfSchema(text), references)
     if (strictness === 'new') checkJsonSchema(schema.documents)
     return schema
   },
@@ -50,7 +50,7 @@ export class JsonSchema implements ParsedSchema {
 
   /** What it refers to, by the names that it has there. */
   get referenced(): readonly { readonly name: string; readonly root: JsonNode }[] {
-    return this.#references.map(({ name, text }) => ({ name, root: jsonOf(text) }))
+    return this.#references.map(({ name, text }) => ({ name, root: jsonOfSchema(text) }))
   }
 
   get normalized(): string {
@@ -119,16 +119,4 @@ function decimalText(source: string): string {
   }
   const point = digits.length === 1 ? '' : `.${digits.slice(1)}`
   return `${sign}${digits[0]}${point}E${exponent < 0 ? '' : '+'}${exponent}`
-}
-
-function jsonOf(text: string): JsonNode {
-  try {
-    return parseJsonTree(text)
-  } catch (error) {
-    throw invalid(asTailraceError(error).message)
-  }
-}
-
-function invalid(message: string): TailraceError {
-  return new TailraceError('invalid_schema', message)
 }

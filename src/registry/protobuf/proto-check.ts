@@ -1,9 +1,10 @@
 // What a .proto file may say, beyond its grammar: numbers and names that are free, types that are there.
 
-import { TailraceError } from '../../kernel/errors.ts'
+import { invalid } from '../invalid-schema.ts'
 import type { ProtoEnum, ProtoField, ProtoFile, ProtoMessage, ProtoRange, ProtoReserved } from './proto-file.ts'
 import { FIELD_NUMBER_MAX, isTrue, mapEntryName, optionOf, SCALAR_TYPES } from './proto-file.ts'
 import type { ProtoScope } from './proto-scope.ts'
+import { unresolved } from './proto-scope.ts'
 
 /** invalid_schema, naming the message or enum. */
 export function checkProto(scope: ProtoScope): void {
@@ -115,12 +116,4 @@ function reservedOf(statements: readonly ProtoReserved[]) {
 
 function isIn({ from, to }: ProtoRange, number: number): boolean {
   return number >= from && (to === 'max' || number <= to)
-}
-
-function unresolved(type: string): TailraceError {
-  return invalid(`Could not resolve type: ${type}`)
-}
-
-function invalid(message: string): TailraceError {
-  return new TailraceError('invalid_schema', message)
 }

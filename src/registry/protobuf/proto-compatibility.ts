@@ -1,8 +1,8 @@
 // Whether a reader with one Protobuf schema can read what was written with another: fields are the same by their numbers,
 // messages and enums by their names. `original` is the writer's, `update` the reader's.
 
-import { TailraceError } from '../../kernel/errors.ts'
 import { COMPATIBILITY_STEPS_MAX } from '../../kernel/limits.ts'
+import { tooExpensive } from '../invalid-schema.ts'
 import type { ReaderWriter } from '../schema-format.ts'
 import type { ProtoEnum, ProtoField, ProtoMessage } from './proto-file.ts'
 import { SCALAR_TYPES } from './proto-file.ts'
@@ -306,8 +306,7 @@ class Comparison {
   }
 
   #step(): void {
-    if (++this.#steps <= COMPATIBILITY_STEPS_MAX / 100) return
-    throw new TailraceError('invalid_schema', 'compatibility check too expensive')
+    if (++this.#steps > COMPATIBILITY_STEPS_MAX / 100) throw tooExpensive()
   }
 }
 

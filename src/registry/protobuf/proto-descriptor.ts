@@ -11,6 +11,7 @@ import type {
 } from '@bufbuild/protobuf/wkt'
 import { TailraceError } from '../../kernel/errors.ts'
 import { PROTOBUF_DEPTH_MAX } from '../../kernel/limits.ts'
+import { invalid } from '../invalid-schema.ts'
 import type {
   ProtoEnum,
   ProtoField,
@@ -24,6 +25,7 @@ import type {
 } from './proto-file.ts'
 import { FIELD_NUMBER_MAX, jsonNameOf, mapEntryName, optionOf, SCALAR_TYPES } from './proto-file.ts'
 import type { ProtoScope } from './proto-scope.ts'
+import { unresolved } from './proto-scope.ts'
 import { protobufLibrary } from './protobuf-library.ts'
 
 export interface Describing {
@@ -342,7 +344,7 @@ export function fileOfDescriptor(file: FileDescriptorProto): ProtoFile {
 
 function messageOf(message: DescriptorProto, isProto3: boolean, depth: number): ProtoMessage {
   if (depth > PROTOBUF_DEPTH_MAX) {
-    throw new TailraceError('invalid_schema', `messages are nested too deeply: at most ${PROTOBUF_DEPTH_MAX} levels`)
+    throw invalid(`messages are nested too deeply: at most ${PROTOBUF_DEPTH_MAX} levels`)
   }
   const fields = message.field.map((field) => fieldOf(field, message, isProto3, depth))
   const groups = new Set(fields.flatMap(({ group }) => group?.name ?? []))
@@ -477,8 +479,4 @@ function writtenOptions(kind: OptionsKind, options: Message | undefined): ProtoO
     if (typeof value === 'string') return [{ name: field.name, value: { kind: 'string', bytes: Buffer.from(value) } }]
     return [{ name: field.name, value: { kind: 'word', text: String(value) } }]
   })
-}
-
-function unresolved(type: string): TailraceError {
-  return new TailraceError('invalid_schema', `Could not resolve type: ${type}`)
 }

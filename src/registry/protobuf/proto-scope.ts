@@ -1,7 +1,8 @@
 // What the names in a .proto file mean: its own messages and enums, those of the files that it imports, and of those that
 // these import publicly. A name is looked for in the innermost scope first.
 
-import { TailraceError } from '../../kernel/errors.ts'
+import type { TailraceError } from '../../kernel/errors.ts'
+import { invalid } from '../invalid-schema.ts'
 import type { ProtoEnum, ProtoFile, ProtoMessage } from './proto-file.ts'
 
 export type ProtoSymbol = ProtoMessageSymbol | ProtoEnumSymbol
@@ -138,6 +139,7 @@ export class ProtoScope {
   }
 }
 
-function invalid(message: string): TailraceError {
-  return new TailraceError('invalid_schema', message)
+/** A name that means nothing where it stands. */
+export function unresolved(type: string): TailraceError {
+  return invalid(`Could not resolve type: ${type}`)
 }

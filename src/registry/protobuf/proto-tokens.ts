@@ -1,6 +1,7 @@
 // The tokens of a .proto text, one after the other, in time that grows with the text alone.
 
-import { TailraceError } from '../../kernel/errors.ts'
+import type { TailraceError } from '../../kernel/errors.ts'
+import { invalid } from '../invalid-schema.ts'
 
 export type ProtoToken =
   /** A name, with dots where it has some; or a number as it is written. */
@@ -60,7 +61,7 @@ export class ProtoTokens {
     const before = this.#text.slice(0, at)
     const line = before.split('\n').length
     const column = at - before.lastIndexOf('\n')
-    return new TailraceError('invalid_schema', `Could not parse Protobuf - line ${line}, column ${column}: ${message}`)
+    return invalid(`Could not parse Protobuf - line ${line}, column ${column}: ${message}`)
   }
 
   #read(): ProtoToken {

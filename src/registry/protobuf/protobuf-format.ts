@@ -1,7 +1,8 @@
 // Protobuf as a schema format of the registry. A schema comes as .proto text, or as base64 of a binary descriptor; it is kept
 // as text.
 
-import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
+import { asTailraceError } from '../../kernel/errors.ts'
+import { invalid } from '../invalid-schema.ts'
 import type { ParsedSchema, ReaderWriter, ReferencedSchema, SchemaFormat } from '../schema-format.ts'
 import { checkProto } from './proto-check.ts'
 import { isIncompatible, protoDifferences, renderProtoDifference } from './proto-compatibility.ts'
@@ -91,9 +92,7 @@ function readText(text: string): ProtoFile {
     const file = readDescriptor(text)
     if (file !== undefined) return file
     const known = asTailraceError(error)
-    throw known.code === 'unknown_server_error'
-      ? new TailraceError('invalid_schema', 'Could not parse Protobuf')
-      : known
+    throw known.code === 'unknown_server_error' ? invalid('Could not parse Protobuf') : known
   }
 }
 
