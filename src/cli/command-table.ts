@@ -117,6 +117,8 @@ function addTopics(program: Command, terminal: Terminal): void {
     .action(async (names, options) => (await load()).deleteTopics(terminal, names, options))
 }
 
+const schemaNumber = wholeNumber(1, 2 ** 31 - 1)
+
 function addProduce(program: Command, terminal: Terminal): void {
   listing(program.command('produce').description('Store each line of files or stdin as a record.'))
     .argument('<topic>')
@@ -125,19 +127,19 @@ function addProduce(program: Command, terminal: Terminal): void {
     .option('-K, --key-separator <text>', 'what stands between key and value in each line')
     .option('-H, --header <name=value>', 'a header of every record (repeat)', nameValue)
     .option('-p, --partition <number>', 'the partition (by key if left out)', wholeNumber(0))
-    .addOption(new Option('--key-encoding <name>', 'how a key is meant').choices(ENCODINGS).default('string'))
+    .addOption(new Option('--key-encoding <name>', 'how a key is meant, as --value-encoding').choices(ENCODINGS))
     .addOption(
       new Option(
         '--value-encoding <name>',
-        "how a line is meant: string stores its bytes as they are, json checks that they are JSON, base64 decodes them, avro, jsonschema and protobuf take them as JSON of a schema, the others are Kafka's serializers",
-      )
-        .choices(ENCODINGS)
-        .default('string'),
+        "how a line is meant: string stores its bytes as they are, json checks that they are JSON, base64 decodes them, avro, jsonschema and protobuf take them as JSON of a schema, the others are Kafka's serializers (that of the schema if one is named, else string)",
+      ).choices(ENCODINGS),
     )
-    .option('--schema-id <id>', 'the schema of values, with an encoding of schemas', wholeNumber(1))
-    .option('--subject <name>', 'or the subject whose latest it is (TOPIC-value if left out)')
-    .option('--key-schema-id <id>', 'the schema of keys', wholeNumber(1))
-    .option('--key-subject <name>', 'or the subject whose latest it is (TOPIC-key if left out)')
+    .option('--schema-id <id>', 'the schema that values are made by', schemaNumber)
+    .option('--subject <name>', 'or the subject whose schema it is (TOPIC-value if left out)')
+    .option('--schema-version <number>', "the subject's version (the latest if left out)", schemaNumber)
+    .option('--key-schema-id <id>', 'the schema that keys are made by', schemaNumber)
+    .option('--key-subject <name>', 'or the subject whose schema it is (TOPIC-key if left out)')
+    .option('--key-schema-version <number>', "that subject's version (the latest if left out)", schemaNumber)
     .option('-Z, --tombstones', 'an empty value is none: a tombstone')
     .addOption(
       new Option('--input <form>', 'lines: values; ndjson: whole records, as consume and export print them')

@@ -10,6 +10,8 @@ import type { Properties } from './kafka-connect.ts'
 import { isTrue } from './kafka-connect.ts'
 import { encodedMember } from './line-record.ts'
 
+const TEXT = { encoding: 'string', schema: undefined } as const
+
 /** Gives the record as JSON. */
 export type LineReader = (line: Buffer, lineNumber: number) => string
 
@@ -21,8 +23,8 @@ export function openLineReader(properties: Properties): LineReader {
     const key = settings.parseKey ? cut(line, keyStart, settings, lineNumber, 'key separator') : undefined
     const value = line.subarray(key?.end ?? keyStart)
     const members: string[] = []
-    if (key !== undefined && !isNull(key.bytes, settings)) members.push(encodedMember('key', key.bytes, 'string'))
-    if (!isNull(value, settings)) members.push(encodedMember('value', value, 'string'))
+    if (key !== undefined && !isNull(key.bytes, settings)) members.push(encodedMember('key', key.bytes, TEXT))
+    if (!isNull(value, settings)) members.push(encodedMember('value', value, TEXT))
     if (headers !== undefined && !isNull(headers.bytes, settings)) {
       members.push(`"headers":${renderHeaders(headers.bytes, settings, lineNumber)}`)
     }

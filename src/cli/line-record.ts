@@ -14,28 +14,34 @@ export interface LineFormat {
   readonly key?: string | undefined
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly partition?: number | undefined
-  readonly keyEncoding: RecordEncoding
-  readonly valueEncoding: RecordEncoding
-  /** With the encodings of schemas: which schema, as members of a record. */
-  readonly keySchema?: SchemaMembers | undefined
-  readonly valueSchema?: SchemaMembers | undefined
+  readonly keyForm: MemberForm
+  readonly valueForm: MemberForm
   /** An empty value is none: a tombstone. */
   readonly emptyIsTombstone: boolean
 }
 
-/** As they stand in a record; none: the latest of the topic's subject. */
+/** How a key or value is meant. */
+export interface MemberForm {
+  /** undefined: that of the schema. */
+  readonly encoding: RecordEncoding | undefined
+  /** Which, with the encodings of schemas; undefined: that of the topic's subject. */
+  readonly schema: SchemaMembers | undefined
+}
+
+/** As they stand in a record. */
 export interface SchemaMembers {
-  readonly id?: number | undefined
-  readonly subject?: string | undefined
+  readonly id: number | undefined
+  readonly subject: string | undefined
+  readonly version: number | undefined
 }
 
 /** A record, as JSON, of a line that is its value, or its key and value. */
 export function recordOfLine(line: Buffer, format: LineFormat): string {
   const { key, value } = splitLine(line, format)
   const members: string[] = []
-  if (key !== null) members.push(encodedMember('key', key, format.keyEncoding, format.keySchema))
+  if (key !== null) members.push(encodedMember('key', key, format.keyForm))
   if (value.length > 0 || !format.emptyIsTombstone) {
-    members.push(encodedMember('value', value, format.valueEncoding, format.valueSchema))
+    members.push(encodedMember('value', value, format.valueForm))
   }
   if (format.headers.length > 0) {
     const headers = format.headers.map(([name, value]) => ({ name, value }))
@@ -53,15 +59,11 @@ function splitLine(line: Buffer, { keySeparator, key }: LineFormat): { key: Buff
 }
 
 /** A member and its encoding: `"value":"…","value_encoding":"string"`. */
-export function encodedMember(
-  name: 'key' | 'value',
-  bytes: Buffer,
-  encoding: RecordEncoding,
-  schema: SchemaMembers = {},
-): string {
-  if (JSON_ENCODINGS.has(encoding)) {
+export function encodedMember(name: 'key' | 'value', bytes: Buffer, { encoding, schema }: MemberForm): string {
+  if (encoding === undefined || encoding === 'json' || isSchemaEncoding(encoding)) {
     if (!isJson(bytes, 0, bytes.length)) throw new CommandFailure(`its ${name} is not JSON: ${excerpt(bytes)}`)
-    return `"${name}":${bytes},"${name}_encoding":"${encoding}"${schemaMembers(name, schema)}`
+    const said = encoding === undefined ? '' : `,"${name}_encoding":"${encoding}"`
+    return `"${name}":${bytes}${said}${schema === undefined ? '' : schemaMembers(name, schema)}`
   }
   if (encoding !== 'string') return `"${name}":${JSON.stringify(bytes.toString())},"${name}_encoding":"${encoding}"`
   return isUtf8(bytes)
@@ -69,17 +71,27 @@ export function encodedMember(
     : `"${name}":"${bytes.toString('base64')}","${name}_encoding":"base64"`
 }
 
-/** Whose text is JSON. */
-const JSON_ENCODINGS: ReadonlySet<RecordEncoding> = new Set(['json', 'avro', 'jsonschema', 'protobuf'])
+export function isSchemaEncoding(encoding: RecordEncoding): boolean {
+  return encoding === 'avro' || encoding === 'jsonschema' || encoding === 'protobuf'
+}
 
-function schemaMembers(name: 'key' | 'value', { id, subject }: SchemaMembers): string {
+function schemaMembers(name: 'key' | 'value', { id, subject, version }: SchemaMembers): string {
   const prefix = name === 'key' ? 'key_' : ''
-  const ofId = id === undefined ? '' : `,"${prefix}schema_id":${id}`
-  return ofId + (subject === undefined ? '' : `,"${prefix}subject":${JSON.stringify(subject)}`)
+  const members = [
+    id === undefined ? '' : `,"${prefix}schema_id":${id}`,
+    subject === undefined ? '' : `,"${prefix}subject":${JSON.stringify(subject)}`,
+    version === undefined ? '' : `,"${prefix}schema_version":${version}`,
+  ]
+  return members.join('')
 }
 
 /** What says where a record was, and not what it is. */
-const PLACE_MEMBERS = ['topic', 'offset', 'timestamp_type', 'key_was', 'value_was', 'key_error', 'value_error']
+const PLACE_MEMBERS = ['topic', 'offset', 'timestamp_type', 'key_was', 'value_was']
+/** Bytes that could not be read, and the schema that they could not be read by. */
+const UNREAD_MEMBERS = [
+  ['key', 'key_error', 'key_schema_id'],
+  ['value', 'value_error', 'schema_id'],
+] as const
 
 export interface JsonLineFormat {
   /** Goes before what the line says. */
@@ -95,6 +107,11 @@ export function recordOfJsonLine(line: Buffer, { partition, keepPartition }: Jso
   if (members === undefined) throw new CommandFailure(`it is no JSON object: ${excerpt(line)}`)
   if (members.has('$end')) return undefined
   for (const name of PLACE_MEMBERS) members.delete(name)
+  for (const [part, error, schemaId] of UNREAD_MEMBERS) {
+    const isUnread =
+      members.delete(error) && !isSchemaEncoding(JSON.parse(String(members.get(`${part}_encoding`) ?? null)))
+    if (isUnread) members.delete(schemaId)
+  }
   if (!keepPartition) members.delete('partition')
   if (partition !== undefined) members.set('partition', Buffer.from(String(partition)))
   const texts = [...members].map(([name, json]) => `${JSON.stringify(name)}:${json}`)

@@ -8,8 +8,8 @@ import { foregroundClock } from '../kernel/clock.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import type { ListOptions } from './connect.ts'
 import { connect } from './connect.ts'
-import type { LineFormat } from './line-record.ts'
-import { recordOfJsonLine, recordOfLine } from './line-record.ts'
+import type { LineFormat, MemberForm, SchemaMembers } from './line-record.ts'
+import { isSchemaEncoding, recordOfJsonLine, recordOfLine } from './line-record.ts'
 import { RecordSender } from './record-sender.ts'
 import type { LineInput, RenderLine } from './send-lines.ts'
 import { sendLines } from './send-lines.ts'
@@ -21,12 +21,14 @@ export interface ProduceVerbOptions extends ListOptions {
   readonly keySeparator?: string
   readonly header?: readonly (readonly [name: string, value: string])[]
   readonly partition?: number
-  readonly keyEncoding: RecordEncoding
-  readonly valueEncoding: RecordEncoding
+  readonly keyEncoding?: RecordEncoding
+  readonly valueEncoding?: RecordEncoding
   readonly schemaId?: number
   readonly subject?: string
+  readonly schemaVersion?: number
   readonly keySchemaId?: number
   readonly keySubject?: string
+  readonly keySchemaVersion?: number
   readonly tombstones?: boolean
   readonly input: 'lines' | 'ndjson'
   /** With ndjson; false: by key. */
@@ -99,7 +101,20 @@ function placed(render: (line: Buffer) => string | undefined): RenderLine {
 }
 
 function renderWith(options: ProduceVerbOptions): (line: Buffer) => string | undefined {
+  const keyForm = formOf('--key-encoding', options.keyEncoding, {
+    id: options.keySchemaId,
+    subject: options.keySubject,
+    version: options.keySchemaVersion,
+  })
+  const valueForm = formOf('--value-encoding', options.valueEncoding, {
+    id: options.schemaId,
+    subject: options.subject,
+    version: options.schemaVersion,
+  })
   if (options.input === 'ndjson') {
+    if (keyForm.schema !== undefined || valueForm.schema !== undefined) {
+      throw usage('with --input ndjson each line names its own schema (schema_id, subject, schema_version)')
+    }
     const format = { partition: options.partition, keepPartition: options.keepPartitions }
     return (line) => recordOfJsonLine(line, format)
   }
@@ -108,13 +123,23 @@ function renderWith(options: ProduceVerbOptions): (line: Buffer) => string | und
     key: options.key,
     headers: options.header ?? [],
     partition: options.partition,
-    keyEncoding: options.keyEncoding,
-    valueEncoding: options.valueEncoding,
-    keySchema: { id: options.keySchemaId, subject: options.keySubject },
-    valueSchema: { id: options.schemaId, subject: options.subject },
+    keyForm,
+    valueForm,
     emptyIsTombstone: options.tombstones === true,
   }
   return (line) => recordOfLine(line, format)
+}
+
+/** A schema that is named brings its own encoding, and goes with no other. */
+function formOf(option: string, encoding: RecordEncoding | undefined, members: SchemaMembers): MemberForm {
+  const isNamed = members.id !== undefined || members.subject !== undefined || members.version !== undefined
+  if (!isNamed) return { encoding: encoding ?? 'string', schema: undefined }
+  if (encoding === undefined || isSchemaEncoding(encoding)) return { encoding, schema: members }
+  throw usage(`${option} ${encoding} does not go with a schema: avro, jsonschema and protobuf do, or none`)
+}
+
+function usage(message: string): CommandFailure {
+  return new CommandFailure(message, { exitCode: EXIT.usage })
 }
 
 function* inputsOf(terminal: Terminal, files: readonly string[]): Generator<LineInput> {

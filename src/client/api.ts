@@ -82,7 +82,10 @@ export interface ProduceRecord {
   readonly timestamp?: string | null
   readonly key_encoding?: RecordEncoding
   readonly value_encoding?: RecordEncoding
-  /** With an encoding of schemas: which; the latest of TOPIC-value and TOPIC-key if nothing is said. */
+  /**
+   * The schema that the value, or key, is made by; its encoding may be left out then. If none is named where the encoding is of
+   * schemas: the latest of the subject that the topic's strategy names, TOPIC-value or TOPIC-key.
+   */
   readonly schema_id?: number
   readonly subject?: string
   readonly schema_version?: number

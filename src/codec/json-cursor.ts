@@ -38,13 +38,20 @@ export class MemberNames {
   readonly zeros: readonly number[]
   /** What becomes of a member of another name. */
   readonly others: 'refuse' | 'pass'
+  /** What to tell those who write a name that is known elsewhere. */
+  readonly hints: ReadonlyMap<string, string>
   readonly #bytes: readonly Uint8Array[]
   /** By length, first and last byte: the number of the one name that may be meant, or -1. */
   readonly #candidates = new Int8Array(CANDIDATE_SLOTS).fill(-1)
 
-  constructor(names: readonly string[], others: 'refuse' | 'pass' = 'refuse') {
+  constructor(
+    names: readonly string[],
+    others: 'refuse' | 'pass' = 'refuse',
+    hints: ReadonlyMap<string, string> = NO_HINTS,
+  ) {
     this.names = names
     this.others = others
+    this.hints = hints
     this.zeros = names.map(() => 0)
     this.#bytes = names.map((name) => Buffer.from(name))
     for (const [number, name] of this.#bytes.entries()) {
@@ -67,6 +74,7 @@ export class MemberNames {
   }
 }
 
+const NO_HINTS: ReadonlyMap<string, string> = new Map()
 const CANDIDATE_SLOTS = 512
 
 function candidateSlot(bytes: Uint8Array, start: number, end: number): number {
@@ -250,11 +258,14 @@ export class JsonCursor {
     const member = names.names.indexOf(name)
     if (member >= 0) return member
     if (names.others === 'pass') return OTHER_MEMBER
-    const nearest = nearestName(name, names.names)
     const shown = name.length > NAME_CHARS_SHOWN_MAX ? `${name.slice(0, NAME_CHARS_SHOWN_MAX)}…` : name
-    const hint = nearest === undefined ? `allowed are ${names.names.join(', ')}` : `did you mean ${nearest}?`
-    throw wrongMember(shown, `is not known here; ${hint}`)
+    throw wrongMember(shown, `is not known here; ${names.hints.get(name) ?? hintOf(name, names)}`)
   }
+}
+
+function hintOf(name: string, { names }: MemberNames): string {
+  const nearest = nearestName(name, names)
+  return nearest === undefined ? `allowed are ${names.join(', ')}` : `did you mean ${nearest}?`
 }
 
 const NAME_CHARS_SHOWN_MAX = 100

@@ -7,7 +7,8 @@
 //
 // With an encoding of a schema format (avro, jsonschema, protobuf), of a record or the request, stands which schema it is:
 // "schema_id", or "subject" and "schema_version" for values, "key_schema_id", "key_subject" and "key_schema_version" for
-// keys; else the latest of the subject TOPIC-value or TOPIC-key.
+// keys; else the latest of the subject that the topic's strategy names, TOPIC-value or TOPIC-key unless it has another. A
+// schema that is named brings its own encoding, and goes with no other.
 //
 // A request is taken whole or not at all. Malformed JSON anywhere in it goes before wrong content, so that the answer
 // does not depend on which comes first. An optional member that is null counts as absent.
@@ -19,13 +20,16 @@ import { TailraceError } from '../kernel/errors.ts'
 import { PRODUCE_RECORDS_MAX, RECORD_HEADERS_MAX } from '../kernel/limits.ts'
 import type { RecordHeader } from '../record/record.ts'
 import { NO_HEADERS } from '../record/record.ts'
+import type { RecordPart } from '../registry/subject-name.ts'
 import type { Encoding } from './encoding.ts'
 import { ENCODINGS, encodeValue, excerpt } from './encoding.ts'
 import { CALENDAR_MS_MAX, parseIsoTimeAt } from './iso-time.ts'
 import { JsonCursor, MemberNames, MemberRanges, OBJECT_END, parseWhole, wrongMember } from './json-cursor.ts'
 import { decodeJsonText, isPlainText } from './json-string.ts'
 import type { ProduceRecord } from './produce-record.ts'
-import type { FramedSchema, SchemaChoice, SchemaCodec, SchemaEncoding } from './schema-codec.ts'
+import type { AnyEncoding, TypedRecords } from './produce-schema.ts'
+import { checkSchemaEncoding, FOREIGN_MEMBERS, isSchemaEncoding, ProduceSchemas } from './produce-schema.ts'
+import type { SchemaChoice, SchemaEncoding } from './schema-codec.ts'
 import { SCHEMA_ENCODINGS } from './schema-codec.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 
@@ -44,7 +48,11 @@ const CHOICE_MEMBERS = [
   'key_schema_version',
 ] as const
 
-const REQUEST_NAMES = new MemberNames(['records', 'key_encoding', 'value_encoding', ...CHOICE_MEMBERS])
+const REQUEST_NAMES = new MemberNames(
+  ['records', 'key_encoding', 'value_encoding', ...CHOICE_MEMBERS],
+  'refuse',
+  FOREIGN_MEMBERS,
+)
 const RECORDS = 0
 const REQUEST_KEY_ENCODING = 1
 const REQUEST_VALUE_ENCODING = 2
@@ -68,19 +76,16 @@ const KEY_ENCODING = 5
 const VALUE_ENCODING = 6
 const VALUE_CHOICE = 7
 const KEY_CHOICE = 10
-const RECORD_NAMES = new MemberNames(RECORD_MEMBERS)
+const RECORD_NAMES = new MemberNames(RECORD_MEMBERS, 'refuse', FOREIGN_MEMBERS)
 
 /** What an export's line holds beside a record to produce: where the record was, which says nothing of where it goes. */
-const LINE_NAMES = new MemberNames([
-  ...RECORD_MEMBERS,
-  'topic',
-  'offset',
-  'timestamp_type',
-  'key_was',
-  'value_was',
-  'key_error',
-  'value_error',
-])
+const LINE_NAMES = new MemberNames(
+  [...RECORD_MEMBERS, 'topic', 'offset', 'timestamp_type', 'key_was', 'value_was', 'key_error', 'value_error'],
+  'refuse',
+  FOREIGN_MEMBERS,
+)
+const KEY_ERROR = 18
+const VALUE_ERROR = 19
 
 const HEADER_NAMES = new MemberNames(['name', 'value', 'value_encoding'])
 const HEADER_NAME = 0
@@ -98,14 +103,6 @@ export function parseProduceBody(body: Buffer, typed?: TypedRecords): ProduceRec
     throw syntaxFirst(error, body, 0, body.length, 'the body')
   }
 }
-
-/** What keys and values of the schema formats are made with, and whose subjects they are of if nothing else is said. */
-export interface TypedRecords {
-  readonly schemas: SchemaCodec
-  readonly topic: string
-}
-
-export type AnyEncoding = Encoding | SchemaEncoding
 
 /** What records are encoded by that do not say it themselves. */
 export interface RecordEncodings {
@@ -223,6 +220,7 @@ class ProduceRequest {
   readRecords(): ProduceRecord[] {
     const cursor = this.#cursor
     const records: ProduceRecord[] = []
+    this.#checkEncodings()
     cursor.enterArray('records')
     while (cursor.nextElement()) {
       if (records.length === PRODUCE_RECORDS_MAX) {
@@ -232,6 +230,12 @@ class ProduceRequest {
     }
     if (records.length === 0) throw wrongMember('records', 'is empty: at least one record is needed')
     return records
+  }
+
+  #checkEncodings(): void {
+    const { key, value, keySchema, valueSchema } = this.#encodings
+    if (keySchema !== undefined && key !== undefined) checkSchemaEncoding('key', key)
+    if (valueSchema !== undefined && value !== undefined) checkSchemaEncoding('value', value)
   }
 
   #readRecord(index: number): ProduceRecord {
@@ -256,7 +260,9 @@ class ProduceRequest {
     const choice = member - REQUEST_VALUE_ENCODING - 1
     const part = choice < CHOICES_OF_PART ? 'valueSchema' : 'keySchema'
     const chosen = parseChoice(cursor.bytes, start, end, choice % CHOICES_OF_PART, name)
-    this.#encodings = { ...this.#encodings, [part]: { ...this.#encodings[part], ...chosen } }
+    if (chosen !== undefined) {
+      this.#encodings = { ...this.#encodings, [part]: { ...this.#encodings[part], ...chosen } }
+    }
   }
 }
 
@@ -269,8 +275,7 @@ class RecordParser {
   readonly #ranges: MemberRanges
   readonly #keepPartition: boolean
   readonly #typed: TypedRecords | undefined
-  /** What the request's choice of a schema means, once it was asked for: of keys and of values. */
-  #framed: { readonly by: RecordEncodings; key?: FramedSchema; value?: FramedSchema } = { by: NOTHING_SAID }
+  #schemas: ProduceSchemas | undefined
   #frames: ByteWriter | undefined
   // Where the text that was encoded last lies; a start of -1: it is null.
   #bytes: Buffer
@@ -306,18 +311,25 @@ class RecordParser {
     }
   }
 
-  /** A key or value: by its own encoding, else the request's, else the usual one. */
+  /** A key or value: by its own encoding or schema, else by those of the request, else by the usual encoding. */
   #locate(member: number, encodingMember: number, requested: RecordEncodings, usual: 'string' | 'json'): void {
     const { bytes } = this.#cursor
     const { starts, ends } = this.#ranges
     const own = this.#ranges.has(encodingMember) ? this.#readEncoding(encodingMember) : undefined
     const named = own ?? (member === KEY ? requested.key : requested.value)
+    const choice = this.#choiceOf(member, own, requested)
     const start = starts[member] as number
     const end = ends[member] as number
     this.#bytes = bytes
     if (!this.#ranges.has(member) || (bytes[start] === LETTER_N && named !== 'json')) {
       this.#start = -1
       this.#end = -1
+      return
+    }
+    if (choice !== undefined) {
+      const part = member === KEY ? 'key' : 'value'
+      if (named !== undefined) checkSchemaEncoding(part, named)
+      this.#frame(part, named, choice, start, end)
       return
     }
     const encoding = named ?? usual
@@ -335,7 +347,7 @@ class RecordParser {
         )
       }
       if (isSchemaEncoding(encoding)) {
-        this.#frame(member === KEY ? 'key' : 'value', encoding, start, end, requested)
+        this.#frame(member === KEY ? 'key' : 'value', encoding, NOTHING_CHOSEN, start, end)
         return
       }
       this.#bytes = encodeValue(encoding, bytes, start, end, RECORD_MEMBERS[member] as string)
@@ -346,15 +358,16 @@ class RecordParser {
 
   /** A key or value in a frame of its schema. */
   #frame(
-    part: 'key' | 'value',
-    encoding: SchemaEncoding,
+    part: RecordPart,
+    encoding: SchemaEncoding | undefined,
+    choice: SchemaChoice,
     start: number,
     end: number,
-    requested: RecordEncodings,
   ): void {
     const typed = this.#typed
-    if (typed === undefined) throw wrongMember(part, `cannot be ${encoding} here`)
-    const framed = this.#chosen(part, encoding, requested, typed)
+    if (typed === undefined) throw wrongMember(part, 'cannot be made by a schema here')
+    this.#schemas ??= new ProduceSchemas(typed)
+    const framed = this.#schemas.find(part, encoding, choice)
     // all of a request: what has outgrown its bytes leaves them to those that are in them
     this.#frames ??= new ByteWriter(FRAMES_BYTES)
     const frames = this.#frames
@@ -370,22 +383,17 @@ class RecordParser {
     this.#end = frames.position
   }
 
-  #chosen(
-    part: 'key' | 'value',
-    encoding: SchemaEncoding,
-    requested: RecordEncodings,
-    typed: TypedRecords,
-  ): FramedSchema {
-    const usual = { subject: `${typed.topic}-${part}` }
-    const own = this.#readChoice(part === 'key' ? KEY_CHOICE : VALUE_CHOICE)
-    if (own !== undefined) return typed.schemas.choose(encoding, { ...usual, ...own })
-    if (this.#framed.by !== requested) this.#framed = { by: requested }
-    const known = this.#framed[part]
-    if (known?.encoding === encoding) return known
-    const chosen = part === 'key' ? requested.keySchema : requested.valueSchema
-    const framed = typed.schemas.choose(encoding, { ...usual, ...chosen })
-    this.#framed[part] = framed
-    return framed
+  /** What a key or value is made with: as its record says, else the request. undefined: nobody says. */
+  #choiceOf(member: number, own: AnyEncoding | undefined, requested: RecordEncodings): SchemaChoice | undefined {
+    const isPlain = own !== undefined && !isSchemaEncoding(own)
+    // who names another encoding does not want the request's schema
+    const ofRequest = isPlain ? undefined : member === KEY ? requested.keySchema : requested.valueSchema
+    if ((this.#ranges.seen & (member === KEY ? KEY_CHOICE_BITS : VALUE_CHOICE_BITS)) === 0) return ofRequest
+    // bytes that were shown with the schema that they cannot be read by
+    if (isPlain && this.#ranges.has(member === KEY ? KEY_ERROR : VALUE_ERROR)) return undefined
+    const choice = this.#readChoice(member === KEY ? KEY_CHOICE : VALUE_CHOICE)
+    if (choice === undefined) return ofRequest
+    return choice.id === undefined && choice.subject === undefined ? { ...ofRequest, ...choice } : choice
   }
 
   /** What the record itself says of its schema. */
@@ -397,7 +405,8 @@ class RecordParser {
       if (!ranges.has(member)) continue
       const name = RECORD_MEMBERS[member] as string
       const start = ranges.starts[member] as number
-      choice = { ...choice, ...parseChoice(this.#cursor.bytes, start, ranges.ends[member] as number, at, name) }
+      const chosen = parseChoice(this.#cursor.bytes, start, ranges.ends[member] as number, at, name)
+      if (chosen !== undefined) choice = { ...choice, ...chosen }
     }
     return choice
   }
@@ -498,17 +507,23 @@ function parsePlainEncoding(bytes: Buffer, start: number, end: number): Encoding
 const ANY_ENCODINGS: readonly AnyEncoding[] = [...ENCODINGS, ...SCHEMA_ENCODINGS]
 const ENCODING_NAMES = new MemberNames(ANY_ENCODINGS)
 
-function isSchemaEncoding(encoding: AnyEncoding): encoding is SchemaEncoding {
-  return (SCHEMA_ENCODINGS as readonly AnyEncoding[]).includes(encoding)
-}
-
 /** Of a key and of a value: id, subject, version. */
 const CHOICES_OF_PART = 3
+const VALUE_CHOICE_BITS = 0b111 << VALUE_CHOICE
+const KEY_CHOICE_BITS = 0b111 << KEY_CHOICE
 const SCHEMA_NUMBER_MAX = 2 ** 31 - 1
 
-/** The `which`-th member of a choice. */
-function parseChoice(bytes: Buffer, start: number, end: number, which: number, member: string): SchemaChoice {
-  if (bytes[start] === LETTER_N) return {}
+const NOTHING_CHOSEN: SchemaChoice = {}
+
+/** The `which`-th member of a choice; undefined: it says nothing. */
+function parseChoice(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  which: number,
+  member: string,
+): SchemaChoice | undefined {
+  if (bytes[start] === LETTER_N) return undefined
   if (which === 1) {
     const subject = bytes[start] === QUOTE ? decodeJsonText(bytes, start + 1, end - 1) : undefined
     if (subject === undefined) throw wrongMember(member, `must be a string of text, not ${excerpt(bytes, start, end)}`)
@@ -516,7 +531,8 @@ function parseChoice(bytes: Buffer, start: number, end: number, which: number, m
   }
   const number = parseWhole(bytes, start, end)
   if (number < 1 || number > SCHEMA_NUMBER_MAX) {
-    throw wrongMember(member, `must be a whole number from 1 on, not ${excerpt(bytes, start, end)}`)
+    const found = excerpt(bytes, start, end)
+    throw wrongMember(member, `must be a whole number from 1 to ${SCHEMA_NUMBER_MAX}, not ${found}`)
   }
   return which === 0 ? { id: number } : { version: number }
 }
@@ -534,5 +550,5 @@ function inside(error: unknown, place: string, details: (member: unknown) => Err
   if (!isContentError(error)) return error
   const { member } = error.details
   const message = `${place}${member === undefined ? ' ' : '.'}${error.message}`
-  return new TailraceError('invalid_record', message, details(member))
+  return new TailraceError('invalid_record', message, { ...error.details, ...details(member) })
 }

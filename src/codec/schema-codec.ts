@@ -8,6 +8,7 @@ import { SCHEMAS_COMPILED_CHARS_MAX } from '../kernel/limits.ts'
 import type { SchemaType } from '../kernel/schema-words.ts'
 import type { StoredSchema } from '../registry/schema-entity.ts'
 import type { SchemaRegistry } from '../registry/schema-registry.ts'
+import { parseSubject } from '../registry/subject.ts'
 import type { AvroUnions } from './avro-decoder.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 import type { ValueCodec } from './value-codec.ts'
@@ -26,7 +27,10 @@ const ENCODING_OF: Readonly<Record<SchemaType, SchemaEncoding>> = {
 const FRAME_HEAD_BYTES = 5
 const MAGIC = 0
 
-export type KnownSchemas = Pick<SchemaRegistry, 'failure' | 'revision' | 'findById' | 'version' | 'parsed'>
+export type KnownSchemas = Pick<
+  SchemaRegistry,
+  'failure' | 'revision' | 'findById' | 'isFoundById' | 'aliased' | 'version' | 'versions' | 'nearestSubject' | 'parsed'
+>
 
 /** A schema that values are made with, or were. */
 export interface FramedSchema {
@@ -41,9 +45,10 @@ export interface UndecodedValue {
   readonly error: string
 }
 
+/** An id, or a subject and perhaps its version, or both if they mean the same. */
 export interface SchemaChoice {
   readonly id?: number | undefined
-  /** Of this subject's version; the latest where none is named. */
+  /** Of this subject's version; the latest where neither that is named nor an id. */
   readonly subject?: string | undefined
   readonly version?: number | undefined
 }
@@ -114,18 +119,47 @@ export class SchemaCodec {
     return { id: undefined, error: this.#schemas.failure?.message ?? `no schema has the id ${id}` }
   }
 
-  /** What values are made with. schema_not_found, invalid_record (it is of another format); what keeps the registry. */
-  choose(encoding: SchemaEncoding, { id, subject, version }: SchemaChoice): FramedSchema {
+  /**
+   * What values are made with; `encoding`: the format that it must be of, if one was named. schema_not_found; invalid_record: it
+   * is of another format, not the id's and the subject's, or not what its id means to readers; what keeps the registry.
+   */
+  choose(encoding: SchemaEncoding | undefined, choice: SchemaChoice): FramedSchema {
     if (this.#schemas.failure !== undefined) throw this.#schemas.failure
-    const stored =
-      id === undefined ? this.#schemas.version(subject ?? '', version ?? 'latest') : this.#schemas.findById(id)
-    if (stored === undefined)
-      throw new TailraceError('schema_not_found', `there is no schema with the id ${id}`, { schema_id: id })
+    return this.framedBy(this.#chosen(choice), encoding)
+  }
+
+  /** As choose, of a schema that was found already. */
+  framedBy(stored: StoredSchema, encoding?: SchemaEncoding): FramedSchema {
+    const { id } = stored
     const found = ENCODING_OF[stored.schemaType]
-    if (found === encoding) return { id: stored.id, encoding }
-    throw new TailraceError('invalid_record', `schema ${stored.id} is ${found}, not ${encoding}`, {
-      schema_id: stored.id,
-    })
+    if (encoding !== undefined && found !== encoding) {
+      throw new TailraceError('invalid_record', `schema ${id} is ${found}, not ${encoding}`, { schema_id: id })
+    }
+    if (!this.#schemas.isFoundById(stored)) throw unreadable(stored, this.#schemas.findById(id))
+    return { id, encoding: found }
+  }
+
+  /** A subject with a name like that of one that is not there. */
+  nearestSubject(subject: string): string | undefined {
+    return this.#schemas.nearestSubject(subject)
+  }
+
+  #chosen({ id, subject, version }: SchemaChoice): StoredSchema {
+    if (subject === undefined) {
+      const found = id === undefined ? undefined : this.#schemas.findById(id)
+      if (found !== undefined) return found
+      throw new TailraceError('schema_not_found', `there is no schema with the id ${id}`, { schema_id: id })
+    }
+    const named = this.#schemas.version(this.#schemas.aliased(subject), version ?? 'latest')
+    if (id === undefined || named.id === id) return named
+    const versions = version === undefined ? this.#schemas.versions(named.subject, { deleted: true }) : []
+    const same = versions.find((one) => one.id === id)
+    if (same !== undefined) return same
+    const found =
+      version === undefined
+        ? `no version of subject '${subject}' is schema ${id}`
+        : `version ${version} of subject '${subject}' is schema ${named.id}, not ${id}`
+    throw new TailraceError('invalid_record', `${found}: name the id alone, or the subject`, { schema_id: id, subject })
   }
 
   /**
@@ -183,6 +217,17 @@ export class SchemaCodec {
     this.#byId.set(id, compiled)
     this.#compiledChars += chars
   }
+}
+
+/** Of a schema that is no longer, or not, what its id means where records are read. */
+function unreadable({ id, subject }: StoredSchema, read: StoredSchema | undefined): TailraceError {
+  const means = read === undefined ? 'nothing' : `version ${read.version} of subject '${read.subject}'`
+  const { context } = parseSubject(subject)
+  return new TailraceError(
+    'invalid_record',
+    `schema ${id} of subject '${subject}' is one of the context ${context}; a record carries the id alone, and to its readers id ${id} means ${means}: register the schema in the default context`,
+    { schema_id: id, subject },
+  )
 }
 
 /** That an id means nothing is remembered, too: bytes may hold any. */

@@ -20,8 +20,10 @@ export interface TopicConfig {
   readonly deleteRetentionMs: number
   readonly fileDeleteDelayMs: number
   readonly indexIntervalBytes: number
-  /** Whose schemas keys must be framed with; undefined: keys may be anything. */
-  readonly keySubjects: SubjectNameStrategy | undefined
+  /** Keys must be framed with a schema of their subject; false: they may be anything. */
+  readonly keySchemaValidation: boolean
+  /** Whose schemas keys are made with, and must be framed with where that is asked for. */
+  readonly keySubjects: SubjectNameStrategy
   readonly maxCompactionLagMs: number
   /** Of one stored batch. */
   readonly maxMessageBytes: number
@@ -38,8 +40,9 @@ export interface TopicConfig {
   readonly segmentBytes: number
   readonly segmentJitterMs: number
   readonly segmentMs: number
-  /** As keySubjects, of values. */
-  readonly valueSubjects: SubjectNameStrategy | undefined
+  /** As those of keys. */
+  readonly valueSchemaValidation: boolean
+  readonly valueSubjects: SubjectNameStrategy
 }
 
 /** Which subject a record's schema belongs to: TOPIC-key or TOPIC-value, its record's name, or TOPIC-name. */
@@ -359,10 +362,11 @@ export function parseTopicConfig(
   const limit = (name: string) => (count(name) === -1 ? Number.POSITIVE_INFINITY : count(name))
   const policies = listItems(text('cleanup.policy'))
   const compression = text('compression.type').trim()
+  const isValidated = (part: 'key' | 'value') =>
+    text(`confluent.${part}.schema.validation`).trim().toLowerCase() === 'true'
   const subjects = (part: 'key' | 'value') => {
-    if (text(`confluent.${part}.schema.validation`).trim().toLowerCase() !== 'true') return undefined
-    const strategy = text(`confluent.${part}.subject.name.strategy`).trim()
-    return SUBJECT_NAME_STRATEGIES.find((name) => strategy === name || strategy === `${STRATEGY_PACKAGE}${name}`)
+    const strategy = text(`confluent.${part}.subject.name.strategy`).trim().replace(STRATEGY_PACKAGE, '')
+    return strategy as SubjectNameStrategy
   }
 
   const config: TopicConfig = {
@@ -374,6 +378,7 @@ export function parseTopicConfig(
     deleteRetentionMs: count('delete.retention.ms'),
     fileDeleteDelayMs: count('file.delete.delay.ms'),
     indexIntervalBytes: count('index.interval.bytes'),
+    keySchemaValidation: isValidated('key'),
     keySubjects: subjects('key'),
     maxCompactionLagMs: count('max.compaction.lag.ms'),
     maxMessageBytes: count('max.message.bytes'),
@@ -388,6 +393,7 @@ export function parseTopicConfig(
     segmentBytes: count('segment.bytes'),
     segmentJitterMs: count('segment.jitter.ms'),
     segmentMs: count('segment.ms'),
+    valueSchemaValidation: isValidated('value'),
     valueSubjects: subjects('value'),
   }
   if (config.minCompactionLagMs > config.maxCompactionLagMs) {

@@ -113,12 +113,21 @@ export function refusal(what: string, root: string, errors: readonly ErrorObject
 }
 
 /** What a validator of closed schemas found beside what it was to find. */
-export function unknownMembers(root: string, errors: readonly ErrorObject[]): readonly string[] {
+export function unknownMembers(
+  root: string,
+  errors: readonly ErrorObject[],
+  hints?: ReadonlyMap<string, string>,
+): readonly string[] {
   const unknown = errors.filter(({ keyword }) => keyword === 'additionalProperties').slice(0, FAULTS_SHOWN_MAX)
-  return unknown.map((error) => faultOf(error, root))
+  return unknown.map((error) => faultOf(error, root, hints))
 }
 
-function faultOf({ instancePath, keyword, message, params, parentSchema, data }: ErrorObject, root: string): string {
+/** `hints`: to those who write a name that is known elsewhere. */
+function faultOf(
+  { instancePath, keyword, message, params, parentSchema, data }: ErrorObject,
+  root: string,
+  hints?: ReadonlyMap<string, string>,
+): string {
   const place = instancePath === '' ? root : instancePath.slice(0, 200)
   const allowed: readonly unknown[] | undefined = parentSchema?.['enum']
   if (allowed !== undefined && (keyword === 'type' || keyword === 'enum')) {
@@ -132,7 +141,8 @@ function faultOf({ instancePath, keyword, message, params, parentSchema, data }:
   const unknown = String(params['additionalProperty']).slice(0, 100)
   const known = Object.keys((parentSchema?.['properties'] as object | undefined) ?? {})
   const nearest = nearestName(unknown, known)
-  const hint = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${nearest}?`
+  const usual = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${nearest}?`
+  const hint = hints?.get(unknown) ?? usual
   return `${place} has the unknown member ${JSON.stringify(unknown)} (${hint})`
 }
 

@@ -647,6 +647,9 @@ export const REGISTRY_RETRY_MS = 1_000
 /** Text of schemas that are kept parsed, the longest unused going first: parsed it takes some ten times that. */
 export const SCHEMAS_PARSED_CHARS_MAX = 8 * 1024 * 1024
 
+/** Names of subjects that one which is not there is compared with: it takes a microsecond or two for each. */
+export const SUBJECTS_COMPARED_MAX = 500
+
 /** Schemas of one list. */
 export const REGISTRY_LIST_MAX = 1_000
 

@@ -3,6 +3,8 @@
 
 import { createHash } from 'node:crypto'
 import type { TailraceError } from '../kernel/errors.ts'
+import { SUBJECTS_COMPARED_MAX } from '../kernel/limits.ts'
+import { nearestName } from '../kernel/nearest-name.ts'
 import type { SchemaType } from '../kernel/schema-words.ts'
 import { registryFailure, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
 import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
@@ -90,6 +92,34 @@ export class SchemaFinder {
       for (const one of this.#state.withId(parseSubject(other).context, id)) if (one.subject === other) return one
     }
     return own[0] ?? [...this.#state.withId(DEFAULT_CONTEXT, id)][0]
+  }
+
+  /** Who finds a schema by its id alone, as readers of records do, finds this one: its text, and all that it refers to. */
+  isFoundById(schema: StoredSchema): boolean {
+    if (parseSubject(schema.subject).context === DEFAULT_CONTEXT) return true
+    for (const found of this.#state.withId(DEFAULT_CONTEXT, schema.id)) {
+      const isSame = found.guid === schema.guid && found.schemaType === schema.schemaType
+      if (isSame && this.#referredBy(found) === this.#referredBy(schema)) return true
+    }
+    return false
+  }
+
+  /** The subject whose name is like this one. */
+  nearestSubject(subject: string): string | undefined {
+    return nearestName(subject, this.#someSubjects())
+  }
+
+  *#someSubjects(): Iterable<string> {
+    let count = 0
+    for (const subject of this.#state.subjects) {
+      if (count++ === SUBJECTS_COMPARED_MAX) return
+      if (this.live(subject).length > 0) yield subject
+    }
+  }
+
+  #referredBy({ references, subject }: StoredSchema): string {
+    if (references.length === 0) return ''
+    return JSON.stringify(this.#parser.resolve(references, subject, 'stored').map(({ name, guid }) => [name, guid]))
   }
 
   /** 40403. */

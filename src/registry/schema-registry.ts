@@ -140,6 +140,21 @@ export class SchemaRegistry {
     return this.#known.finder.byId(id, subject)
   }
 
+  /** Who finds a schema by its id alone, as readers of records do, finds this one: its text, and all that it refers to. */
+  isFoundById(schema: StoredSchema): boolean {
+    return this.#known.finder.isFoundById(schema)
+  }
+
+  /** Of a subject that is not there: one that is, and may be meant. */
+  nearestSubject(subject: string): string | undefined {
+    return this.#known.finder.nearestSubject(subject)
+  }
+
+  /** What a schema calls its record; undefined where it has no name. 42201, 42209. */
+  recordName({ schemaType, schema, references }: SchemaRequest): string | undefined {
+    return this.#known.parser.parse({ schemaType, schema, references }, '', 'stored').recordName
+  }
+
   /** Every version that has the id, in the context of a subject where one is named. 40403 where nothing has. */
   sharing(id: number, subject?: string): readonly StoredSchema[] {
     return this.#known.finder.sharing(id, subject)

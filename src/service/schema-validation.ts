@@ -5,25 +5,24 @@
 import type { ProduceRecord } from '../codec/produce-record.ts'
 import { schemaIdOf } from '../codec/schema-codec.ts'
 import type { Topic } from '../engine/engine.ts'
-import type { SubjectNameStrategy } from '../engine/topic-config.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import type { StoredSchema } from '../registry/schema-entity.ts'
 import type { SchemaRegistry } from '../registry/schema-registry.ts'
+import type { RecordPart } from '../registry/subject-name.ts'
+import { subjectNameOf, subjectStrategy } from '../registry/subject-name.ts'
 
-export type RegisteredSchemas = Pick<SchemaRegistry, 'failure' | 'findById' | 'sharing' | 'parsed'>
+export type RegisteredSchemas = Pick<SchemaRegistry, 'failure' | 'findById' | 'aliased' | 'sharing' | 'parsed'>
 
 /** Why a record of one request must not be stored; undefined: it may. */
 export type RecordCheck = (record: ProduceRecord, index: number) => TailraceError | undefined
 
-type Part = 'key' | 'value'
-
 /** Undefined: the topic takes anything. Throws what keeps the registry from answering. */
 export function schemaCheckOf(topic: Topic, schemas: RegisteredSchemas): RecordCheck | undefined {
-  const { keySubjects, valueSubjects } = topic.config
-  if (keySubjects === undefined && valueSubjects === undefined) return undefined
+  const { keySchemaValidation, valueSchemaValidation } = topic.config
+  if (!keySchemaValidation && !valueSchemaValidation) return undefined
   if (schemas.failure !== undefined) throw schemas.failure
-  const keys = keySubjects && new PartCheck(topic, 'key', keySubjects, schemas)
-  const values = valueSubjects && new PartCheck(topic, 'value', valueSubjects, schemas)
+  const keys = keySchemaValidation ? new PartCheck(topic, 'key', schemas) : undefined
+  const values = valueSchemaValidation ? new PartCheck(topic, 'value', schemas) : undefined
   return (record, index) =>
     keys?.faultOf(record.key, record.keyStart, record.keyEnd, index) ??
     values?.faultOf(record.value, record.valueStart, record.valueEnd, index)
@@ -31,16 +30,14 @@ export function schemaCheckOf(topic: Topic, schemas: RegisteredSchemas): RecordC
 
 class PartCheck {
   readonly #topic: Topic
-  readonly #part: Part
-  readonly #strategy: SubjectNameStrategy
+  readonly #part: RecordPart
   readonly #schemas: RegisteredSchemas
   /** What this request's records were found to be framed with. */
   readonly #good = new Set<number>()
 
-  constructor(topic: Topic, part: Part, strategy: SubjectNameStrategy, schemas: RegisteredSchemas) {
+  constructor(topic: Topic, part: RecordPart, schemas: RegisteredSchemas) {
     this.#topic = topic
     this.#part = part
-    this.#strategy = strategy
     this.#schemas = schemas
   }
 
@@ -50,11 +47,13 @@ class PartCheck {
     if (id !== undefined && this.#good.has(id)) return undefined
     const stored = id === undefined ? undefined : this.#schemas.findById(id)
     const subject = this.#subjectOf(stored)
-    if (id === undefined) return this.#refusal(index, subject, id, 'is not framed with the id of a schema')
+    if (id === undefined)
+      return this.#refusal(index, subject, id, 'is not framed with the id of a schema', howToFrame(this.#part))
     if (stored === undefined)
       return this.#refusal(index, subject, id, `names schema ${id}, which nobody has registered`)
     if (subject === undefined) return this.#refusal(index, subject, id, `names schema ${id}, which has no record name`)
-    const isOfSubject = this.#schemas.sharing(id).some((one) => one.subject === subject && !one.deleted)
+    const meant = this.#schemas.aliased(subject)
+    const isOfSubject = this.#schemas.sharing(id).some((one) => one.subject === meant && !one.deleted)
     if (!isOfSubject)
       return this.#refusal(index, subject, id, `names schema ${id}, which is none of subject '${subject}'`)
     this.#good.add(id)
@@ -63,11 +62,10 @@ class PartCheck {
 
   /** Undefined: only the schema says, and there is none, or it has no name. */
   #subjectOf(stored: StoredSchema | undefined): string | undefined {
-    const topic = this.#topic.name
-    if (this.#strategy === 'TopicNameStrategy') return `${topic}-${this.#part}`
-    const name = stored && this.#recordName(stored)
-    if (name === undefined) return undefined
-    return this.#strategy === 'RecordNameStrategy' ? name : `${topic}-${name}`
+    const { name, config } = this.#topic
+    const strategy = subjectStrategy(config, this.#part)
+    const recordName = strategy === 'TopicNameStrategy' || stored === undefined ? undefined : this.#recordName(stored)
+    return subjectNameOf(strategy, name, this.#part, recordName)
   }
 
   #recordName(stored: StoredSchema): string | undefined {
@@ -79,13 +77,19 @@ class PartCheck {
     }
   }
 
-  #refusal(index: number, subject: string | undefined, id: number | undefined, fault: string): TailraceError {
+  #refusal(
+    index: number,
+    subject: string | undefined,
+    id: number | undefined,
+    fault: string,
+    advice = '',
+  ): TailraceError {
     const topic = this.#topic.name
     const part = this.#part
-    const wanted = subject === undefined ? this.#strategy : `subject '${subject}'`
+    const wanted = subject === undefined ? subjectStrategy(this.#topic.config, part) : `subject '${subject}'`
     return new TailraceError(
       'invalid_record',
-      `the ${part} of record ${index} ${fault}: topic '${topic}' takes ${part}s by schemas of ${wanted} alone (confluent.${part}.schema.validation)`,
+      `the ${part} of record ${index} ${fault}: topic '${topic}' takes ${part}s by schemas of ${wanted} alone (confluent.${part}.schema.validation)${advice}`,
       {
         topic,
         index,
@@ -95,4 +99,9 @@ class PartCheck {
       },
     )
   }
+}
+
+/** For those who have sent something else. */
+function howToFrame(part: RecordPart): string {
+  return `; ${part}_encoding avro, jsonschema or protobuf has a JSON ${part} framed here (REST Proxy: ${part}_schema or ${part}_schema_id, sent as application/vnd.kafka.avro.v2+json, jsonschema or protobuf)`
 }

@@ -37,6 +37,10 @@ test('wrong usage ends with 2 and says what was wrong', async () => {
     [['topics', 'list', '--output', 'xml'], /Allowed choices are table, json, ndjson/],
     [['produce', 't', '-k', 'a', '-K', ':'], /one of them/],
     [['produce', 't', '--value-encoding', 'yaml'], /Allowed choices/],
+    [['produce', 't', '--value-encoding', 'json', '--schema-id', '1'], /avro, jsonschema and protobuf/],
+    [['produce', 't', '--key-encoding', 'string', '--key-subject', 's'], /--key-encoding string does not go with/],
+    [['produce', 't', '--schema-version', '4294967296'], /from 1 to 2147483647/],
+    [['produce', 't', '--input', 'ndjson', '--subject', 's'], /each line names its own schema/],
     [['consume', 't', '--group', 'g', '--partition', '0'], /do not go with --group/],
     [['consume', 't', '--from-beginning', '-o', '5'], /one of them/],
     [['import', 't', '--key', 'id'], /--format value/],
@@ -409,4 +413,35 @@ test('an alter without a change is a misunderstanding', async (t) => {
   const { code, stderr } = await runCli(['topics', 'alter', 't'], { url })
   assert.equal(code, 2)
   assert.match(stderr, /nothing to change/)
+})
+
+test('a schema that is named says how lines are meant; what could not be read goes on as its bytes', async (t) => {
+  const server = await startServer(t)
+  const { url } = server
+  for (const schema of ['"string"', '["string","int"]']) await server.post('/subjects/s/versions', { schema })
+  await server.post('/subjects/typed-key/versions', { schema: '"int"' })
+  const input = '5:"a"\n'
+  const produce = ['produce', 'typed', '-K', ':']
+  await runCliOk([...produce, '--schema-id', '1', '--key-schema-version', '1'], { url, input })
+  await runCliOk([...produce, '--subject', 's', '--schema-version', '1', '--key-schema-id', '3'], { url, input })
+  await runCliOk([...produce, '--value-encoding', 'avro', '--subject', 's', '--key-encoding', 'avro'], { url, input })
+  const { lines } = await runCliOk(['consume', 'typed', '--from-beginning', '-e'], { url })
+  assert.deepEqual(
+    lines.map((line) => [line['key'], line['key_schema_id'], line['value'], line['schema_id']]),
+    [
+      [5, 3, 'a', 1],
+      [5, 3, 'a', 1],
+      [5, 3, { string: 'a' }, 2],
+    ],
+  )
+  const none = await runCli(['produce', 'untyped', '--value-encoding', 'avro'], { url, input: '1\n' })
+  assert.equal(none.code, 3)
+  assert.match(none.stderr, /Subject 'untyped-value' not found\. Register it first, or name subject or schema_id/)
+  const cut = Buffer.from([0, 0, 0, 0, 1, 10, 97]).toString('base64')
+  await runCliOk(['produce', 'cut', '--value-encoding', 'base64'], { url, input: `${cut}\n` })
+  const printed = await runCliOk(['consume', 'cut', '--from-beginning', '-e'], { url })
+  assert.match(printed.stdout, /"schema_id":1.*value_error/)
+  await runCliOk(['produce', 'cut-again', '--input', 'ndjson'], { url, input: printed.stdout })
+  const [again] = (await runCliOk(['consume', 'cut-again', '--from-beginning', '-e'], { url })).lines
+  assert.equal(again?.['value'], cut)
 })

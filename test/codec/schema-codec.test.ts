@@ -39,7 +39,11 @@ function codecWith(...given: readonly Given[]) {
     failure: undefined,
     revision: 1,
     findById: (id: number) => stored[id - 1],
+    isFoundById: () => true,
+    aliased: (subject: string) => subject,
     version: (subject: string) => stored.find((one) => one.subject === subject) as StoredSchema,
+    versions: (subject: string) => stored.filter((one) => one.subject === subject),
+    nearestSubject: () => undefined,
     parsed: (one: StoredSchema) => {
       const { type, schema, references = [] } = given[one.id - 1] as Given
       return SCHEMA_FORMATS[type].parse(schema, references, 'stored')
@@ -280,7 +284,7 @@ test('chooses by id, or by subject, of the right format', () => {
 })
 
 test('the frames of a request stay as they are, however many follow', () => {
-  const typed = { schemas: codecWith(avro('string')), topic: 't' }
+  const typed = { schemas: codecWith(avro('string')), topic: 't', engine: { findTopic: () => undefined } }
   const texts = Array.from({ length: 300 }, (_, at) => `${at} `.repeat(at))
   const records = texts.map((value) => ({ key: value, value, key_schema_id: 1, schema_id: 1 }))
   const body = { records, key_encoding: 'avro', value_encoding: 'avro' }

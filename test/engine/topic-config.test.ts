@@ -86,7 +86,8 @@ test('gives the defaults as parsed values', () => {
     deleteRetentionMs: 86_400_000,
     fileDeleteDelayMs: 60_000,
     indexIntervalBytes: 4096,
-    keySubjects: undefined,
+    keySchemaValidation: false,
+    keySubjects: 'TopicNameStrategy',
     maxCompactionLagMs: Number.MAX_SAFE_INTEGER,
     maxMessageBytes: 16_777_216,
     messageTimestampAfterMaxMs: 3_600_000,
@@ -100,18 +101,19 @@ test('gives the defaults as parsed values', () => {
     segmentBytes: 1_073_741_824,
     segmentJitterMs: 0,
     segmentMs: 604_800_000,
-    valueSubjects: undefined,
+    valueSchemaValidation: false,
+    valueSubjects: 'TopicNameStrategy',
   })
 })
 
-test('subjects of keys and values count where they are asked for, by the class of a strategy or its short name', () => {
+test('subjects of keys and values are named by the class of a strategy or its short name, and validated where it is asked for', () => {
   const validated = { 'confluent.value.schema.validation': 'TRUE', 'confluent.key.schema.validation': 'false' }
-  assert.deepEqual([parse(validated).valueSubjects, parse(validated).keySubjects], ['TopicNameStrategy', undefined])
+  const { valueSchemaValidation, keySchemaValidation } = parse(validated)
+  assert.deepEqual([valueSchemaValidation, keySchemaValidation], [true, false])
   for (const strategy of ['TopicNameStrategy', 'RecordNameStrategy', 'TopicRecordNameStrategy']) {
     for (const name of [strategy, `io.confluent.kafka.serializers.subject.${strategy}`]) {
-      const named = { 'confluent.key.subject.name.strategy': name }
-      assert.equal(parse(named).keySubjects, undefined)
-      assert.equal(parse({ ...named, 'confluent.key.schema.validation': 'true' }).keySubjects, strategy)
+      const { keySubjects, valueSubjects } = parse({ 'confluent.key.subject.name.strategy': name })
+      assert.deepEqual([keySubjects, valueSubjects], [strategy, 'TopicNameStrategy'])
     }
   }
   refusal(() => parse({ 'confluent.value.subject.name.strategy': 'com.acme.MyStrategy' }))

@@ -336,3 +336,47 @@ test('while the registry cannot answer nothing is made, passed or let in by its 
   const shown = await again.read('', typeOf('avro'))
   assert.deepEqual(shown.json(), [{ topic: 't', key: null, value: 1, partition: 0, offset: 0 }])
 })
+
+const strategyOf = (name: string) => ({
+  'confluent.value.schema.validation': 'true',
+  'confluent.value.subject.name.strategy': name,
+})
+
+test('texts are registered under the subjects that the strategy of the topic names', async (t) => {
+  const server = await startServer(t)
+  const named = (name: string) => JSON.stringify({ type: 'record', name, namespace: 'a.b', fields: [] })
+  for (const [topic, strategy] of [
+    ['rn', 'RecordNameStrategy'],
+    ['trn', 'TopicRecordNameStrategy'],
+  ] as const) {
+    checkStatus(await server.post('/v1/topics', { name: topic, configs: strategyOf(strategy) }), 201)
+    for (const name of ['Rn', 'Other', 'Rn']) {
+      const body = { value_schema: named(name), key_schema: '"int"', records: [{ key: 1, value: {} }] }
+      const reply = await post(server, 'avro', body, `/topics/${topic}`)
+      checkStatus(reply, 200)
+      assert.equal(reply.json().offsets[0].error_code, null, reply.text())
+    }
+    const nameless = await post(server, 'avro', { value_schema: '"int"', records: [{ value: 1 }] }, `/topics/${topic}`)
+    checkFailure(
+      nameless,
+      42205,
+      new RegExp(`^Invalid schema: it has no record name, .* ${strategy} of topic '${topic}'`),
+    )
+  }
+  const subjects = ['a.b.Other', 'a.b.Rn', 'rn-key', 'trn-a.b.Other', 'trn-a.b.Rn', 'trn-key']
+  assert.deepEqual((await server.get('/subjects')).json(), subjects)
+})
+
+test('nothing is registered in another context, whose ids readers would take for their own', async (t) => {
+  const server = await startServer(t)
+  const headers = { 'content-type': 'application/json' }
+  const alias = await server.request('PUT', '/config/t-value', { headers, body: { alias: ':.two:t' } })
+  checkStatus(alias, 200)
+  const body = { value_schema: '"int"', records: [{ value: 1 }] }
+  checkFailure(await post(server, 'avro', body), 42205, /^Invalid schema: .* in the context \.two, as ':\.two:t'/)
+  assert.deepEqual((await server.get('/subjects')).json(), [])
+  await register(server, 'first', '"string"')
+  await register(server, ':.two:t', '"int"')
+  checkFailure(await post(server, 'avro', body), 42205, /^Invalid schema: schema 1 of subject ':\.two:t'/)
+  assert.deepEqual((await server.get('/topics')).json(), [])
+})

@@ -47,6 +47,7 @@ test('a value must be framed with a live schema of TOPIC-value: v1 refuses the r
     assert.equal(details.schema_id, schemaId)
   }
   await refused('YQ==', /the value of record 1 is not framed with the id of a schema: .*subject 't-value'/)
+  await refused('YQ==', /; value_encoding avro, jsonschema or protobuf has a JSON value framed here/)
   await refused('', /is not framed/)
   await refused('AAAAAA==', /is not framed/)
   await refused('AQAAAAE=', /is not framed/)

@@ -105,11 +105,25 @@ test('what does not fit is refused with its index, its place and why; nothing is
   )
   await refused({ value_encoding: 'avro', subject: 'nobody', records: two }, 404, /Subject 'nobody' not found/)
   await refused({ value_encoding: 'avro', schema_id: 99, records: two }, 404, /no schema with the id 99/)
-  await refused({ value_encoding: 'protobuf', schema_id: id, records: two }, 422, /schema 1 is avro, not protobuf/)
+  await refused(
+    { value_encoding: 'protobuf', schema_id: id, records: two },
+    422,
+    /^records\[0\]\.value: schema 1 is avro, not protobuf/,
+    {
+      index: 0,
+      member: 'value',
+      schema_id: id,
+    },
+  )
   await refused(
     { value_encoding: 'avro', schema_id: 0, records: two },
     422,
-    /schema_id must be a whole number from 1 on/,
+    /schema_id must be a whole number from 1 to 2147483647, not 0/,
+  )
+  await refused(
+    { records: [{ value: { id: 1 }, schema_id: 99999999999 }] },
+    422,
+    /^records\[0\]\.schema_id must be a whole number from 1 to 2147483647, not 99999999999/,
   )
   await refused({ value_encoding: 'avro', subject: 5, records: two }, 422, /subject must be a string/)
   await refused(
@@ -268,4 +282,243 @@ test('fields that are asked for have what says how they are written', async (t) 
   const refused = await server.get('/v1/topics/orders/events?fields=value,schema_id')
   assert.equal(refused.status, 400)
   assert.match(refused.json().detail, /'schema_id' is none of .*, value, .*schema_id, comes with it/)
+})
+
+const SHIPMENT = { type: 'record', name: 'Shipment', fields: [{ name: 'to', type: 'string' }] }
+
+async function refusal(server: TestServer, body: object, topic = 'orders') {
+  const reply = await server.post(`/v1/topics/${topic}/records`, body)
+  const { status, code, detail, details } = reply.json()
+  return { status, code, detail: detail as string, details }
+}
+
+test('a schema that is named brings its encoding: of values and keys, of a request, a record, a line, a frame', async (t) => {
+  const server = await startServer(t)
+  const order = await register(server, 'orders-value', ORDER)
+  const shipment = await register(server, 'shipments', SHIPMENT)
+  const key = await register(server, 'k', 'syntax = "proto3"; message K { int32 a = 1; }', 'PROTOBUF')
+  const record = { key: { a: 1 }, value: { id: 1 } }
+  await produce(server, { schema_id: order, key_schema_id: key, records: [record] })
+  await produce(server, { records: [{ ...record, schema_version: 1, key_subject: 'k' }] })
+  await produce(server, { records: [record], schema_version: 1, key_subject: 'k' })
+  // a record's own encoding goes before the schema of its request
+  await produce(server, { schema_id: order, records: [{ value: 5, value_encoding: 'json' }, { value: { id: 2 } }] })
+  // and its own version is one of the request's subject
+  await produce(server, { subject: 'shipments', records: [{ value: { to: 'Ulm' }, schema_version: 1 }] })
+  const line = JSON.stringify({ ...record, schema_id: order, key_schema_id: key, key_encoding: null })
+  const imported = await server.post('/v1/topics/orders/import', line, { 'content-type': 'application/x-ndjson' })
+  assert.partialDeepStrictEqual(imported.json(), { imported: 1 }, imported.text())
+  const socket = await openSocket(t, server)
+  const frame = { type: 'produce', topic: 'orders' }
+  await socket.command({ ...frame, schema_id: order, key_subject: 'k', records: [record] })
+  await socket.command({ ...frame, records: [{ ...record, subject: 'orders-value', key_schema_id: key }] })
+  const shown = (await read(server)).map((one) => [one['key_schema_id'], one['schema_id'], one['value_encoding']])
+  const typed = [key, order, 'avro']
+  const plain = [undefined, undefined, 'json']
+  const only = (id: number) => [undefined, id, 'avro']
+  assert.deepEqual(shown, [typed, typed, typed, plain, only(order), only(shipment), typed, typed, typed])
+})
+
+test('another encoding beside a schema is refused, as is a schema that is not there', async (t) => {
+  const server = await startServer(t)
+  const id = await register(server, 'orders-value', ORDER)
+  const records = [{ key: 'k', value: { id: 1 } }]
+  const encodings = /_encoding must be one of avro, jsonschema, protobuf, or be left out, where a schema is named/
+  for (const body of [
+    { value_encoding: 'json', schema_id: id, records },
+    { records, schema_id: id, value_encoding: 'json' },
+    { key_encoding: 'string', key_subject: 'orders-value', records },
+    { records: [{ ...records[0], value_encoding: 'string', subject: 'orders-value' }] },
+    { value_encoding: 'json', records: [{ ...records[0], schema_version: 1 }] },
+  ]) {
+    const { status, code, detail } = await refusal(server, body)
+    assert.deepEqual([status, code], [422, 'invalid_record'])
+    assert.match(detail, encodings)
+  }
+  assert.partialDeepStrictEqual(await refusal(server, { schema_id: 999, records }), { status: 404 })
+  assert.partialDeepStrictEqual(await refusal(server, { records: [{ ...records[0], key_schema_id: 999 }] }), {
+    status: 404,
+    code: 'schema_not_found',
+  })
+  const socket = await openSocket(t, server)
+  const answer = await socket.ask({ type: 'produce', topic: 'orders', value_encoding: 'json', schema_id: id, records })
+  assert.equal(answer.code, 'invalid_record')
+  assert.match(String(answer.message), encodings)
+  assert.equal((await server.get('/v1/topics/orders')).status, 404)
+})
+
+test('an id and a subject go together if they mean the same', async (t) => {
+  const server = await startServer(t)
+  const first = await register(server, 'orders-value', SHIPMENT)
+  const second = await register(server, 'orders-value', {
+    ...SHIPMENT,
+    fields: [...SHIPMENT.fields, { name: 'n', type: 'int', default: 0 }],
+  })
+  const records = [{ value: { to: 'Ulm' } }]
+  await produce(server, { schema_id: first, subject: 'orders-value', records })
+  await produce(server, { schema_id: second, subject: 'orders-value', schema_version: 2, records })
+  await produce(server, { schema_id: first, schema_version: 1, records })
+  const other = await register(server, 'others', '"string"')
+  const refused = async (choice: object, detail: RegExp) => {
+    const found = await refusal(server, { value_encoding: 'avro', ...choice, records })
+    assert.partialDeepStrictEqual(found, { status: 422, code: 'invalid_record' })
+    assert.match(found.detail, detail)
+  }
+  await refused(
+    { schema_id: first, subject: 'orders-value', schema_version: 2 },
+    /^records\[0\]\.value: version 2 of subject 'orders-value' is schema 2, not 1: name the id alone, or the subject$/,
+  )
+  await refused({ schema_id: first, schema_version: 2 }, /version 2 of subject 'orders-value' is schema 2, not 1/)
+  await refused({ schema_id: other, subject: 'orders-value' }, /no version of subject 'orders-value' is schema 3/)
+})
+
+test('a subject that is not there: what to do about it, and the one that may be meant', async (t) => {
+  const server = await startServer(t)
+  await register(server, 'nope-value', ORDER)
+  const value = { value_encoding: 'avro', records: [{ value: 1 }] }
+  assert.deepEqual(await refusal(server, value, 'nope1'), {
+    status: 404,
+    code: 'schema_not_found',
+    detail:
+      "Subject 'nope1-value' not found. Register it first, or name subject or schema_id (did you mean 'nope-value'?)",
+    details: { error_code: 40401, subject: 'nope1-value' },
+  })
+  const key = await refusal(server, { key_encoding: 'avro', records: [{ key: 1 }] }, 'quite-another')
+  assert.equal(
+    key.detail,
+    "Subject 'quite-another-key' not found. Register it first, or name key_subject or key_schema_id",
+  )
+})
+
+test('members as others call them are answered with what they are called here', async (t) => {
+  const server = await startServer(t)
+  const hints = {
+    value_schema_id: /value_schema_id is not known here; did you mean schema_id\?/,
+    value_subject: /did you mean subject\?/,
+    value_schema:
+      /a schema is registered first \(POST \/subjects\/SUBJECT\/versions\), and named by its schema_id or subject/,
+    schema: /registered first/,
+  }
+  const socket = await openSocket(t, server)
+  for (const [name, hint] of Object.entries(hints)) {
+    assert.match((await refusal(server, { [name]: 1, records: [{ value: 1 }] })).detail, hint)
+    assert.match((await refusal(server, { records: [{ value: 1, [name]: 1 }] })).detail, hint)
+    const records = [{ value: 1 }]
+    const { warnings } = await socket.command({ type: 'produce', topic: 'warned', [name]: 1, records })
+    assert.match(
+      String(warnings),
+      name.endsWith('schema') ? /registered first/ : hint.source.startsWith('did') ? hint : /did you mean schema_id/,
+    )
+  }
+})
+
+test('an alias stands for its subject', async (t) => {
+  const server = await startServer(t)
+  const id = await register(server, 'target', ORDER)
+  const text = await register(server, 'texts', '"string"')
+  for (const [alias, to] of [
+    ['al', 'target'],
+    ['orders-value', 'texts'],
+  ]) {
+    assert.equal(
+      (await server.request('PUT', `/config/${alias}`, { headers: JSON_TYPE, body: { alias: to } })).status,
+      200,
+    )
+  }
+  await produce(server, { value_encoding: 'avro', subject: 'al', records: [{ value: { id: 1 } }] })
+  await produce(server, { subject: 'al', schema_id: id, records: [{ value: { id: 1 } }] })
+  await produce(server, { value_encoding: 'avro', records: [{ value: 'hi' }] })
+  const avro = { 'content-type': 'application/vnd.kafka.avro.v2+json' }
+  const v2 = await server.post('/topics/orders', { value_schema: '"string"', records: [{ value: 'ho' }] }, avro)
+  assert.equal(v2.json().value_schema_id, text, v2.text())
+  assert.deepEqual(
+    (await read(server)).map((one) => one['schema_id']),
+    [id, id, text, text],
+  )
+  assert.deepEqual((await server.get('/subjects')).json(), ['target', 'texts'])
+  const configs = { 'confluent.value.schema.validation': 'true' }
+  assert.equal(
+    (await server.request('PATCH', '/v1/topics/orders', { headers: JSON_TYPE, body: { configs } })).status,
+    200,
+  )
+  await produce(server, { value_encoding: 'avro', records: [{ value: 'hi' }] })
+})
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+test('nothing is made with a schema that its id does not mean to readers', async (t) => {
+  const server = await startServer(t)
+  const id = await register(server, 'shipments-value', SHIPMENT)
+  assert.equal(await register(server, ':.two:thing', ORDER), id)
+  const records = [{ value: { id: 5, to: 'Ulm', note: null } }]
+  const refused = async (body: object, detail: RegExp, topic?: string) => {
+    const found = await refusal(server, { records, ...body }, topic)
+    assert.partialDeepStrictEqual(found, { status: 422, code: 'invalid_record' }, found.detail)
+    assert.match(found.detail, detail)
+  }
+  const inTwo =
+    /^records\[0\]\.value: schema 1 of subject ':\.two:thing' is one of the context \.two; .* id 1 means version 1 of subject 'shipments-value': register the schema in the default context$/
+  await refused({ value_encoding: 'avro', subject: ':.two:thing' }, inTwo)
+  await refused({ subject: ':.two:thing', schema_version: 1 }, inTwo)
+  await refused({ subject: ':.two:thing', schema_id: id }, inTwo)
+  // a name without a context is looked for in all
+  assert.equal(await register(server, ':.two:ctx4-value', ORDER), id)
+  await refused({ value_encoding: 'avro' }, /':\.two:ctx4-value' is one of the context \.two/, 'ctx4')
+  assert.equal(await register(server, ':.two:text', '"string"'), 2)
+  await refused({ value_encoding: 'avro', subject: ':.two:text' }, /to its readers id 2 means nothing/)
+  // the same schema by the same id
+  assert.equal(await register(server, 'same', '"string"'), 2)
+  await produce(server, { subject: ':.two:text', records: [{ value: 'x' }] })
+  // whose parts are not the same, though their names are
+  const item = (type: string) => JSON.stringify({ type: 'record', name: 'Item', fields: [{ name: 'n', type }] })
+  const ids = await Promise.all([register(server, 'item', item('int')), register(server, ':.two:item', item('long'))])
+  assert.deepEqual(ids, [3, 3])
+  const references = [{ name: 'Item', subject: 'item', version: 1 }]
+  for (const subject of ['list', ':.two:list']) {
+    const schema = JSON.stringify({ type: 'array', items: 'Item' })
+    const reply = await server.post(`/subjects/${subject}/versions`, { schema, references })
+    assert.equal(reply.json().id, 4, reply.text())
+  }
+  await refused({ subject: ':.two:list', records: [{ value: [{ n: 1 }] }] }, /id 4 means version 1 of subject 'list'/)
+  await produce(server, { subject: 'list', records: [{ value: [{ n: 1 }] }] })
+  assert.deepEqual(
+    (await read(server)).map(({ value }) => value),
+    ['x', [{ n: 1 }]],
+  )
+})
+
+test('the usual subject is what the strategy of the topic names', async (t) => {
+  const server = await startServer(t)
+  await register(server, 'shop.Order', { ...ORDER, namespace: 'shop' })
+  const make = async (name: string, strategy: string) => {
+    const configs = {
+      'confluent.value.subject.name.strategy': strategy,
+      'confluent.key.subject.name.strategy': strategy,
+    }
+    assert.equal((await server.post('/v1/topics', { name, configs })).status, 201)
+  }
+  await make('orders', 'TopicRecordNameStrategy')
+  const records = [{ key: 'k', value: { id: 1 } }]
+  const value = await refusal(server, { value_encoding: 'avro', records })
+  assert.partialDeepStrictEqual(value, { status: 422, code: 'invalid_record' })
+  assert.match(
+    value.detail,
+    /^records\[0\]\.value needs a schema that is named: topic 'orders' has the TopicRecordNameStrategy .*; name subject or schema_id$/,
+  )
+  const key = await refusal(server, { key_encoding: 'avro', records })
+  assert.match(key.detail, /records\[0\]\.key needs .*; name key_subject or key_schema_id$/)
+  await produce(server, { subject: 'shop.Order', records })
+})
+
+test('what consume shows of a value that cannot be read is taken as the bytes that it was', async (t) => {
+  const server = await startServer(t)
+  const id = await register(server, 'orders-value', '"string"')
+  const bytes = Buffer.from([0, 0, 0, 0, id, 10, 97]).toString('base64')
+  await produce(server, { value_encoding: 'base64', records: [{ value: bytes }] })
+  const [shown] = await read(server)
+  assert.partialDeepStrictEqual(shown, { schema_id: id, value_encoding: 'base64' })
+  const line = JSON.stringify(shown)
+  const imported = await server.post('/v1/topics/orders/import', line, { 'content-type': 'application/x-ndjson' })
+  assert.partialDeepStrictEqual(imported.json(), { imported: 1 }, imported.text())
+  assert.equal((await read(server))[1]?.['value'], bytes)
 })

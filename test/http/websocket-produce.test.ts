@@ -190,3 +190,19 @@ test('many tiny records are not all taken in at once: what is held, and what wai
   assert.ok(Math.max(...held) <= LIVE_CONNECTION_PENDING_BYTES_MAX + oneMore, `${Math.max(...held)} held`)
   assert.ok(Math.max(...pending) <= LIVE_CONNECTION_PENDING_BYTES_MAX + oneMore, `${Math.max(...pending)} pending`)
 })
+
+test('members that are not known are named in the answer, and passed over', async (t) => {
+  const { socket, stored } = await open(t)
+  const frame = { ...produce({ a: 1 }), value_encodin: 'string', producer: { id: 'p', epoch: 0, seq: 0, name: 'x' } }
+  const { warnings, records } = await socket.command(frame)
+  assert.equal(records?.length, 1)
+  assert.deepEqual([...(warnings as string[])].sort(), [
+    '/producer has the unknown member "name" (known: id, epoch, seq)',
+    'the frame has the unknown member "value_encodin" (did you mean value_encoding?)',
+  ])
+  assert.equal((await socket.command(produce(2)))['warnings'], undefined)
+  assert.deepEqual(
+    (await stored()).map(({ value }) => value),
+    [{ a: 1 }, 2],
+  )
+})

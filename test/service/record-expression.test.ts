@@ -430,7 +430,11 @@ function framedValues() {
     failure: undefined,
     revision: 1,
     findById: (id: number) => stored[id - 1] as StoredSchema | undefined,
+    isFoundById: () => true,
+    aliased: (subject: string) => subject,
     version: () => assert.fail('nobody asks for a subject'),
+    versions: () => [],
+    nearestSubject: () => undefined,
     parsed: ({ schema }: StoredSchema) => SCHEMA_FORMATS.AVRO.parse(schema, [], 'stored'),
   } satisfies KnownSchemas
   return new FramedValues(new SchemaCodec(schemas))

@@ -28,8 +28,8 @@ export function produceRoutes(app: FastifyInstance, floor: HttpFloor): void {
 }
 
 function addProduceRoute(app: FastifyInstance, floor: HttpFloor, url: string): void {
-  const { produce, registry } = floor.services
-  const finder = new RecordSchemaFinder(registry, floor.schemas)
+  const { produce, registry, engine } = floor.services
+  const finder = new RecordSchemaFinder(registry, floor.schemas, engine)
   const lenient = floor.options.compatLenient
   const traffic = floor.traffic.of('POST', url)
 

@@ -1,12 +1,18 @@
 // Which schemas the records of a v2 produce request are made with: by the ids that it names, or by their texts, which are
-// registered under TOPIC-key and TOPIC-value unless they are there. Of a text and an id the text counts.
+// registered unless they are there, under the subjects that the topic's strategy names: TOPIC-key and TOPIC-value, if it has
+// no other. Of a text and an id the text counts.
 
 import type { FramedSchema, SchemaCodec, SchemaEncoding } from '../../codec/schema-codec.ts'
-import type { ErrorCode, TailraceError } from '../../kernel/errors.ts'
-import { asTailraceError } from '../../kernel/errors.ts'
+import type { Engine } from '../../engine/engine.ts'
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import type { SchemaType } from '../../kernel/schema-words.ts'
 import { registryCodeOf } from '../../registry/registry-failure.ts'
+import type { SchemaRequest } from '../../registry/schema-finder.ts'
 import type { SchemaRegistry } from '../../registry/schema-registry.ts'
+import { DEFAULT_CONTEXT, parseSubject } from '../../registry/subject.ts'
+import type { RecordPart } from '../../registry/subject-name.ts'
+import { subjectNameOf, subjectStrategy } from '../../registry/subject-name.ts'
 import { restProxyFailure } from './failure.ts'
 import type { NamedSchema, NamedSchemas } from './named-schemas.ts'
 
@@ -28,15 +34,15 @@ const TYPE_OF: Readonly<Record<SchemaEncoding, SchemaType>> = {
   protobuf: 'PROTOBUF',
 }
 
-type Part = 'key' | 'value'
-
 export class RecordSchemaFinder {
   readonly #registry: SchemaRegistry
   readonly #codec: SchemaCodec
+  readonly #engine: Engine
 
-  constructor(registry: SchemaRegistry, codec: SchemaCodec) {
+  constructor(registry: SchemaRegistry, codec: SchemaCodec, engine: Engine) {
     this.#registry = registry
     this.#codec = codec
+    this.#engine = engine
   }
 
   /** 'unregistered': a text is not there yet. 42205, 42207; what keeps the registry from answering. */
@@ -52,7 +58,7 @@ export class RecordSchemaFinder {
     return { key: await this.#register(wanted, 'key'), value: await this.#register(wanted, 'value') }
   }
 
-  #find(wanted: SchemasWanted, part: Part): FramedSchema | undefined | 'unregistered' {
+  #find(wanted: SchemasWanted, part: RecordPart): FramedSchema | undefined | 'unregistered' {
     const { encoding, named } = wanted
     const { text, id } = named[part]
     if (text !== undefined) return this.#lookUp(wanted, part, text)
@@ -67,12 +73,14 @@ export class RecordSchemaFinder {
     }
   }
 
-  #lookUp({ topic, encoding }: SchemasWanted, part: Part, text: string): FramedSchema | 'unregistered' {
-    const subject = `${topic}-${part}`
+  #lookUp(wanted: SchemasWanted, part: RecordPart, text: string): FramedSchema | 'unregistered' {
+    const { encoding } = wanted
+    const request = requestOf(encoding, text)
     try {
-      const found = this.#registry.lookup(subject, requestOf(encoding, text))
+      const subject = this.#subjectOf(wanted, part, request)
+      const found = this.#registry.lookup(subject, request)
       // one of another context has an id of that context
-      return found.subject === subject ? { id: found.id, encoding } : 'unregistered'
+      return found.subject === subject ? this.#codec.framedBy(found, encoding) : 'unregistered'
     } catch (error) {
       const failure = asTailraceError(error)
       if (failure.code === 'schema_not_found') return 'unregistered'
@@ -80,22 +88,45 @@ export class RecordSchemaFinder {
     }
   }
 
-  async #register(wanted: SchemasWanted, part: Part): Promise<FramedSchema | undefined> {
+  async #register(wanted: SchemasWanted, part: RecordPart): Promise<FramedSchema | undefined> {
     const found = this.#find(wanted, part)
     const { text }: NamedSchema = wanted.named[part]
     if (found !== 'unregistered' || text === undefined) return found === 'unregistered' ? undefined : found
-    const { topic, encoding } = wanted
+    const { encoding } = wanted
+    const request = requestOf(encoding, text)
     try {
-      const { schema } = await this.#registry.register(`${topic}-${part}`, requestOf(encoding, text))
-      return { id: schema.id, encoding }
+      const subject = this.#subjectOf(wanted, part, request)
+      const { context } = parseSubject(subject)
+      if (context !== DEFAULT_CONTEXT) throw ofOtherContext(subject, context)
+      const { schema } = await this.#registry.register(subject, request)
+      return this.#codec.framedBy(schema, encoding)
     } catch (error) {
       throw told(error)
     }
   }
+
+  /** By the topic's strategy, and what stands for that. One that is not there will have the usual strategy. */
+  #subjectOf({ topic }: SchemasWanted, part: RecordPart, request: SchemaRequest): string {
+    const config = this.#engine.findTopic(topic)?.config
+    const strategy = config === undefined ? 'TopicNameStrategy' : subjectStrategy(config, part)
+    const recordName = strategy === 'TopicNameStrategy' ? undefined : this.#registry.recordName(request)
+    const subject = subjectNameOf(strategy, topic, part, recordName)
+    if (subject !== undefined) return this.#registry.aliased(subject)
+    const fault = `it has no record name, by which the ${strategy} of topic '${topic}' says its subject`
+    throw new TailraceError('invalid_record', fault)
+  }
 }
 
-function requestOf(encoding: SchemaEncoding, schema: string) {
+function requestOf(encoding: SchemaEncoding, schema: string): SchemaRequest {
   return { schemaType: TYPE_OF[encoding], schema, references: [] }
+}
+
+/** What is made by it would be read by another, as records carry the id alone. */
+function ofOtherContext(subject: string, context: string): TailraceError {
+  return new TailraceError(
+    'invalid_record',
+    `it would be registered in the context ${context}, as '${subject}', and records are read by the ids of the default context`,
+  )
 }
 
 const OF_THE_SCHEMA: ReadonlySet<ErrorCode> = new Set(['invalid_schema', 'schema_not_found', 'incompatible_schema'])
@@ -104,7 +135,7 @@ const INVALID_SCHEMA = 42201
 /** The registry's refusal in the proxy's numbers: a text that is no schema, and all else. What will pass stays what it is. */
 function told(error: unknown): TailraceError {
   const failure = asTailraceError(error)
-  // a schema of another format
+  // of another format, another context, or without the name that its subject has
   if (failure.code === 'invalid_record') return restProxyFailure(42205, `Invalid schema: ${failure.message}`)
   if (!OF_THE_SCHEMA.has(failure.code)) return failure
   if (registryCodeOf(failure) === INVALID_SCHEMA) return restProxyFailure(42205, `Invalid schema: ${failure.message}`)

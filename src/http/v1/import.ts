@@ -52,8 +52,9 @@ export function importRoutes(app: FastifyInstance, floor: HttpFloor): void {
   })
 }
 
-function optionsOf(request: FastifyRequest, { schemas }: HttpFloor): ImportOptions {
+function optionsOf(request: FastifyRequest, { schemas, services: { engine } }: HttpFloor): ImportOptions {
   const topic = pathTopic(request)
+  const typed = { schemas, topic, engine }
   const query = new RequestQuery(request, ['acks', 'format', 'key', 'keep_partitions'])
   const format = query.oneOf('format', ['record', 'value']) ?? 'record'
   const keyName = query.text('key')
@@ -70,7 +71,7 @@ function optionsOf(request: FastifyRequest, { schemas }: HttpFloor): ImportOptio
     parse:
       format === 'value'
         ? (bytes, start, end) => parseValueLine(bytes, start, end, key)
-        : (bytes, start, end) => parseRecordLine(bytes, start, end, { keepPartition }, { schemas, topic }),
+        : (bytes, start, end) => parseRecordLine(bytes, start, end, { keepPartition }, typed),
     marks: format === 'record' ? EXPORT_MARKS : [],
   }
 }

@@ -18,7 +18,7 @@ import { pathText, RequestQuery } from '../request-query.ts'
 export const ACKS_OF_TEXT = { all: 'all', '1': 'leader', '0': 'none' } as const satisfies Record<string, Acks>
 
 export function produceRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { produce } = floor.services
+  const { produce, engine } = floor.services
   const traffic = floor.traffic.of('POST', `${app.prefix}/topics/:topic/records`)
   const timestamps = new TimestampText()
 
@@ -44,7 +44,7 @@ export function produceRoutes(app: FastifyInstance, floor: HttpFloor): void {
       }
       try {
         const topic = pathText(request, 'topic')
-        const records = parseProduceBody(body, { schemas: floor.schemas, topic })
+        const records = parseProduceBody(body, { schemas: floor.schemas, topic, engine })
         produce.produce(callerOf(request), topic, records, options).then(
           (result) => answer(result, request, reply),
           (error) => reply.send(error),

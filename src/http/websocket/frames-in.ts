@@ -1,11 +1,12 @@
 // Frames from clients: one JSON object each, checked against the schema of its type in schemas/frames.json. Members that
-// are not known are ignored, so that clients may be newer than the server; who subscribes is told of them. Of a frame that produces, the records are not
+// are not known are ignored, so that clients may be newer than the server; who subscribes or produces is told of them. Of a frame that produces, the records are not
 // parsed: they are found as a range of its bytes, and what is stored are the very bytes that were sent.
 
 import type { ValidateFunction } from 'ajv'
 import type { AvroUnions } from '../../codec/avro-decoder.ts'
 import { JsonCursor, MemberNames, OBJECT_END } from '../../codec/json-cursor.ts'
-import type { AnyEncoding } from '../../codec/produce-body.ts'
+import type { AnyEncoding } from '../../codec/produce-schema.ts'
+import { FOREIGN_MEMBERS } from '../../codec/produce-schema.ts'
 import type { RecordField, RecordFormat } from '../../codec/record-json.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { WS_NAME_CHARS_MAX } from '../../kernel/limits.ts'
@@ -157,8 +158,7 @@ export class BadFrame {
 export class FrameReader {
   readonly #compile: CompileSchema
   readonly #validators = new Map<string, ValidateFunction>()
-  /** Of subscribe frames. */
-  #closed: ValidateFunction | undefined
+  readonly #closedValidators = new Map<string, ValidateFunction>()
 
   static async load(): Promise<FrameReader> {
     return new FrameReader(await loadSchemas(SCHEMAS_FILE))
@@ -184,9 +184,11 @@ export class FrameReader {
   }
 
   /** What of it is passed over, in words. */
-  warningsOf(frame: SubscribeFrame): readonly string[] {
-    this.#closed ??= this.#compile(SCHEMA_OF.subscribe, 'closed')
-    return this.#closed(frame) ? [] : unknownMembers('the frame', this.#closed.errors ?? [])
+  warningsOf(frame: SubscribeFrame | ProduceFrame): readonly string[] {
+    const { type } = frame
+    const validate = this.#closedValidator(SCHEMA_OF[type])
+    if (validate(frame)) return []
+    return unknownMembers('the frame', validate.errors ?? [], type === 'produce' ? FOREIGN_MEMBERS : undefined)
   }
 
   #check(fields: unknown): void {
@@ -202,13 +204,24 @@ export class FrameReader {
   }
 
   #validator(schema: string): ValidateFunction {
-    let validator = this.#validators.get(schema)
-    if (validator === undefined) {
-      validator = this.#compile(schema)
-      this.#validators.set(schema, validator)
-    }
-    return validator
+    return keptIn(this.#validators, schema, () => this.#compile(schema))
   }
+
+  #closedValidator(schema: string): ValidateFunction {
+    return keptIn(this.#closedValidators, schema, () => this.#compile(schema, 'closed'))
+  }
+}
+
+function keptIn(
+  kept: Map<string, ValidateFunction>,
+  schema: string,
+  compile: () => ValidateFunction,
+): ValidateFunction {
+  const known = kept.get(schema)
+  if (known !== undefined) return known
+  const made = compile()
+  kept.set(schema, made)
+  return made
 }
 
 const MEMBER_NAMES = new MemberNames(['type', 'records'], 'pass')

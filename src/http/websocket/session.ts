@@ -22,7 +22,7 @@ import type { LiveConnection } from '../live-connections.ts'
 import { bytesOfJson } from '../problem.ts'
 import { CLOSE } from './close-codes.ts'
 import type { FrameTaker, FrameTurns } from './frame-turns.ts'
-import type { FrameId, FrameReader, ReadFrame, SubscribeFrame, SubscriptionFrame } from './frames-in.ts'
+import type { FrameId, FrameReader, ProduceFrame, ReadFrame, SubscribeFrame, SubscriptionFrame } from './frames-in.ts'
 import { BadFrame } from './frames-in.ts'
 import { Outbox } from './outbox.ts'
 import type { RecordFrames } from './record-frames.ts'
@@ -144,7 +144,7 @@ export class Session implements LiveConnection, SlotOwner, FrameTaker {
     if (!failure.retriable && ++this.#refusals > WS_REFUSALS_MAX) this.#close(CLOSE.limit, 'too many refused commands')
   }
 
-  warningsOf(frame: SubscribeFrame): readonly string[] {
+  warningsOf(frame: SubscribeFrame | ProduceFrame): readonly string[] {
     return this.#reader.warningsOf(frame)
   }
 

@@ -4,6 +4,7 @@
 import type { RecordEncodings } from '../../codec/produce-body.ts'
 import { parseProduceRecords } from '../../codec/produce-body.ts'
 import type { ProduceRecord } from '../../codec/produce-record.ts'
+import type { SchemaChoice } from '../../codec/schema-codec.ts'
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import { WS_PRODUCED_RECORD_BYTES, WS_PRODUCES_IN_FLIGHT_MAX } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
@@ -15,9 +16,10 @@ import type { FrameId, ProduceFrame, ReadFrame } from './frames-in.ts'
 
 export interface ProducerOwner {
   readonly caller: Caller
-  /** The members as the text of a JSON object, in ASCII. */
+  /** The members as the text of a JSON object. */
   answerText(id: FrameId, members: string): void
   refuse(id: FrameId | undefined, sub: string | undefined, failure: TailraceError): void
+  warningsOf(frame: ProduceFrame): readonly string[]
   /** One more is answered. */
   onProduced(): void
 }
@@ -58,7 +60,8 @@ export class SocketProducer {
     const frame = read as ProduceFrame
     try {
       if (this.#unanswered >= WS_PRODUCES_IN_FLIGHT_MAX) throw tooManyInFlight()
-      const typed = { schemas: this.#floor.schemas, topic: frame.topic }
+      const { schemas, services } = this.#floor
+      const typed = { schemas, topic: frame.topic, engine: services.engine }
       const records = parseProduceRecords(bytes, recordsStart, recordsEnd, encodingsOf(frame), typed)
       const held = bytes.length + records.length * WS_PRODUCED_RECORD_BYTES
       this.#waiting.push({ frame, records, bytes: held, release: this.#floor.bodies.hold(held) })
@@ -107,7 +110,7 @@ export class SocketProducer {
     } as const
     this.#floor.services.produce.produce(this.#owner.caller, topic, records, options).then(
       (result) => {
-        this.#answer(id, result)
+        this.#answer(frame, result)
         over()
       },
       (error) => {
@@ -117,10 +120,18 @@ export class SocketProducer {
     )
   }
 
-  #answer(id: FrameId | undefined, result: ProduceResult): void {
+  #answer(frame: ProduceFrame, result: ProduceResult): void {
+    const { id } = frame
     const { failure } = result
-    if (failure !== undefined) this.#owner.refuse(id, undefined, withResults(failure, result, this.#timestamps))
-    else if (id !== undefined) this.#owner.answerText(id, renderProduced(result, this.#timestamps))
+    if (failure !== undefined) {
+      this.#owner.refuse(id, undefined, withResults(failure, result, this.#timestamps))
+      return
+    }
+    if (id === undefined) return
+    const warnings = this.#owner.warningsOf(frame)
+    const text = renderProduced(result, this.#timestamps)
+    const warned = warnings.length === 0 ? text : `{"warnings":${JSON.stringify(warnings)},${text.slice(1)}`
+    this.#owner.answerText(id, warned)
   }
 }
 
@@ -133,7 +144,15 @@ function encodingsOf(frame: ProduceFrame): RecordEncodings {
   return {
     key: frame.key_encoding,
     value: frame.value_encoding,
-    keySchema: { id: frame.key_schema_id, subject: frame.key_subject, version: frame.key_schema_version },
-    valueSchema: { id: frame.schema_id, subject: frame.subject, version: frame.schema_version },
+    keySchema: choiceOf(frame.key_schema_id, frame.key_subject, frame.key_schema_version),
+    valueSchema: choiceOf(frame.schema_id, frame.subject, frame.schema_version),
   }
+}
+
+function choiceOf(
+  id: number | undefined,
+  subject: string | undefined,
+  version: number | undefined,
+): SchemaChoice | undefined {
+  return id === undefined && subject === undefined && version === undefined ? undefined : { id, subject, version }
 }
