@@ -57,7 +57,9 @@ export interface SchemaChoice {
 export function schemaIdOf(bytes: Uint8Array, start: number, end: number): number | undefined {
   if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
   const at = (place: number) => bytes[start + place] as number
-  return (at(1) << 24) | (at(2) << 16) | (at(3) << 8) | at(4)
+  const id = (at(1) << 24) | (at(2) << 16) | (at(3) << 8) | at(4)
+  // no schema has another: a small int64 begins so
+  return id > 0 ? id : undefined
 }
 
 export function isUndecoded(found: FramedSchema | UndecodedValue): found is UndecodedValue {
