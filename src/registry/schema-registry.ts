@@ -104,6 +104,16 @@ export class SchemaRegistry {
     return this.#known.finder.parsed(schema)
   }
 
+  /** The text of a stored schema in a form that a client names; as it is stored where the name means nothing. 42201. */
+  formatted(schema: StoredSchema, form: string): string {
+    return this.#known.parser.formatted(schema, form)
+  }
+
+  /** Characters of a stored schema, and of all that it refers to. 42201. */
+  charsOf(schema: StoredSchema): number {
+    return this.#known.parser.charsOf(schema, schema.subject)
+  }
+
   /** Its subject stands for another one: the other one's name. */
   aliased(subject: string): string {
     const alias = this.state.settings(scopeOf(subject))?.['alias']
