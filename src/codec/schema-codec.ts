@@ -4,9 +4,9 @@
 
 import type { ByteWriter } from '../kernel/byte-writer.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { SCHEMAS_COMPILED_CHARS_MAX } from '../kernel/limits.ts'
+import { SCHEMAS_COMPILED_CHARS_MAX, SCHEMAS_COMPILED_EACH_CHARS } from '../kernel/limits.ts'
 import type { StoredSchema } from '../registry/schema-entity.ts'
-import type { SchemaType } from '../registry/schema-format.ts'
+import type { ParsedSchema, SchemaType } from '../registry/schema-format.ts'
 import type { SchemaRegistry } from '../registry/schema-registry.ts'
 import type { AvroUnions } from './avro-decoder.ts'
 import { SchemaDataError } from './schema-data-error.ts'
@@ -26,7 +26,7 @@ const ENCODING_OF: Readonly<Record<SchemaType, SchemaEncoding>> = {
 const FRAME_HEAD_BYTES = 5
 const MAGIC = 0
 
-export type KnownSchemas = Pick<SchemaRegistry, 'failure' | 'revision' | 'findById' | 'version' | 'parsed'>
+export type KnownSchemas = Pick<SchemaRegistry, 'failure' | 'revision' | 'findById' | 'version' | 'parsed' | 'charsOf'>
 
 /** A schema that values are made with, or were. */
 export interface FramedSchema {
@@ -37,6 +37,8 @@ export interface FramedSchema {
 /** Why a framed value could not be shown. */
 export interface UndecodedValue extends FramedSchema {
   readonly error: string
+  /** Bytes that were written before that was known, and taken back. */
+  readonly takenBack: number
 }
 
 export interface SchemaChoice {
@@ -57,8 +59,19 @@ export function isUndecoded(found: FramedSchema | UndecodedValue): found is Unde
   return 'error' in found
 }
 
+/** What is known of an id. */
+interface Known {
+  /** Of the registry when it said so. */
+  revision: number
+  /** undefined: nobody knows the id. */
+  readonly stored: StoredSchema | undefined
+  readonly compiled: Compiled | undefined
+  readonly chars: number
+}
+
 interface Compiled {
   readonly framed: FramedSchema
+  readonly parsed: ParsedSchema | undefined
   readonly codec: ValueCodec | undefined
   /** Why there is no codec. */
   readonly error: string
@@ -66,9 +79,7 @@ interface Compiled {
 
 export class SchemaCodec {
   readonly #schemas: KnownSchemas
-  #revision = -1
-  /** By id; undefined for an id that nobody knows. */
-  readonly #byId = new Map<number, Compiled | undefined>()
+  readonly #byId = new Map<number, Known>()
   #compiledChars = 0
 
   constructor(schemas: KnownSchemas) {
@@ -95,15 +106,16 @@ export class SchemaCodec {
     const compiled = id === undefined ? undefined : this.#compiled(id)
     if (compiled === undefined) return undefined
     const { framed, codec, error } = compiled
-    if (codec === undefined) return { ...framed, error }
+    if (codec === undefined) return { ...framed, error, takenBack: 0 }
     const before = output.position
     try {
       codec.decode(bytes, start + FRAME_HEAD_BYTES, end, output, unions)
       return framed
     } catch (failure) {
+      const takenBack = output.position - before
       output.position = before
       if (failure instanceof SchemaDataError || failure instanceof RangeError)
-        return { ...framed, error: failure.message }
+        return { ...framed, error: failure.message, takenBack }
       throw failure
     }
   }
@@ -150,40 +162,65 @@ export class SchemaCodec {
   }
 
   #compiled(id: number): Compiled | undefined {
-    if (this.#revision !== this.#schemas.revision) {
-      // what an id means never changes, but it may come and go
-      this.#byId.clear()
-      this.#compiledChars = 0
-      this.#revision = this.#schemas.revision
-    }
-    if (this.#byId.has(id)) return this.#byId.get(id)
+    const known = this.#byId.get(id)
+    const { revision } = this.#schemas
+    if (known?.revision === revision) return known.compiled
     // what is unknown now may be known without any change: when the registry can answer again
     if (this.#schemas.failure !== undefined) return undefined
     const stored = this.#schemas.findById(id)
+    if (known !== undefined && this.#isSame(known, stored)) {
+      known.revision = revision
+      return known.compiled
+    }
     const compiled = stored === undefined ? undefined : this.#compile(stored)
-    this.#keep(id, compiled, stored?.schema.length ?? UNKNOWN_CHARS)
+    this.#keep(id, { revision, stored, compiled, chars: SCHEMAS_COMPILED_EACH_CHARS + this.#charsOf(stored) })
     return compiled
+  }
+
+  /** What it was compiled from is what the id means now. What could not be compiled may be by now. */
+  #isSame({ stored: before, compiled }: Known, stored: StoredSchema | undefined): boolean {
+    if (stored === undefined || before === undefined) return stored === before
+    if (compiled?.codec === undefined) return false
+    if (stored.guid !== before.guid || stored.schemaType !== before.schemaType) return false
+    return stored.references.length === 0 || this.#parsed(stored) === compiled.parsed
+  }
+
+  /** undefined: what it refers to is gone. */
+  #parsed(stored: StoredSchema): ParsedSchema | undefined {
+    try {
+      return this.#schemas.parsed(stored)
+    } catch {
+      return undefined
+    }
+  }
+
+  #charsOf(stored: StoredSchema | undefined): number {
+    if (stored === undefined) return 0
+    try {
+      return this.#schemas.charsOf(stored)
+    } catch {
+      // what it refers to is gone
+      return stored.schema.length
+    }
   }
 
   #compile(stored: StoredSchema): Compiled {
     const framed = { id: stored.id, encoding: ENCODING_OF[stored.schemaType] }
     try {
-      return { framed, codec: codecOf(this.#schemas.parsed(stored)), error: '' }
+      const parsed = this.#schemas.parsed(stored)
+      return { framed, parsed, codec: codecOf(parsed), error: '' }
     } catch (error) {
-      return { framed, codec: undefined, error: asTailraceError(error).message }
+      return { framed, parsed: undefined, codec: undefined, error: asTailraceError(error).message }
     }
   }
 
-  #keep(id: number, compiled: Compiled | undefined, chars: number): void {
+  #keep(id: number, known: Known): void {
+    this.#compiledChars += known.chars - (this.#byId.get(id)?.chars ?? 0)
     // simply anew: schemas that are in use are few
-    if (this.#compiledChars + chars > SCHEMAS_COMPILED_CHARS_MAX) {
+    if (this.#compiledChars > SCHEMAS_COMPILED_CHARS_MAX) {
       this.#byId.clear()
-      this.#compiledChars = 0
+      this.#compiledChars = known.chars
     }
-    this.#byId.set(id, compiled)
-    this.#compiledChars += chars
+    this.#byId.set(id, known)
   }
 }
-
-/** That an id means nothing is remembered, too: bytes may hold any. */
-const UNKNOWN_CHARS = 100
