@@ -90,8 +90,9 @@ export class SchemaClient {
     for (;;) {
       const query = { subjectPrefix, latestOnly: !allVersions, deleted, offset: all.length, limit: PAGE_LIMIT }
       const page = await this.#json<SchemaVersion[]>({ method: 'GET', path: `/schemas${queryOf(query)}`, signal })
+      // a page of long schemas may have fewer than it could
+      if (page.length === 0) return all
       all.push(...page)
-      if (page.length < PAGE_LIMIT) return all
     }
   }
 

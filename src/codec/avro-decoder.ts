@@ -5,7 +5,12 @@
 import { isUtf8 } from 'node:buffer'
 import type { ByteWriter, Piece } from '../kernel/byte-writer.ts'
 import { makePiece } from '../kernel/byte-writer.ts'
-import { AVRO_DATA_DEPTH_MAX, AVRO_EMPTY_ITEMS_MAX, AVRO_JSON_BYTES_MAX } from '../kernel/limits.ts'
+import {
+  AVRO_DATA_DEPTH_MAX,
+  AVRO_EMPTY_ITEMS_MAX,
+  AVRO_JSON_BYTES_MAX,
+  AVRO_LONG_NAME_BYTES,
+} from '../kernel/limits.ts'
 import type { AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
 import { branchNameOf } from '../registry/avro/avro-type.ts'
 import type { AvroStep } from './avro-steps.ts'
@@ -213,7 +218,7 @@ class DecoderCompiler extends AvroCompiler<AvroReader> {
       if (step === undefined)
         throw new SchemaDataError(`a union of ${steps.length} branches has none with the index ${index}`)
       const tag = tags[index]
-      if (tag !== undefined) reader.output.writePiece(tag)
+      if (tag !== undefined) writeName(reader, tag)
       step(reader)
       if (tag !== undefined) reader.output.writeByte(CLOSE_BRACE)
     })
@@ -324,8 +329,14 @@ function decodeEnum(symbols: readonly string[]): Step {
     const found = pieces[index]
     if (found === undefined)
       throw new SchemaDataError(`an enum of ${pieces.length} symbols has none with the index ${index}`)
-    reader.output.writePiece(found)
+    writeName(reader, found)
   }
+}
+
+/** A symbol or a branch's name: as long as the schema has it, and there as often as the value says. */
+function writeName(reader: AvroReader, name: Piece): void {
+  if (name.length > AVRO_LONG_NAME_BYTES) reader.bound()
+  reader.output.writePiece(name)
 }
 
 function writeInteger(output: ByteWriter, value: number): void {

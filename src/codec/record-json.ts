@@ -71,6 +71,8 @@ export const RECORD_FIELDS = ['timestamp', 'key', 'value', 'headers'] as const
 export type RecordField = (typeof RECORD_FIELDS)[number]
 
 export class RecordJsonWriter {
+  /** Bytes of values that could not be shown, written and taken back: work as any other. */
+  takenBack = 0
   readonly #output: ByteWriter
   readonly #lineBreaks: 'keep' | 'blank' | 'base64'
   readonly #keyForms: readonly number[]
@@ -213,6 +215,7 @@ export class RecordJsonWriter {
     }
     if (found.id !== undefined) this.#typedMembers += `,"${part === 'key' ? 'key_schema_id' : 'schema_id'}":${found.id}`
     if (isUndecoded(found)) {
+      this.takenBack += found.takenBack
       this.#addMember(`${part}_error`, found.error)
       this.#writeBase64(start, end)
       return BASE64_FORM

@@ -4,9 +4,10 @@
 
 import type { ByteWriter } from '../kernel/byte-writer.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
-import { SCHEMAS_COMPILED_CHARS_MAX } from '../kernel/limits.ts'
+import { SCHEMAS_COMPILED_CHARS_MAX, SCHEMAS_COMPILED_EACH_CHARS } from '../kernel/limits.ts'
 import type { SchemaType } from '../kernel/schema-words.ts'
 import type { StoredSchema } from '../registry/schema-entity.ts'
+import type { ParsedSchema } from '../registry/schema-format.ts'
 import type { SchemaRegistry } from '../registry/schema-registry.ts'
 import { parseSubject } from '../registry/subject.ts'
 import type { AvroUnions } from './avro-decoder.ts'
@@ -29,7 +30,16 @@ const MAGIC = 0
 
 export type KnownSchemas = Pick<
   SchemaRegistry,
-  'failure' | 'revision' | 'findById' | 'isFoundById' | 'aliased' | 'version' | 'versions' | 'nearestSubject' | 'parsed'
+  | 'failure'
+  | 'revision'
+  | 'findById'
+  | 'isFoundById'
+  | 'aliased'
+  | 'version'
+  | 'versions'
+  | 'nearestSubject'
+  | 'parsed'
+  | 'charsOf'
 >
 
 /** A schema that values are made with, or were. */
@@ -43,6 +53,8 @@ export interface UndecodedValue {
   /** undefined: no schema has the frame's id, so that it may be no frame at all. */
   readonly id: number | undefined
   readonly error: string
+  /** Bytes that were written before that was known, and taken back. */
+  readonly takenBack: number
 }
 
 /** An id, or a subject and perhaps its version, or both if they mean the same. */
@@ -58,16 +70,27 @@ export function schemaIdOf(bytes: Uint8Array, start: number, end: number): numbe
   if (end - start < FRAME_HEAD_BYTES || bytes[start] !== MAGIC) return undefined
   const at = (place: number) => bytes[start + place] as number
   const id = (at(1) << 24) | (at(2) << 16) | (at(3) << 8) | at(4)
-  // no schema has another: a small int64 begins so
-  return id > 0 ? id : undefined
+  // ids begin at 1, and small int64 numbers with nothing but zeros
+  return id === 0 ? undefined : id
 }
 
 export function isUndecoded(found: FramedSchema | UndecodedValue): found is UndecodedValue {
   return 'error' in found
 }
 
+/** What is known of an id. */
+interface Known {
+  /** Of the registry when it said so. */
+  revision: number
+  /** undefined: nobody knows the id. */
+  readonly stored: StoredSchema | undefined
+  readonly compiled: Compiled | undefined
+  readonly chars: number
+}
+
 interface Compiled {
   readonly framed: FramedSchema
+  readonly parsed: ParsedSchema | undefined
   readonly codec: ValueCodec | undefined
   /** Why there is no codec. */
   readonly error: string
@@ -75,9 +98,7 @@ interface Compiled {
 
 export class SchemaCodec {
   readonly #schemas: KnownSchemas
-  #revision = -1
-  /** By id; undefined for an id that nobody knows. */
-  readonly #byId = new Map<number, Compiled | undefined>()
+  readonly #byId = new Map<number, Known>()
   #compiledChars = 0
 
   constructor(schemas: KnownSchemas) {
@@ -105,20 +126,22 @@ export class SchemaCodec {
     const compiled = this.#compiled(id)
     if (compiled === undefined) return this.#unknown(id)
     const { framed, codec, error } = compiled
-    if (codec === undefined) return { id, error }
+    if (codec === undefined) return { id, error, takenBack: 0 }
     const before = output.position
     try {
       codec.decode(bytes, start + FRAME_HEAD_BYTES, end, output, unions)
       return framed
     } catch (failure) {
+      const takenBack = output.position - before
       output.position = before
-      if (failure instanceof SchemaDataError || failure instanceof RangeError) return { id, error: failure.message }
+      if (failure instanceof SchemaDataError || failure instanceof RangeError)
+        return { id, error: failure.message, takenBack }
       throw failure
     }
   }
 
   #unknown(id: number): UndecodedValue {
-    return { id: undefined, error: this.#schemas.failure?.message ?? `no schema has the id ${id}` }
+    return { id: undefined, error: this.#schemas.failure?.message ?? `no schema has the id ${id}`, takenBack: 0 }
   }
 
   /**
@@ -186,38 +209,66 @@ export class SchemaCodec {
   }
 
   #compiled(id: number): Compiled | undefined {
-    if (this.#revision !== this.#schemas.revision) {
-      // what an id means never changes, but it may come and go
-      this.#byId.clear()
-      this.#compiledChars = 0
-      this.#revision = this.#schemas.revision
-    }
-    if (this.#byId.has(id)) return this.#byId.get(id)
+    const known = this.#byId.get(id)
+    const { revision } = this.#schemas
+    if (known?.revision === revision) return known.compiled
     // what is unknown now may be known without any change: when the registry can answer again
     if (this.#schemas.failure !== undefined) return undefined
     const stored = this.#schemas.findById(id)
+    if (known !== undefined && this.#isSame(known, stored)) {
+      known.revision = revision
+      return known.compiled
+    }
     const compiled = stored === undefined ? undefined : this.#compile(stored)
-    this.#keep(id, compiled, stored?.schema.length ?? UNKNOWN_CHARS)
+    this.#keep(id, { revision, stored, compiled, chars: SCHEMAS_COMPILED_EACH_CHARS + this.#charsOf(stored) })
     return compiled
+  }
+
+  /** What it was compiled from is what the id means now. What could not be compiled may be by now. */
+  #isSame({ stored: before, compiled }: Known, stored: StoredSchema | undefined): boolean {
+    if (stored === undefined || before === undefined) return stored === before
+    if (compiled?.codec === undefined) return false
+    if (stored.guid !== before.guid || stored.schemaType !== before.schemaType) return false
+    return stored.references.length === 0 || this.#parsed(stored) === compiled.parsed
+  }
+
+  /** undefined: what it refers to is gone. */
+  #parsed(stored: StoredSchema): ParsedSchema | undefined {
+    try {
+      return this.#schemas.parsed(stored)
+    } catch {
+      return undefined
+    }
+  }
+
+  #charsOf(stored: StoredSchema | undefined): number {
+    if (stored === undefined) return 0
+    try {
+      return this.#schemas.charsOf(stored)
+    } catch {
+      // what it refers to is gone
+      return stored.schema.length
+    }
   }
 
   #compile(stored: StoredSchema): Compiled {
     const framed = { id: stored.id, encoding: ENCODING_OF[stored.schemaType] }
     try {
-      return { framed, codec: codecOf(this.#schemas.parsed(stored)), error: '' }
+      const parsed = this.#schemas.parsed(stored)
+      return { framed, parsed, codec: codecOf(parsed), error: '' }
     } catch (error) {
-      return { framed, codec: undefined, error: asTailraceError(error).message }
+      return { framed, parsed: undefined, codec: undefined, error: asTailraceError(error).message }
     }
   }
 
-  #keep(id: number, compiled: Compiled | undefined, chars: number): void {
+  #keep(id: number, known: Known): void {
+    this.#compiledChars += known.chars - (this.#byId.get(id)?.chars ?? 0)
     // simply anew: schemas that are in use are few
-    if (this.#compiledChars + chars > SCHEMAS_COMPILED_CHARS_MAX) {
+    if (this.#compiledChars > SCHEMAS_COMPILED_CHARS_MAX) {
       this.#byId.clear()
-      this.#compiledChars = 0
+      this.#compiledChars = known.chars
     }
-    this.#byId.set(id, compiled)
-    this.#compiledChars += chars
+    this.#byId.set(id, known)
   }
 }
 
@@ -231,6 +282,3 @@ function unreadable({ id, subject }: StoredSchema, read: StoredSchema | undefine
     { schema_id: id, subject },
   )
 }
-
-/** That an id means nothing is remembered, too: bytes may hold any. */
-const UNKNOWN_CHARS = 100

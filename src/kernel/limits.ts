@@ -135,6 +135,12 @@ export const PAGE_BYTES_MAX = 64 * 1024 * 1024
 export const PAGE_BYTES_DEFAULT = 1024 * 1024
 export const PAGE_WAIT_MS_MAX = 60_000
 
+/**
+ * What a page's records become as JSON, with what could not be shown and was taken back: the page ends with the record that goes
+ * beyond. A hundred bytes may name what is megabytes in their schema.
+ */
+export const PAGE_WRITTEN_BYTES_MAX = 64 * 1024 * 1024
+
 /** Records that one filtered page may look at before it answers with what it has and a cursor to go on from. */
 export const PAGE_SCAN_RECORDS_MAX = 100_000
 
@@ -621,7 +627,10 @@ export const JSON_SCHEMA_NODES_MAX = 20_000
 export const JSON_SCHEMA_PROPERTIES_MAX = 2_000
 export const JSON_SCHEMA_PATTERN_CHARS_MAX = 1_000
 
-/** What a new schema may take to be read, compared with another or made ready for values, and one value to be checked by it: everybody waits so long. */
+/**
+ * What the schemas of a request may take to be read, to be compared with all that they must agree with, or to be made ready for
+ * values, and one value to be checked by them: everybody waits so long.
+ */
 export const SCHEMA_WORK_MS_MAX = 1_000
 export const JSON_SCHEMA_CHECK_MS_MAX = 200
 /** All values that are checked under a watch before others have their turn. */
@@ -637,6 +646,9 @@ export const PROTOBUF_DEPTH_MAX = 32
 /** Pairs of parts that a check of compatibility looks at. */
 export const COMPATIBILITY_STEPS_MAX = 500_000
 
+/** Of an old schema, in the reasons why another cannot follow it: as many as Confluent's registry shows. */
+export const OLD_SCHEMA_SHOWN_CHARS = 10_240
+
 /** The name of a subject, with its context. */
 export const SUBJECT_CHARS_MAX = 1_024
 
@@ -644,14 +656,26 @@ export const SUBJECT_CHARS_MAX = 1_024
 export const REGISTRY_FETCH_BYTES = 256 * 1024
 export const REGISTRY_RETRY_MS = 1_000
 
-/** Text of schemas that are kept parsed, the longest unused going first: parsed it takes some ten times that. */
+/**
+ * Text of schemas that are kept parsed, with all that they refer to, the longest unused going first: parsed it takes some ten
+ * times that. And what one counts for beside its text.
+ */
 export const SCHEMAS_PARSED_CHARS_MAX = 8 * 1024 * 1024
+export const SCHEMAS_PARSED_EACH_CHARS = 1_000
 
 /** Names of subjects that one which is not there is compared with: it takes a microsecond or two for each. */
 export const SUBJECTS_COMPARED_MAX = 500
 
-/** Schemas of one list. */
+/** Schemas of one list; and its characters: a longer one ends with the schema that goes beyond. The loop is its own for so long at a time while it is made. */
 export const REGISTRY_LIST_MAX = 1_000
+export const REGISTRY_LIST_CHARS_MAX = 16 * 1024 * 1024
+export const REGISTRY_LIST_TURN_MS_MAX = 5
+
+/** A request to the registry: a schema's text, each of its characters an escape of six bytes, and what stands beside it. */
+export const REGISTRY_BODY_BYTES_MAX = 6 * SCHEMA_TEXT_CHARS_MAX + 256 * 1024
+
+/** A reply of the registry that is longer is counted while it waits for its reader. */
+export const REGISTRY_RAW_REPLY_CHARS_MAX = 64 * 1024
 
 /** Patterns of JSON Schemas that are kept compiled; how long one that cannot be matched in linear time is tried. */
 export const PATTERNS_COMPILED_MAX = 500
@@ -660,11 +684,19 @@ export const PATTERN_MATCH_MS_MAX = 50
 /** An Avro value: how deep it is nested (the stack is finite), and how many items without any bytes it may have (six bytes can promise billions). */
 export const AVRO_DATA_DEPTH_MAX = 500
 export const AVRO_EMPTY_ITEMS_MAX = 100_000
-/** What a value of few bytes may become as JSON: a schema can name the same records again and again. */
-export const AVRO_JSON_BYTES_MAX = 64 * 1024 * 1024
+/**
+ * What a value of few bytes may become as JSON: a schema can name the same records again and again. And from which length on
+ * a name of the schema is counted where it is written, not with the record or item that it is in.
+ */
+export const AVRO_JSON_BYTES_MAX = 16 * 1024 * 1024
+export const AVRO_LONG_NAME_BYTES = 512
 /** How often parts of a value are tried on a union's branches, beside so many for each byte. */
 export const AVRO_TRIALS = 1_000
 export const AVRO_TRIALS_PER_BYTE = 4
 
-/** Text of schemas that values are read and written with: compiled it takes some twenty times that. */
+/**
+ * Text of schemas that values are read and written with, with all that they refer to: compiled it takes some twenty times
+ * that. And what an id counts for beside it: that one means nothing is remembered, too, for bytes may hold any.
+ */
 export const SCHEMAS_COMPILED_CHARS_MAX = 4 * 1024 * 1024
+export const SCHEMAS_COMPILED_EACH_CHARS = 100

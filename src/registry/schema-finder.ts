@@ -11,10 +11,11 @@ import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, Sto
 import { guidOf, isSameReferences } from './schema-entity.ts'
 import type { ParsedSchema } from './schema-format.ts'
 import { filledIn, fillsIn, isSameMetadata } from './schema-merge.ts'
-import type { SchemaParser } from './schema-parser.ts'
+import type { Reading, SchemaParser } from './schema-parser.ts'
 import { effectiveSettings } from './schema-scopes.ts'
 import type { SchemaState, Version } from './schema-state.ts'
 import { canonicalSubject, DEFAULT_CONTEXT, parseSubject, printSubject } from './subject.ts'
+import { WorkClock } from './work-clock.ts'
 
 export interface SchemaRequest {
   readonly schemaType: SchemaType
@@ -37,6 +38,28 @@ export interface LookupOptions {
 
 export type VersionName = number | 'latest'
 
+/** A schema as a request has it, read on its clock. */
+export interface AskedSchema {
+  /** As it would be stored. */
+  readonly content: SchemaContent
+  /** Of that. 42201. */
+  parsed(): ParsedSchema
+  /** The same for all that mean the same: a digest. 42201. */
+  meaning(): string
+  /** It will be asked for again. */
+  keep(): void
+}
+
+/** What a request asks for is not new as long as it changes nothing. */
+export function asAsked(): Reading {
+  return { strictness: 'stored', withDeleted: true, clock: new WorkClock('the schema is') }
+}
+
+/** What is to be a version. `isValidated`: as the format asks of new schemas. */
+export function asNew(isValidated: boolean): Reading {
+  return { strictness: isValidated ? 'new' : 'stored', withDeleted: false, clock: new WorkClock('the schema is') }
+}
+
 export class SchemaFinder {
   readonly #state: SchemaState
   readonly #parser: SchemaParser
@@ -50,7 +73,7 @@ export class SchemaFinder {
 
   /** Of a stored schema. 42201: what it refers to is gone. */
   parsed(schema: StoredSchema): ParsedSchema {
-    return this.#parser.parse(schema, schema.subject, 'stored')
+    return this.#parser.parse(schema, schema.subject)
   }
 
   live(subject: string): readonly Version[] {
@@ -117,9 +140,9 @@ export class SchemaFinder {
     }
   }
 
-  #referredBy({ references, subject }: StoredSchema): string {
-    if (references.length === 0) return ''
-    return JSON.stringify(this.#parser.resolve(references, subject, 'stored').map(({ name, guid }) => [name, guid]))
+  #referredBy(schema: StoredSchema): string {
+    if (schema.references.length === 0) return ''
+    return JSON.stringify(this.#parser.referred(schema).map(({ name, guid }) => [name, guid]))
   }
 
   /** 40403. */
@@ -128,6 +151,11 @@ export class SchemaFinder {
     const found = [...this.#state.withId(context, id)]
     if (found.length === 0) throw schemaNotFound()
     return name === '' ? found : found.filter((one) => one.subject === canonicalSubject(subject ?? ''))
+  }
+
+  /** What a schema calls its record; undefined where it has no name. 42201, 42209. */
+  recordName({ schemaType, schema, references }: SchemaRequest): string | undefined {
+    return this.#parser.read({ schemaType, schema, references }, '', asAsked()).parsed.recordName
   }
 
   /** 40403. */
@@ -141,12 +169,15 @@ export class SchemaFinder {
   /** 40401, 40403, 42201. */
   lookup(subject: string, request: SchemaRequest, { normalize, deleted }: LookupOptions): StoredSchema {
     const isNormalized = normalize === true || effectiveSettings(this.#state, subject)['normalize'] === true
+    const reading = asAsked()
     for (const place of [canonicalSubject(subject), ...this.#inOtherContexts(subject)]) {
       const versions = this.#state.versions(place).filter(({ schema }) => deleted === true || !schema.deleted)
       if (versions.length === 0) continue
-      const content = this.contentOf(place, request, isNormalized, 'stored')
-      const found = this.findSame(content, versions) ?? this.findInheriting(place, content, versions)
-      if (found !== undefined) return found
+      const asked = this.read(place, request, isNormalized, reading)
+      const found = this.findSame(asked, versions) ?? this.findInheriting(place, asked, versions)
+      if (found === undefined) continue
+      asked.keep()
+      return found
     }
     const isKnown = this.#hasAny(subject, deleted === true)
     throw isKnown ? schemaNotFound() : subjectNotFound(subject)
@@ -160,13 +191,8 @@ export class SchemaFinder {
     return [...new Set(ids)].sort((left, right) => left - right)
   }
 
-  /** As it would be stored. 42201, 42209. */
-  contentOf(
-    subject: string,
-    request: SchemaRequest,
-    isNormalized: boolean,
-    strictness: 'new' | 'stored',
-  ): SchemaContent {
+  /** 42201, 42209. */
+  read(subject: string, request: SchemaRequest, isNormalized: boolean, reading: Reading): AskedSchema {
     const { context } = parseSubject(subject)
     const references = request.references.map((reference) => {
       if (reference.version !== -1) return reference
@@ -174,35 +200,46 @@ export class SchemaFinder {
     })
     const { schemaType, schema, metadata, ruleSet } = request
     if (schema.trim() === '') throw registryFailure(42201, 'Empty schema')
-    const parsed = this.#parser.parse({ schemaType, schema, references }, subject, strictness)
-    return {
+    const { parsed: first, keep } = this.#parser.read({ schemaType, schema, references }, subject, reading)
+    const run = <T>(work: () => T): T => (reading.clock === undefined ? work() : reading.clock.run(work))
+    const content = {
       schemaType,
-      schema: isNormalized ? parsed.normalized : parsed.canonical,
+      schema: isNormalized ? run(() => first.normalized) : first.canonical,
       references: isNormalized ? sortedReferences(references) : references,
       metadata,
       ruleSet,
     }
+    // what will be stored must be readable
+    let again = content.schema === schema ? first : undefined
+    const parsed = () => {
+      again ??= this.#parser.read(content, subject, reading).parsed
+      return again
+    }
+    const meaning = () => {
+      const meant = isNormalized ? parsed() : first
+      return run(() => digestOf(meant))
+    }
+    return { content, parsed, meaning, keep }
   }
 
   /** The newest that is the same, to the letter or in what it says. */
-  findSame(content: SchemaContent, versions: readonly Version[]): StoredSchema | undefined {
+  findSame({ content, meaning }: AskedSchema, versions: readonly Version[]): StoredSchema | undefined {
     const guid = guidOf(content)
     const newest = versions.toReversed()
     const same = newest.find(({ schema }) => schema.guid === guid && schema.schemaType === content.schemaType)
     if (same !== undefined) return same.schema
     const alike = newest.filter(({ schema }) => isAlike(content, schema))
-    const subject = alike[0]?.schema.subject
-    if (subject === undefined) return undefined
-    const meaning = digestOf(this.#parser.parse(content, subject, 'stored'))
-    return alike.find(({ schema }) => this.#meaningOf(schema) === meaning)?.schema
+    if (alike.length === 0) return undefined
+    const asked = meaning()
+    return alike.find(({ schema }) => this.#meaningOf(schema) === asked)?.schema
   }
 
   /** Without metadata of its own, with those of the latest and of the settings. */
-  findInheriting(subject: string, content: SchemaContent, versions: readonly Version[]): StoredSchema | undefined {
+  findInheriting(subject: string, asked: AskedSchema, versions: readonly Version[]): StoredSchema | undefined {
     const latest = versions.at(-1)?.schema
     const settings = effectiveSettings(this.#state, subject)
     if (latest?.metadata === undefined && latest?.ruleSet === undefined && !fillsIn(settings)) return undefined
-    return this.findSame(filledIn(content, settings, latest), versions)
+    return this.findSame({ ...asked, content: filledIn(asked.content, settings, latest) }, versions)
   }
 
   /** Of what cannot be read any more: nothing that anything else means. */

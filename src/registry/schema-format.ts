@@ -48,6 +48,8 @@ export interface ParsedSchema {
 
 export interface SchemaFormat {
   readonly type: SchemaType
+  /** The names of forms, for `formatted`. */
+  readonly forms: readonly string[]
   /**
    * `references`: in the order in which they must be known. 'new': strictly, as is asked of what is registered; 'stored':
    * what was taken once is taken again. invalid_schema, with the place and what is expected there.

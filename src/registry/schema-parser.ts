@@ -7,18 +7,18 @@ import {
   SCHEMA_REFERENCES_MAX,
   SCHEMA_RESOLVED_CHARS_MAX,
   SCHEMA_TEXT_CHARS_MAX,
-  SCHEMA_WORK_MS_MAX,
   SCHEMAS_PARSED_CHARS_MAX,
+  SCHEMAS_PARSED_EACH_CHARS,
 } from '../kernel/limits.ts'
 import type { SchemaType } from '../kernel/schema-words.ts'
-import { OutOfTime, withinTime } from '../kernel/within-time.ts'
 import { registryFailure } from './registry-failure.ts'
-import type { SchemaContent, SchemaReference } from './schema-entity.ts'
+import type { SchemaContent, SchemaReference, StoredSchema } from './schema-entity.ts'
 import { guidOf } from './schema-entity.ts'
 import type { ParsedSchema, ReferencedSchema, SchemaFormat } from './schema-format.ts'
 import type { SchemaState } from './schema-state.ts'
 import { qualifiedReference } from './schema-state.ts'
 import { parseSubject } from './subject.ts'
+import type { WorkClock } from './work-clock.ts'
 
 export type SchemaFormats = Readonly<Record<SchemaType, SchemaFormat>>
 
@@ -28,14 +28,34 @@ interface Resolved extends ReferencedSchema {
   readonly guid: string
 }
 
-/** What new schemas may refer to is what is not deleted; what was stored once keeps what it referred to. */
-type Strictness = 'new' | 'stored'
+/** How a text is read. */
+export interface Reading {
+  /** As the format has it: what is to be registered, or what was taken once. */
+  readonly strictness: 'new' | 'stored'
+  /** What was deleted may be referred to. */
+  readonly withDeleted: boolean
+  /** Of a request; undefined for what is stored, whose cost was bounded when it came. */
+  readonly clock: WorkClock | undefined
+}
+
+const AS_STORED: Reading = { strictness: 'stored', withDeleted: true, clock: undefined }
+
+export interface ReadSchema {
+  readonly parsed: ParsedSchema
+  /** For those who read the same again. */
+  keep(): void
+}
+
+interface Kept {
+  readonly parsed: ParsedSchema
+  readonly chars: number
+}
 
 export class SchemaParser {
   readonly #formats: SchemaFormats
   readonly #state: SchemaState
   /** The longest unused first. */
-  readonly #kept = new Map<string, ParsedSchema>()
+  readonly #kept = new Map<string, Kept>()
   #keptChars = 0
 
   constructor(formats: SchemaFormats, state: SchemaState) {
@@ -43,11 +63,19 @@ export class SchemaParser {
     this.#state = state
   }
 
+  /** Of what is stored, kept for a while. 42201, 42209. */
+  parse(stored: Parsable, subject: string): ParsedSchema {
+    const read = this.read(stored, subject, AS_STORED)
+    read.keep()
+    return read.parsed
+  }
+
   /** `subject`: whose context references are in. 42201, 42209. */
-  parse(content: Parsable, subject: string, strictness: Strictness): ParsedSchema {
+  read(content: Parsable, subject: string, reading: Reading): ReadSchema {
     const { schemaType, schema, references } = content
+    const { strictness, clock } = reading
     if (schema.length > SCHEMA_TEXT_CHARS_MAX) throw tooLarge()
-    const resolved = this.resolve(references, subject, strictness)
+    const { resolved, chars } = this.#resolve(references, subject, reading)
     const key = [
       schemaType,
       strictness,
@@ -55,24 +83,35 @@ export class SchemaParser {
       ...resolved.map(keyOf),
     ].join(' ')
     const known = this.#kept.get(key)
-    if (known !== undefined) {
-      this.#kept.delete(key)
-      this.#kept.set(key, known)
-      return known
-    }
+    if (known !== undefined) return { parsed: known.parsed, keep: () => this.#keep(key, known) }
     try {
       const parse = () => this.#formats[schemaType].parse(schema, resolved, strictness)
-      const parsed = strictness === 'new' ? withinTime(SCHEMA_WORK_MS_MAX, parse) : parse()
-      this.#keep(key, parsed)
-      return parsed
+      const parsed = clock === undefined ? parse() : clock.run(parse)
+      const size = SCHEMAS_PARSED_EACH_CHARS + key.length + schema.length + chars
+      return { parsed, keep: () => this.#keep(key, { parsed, chars: size }) }
     } catch (error) {
-      if (error instanceof OutOfTime) throw registryFailure(42201, `the schema is too expensive: ${error.message}`)
       throw unparsable(content, subject, asTailraceError(error))
     }
   }
 
+  /** The text of what is stored in a form that a client names; as it is stored where the name means nothing. 42201. */
+  formatted(stored: StoredSchema, form: string): string {
+    if (!this.#formats[stored.schemaType].forms.includes(form)) return stored.schema
+    return this.parse(stored, stored.subject).formatted(form)
+  }
+
+  /** Characters of a stored text, and of all that it refers to. 42201, 42209. */
+  charsOf({ schema, references }: Parsable, subject: string): number {
+    return schema.length + this.#resolve(references, subject, AS_STORED).chars
+  }
+
   /** All that it refers to, each once, what others need first. */
-  resolve(references: readonly SchemaReference[], subject: string, strictness: Strictness): readonly Resolved[] {
+  /** All that a stored schema refers to, each once. 42201. */
+  referred({ references, subject }: StoredSchema): readonly Resolved[] {
+    return this.#resolve(references, subject, AS_STORED).resolved
+  }
+
+  #resolve(references: readonly SchemaReference[], subject: string, { withDeleted }: Reading) {
     const found = new Map<string, Resolved>()
     const names = new Set<string>()
     let chars = 0
@@ -86,7 +125,7 @@ export class SchemaParser {
         )
       }
       const stored = this.find(reference, context)?.schema
-      if (stored === undefined || (strictness === 'new' && depth === 1 && stored.deleted)) {
+      if (stored === undefined || (!withDeleted && depth === 1 && stored.deleted)) {
         throw registryFailure(
           42201,
           `No schema reference found for subject "${reference.subject}" and version ${reference.version}`,
@@ -105,7 +144,7 @@ export class SchemaParser {
       })
     }
     for (const reference of references) visit(reference, parseSubject(subject).context, 1)
-    return [...found.values()]
+    return { resolved: [...found.values()], chars }
   }
 
   /** -1: the latest that is not deleted. */
@@ -115,13 +154,16 @@ export class SchemaParser {
     return this.#state.versions(qualified).findLast(({ schema }) => !schema.deleted)
   }
 
-  #keep(key: string, parsed: ParsedSchema): void {
-    this.#kept.set(key, parsed)
-    this.#keptChars += parsed.canonical.length
-    for (const [oldest, other] of this.#kept) {
+  /** As the one that was used last. */
+  #keep(key: string, kept: Kept): void {
+    const before = this.#kept.get(key)
+    this.#kept.delete(key)
+    this.#kept.set(key, kept)
+    this.#keptChars += kept.chars - (before?.chars ?? 0)
+    for (const [oldest, { chars }] of this.#kept) {
       if (this.#keptChars <= SCHEMAS_PARSED_CHARS_MAX || oldest === key) return
       this.#kept.delete(oldest)
-      this.#keptChars -= other.canonical.length
+      this.#keptChars -= chars
     }
   }
 }

@@ -3,12 +3,13 @@
 
 import { registryFailure } from './registry-failure.ts'
 import type { PreviousSchema } from './schema-compatibility.ts'
-import { compatibilityFaults, faultsWith, reservedFaults } from './schema-compatibility.ts'
+import { compatibilityFaults, reservedFaults } from './schema-compatibility.ts'
 import type { SchemaContent, StoredSchema } from './schema-entity.ts'
 import { guidOf } from './schema-entity.ts'
 import type { Entry, SchemaSettings } from './schema-entries.ts'
 import { contextValue, keyText, schemaValue } from './schema-entries.ts'
 import type { SchemaFinder, SchemaRequest, VersionName } from './schema-finder.ts'
+import { asAsked, asNew } from './schema-finder.ts'
 import type { ParsedSchema } from './schema-format.ts'
 import { filledIn, fillsIn, VERSION_PROPERTY, withVersion } from './schema-merge.ts'
 import { checkMode, printContext } from './schema-mode.ts'
@@ -46,7 +47,7 @@ export function planRegistration(
   request: SchemaRequest,
   options: RegisterOptions,
 ): Registration {
-  const { state, finder, parser } = known
+  const { state, finder } = known
   const settings = effectiveSettings(state, subject)
   const isImport = isImporting(known, subject, request)
   const live = finder.live(subject)
@@ -57,16 +58,14 @@ export function planRegistration(
   checkMode(state, subject, (request.id ?? -1) >= 0 ? 'import' : 'register')
   const latest = live.at(-1)?.schema
   const asked = inheriting(request, latest)
-  const strictness = isImport ? 'stored' : strictnessOf(settings)
-  const own = finder.contentOf(subject, asked, isNormalized, strictness)
+  const own = finder.read(subject, asked, isNormalized, isImport ? asAsked() : asNew(isValidated(settings)))
   const version = nextVersion(state.versions(subject), request, isImport)
-  const content = isImport ? own : numbered(filledIn(own, settings, latest), request, version)
+  const content = isImport ? own.content : numbered(filledIn(own.content, settings, latest), request, version)
   const isFilledIn = asked !== request || content.metadata !== request.metadata || content.ruleSet !== request.ruleSet
-  const same = isImport || (request.version ?? 0) > 0 ? undefined : finder.findSame(content, live)
+  const same = isImport || (request.version ?? 0) > 0 ? undefined : finder.findSame({ ...own, content }, live)
   if (same !== undefined) return { version: same.version, entries: [], isFilledIn }
 
-  const parsed = parser.parse(content, subject, strictness)
-  if (!isImport) checkFollows(known, subject, content, parsed, options.force === true)
+  if (!isImport) checkFollows(known, subject, content, own.parsed(), options.force === true)
   const id = isImport ? importedId(state, subject, content, request.id ?? 0) : idFor(state, subject, content)
   const replaced = state.versions(subject).filter(({ schema: old }) => {
     return old.deleted && old.id === id && old.version !== version && state.referrers(subject, old.version).length === 0
@@ -95,17 +94,16 @@ export function testedFaults(
   request: SchemaRequest,
   isNormalized: boolean,
 ): readonly string[] {
-  const { finder, parser } = known
   const name = canonicalSubject(subject)
-  const strictness = strictnessOf(effectiveSettings(known.state, name))
-  const content = finder.contentOf(name, request, isNormalized, strictness)
-  const schema = parser.parse(content, name, strictness)
+  const reading = asNew(isValidated(effectiveSettings(known.state, name)))
+  const { content, parsed } = known.finder.read(name, request, isNormalized, reading)
+  const schema = parsed()
   const rules = rulesOf(known, name)
   const previous = previousOf(known, name, content)
   const reserved = rules.validateFields ? reservedBy(known, name, content, schema) : []
   if (version === 'all') return [...reserved, ...compatibilityFaults(schema, previous, rules)]
   const one = version === 'latest' ? previous[0] : previous.find((each) => each.version === version)
-  return one === undefined ? reserved : [...reserved, ...faultsWith(schema, one, rules)]
+  return one === undefined ? reserved : [...reserved, ...compatibilityFaults(schema, [one], rules)]
 }
 
 function reservedBy({ finder }: Known, subject: string, content: SchemaContent, schema: ParsedSchema) {
@@ -117,8 +115,8 @@ function isImporting({ state }: Known, subject: string, { id = -1 }: SchemaReque
   return (mode === 'IMPORT' || mode === 'FORWARD') && id >= 0
 }
 
-function strictnessOf(settings: SchemaSettings): 'new' | 'stored' {
-  return settings['validateNewSchemas'] === false ? 'stored' : 'new'
+function isValidated(settings: SchemaSettings): boolean {
+  return settings['validateNewSchemas'] !== false
 }
 
 /** The live version that is what is asked for: it may be registered again in any mode. */
@@ -133,10 +131,12 @@ function findThere(
   const live = finder.live(subject)
   if (live.length === 0) return undefined
   const { id = -1, version = 0 } = request
-  const content = finder.contentOf(subject, request, isNormalized, 'stored')
-  const found = finder.findSame(content, live) ?? finder.findInheriting(subject, content, live)
+  const asked = finder.read(subject, request, isNormalized, asAsked())
+  const found = finder.findSame(asked, live) ?? finder.findInheriting(subject, asked, live)
   const isMeant = found !== undefined && (id < 0 || id === found.id) && (version <= 0 || version === found.version)
-  return isMeant ? found : undefined
+  if (!isMeant) return undefined
+  asked.keep()
+  return found
 }
 
 /** Text, type and references of the latest version, where none is given. 42201. */

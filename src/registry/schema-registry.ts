@@ -104,6 +104,16 @@ export class SchemaRegistry {
     return this.#known.finder.parsed(schema)
   }
 
+  /** The text of a stored schema in a form that a client names; as it is stored where the name means nothing. 42201. */
+  formatted(schema: StoredSchema, form: string): string {
+    return this.#known.parser.formatted(schema, form)
+  }
+
+  /** Characters of a stored schema, and of all that it refers to. 42201. */
+  charsOf(schema: StoredSchema): number {
+    return this.#known.parser.charsOf(schema, schema.subject)
+  }
+
   /** Its subject stands for another one: the other one's name. */
   aliased(subject: string): string {
     const alias = this.state.settings(scopeOf(subject))?.['alias']
@@ -151,8 +161,8 @@ export class SchemaRegistry {
   }
 
   /** What a schema calls its record; undefined where it has no name. 42201, 42209. */
-  recordName({ schemaType, schema, references }: SchemaRequest): string | undefined {
-    return this.#known.parser.parse({ schemaType, schema, references }, '', 'stored').recordName
+  recordName(request: SchemaRequest): string | undefined {
+    return this.#known.finder.recordName(request)
   }
 
   /** Every version that has the id, in the context of a subject where one is named. 40403 where nothing has. */

@@ -24,6 +24,8 @@ import { RecordWalk, unreadable } from './record-walk.ts'
 
 /** Takes each record of a page while the reader stands on it; nothing of the reader may be kept. */
 export interface RecordSink {
+  /** What it has made of the records is so much that the page ends. */
+  readonly isFull?: boolean
   /** The records that follow are of this partition. */
   begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void
   write(record: RecordReader): void
@@ -324,6 +326,7 @@ export class Page {
         if (record.timestampType !== this.#timestampType || state !== this.#present) this.#begin(state, record)
         state.nextOffset = walk.nextOffset
         sink.write(record)
+        if (sink.isFull === true) this.#isFull = true
         this.recordBytes += recordBytes
         this.recordCount++
         if (++taken === most || (taken >= share && record.offset === walk.batchLastOffset)) {

@@ -287,6 +287,10 @@ class QueueSink implements PollSink {
     this.#encoder = form.newEncoder()
   }
 
+  get isFull(): boolean {
+    return this.#encoder.size > TAIL_CHUNK_BYTES_MAX
+  }
+
   begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void {
     this.#topic = topic
     this.#partition = partition

@@ -225,6 +225,7 @@ class Giver<Holder> {
     budget.bytes -= bytes
     this.recordCount++
     this.recordBytes += bytes
+    if (this.#sink.isFull === true) budget.bytes = 0
     this.isFull = budget.records <= 0 || budget.bytes <= 0
     return true
   }

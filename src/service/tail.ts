@@ -44,7 +44,7 @@ export type TailOverflow = 'pause' | 'drop_oldest' | 'latest_per_key'
 export interface TailEncoder extends RecordSink {
   /** `cursor`: goes on after this record; worked out when it is called. */
   write(record: RecordReader, cursor?: () => string): void
-  /** Bytes written so far. */
+  /** Bytes written so far, those that it took back included. */
   readonly size: number
   /** The chunk; `cursor` goes on after it. Called once, with one record at least. */
   finish(cursor: string): Buffer

@@ -261,7 +261,7 @@ it('a schema is shown with its numbers and the order of its members as they are'
 it('a listing of several pages is gathered', async () => {
   const asked: string[] = []
   const page = (count: number) => Array.from({ length: count }, (_, id) => ({ id }))
-  const pages = [page(1_000), page(3)]
+  const pages = [page(1_000), page(3), page(0)]
   const client = new SchemaClient({
     url: 'http://server',
     fetch: async (url) => {
@@ -273,5 +273,6 @@ it('a listing of several pages is gathered', async () => {
   assert.deepEqual(asked, [
     'http://server/schemas?subjectPrefix=a&latestOnly=true&offset=0&limit=1000',
     'http://server/schemas?subjectPrefix=a&latestOnly=true&offset=1000&limit=1000',
+    'http://server/schemas?subjectPrefix=a&latestOnly=true&offset=1003&limit=1000',
   ])
 })

@@ -48,6 +48,7 @@ function codecWith(...given: readonly Given[]) {
       const { type, schema, references = [] } = given[one.id - 1] as Given
       return SCHEMA_FORMATS[type].parse(schema, references, 'stored')
     },
+    charsOf: ({ schema }: StoredSchema) => schema.length,
   } satisfies KnownSchemas
   return new SchemaCodec(schemas)
 }
@@ -269,7 +270,7 @@ test('says why a value cannot be shown, and leaves alone what is no frame', () =
   for (const hex of ['', '00', '00000001', '0100000001', '7b7d']) {
     assert.deepEqual(decode(given, Buffer.from(hex, 'hex')), { json: '' })
   }
-  const unknown = { id: undefined, error: 'no schema has the id 2', json: '' }
+  const unknown = { id: undefined, error: 'no schema has the id 2', takenBack: 0, json: '' }
   assert.deepEqual(decode(given, Buffer.from('0000000002', 'hex')), unknown)
 })
 
@@ -294,4 +295,59 @@ test('the frames of a request stay as they are, however many follow', () => {
     assert.deepEqual(value.subarray(valueStart, valueEnd), expected)
     assert.deepEqual(key.subarray(keyStart, keyEnd), expected)
   }
+})
+
+test('what a schema is compiled to outlives changes of something else, not of what it was compiled from', () => {
+  let parses = 0
+  const stored = (guid: string, schema: string, more: Partial<StoredSchema> = {}): StoredSchema => ({
+    subject: 's',
+    version: 1,
+    id: 1,
+    guid,
+    schemaType: 'AVRO',
+    schema,
+    references: [],
+    metadata: undefined,
+    ruleSet: undefined,
+    deleted: false,
+    ts: undefined,
+    ...more,
+  })
+  const parse = (schema: string) => SCHEMA_FORMATS.AVRO.parse(schema, [], 'stored')
+  let one: StoredSchema | undefined = stored('a', '"int"')
+  let parsed = parse('"int"')
+  const schemas = {
+    failure: undefined,
+    revision: 1,
+    findById: () => one,
+    version: () => one as StoredSchema,
+    parsed: () => {
+      parses++
+      return parsed
+    },
+    charsOf: () => 5,
+    isFoundById: () => true,
+    aliased: (subject: string) => subject,
+    versions: () => [],
+    nearestSubject: () => undefined,
+  }
+  const codec = new SchemaCodec(schemas satisfies KnownSchemas)
+  const encoded = (json: string) => {
+    const output = new ByteWriter()
+    schemas.revision++
+    codec.encode({ id: 1, encoding: 'avro' }, Buffer.from(json), 0, json.length, output)
+    return output.written().toString('hex', 5)
+  }
+  assert.deepEqual([encoded('5'), encoded('5'), parses], ['0a', '0a', 1])
+  one = stored('a', '"int"', { deleted: true })
+  assert.deepEqual([encoded('5'), parses], ['0a', 1])
+  one = stored('b', '"string"')
+  parsed = parse('"string"')
+  assert.deepEqual([encoded('"5"'), encoded('"5"'), parses], ['0235', '0235', 2])
+  one = undefined
+  assert.throws(() => encoded('"5"'), /no schema with the id 1/)
+  one = stored('c', '"R"', { references: [{ name: 'R', subject: 'r', version: 1 }] })
+  assert.equal(encoded('"5"'), '0235')
+  parsed = parse('"int"')
+  assert.deepEqual([encoded('5'), encoded('5')], ['0a', '0a'])
 })

@@ -376,7 +376,7 @@ test('every failure has a number and a text, whoever found it', async () => {
   ]) {
     checkRefused(await calls.post(`/subjects/${s}/versions`, body), 400)
   }
-  checkRefused(await calls.post(`/subjects/${s}/versions`, { schema: `"${'x'.repeat(3 << 20)}"` }), 413)
+  checkRefused(await calls.post(`/subjects/${s}/versions`, { schema: `"${'x'.repeat(8 << 20)}"` }), 413)
   checkRefused(
     await calls.get('/associations/resources/-/t?resourceType=topic&associationType=value'),
     404,

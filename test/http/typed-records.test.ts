@@ -523,3 +523,52 @@ test('what consume shows of a value that cannot be read is taken as the bytes th
   assert.partialDeepStrictEqual(imported.json(), { imported: 1 }, imported.text())
   assert.equal((await read(server))[1]?.['value'], bytes)
 })
+
+/** Values of some hundred bytes, each of which is `mebibytes` as JSON. */
+async function produceNames(server: TestServer, mebibytes: number, count: number) {
+  const schema = { type: 'array', items: { type: 'enum', name: 'E', symbols: ['S'.repeat(2 ** 18)] } }
+  const id = await register(server, 'orders-value', schema)
+  const items = mebibytes * 4
+  const zigzag = [((items * 2) & 0x7f) | 0x80, (items * 2) >> 7]
+  const value = Buffer.concat([Buffer.from([0, 0, 0, 0, id, ...zigzag]), Buffer.alloc(items), Buffer.from([0])])
+  const record = { value: value.toString('base64'), value_encoding: 'base64' }
+  await produce(server, { records: Array.from({ length: count }, () => record) })
+}
+
+const POLL = { topics: ['orders'], limit: 100 }
+
+/** Of a long reply: how many records it has. */
+async function countRecords(url: string, init: RequestInit = {}): Promise<number> {
+  const reply = await fetch(url, init)
+  let count = 0
+  for await (const chunk of reply.body ?? [])
+    count += Buffer.from(chunk).toString('latin1').split('"offset":').length - 1
+  assert.equal(reply.status, 200)
+  return count
+}
+
+test('a page ends where its JSON is long enough, whoever reads', async (t) => {
+  const server = await startServer(t, { set: { 'num.partitions': '1' } })
+  await produceNames(server, 15, 6)
+  assert.equal(await countRecords(`${server.url}/v1/topics/orders/records?from=earliest`), 5)
+  const consumer = { name: 'c', format: 'avro', 'auto.offset.reset': 'earliest' }
+  const headers = { 'content-type': 'application/vnd.kafka.v2+json' }
+  await server.post('/consumers/g', consumer, headers)
+  const partitions = [{ topic: 'orders', partition: 0 }]
+  await server.post('/consumers/g/instances/c/assignments', { partitions }, headers)
+  const url = `${server.url}/consumers/g/instances/c/records`
+  const accept = { headers: { accept: 'application/vnd.kafka.avro.v2+json' } }
+  assert.deepEqual([await countRecords(url, accept), await countRecords(url, accept)], [5, 1])
+})
+
+test('what could not be shown is work as well: a page of it ends as early', async (t) => {
+  const server = await startServer(t, { set: { 'num.partitions': '1' } })
+  await produceNames(server, 17, 6)
+  const [first, ...others] = await read(server)
+  assert.match(String(first?.['value_error']), /as JSON it has more than 16777216 bytes/)
+  assert.equal(others.length, 3)
+  for (const mode of ['exclusive', 'shared']) {
+    const reply = await server.post(`/v1/groups/${mode}/poll`, { ...POLL, mode })
+    assert.equal((reply.json() as { records: unknown[] }).records.length, 4, reply.text().slice(0, 300))
+  }
+})

@@ -435,6 +435,7 @@ function framedValues() {
     version: () => assert.fail('nobody asks for a subject'),
     versions: () => [],
     nearestSubject: () => undefined,
+    charsOf: ({ schema }: StoredSchema) => schema.length,
     parsed: ({ schema }: StoredSchema) => SCHEMA_FORMATS.AVRO.parse(schema, [], 'stored'),
   } satisfies KnownSchemas
   return new FramedValues(new SchemaCodec(schemas))

@@ -14,6 +14,7 @@ import type { ByteWriter, Piece } from '../../kernel/byte-writer.ts'
 import { makePiece, viewOf } from '../../kernel/byte-writer.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
 import { isJson } from '../../kernel/json-text.ts'
+import { PAGE_WRITTEN_BYTES_MAX } from '../../kernel/limits.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
 import type { RefusedRecord } from '../../service/consumer-positions.ts'
@@ -67,6 +68,8 @@ export class RecordArray implements ConsumerSink {
   #end: Piece = NULL
   #source: Buffer | undefined
   #sourceView: DataView = NULL.view
+  /** Bytes of values that could not be shown. */
+  #takenBack = 0
   /** What comes of this partition stands behind a record that could not be shown. */
   #isEnded = false
 
@@ -78,6 +81,10 @@ export class RecordArray implements ConsumerSink {
     this.#withMetadata = withMetadata
     this.#onUnreadable = onUnreadable
     output.writeByte(OPEN_BRACKET)
+  }
+
+  get isFull(): boolean {
+    return this.#output.position + this.#takenBack > PAGE_WRITTEN_BYTES_MAX
   }
 
   begin(topic: string, partition: number, _timestampType: TimestampType, topicId: string): void {
@@ -144,6 +151,7 @@ export class RecordArray implements ConsumerSink {
   #writeFramed(schemas: SchemaCodec, bytes: Buffer, start: number, end: number): boolean {
     const found = schemas.decode(bytes, start, end, this.#output, 'tagged')
     if (found !== undefined && !isUndecoded(found)) return true
+    this.#takenBack += found?.takenBack ?? 0
     if (found?.id !== undefined) this.#fault = `it is not of its schema ${found.id}: ${found.error}`
     // while the registry cannot answer, nobody knows what it is framed with
     else this.#fault = schemas.failure ?? found?.error ?? NOT_FRAMED

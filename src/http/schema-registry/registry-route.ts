@@ -2,6 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { invariant } from '../../kernel/errors.ts'
+import { REGISTRY_RAW_REPLY_CHARS_MAX } from '../../kernel/limits.ts'
 import type { StoredSchema } from '../../registry/schema-entity.ts'
 import type { SchemaRegistry } from '../../registry/schema-registry.ts'
 import type { HttpFloor } from '../http-floor.ts'
@@ -26,9 +27,6 @@ export interface RegistryRoutes {
   /** A schema's text in the form that the request asks for. */
   formatted(request: FastifyRequest, stored: StoredSchema): string
 }
-
-/** What is longer is counted while it waits for its reader. */
-const RAW_REPLY_CHARS_MAX = 64 * 1024
 
 export function registryRoutes(app: FastifyInstance, floor: HttpFloor): RegistryRoutes {
   const { registry } = floor.services
@@ -62,7 +60,8 @@ export function registryRoutes(app: FastifyInstance, floor: HttpFloor): Registry
         const answer = (request: FastifyRequest, reply: FastifyReply): void => {
           const mediaType = check(request)
           const body = JSON.stringify(find(request))
-          if (body.length > RAW_REPLY_CHARS_MAX) reply.header('content-type', mediaType).send(Buffer.from(body))
+          if (body.length > REGISTRY_RAW_REPLY_CHARS_MAX)
+            reply.header('content-type', mediaType).send(Buffer.from(body))
           else sendRaw(floor, traffic, request, reply, { status: 200, mediaType, body, encoding: 'utf8' })
         }
         app.route({
@@ -83,7 +82,7 @@ export function registryRoutes(app: FastifyInstance, floor: HttpFloor): Registry
     },
     formatted(request, stored) {
       const format = textOf(request, 'format')
-      return format === undefined || format === '' ? stored.schema : registry.parsed(stored).formatted(format)
+      return format === undefined ? stored.schema : registry.formatted(stored, format)
     },
   }
 }

@@ -1,7 +1,8 @@
 // /schemas: schemas by their ids, whatever subject has them.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { REGISTRY_LIST_MAX } from '../../kernel/limits.ts'
+import { REGISTRY_LIST_CHARS_MAX, REGISTRY_LIST_MAX, REGISTRY_LIST_TURN_MS_MAX } from '../../kernel/limits.ts'
 import { schemaNotFound } from '../../registry/registry-failure.ts'
 import type { StoredSchema } from '../../registry/schema-entity.ts'
 import type { SchemaRegistry } from '../../registry/schema-registry.ts'
@@ -77,7 +78,7 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
 
   add('GET', '/schemas/types', (request, reply) => send(request, reply, ['JSON', 'PROTOBUF', 'AVRO']))
 
-  add('GET', '/schemas', (request, reply) => {
+  add('GET', '/schemas', async (request, reply) => {
     const { context, prefix } = prefixOf(subjectIn(request, textOf(request, 'subjectPrefix') ?? ''))
     const subjects = [...registry.state.subjects].filter((subject) => {
       const parsed = parseSubject(subject)
@@ -89,13 +90,27 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
       return flagOf(request, 'latestOnly') ? shown.slice(-1) : shown
     })
     const aliases = flagOf(request, 'aliases') ? aliasesOf(registry) : undefined
-    const shown = sliceOf(request, found, REGISTRY_LIST_MAX).map((stored) => {
+    const listed = await listText(sliceOf(request, found, REGISTRY_LIST_MAX), (stored) => {
       const names = aliases?.get(stored.subject)
       const json = replies.entity(stored, formatted(request, stored))
       return names === undefined ? json : { ...json, aliases: names }
     })
-    return send(request, reply, shown)
+    return sendText(request, reply, listed)
   })
+}
+
+/** A JSON array, as far as there is room for it: with one item at least. Others have their turns while it is made. */
+async function listText<Item>(items: readonly Item[], jsonOf: (item: Item) => object): Promise<string> {
+  let text = ''
+  let turnBegan = performance.now()
+  for (const item of items) {
+    text += `${text === '' ? '' : ','}${JSON.stringify(jsonOf(item))}`
+    if (text.length > REGISTRY_LIST_CHARS_MAX) break
+    if (performance.now() - turnBegan < REGISTRY_LIST_TURN_MS_MAX) continue
+    await nextTurn()
+    turnBegan = performance.now()
+  }
+  return `[${text}]`
 }
 
 /** The names that stand for a subject, by the subject. */

@@ -59,7 +59,7 @@ class EventEncoder implements TailEncoder {
   }
 
   get size(): number {
-    return this.#output.position
+    return this.#output.position + this.#json.takenBack
   }
 
   begin(topic: string, partition: number, timestampType: TimestampType): void {

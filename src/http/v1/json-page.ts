@@ -4,6 +4,7 @@ import type { KnownJson } from '../../codec/known-json.ts'
 import { RecordJsonWriter } from '../../codec/record-json.ts'
 import type { ByteWriter } from '../../kernel/byte-writer.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
+import { PAGE_WRITTEN_BYTES_MAX } from '../../kernel/limits.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
 import type { RecordSink } from '../../service/page.ts'
@@ -24,6 +25,10 @@ export class JsonPage implements RecordSink {
     this.#known = known
     this.#json = new RecordJsonWriter(this.#output, { ...formats, lineBreaks: 'keep' })
     this.#output.writeBytes(OPEN)
+  }
+
+  get isFull(): boolean {
+    return this.#output.position + this.#json.takenBack > PAGE_WRITTEN_BYTES_MAX
   }
 
   begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void {

@@ -77,7 +77,7 @@ class RecordsEncoder implements TailEncoder {
   }
 
   get size(): number {
-    return this.#output.position
+    return this.#output.position + this.#json.takenBack
   }
 
   begin(topic: string, partition: number, timestampType: TimestampType, topicId: string): void {

@@ -12,6 +12,7 @@ import { fullNameOf } from './avro-type.ts'
 
 export const avroFormat: SchemaFormat = {
   type: 'AVRO',
+  forms: ['resolved'],
   parse(text, references, strictness) {
     const names: AvroNames = new Map()
     for (const reference of references) parseReferenced(reference, names)

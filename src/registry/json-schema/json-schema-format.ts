@@ -19,6 +19,7 @@ import type { SchemaNode } from './json-schema-tree.ts'
 
 export const jsonSchemaFormat: SchemaFormat = {
   type: 'JSON',
+  forms: [],
   parse(text, references, strictness) {
     const schema = new JsonSchema(jsonOfSchema(text), references)
     if (strictness === 'new') checkJsonSchema(schema.documents)

@@ -10,7 +10,7 @@ import type {
   FileDescriptorProto,
 } from '@bufbuild/protobuf/wkt'
 import { TailraceError } from '../../kernel/errors.ts'
-import { PROTOBUF_DEPTH_MAX } from '../../kernel/limits.ts'
+import { PROTOBUF_DEPTH_MAX, PROTOBUF_FIELDS_MAX } from '../../kernel/limits.ts'
 import { invalid } from '../invalid-schema.ts'
 import type {
   ProtoEnum,
@@ -125,10 +125,12 @@ class Describer {
     const optionals = message.fields.filter(
       ({ label, oneof, group }) => isProto3 && label === 'optional' && oneof === undefined && group === undefined,
     )
-    const oneofs = message.oneofs.map(({ name }) => name)
-    const oneofIndexOf = new Map<ProtoField, number>(optionals.map((field, at) => [field, oneofs.length + at]))
-    for (const field of message.fields)
-      if (field.oneof !== undefined) oneofIndexOf.set(field, oneofs.indexOf(field.oneof))
+    const oneofs = new Map<string | undefined, number>(message.oneofs.map(({ name }, at) => [name, at]))
+    const oneofIndexOf = new Map<ProtoField, number>(optionals.map((field, at) => [field, message.oneofs.length + at]))
+    for (const field of message.fields) {
+      const index = oneofs.get(field.oneof)
+      if (index !== undefined) oneofIndexOf.set(field, index)
+    }
     const { create, DescriptorProtoSchema } = protobufLibrary()
     return create(DescriptorProtoSchema, {
       name: message.name,
@@ -315,13 +317,15 @@ export function serializeDescriptor(file: FileDescriptorProto): string {
 
 export function fileOfDescriptor(file: FileDescriptorProto): ProtoFile {
   const isProto3 = file.syntax === 'proto3'
+  const publicImports = new Set(file.publicDependency)
+  const weakImports = new Set(file.weakDependency)
   return {
     syntax: isProto3 ? 'proto3' : file.syntax === 'proto2' ? 'proto2' : undefined,
     edition: file.syntax === 'editions' ? (file.edition === Edition.EDITION_2024 ? '2024' : '2023') : undefined,
     packageName: file.package,
     imports: file.dependency.map((path, at) => ({
       path,
-      kind: file.publicDependency.includes(at) ? 'public' : file.weakDependency.includes(at) ? 'weak' : 'plain',
+      kind: publicImports.has(at) ? 'public' : weakImports.has(at) ? 'weak' : 'plain',
     })),
     options: writtenOptions('FileOptionsSchema', file.options),
     messages: file.messageType.map((message) => messageOf(message, isProto3, 1)),
@@ -346,13 +350,18 @@ function messageOf(message: DescriptorProto, isProto3: boolean, depth: number): 
   if (depth > PROTOBUF_DEPTH_MAX) {
     throw invalid(`messages are nested too deeply: at most ${PROTOBUF_DEPTH_MAX} levels`)
   }
-  const fields = message.field.map((field) => fieldOf(field, message, isProto3, depth))
+  if (message.field.length > PROTOBUF_FIELDS_MAX) {
+    throw invalid(`a message has at most ${PROTOBUF_FIELDS_MAX} fields`)
+  }
+  const nested = firstByName(message.nestedType)
+  const fields = message.field.map((field) => fieldOf(field, { message, nested }, isProto3, depth))
+  const oneofs = new Set(message.field.map((field) => (isInOneof(field) ? field.oneofIndex : -1)))
   const groups = new Set(fields.flatMap(({ group }) => group?.name ?? []))
   return {
     name: message.name,
     fields,
     oneofs: message.oneofDecl
-      .filter((_oneof, at) => fields.some((_field, place) => isInOneof(message.field[place], at)))
+      .filter((_oneof, at) => oneofs.has(at))
       .map(({ name, options }) => ({ name, options: writtenOptions('OneofOptionsSchema', options) })),
     reserved: [
       ...reservedRanges(message.reservedRange.map(({ start, end }) => rangeOf(start, end - 1))),
@@ -368,8 +377,8 @@ function messageOf(message: DescriptorProto, isProto3: boolean, depth: number): 
   }
 }
 
-function isInOneof(field: FieldDescriptorProto | undefined, index: number): boolean {
-  return field !== undefined && hasOneof(field) && field.oneofIndex === index && !field.proto3Optional
+function isInOneof(field: FieldDescriptorProto): boolean {
+  return hasOneof(field) && !field.proto3Optional
 }
 
 /** 0 is a oneof's index, too: it counts where it is set. */
@@ -377,15 +386,26 @@ function hasOneof(field: FieldDescriptorProto): boolean {
   return Object.hasOwn(field, 'oneofIndex')
 }
 
+/** Where fields stand: their message, and the types in it by their names. */
+interface Surroundings {
+  readonly message: DescriptorProto
+  readonly nested: ReadonlyMap<string, DescriptorProto>
+}
+
+function firstByName(types: readonly DescriptorProto[]): ReadonlyMap<string, DescriptorProto> {
+  return new Map(types.toReversed().map((type) => [type.name, type]))
+}
+
 function fieldOf(
   field: FieldDescriptorProto,
-  message: DescriptorProto | undefined,
+  within: Surroundings | undefined,
   isProto3: boolean,
   depth: number,
 ): ProtoField {
-  const nested = message?.nestedType.find(({ name }) => field.typeName.endsWith(`.${name}`))
+  const { typeName } = field
+  const nested = typeName.includes('.') ? within?.nested.get(typeName.slice(typeName.lastIndexOf('.') + 1)) : undefined
   const entry = nested?.options?.mapEntry === true && field.label === Label.REPEATED ? nested : undefined
-  const inOneof = hasOneof(field) && !field.proto3Optional ? message?.oneofDecl[field.oneofIndex]?.name : undefined
+  const inOneof = isInOneof(field) ? within?.message.oneofDecl[field.oneofIndex]?.name : undefined
   const base = { name: field.name, number: field.number, options: fieldOptions(field), oneof: inOneof }
   if (entry !== undefined) {
     const [key, value] = entry.field

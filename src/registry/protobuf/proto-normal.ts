@@ -53,14 +53,15 @@ class Normalizer {
   #message(message: ProtoMessage, outer: string): ProtoMessage {
     const within = outer === '' ? message.name : `${outer}.${message.name}`
     const fields = message.fields.map((field) => this.#field(field, within)).sort(byNumber)
-    const lowest = (name: string) => fields.find(({ oneof }) => oneof === name)?.number ?? 0
+    const lowest = new Map<string | undefined, number>()
+    for (const { oneof, number } of fields) if (!lowest.has(oneof)) lowest.set(oneof, number)
     return {
       name: message.name,
       fields,
       oneofs: message.oneofs
-        .filter(({ name }) => fields.some(({ oneof }) => oneof === name))
+        .filter(({ name }) => lowest.has(name))
         .map(({ name, options }) => ({ name, options: this.#options(options) }))
-        .sort((left, right) => lowest(left.name) - lowest(right.name)),
+        .sort((left, right) => (lowest.get(left.name) as number) - (lowest.get(right.name) as number)),
       reserved: singleReserved(message.reserved),
       extensions: message.extensions
         .flatMap(({ ranges, options }) => ranges.map((range) => ({ ranges: [range], options: this.#options(options) })))

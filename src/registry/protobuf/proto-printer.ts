@@ -46,13 +46,14 @@ function printMessage(message: ProtoMessage): string {
 }
 
 function messageBody(message: ProtoMessage): string {
-  const own = message.fields.filter(({ oneof }) => oneof === undefined)
+  const byOneof = Map.groupBy(message.fields, ({ oneof }) => oneof)
+  const own = byOneof.get(undefined) ?? []
   return block(
     grouped([
       message.reserved.map(printReserved),
       message.options.map(optionStatement),
       own.filter(({ group }) => group === undefined).map(printField),
-      message.oneofs.map((oneof) => printOneof(oneof, message.fields)),
+      message.oneofs.map((oneof) => printOneof(oneof, byOneof.get(oneof.name) ?? [])),
       own.filter(({ group }) => group !== undefined).map(printField),
       message.extensions.map(printExtensions),
       message.extends.map(printExtend),
@@ -62,8 +63,7 @@ function messageBody(message: ProtoMessage): string {
 }
 
 function printOneof({ name, options }: ProtoOneof, fields: readonly ProtoField[]): string {
-  const own = fields.filter(({ oneof }) => oneof === name)
-  return `oneof ${name} ${block(lines([...options.map(optionStatement), ...own.map(printField)]))}`
+  return `oneof ${name} ${block(lines([...options.map(optionStatement), ...fields.map(printField)]))}`
 }
 
 function printField(field: ProtoField): string {

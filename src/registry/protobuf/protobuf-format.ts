@@ -17,6 +17,7 @@ import { linkProto } from './proto-scope.ts'
 
 export const protobufFormat: SchemaFormat = {
   type: 'PROTOBUF',
+  forms: ['serialized', 'ignore_extensions'],
   parse(text, references, strictness) {
     const schema = new ProtobufSchema(readText(text), references)
     if (strictness === 'new') checkProto(schema.scope)
