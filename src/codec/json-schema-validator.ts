@@ -2,7 +2,7 @@
 // Nothing is fetched, patterns are matched in linear time, a property called toString is none that every object has.
 
 import type { Ajv, Options, ValidateFunction } from 'ajv'
-import type { JsonNode, JsonObject } from '../kernel/json-tree.ts'
+import type { JsonNode } from '../kernel/json-tree.ts'
 import { plainOf } from '../kernel/json-tree.ts'
 import {
   JSON_SCHEMA_CHEAP_CHARS,
@@ -16,6 +16,7 @@ import { draftOf } from '../registry/json-schema/json-schema-documents.ts'
 import type { JsonSchema } from '../registry/json-schema/json-schema-format.ts'
 import { addFormats, newAjv } from '../registry/json-schema/json-schema-library.ts'
 import { matchesPattern } from '../registry/json-schema/pattern-match.ts'
+import { adaptedSchema } from './json-schema-adapted.ts'
 import { isCheapToCheck } from './json-schema-cost.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 
@@ -135,19 +136,5 @@ function plainSchema(root: JsonNode, draft: Draft): unknown {
     members.set('definitions', { kind: 'object', members: new Map(all) })
     members.set('$defs', { kind: 'object', members: new Map(all) })
   }
-  const whole: JsonObject = { kind: 'object', members }
-  return plainOf(draft <= 7 ? withLoneReferences(whole) : whole)
+  return plainOf(adaptedSchema({ kind: 'object', members }, draft <= 7))
 }
-
-/** Up to draft 7, what stands beside a reference means nothing, but for what others refer to. */
-function withLoneReferences(node: JsonNode): JsonNode {
-  if (node.kind === 'array') return { kind: 'array', items: node.items.map(withLoneReferences) }
-  if (node.kind !== 'object') return node
-  const isReference = node.members.get('$ref')?.kind === 'string'
-  const kept = [...node.members].filter(([name]) => !isReference || BESIDE_REFERENCES.has(name))
-  const members = kept.map(([name, value]) => [name, DATA.has(name) ? value : withLoneReferences(value)] as const)
-  return { kind: 'object', members: new Map(members) }
-}
-
-const BESIDE_REFERENCES = new Set(['$ref', 'definitions', '$defs'])
-const DATA = new Set(['const', 'default', 'enum', 'examples'])

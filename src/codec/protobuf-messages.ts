@@ -1,13 +1,14 @@
 // Protobuf's bytes and its canonical JSON, by a well-kept library from the descriptors of a schema. In front of a message
 // stands which one of the schema's it is: the positions of its messages, the outermost first.
 
-import type { DescMessage, JsonValue, Registry } from '@bufbuild/protobuf'
+import type { DescMessage, Registry } from '@bufbuild/protobuf'
 import type { ByteWriter } from '../kernel/byte-writer.ts'
 import { PROTOBUF_DEPTH_MAX } from '../kernel/limits.ts'
 import { describeProto } from '../registry/protobuf/proto-descriptor.ts'
 import type { ProtoMessage } from '../registry/protobuf/proto-file.ts'
 import type { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
 import { protobufLibrary } from '../registry/protobuf/protobuf-library.ts'
+import { ProtobufJson } from './protobuf-json.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 import type { ValueCodec } from './value-codec.ts'
 
@@ -16,6 +17,7 @@ const FIRST: readonly number[] = [0]
 export class ProtobufMessages implements ValueCodec {
   readonly #schema: ProtobufSchema
   readonly #registry: Registry
+  readonly #json: ProtobufJson
   readonly #library = protobufLibrary()
 
   /** SchemaDataError: what it needs is not there. */
@@ -25,6 +27,7 @@ export class ProtobufMessages implements ValueCodec {
     try {
       const files = schema.scope.all().map((scope) => describeProto(scope, { path: scope.path, isComplete: true }))
       this.#registry = createFileRegistry(create(FileDescriptorSetSchema, { file: files }))
+      this.#json = new ProtobufJson(this.#registry)
     } catch (error) {
       throw new SchemaDataError(`messages cannot be made of this schema: ${(error as Error).message}`, { cause: error })
     }
@@ -36,7 +39,7 @@ export class ProtobufMessages implements ValueCodec {
     if (message === undefined) throw new SchemaDataError('Protobuf schema definition contains no type definitions')
     const { fromJson, toBinary } = this.#library
     try {
-      const json = JSON.parse(bytes.toString('utf8', start, end)) as JsonValue
+      const json = this.#json.parse(bytes, start, end, message)
       const encoded = toBinary(message, fromJson(message, json, { registry: this.#registry }))
       output.writeByte(0)
       output.writeBytes(encoded)
@@ -47,7 +50,8 @@ export class ProtobufMessages implements ValueCodec {
 
   decode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {
     const { indexes, position } = readIndexes(bytes, start, end)
-    const message = this.#messageAt(indexes)
+    // clients that work with descriptors may count what maps are made of
+    const message = this.#messageAt(indexes) ?? this.#messageAt(indexes, true)
     // some clients write no positions at all
     const first = message === undefined ? this.#messageAt(FIRST) : undefined
     const before = output.position
@@ -67,15 +71,17 @@ export class ProtobufMessages implements ValueCodec {
     output.writeText(toJsonString(message, decoded, { registry: this.#registry, alwaysEmitImplicit: true }))
   }
 
-  #messageAt(indexes: readonly number[]): DescMessage | undefined {
+  /** `withEntries`: among those that a map's entries are, in front of the others as fields are in front of messages. */
+  #messageAt(indexes: readonly number[], withEntries = false): DescMessage | undefined {
     const { packageName, messages } = this.#schema.file
-    let among: readonly ProtoMessage[] = messages
+    let among: readonly (ProtoMessage | undefined)[] = messages
     let name = packageName
     for (const index of indexes) {
       const found = among[index]
       if (found === undefined) return undefined
       name = name === '' ? found.name : `${name}.${found.name}`
-      among = found.messages
+      const entries = withEntries ? found.fields.filter(({ mapKey }) => mapKey !== undefined) : []
+      among = [...entries.map(() => undefined), ...found.messages]
     }
     return this.#registry.getMessage(name)
   }

@@ -17,7 +17,7 @@ import type { ValueCodec } from './value-codec.ts'
 
 /** SchemaDataError: values cannot be made with it. */
 export function codecOf(schema: ParsedSchema): ValueCodec {
-  if (schema instanceof AvroSchema) return new AvroCodec(schema)
+  if (schema instanceof AvroSchema) return schema.root.kind === 'bytes' ? RAW_BYTES : new AvroCodec(schema)
   if (schema instanceof JsonSchema) return new JsonSchemaCodec(schema)
   if (schema instanceof ProtobufSchema) return new ProtobufMessages(schema)
   throw new SchemaDataError('values of this kind of schema are not known here')
@@ -46,6 +46,21 @@ class AvroCodec implements ValueCodec {
     decoder.decode(bytes, start, end, output)
   }
 }
+
+/** Where a schema is Avro's bytes and nothing else they stand as they are, without their length: so Java's serializer has it. */
+const RAW_BYTES: ValueCodec = {
+  encode(bytes, start, end, output) {
+    const value: unknown = JSON.parse(bytes.toString('utf8', start, end))
+    if (typeof value === 'string' && LATIN.test(value)) return output.writeBytes(Buffer.from(value, 'latin1'))
+    const shown = bytes.toString('utf8', start, Math.min(end, start + 60))
+    throw new SchemaDataError(`must be a string of characters up to \\u00ff, one for each byte, not ${shown}`)
+  },
+  decode(bytes, start, end, output) {
+    output.writeText(JSON.stringify(bytes.toString('latin1', start, end)))
+  },
+}
+
+const LATIN = /^[\0-\xff]*$/
 
 /** What is stored is the text that was sent, and what is given is the text that was stored. */
 class JsonSchemaCodec implements ValueCodec {

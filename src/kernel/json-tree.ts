@@ -3,6 +3,7 @@
 
 import { TailraceError } from './errors.ts'
 import { describeJsonFault, jsonFault, skipJsonValue, skipWhitespace } from './json-scanner.ts'
+import { DECIMAL_DIGITS_MAX } from './limits.ts'
 
 export type JsonNode = JsonObject | JsonArray | JsonString | JsonNumber | JsonBoolean | JsonNull
 
@@ -158,6 +159,18 @@ export function compareDecimals(left: string, right: string): number {
   // digit strings without zeros at the end compare as fractions
   if (a.digits === b.digits) return 0
   return (a.digits < b.digits ? -1 : 1) * a.sign
+}
+
+/** Whether one JSON number is a whole multiple of another, exactly; false where that takes more than DECIMAL_DIGITS_MAX digits. */
+export function isMultiple(source: string, of: string): boolean {
+  const number = decimalOf(source)
+  const divisor = decimalOf(of)
+  if (divisor.sign === 0 || number.sign === 0) return divisor.sign !== 0
+  // as whole numbers of the divisor's last digit: what has digits behind that is no multiple
+  const zeros = number.exponent - number.digits.length - (divisor.exponent - divisor.digits.length)
+  if (zeros < 0) return false
+  if (!(Math.max(number.digits.length + zeros, divisor.digits.length) <= DECIMAL_DIGITS_MAX)) return false
+  return BigInt(number.digits + '0'.repeat(zeros)) % BigInt(divisor.digits) === 0n
 }
 
 function decimalOf(source: string): Decimal {

@@ -301,6 +301,9 @@ export const BATCH_BYTES_MAX = 2 ** 31 - 1
 /** Brackets open at once in a JSON text: what is stored must be readable by common parsers (PHP's stops at 512). */
 export const JSON_DEPTH_MAX = 500
 
+/** Of a number with which is calculated exactly: a short text may stand for billions of digits. */
+export const DECIMAL_DIGITS_MAX = 1_000
+
 /** What waiting requests are gathered into: whoever wants one record reads its whole batch. */
 export const GATHERED_BATCH_BYTES_MAX = 1024 * 1024
 

@@ -36,6 +36,8 @@ export interface ParsedSchema {
   readonly meaning: string
   /** Of a record, title or message; undefined where it has none. */
   readonly recordName: string | undefined
+  /** What of it nobody here knows, and values are not checked for; left out: nothing. */
+  readonly unchecked?: readonly string[]
   /** Of its root: a record's fields, an object's properties, those of the first message. */
   readonly fieldNames: readonly string[]
   /**

@@ -52,13 +52,20 @@ export interface SchemaRegistryOptions {
   readonly formats: SchemaFormats
 }
 
+const PATTERNS_TOLD = 3
+const PATTERN_CHARS_TOLD = 200
+
 export class SchemaRegistry {
   #known: Known
   #revision = 0
   readonly #log: SchemaLog
   readonly #writes = new SerialQueue()
+  readonly #logger: Logger
+  /** For what nobody here knows of them. */
+  readonly #examined = new WeakSet<ParsedSchema>()
 
   constructor(options: SchemaRegistryOptions) {
+    this.#logger = options.logger
     this.#known = knowingNothing(options.formats)
     this.#log = new SchemaLog({
       ...options,
@@ -101,7 +108,21 @@ export class SchemaRegistry {
 
   /** Of a stored schema. 42201: what it refers to is gone. */
   parsed(schema: StoredSchema): ParsedSchema {
-    return this.#known.finder.parsed(schema)
+    const parsed = this.#known.finder.parsed(schema)
+    this.#tellUnchecked(schema, parsed)
+    return parsed
+  }
+
+  #tellUnchecked({ subject, version }: StoredSchema, parsed: ParsedSchema): void {
+    if (this.#examined.has(parsed)) return
+    this.#examined.add(parsed)
+    const { unchecked = [] } = parsed
+    if (unchecked.length === 0) return
+    const patterns = unchecked.slice(0, PATTERNS_TOLD).map((pattern) => pattern.slice(0, PATTERN_CHARS_TOLD))
+    this.#logger.warn(
+      { subject, version, patterns },
+      'no engine here knows these patterns: values are not checked by them',
+    )
   }
 
   /** The text of a stored schema in a form that a client names; as it is stored where the name means nothing. 42201. */

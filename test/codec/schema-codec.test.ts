@@ -98,7 +98,21 @@ const BACK: readonly (readonly [given: Given, sent: string, back: string])[] = [
     '{"a":"x"}',
     '{"a":{"string":"x"}}',
   ],
+  [avro('bytes'), '"\\u0000a\\u00ff\\""', '"\\u0000a\u00ff\\""'],
+  [avro({ type: 'bytes', logicalType: 'decimal', precision: 4 }), '""', '""'],
   [json(true), '{"big":12345678901234567890}', '{"big":12345678901234567890}'],
+  [
+    proto('message M { int64 a = 1; fixed64 b = 2; repeated sint64 c = 3; map<string, uint64> d = 4; M m = 5; }'),
+    '{"a":9007199254740993,"b":18446744073709551615,"c":[-9223372036854775808,1.8014398509481985e16],"d":{"__proto__":9007199254740995,"k\\"9":1},"m":{"a":9223372036854775807}}',
+    '{"a":"9007199254740993","b":"18446744073709551615","c":["-9223372036854775808","18014398509481985"],"d":{"__proto__":"9007199254740995","k\\"9":"1"},"m":{"a":"9223372036854775807","b":"0","c":[],"d":{}}}',
+  ],
+  [
+    proto(
+      'import "google/protobuf/wrappers.proto"; import "google/protobuf/struct.proto"; import "google/protobuf/any.proto"; message M { google.protobuf.Int64Value a = 1; google.protobuf.Struct b = 2; google.protobuf.Any c = 3; google.protobuf.Any d = 4; double e = 5; float f = 6; N n = 7; } message N { int64 x_y = 1; }',
+    ),
+    '{"a":9007199254740993,"b":{"a":9007199254740992},"c":{"@type":"type.googleapis.com/N","xY":9007199254740993},"d":{"@type":"type.googleapis.com/google.protobuf.UInt64Value","value":9007199254740993},"e":1e300,"f":1e20,"n":{"x_y":90071992547409930e-1}}',
+    '{"a":"9007199254740993","b":{"a":9007199254740992},"c":{"xY":"9007199254740993","@type":"type.googleapis.com/N"},"d":{"value":"9007199254740993","@type":"type.googleapis.com/google.protobuf.UInt64Value"},"e":1e+300,"f":100000002004087730000,"n":{"xY":"9007199254740993"}}',
+  ],
   [
     proto('message M { int64 a = 1; string some_name = 2; repeated int32 list = 3; optional int32 maybe = 4; }'),
     '{"a":"9007199254740993","some_name":"é"}',
@@ -115,9 +129,10 @@ const BACK: readonly (readonly [given: Given, sent: string, back: string])[] = [
 
 /** As README.md and openapi.yaml say that values look, with the bytes behind the frame's head. */
 const LOOKS: readonly (readonly [given: Given, json: string, hex: string])[] = [
-  [avro('bytes'), '"\\u0000ÿ"', '0400ff'],
+  [avro('bytes'), '"\\u0000ÿ"', '00ff'],
+  [avro({ type: 'array', items: 'bytes' }), '["\\u0000ÿ"]', '020400ff00'],
   [avro({ type: 'fixed', name: 'F', size: 2 }), '"aÿ"', '61ff'],
-  [avro({ type: 'bytes', logicalType: 'decimal', precision: 4, scale: 2 }), '"\\u0004Ò"', '0404d2'],
+  [avro({ type: 'bytes', logicalType: 'decimal', precision: 4, scale: 2 }), '"\\u0004Ò"', '04d2'],
   [avro({ type: 'int', logicalType: 'date' }), '20778', 'd4c402'],
   [avro({ type: 'int', logicalType: 'time-millis' }), '1000', 'd00f'],
   [avro({ type: 'long', logicalType: 'timestamp-millis' }), '1795226400000', '80d4a7bdbf68'],
@@ -181,6 +196,11 @@ const ADDRESS: ReferencedSchema = {
   text: '{"type":"object","required":["city"]}',
 }
 
+const prototypeProperty: Given = {
+  type: 'JSON',
+  schema: '{"properties":{"__proto__":{"type":"string"}},"required":["__proto__"],"additionalProperties":false}',
+}
+
 const MISFITS: readonly (readonly [given: Given, sent: string, message: RegExp])[] = [
   [avro('int'), '"x"', /must be an int/],
   [json({ type: 'object', required: ['a'] }), '{}', /#: must have required property 'a'/],
@@ -222,7 +242,18 @@ const MISFITS: readonly (readonly [given: Given, sent: string, message: RegExp])
   [proto('message M { int32 a = 1; }'), '{"b":1}', /key "b" is unknown/],
   [proto('message M { int32 a = 1; } message N { int32 b = 1; }'), '{"b":1}', /\bb\b/],
   [proto('message M { int32 a = 1; }'), '{"a":1.5}', /int32/],
+  [proto('message M { int64 a = 1; }'), '{"a":9223372036854775808}', /a/],
+  [proto('message M { int64 a = 1; }'), '{"a":9007199254740993.5}', /a/],
+  [proto('message M { int64 a = 1; }'), '{"a":1e300}', /a/],
+  [proto('message M { string a = 1; }'), '{"a":9007199254740993}', /a/],
+  [proto('message M { bytes a = 1; }'), '{"a":90071992547409930}', /a/],
   [proto('enum E { A = 0; }'), '{}', /contains no type definitions/],
+  [avro('bytes'), '"\u0100"', /must be a string of characters up to/],
+  [avro('bytes'), '["a"]', /must be a string of characters up to .*, not \["a"\]/],
+  [json({ properties: { pattern: { pattern: '^\\h*$', maxLength: 3 } } }), '{"pattern":"long"}', /#\/pattern/],
+  [prototypeProperty, '{"__proto__":5}', /must be string/],
+  [prototypeProperty, '{}', /__proto__/],
+  [prototypeProperty, '{"__proto__":"x","other":1}', /other/],
 ]
 
 for (const [given, sent, message] of MISFITS) {
@@ -237,8 +268,23 @@ for (const [given, sent, message] of MISFITS) {
 test('what fits is taken: multiples as decimals, references with siblings in draft 7, boolean schemas', () => {
   encode(json({ multipleOf: 0.01 }), '4.35')
   encode(json({ definitions: { t: {} }, properties: { a: { $ref: '#/definitions/t', type: 'string' } } }), '{"a":1}')
+  encode(
+    json({ definitions: { t: {} }, properties: { default: { $ref: '#/definitions/t', type: 'string' } } }),
+    '{"default":1}',
+  )
+  encode(prototypeProperty, '{"__proto__":"x"}')
   encode(json(true), '1')
   assert.throws(() => encode(json(false), '1'))
+})
+
+test('patterns that no engine here knows are not checked, wherever they stand', () => {
+  const unknown = { pattern: '^\\h*a++$' }
+  encode(json({ type: 'string', ...unknown }), '"b"')
+  encode(json({ not: unknown }), '"b"')
+  encode(json({ if: unknown, else: false }), '"b"')
+  encode(json({ oneOf: [unknown, { type: 'string' }] }), '"b"')
+  encode(json({ patternProperties: { '\\h': false }, additionalProperties: false }), '{"b":1}')
+  assert.throws(() => encode(json({ type: 'string', ...unknown }), '1'), SchemaDataError)
 })
 
 const NESTED = proto(
@@ -251,6 +297,8 @@ for (const [hex, back] of [
   ['02020805', '{"z":5}'],
   ['0400020805', '{"y":5}'],
   ['060000000805', '{"x":5}'],
+  // counted with what the map's entries are: C is the second in B
+  ['060000020805', '{"x":5}'],
 ] as const) {
   test(`reads which message it is: ${hex}`, () => {
     assert.equal(decode(NESTED, Buffer.from(`0000000001${hex}`, 'hex')).json, back)

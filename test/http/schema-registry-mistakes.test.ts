@@ -134,6 +134,16 @@ test('white space makes no other schema; the order of members does, but not in t
   assert.notEqual((await calls.register(subject(), turned)).id, first.id, 'another text, another id')
 })
 
+test('of JSON Schema another order of members is another schema, in the same subject too', async () => {
+  const { calls } = given
+  const [s, type] = [subject(), { schemaType: 'JSON' }]
+  const first = await calls.register(s, '{"type":"object","title":"x"}', type)
+  const turned = await calls.register(s, '{"title":"x","type":"object"}', type)
+  assert.deepEqual([turned.version, turned.id === first.id], [2, false])
+  assert.equal((await calls.register(s, ' {"type": "object", "title": "x"} ', type)).version, 1)
+  checkRefused(await calls.lookup(s, '{"type":"object","title":"x","a":1.0}', type), 40403)
+})
+
 test('references, metadata and rules are part of what a schema is', async () => {
   const { calls } = given
   const [s, item] = [subject(), subject()]
@@ -272,6 +282,27 @@ test('FORWARD has the old schema read the new, and transitive looks at all, the 
   const first = okay(await calls.post(`/compatibility/subjects/${t}/versions?verbose=true`, wrong))
   assert.ok(first.messages.includes('{oldSchemaVersion: 3}'))
   assert.ok(!first.messages.includes('{oldSchemaVersion: 2}'), 'it stops at the first')
+})
+
+test('what the comparison has no answer for is incompatible, and a valid schema', async () => {
+  const { calls } = given
+  const s = subject()
+  await calls.register(s, recordOf('R', { a: 'int', b: 'int' }))
+  const schema = '{"type":"record","name":"R","fields":[{"name":"c","type":"int","aliases":["a","b"]}]}'
+  const told = okay(await calls.post(`/compatibility/subjects/${s}/versions/latest?verbose=true`, { schema }))
+  assert.equal(told.is_compatible, false)
+  assert.match(told.messages[0], /^Unexpected exception during compatibility check: Reader record field c matches/)
+  checkRefused(await calls.post(`/subjects/${s}/versions`, { schema }), 40901, /Unexpected exception during/)
+})
+
+test('in proto3 two fields do not share their name in JSON', async () => {
+  const { calls } = given
+  const schema = 'syntax = "proto3"; message A { string a_b = 1; string aB = 2; }'
+  checkRefused(
+    await calls.post(`/subjects/${subject()}/versions`, { schema, schemaType: 'PROTOBUF' }),
+    42201,
+    /in JSON/,
+  )
 })
 
 test('another type is incompatible, but under NONE', async () => {

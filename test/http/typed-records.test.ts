@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { create, toBinary } from '@bufbuild/protobuf'
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
 import { register } from '../support/schema-registry.ts'
@@ -272,6 +274,71 @@ test('a record that cannot be decoded has no result, with the reason; one that i
       records: [{ offset: looked.partitions[0].next_offset - 1 }],
     })
   }
+})
+
+test('numbers of 64 bits in Protobuf keep their digits, however they are written', async (t) => {
+  const server = await startServer(t)
+  await register(server, 'orders-value', 'syntax = "proto3"; message M { int64 a = 1; double b = 2; }', 'PROTOBUF')
+  const body = '{"value_encoding":"protobuf","records":[{"value":{"a":9007199254740993,"b":9007199254740993}}]}'
+  const reply = await server.request('POST', '/v1/topics/orders/records', {
+    body: Buffer.from(body),
+    headers: { 'content-type': 'application/json' },
+  })
+  assert.equal(reply.status, 200, reply.text())
+  assert.deepEqual((await read(server))[0]?.['value'], { a: '9007199254740993', b: 9007199254740992 })
+})
+
+test('where a schema is Avro’s bytes they stand as they are, without their length', async (t) => {
+  const server = await startServer(t)
+  const id = await register(server, 'orders-value', '"bytes"')
+  const frame = Buffer.from([0, 0, 0, 0, id, 0x61, 0x62, 0xff]).toString('base64')
+  await produce(server, { value_encoding: 'base64', records: [{ value: frame }] })
+  await produce(server, { value_encoding: 'avro', records: [{ value: 'ab\u00ff' }, { value: '' }] })
+  const shown = await read(server)
+  assert.deepEqual(
+    shown.map(({ value }) => value),
+    ['ab\u00ff', 'ab\u00ff', ''],
+  )
+  const stored = await read(server, '&value_format=base64')
+  assert.equal(stored[1]?.['value'], frame)
+})
+
+test('a message of a binary descriptor is found where clients count what maps are made of', async (t) => {
+  const server = await startServer(t)
+  const text = { type: 9, label: 1 } as const
+  const map = { name: 'm', number: 1, type: 11, label: 3, typeName: '.M.MEntry' } as const
+  const entry = {
+    name: 'MEntry',
+    field: [
+      { ...text, name: 'key', number: 1 },
+      { ...text, name: 'value', number: 2 },
+    ],
+  }
+  const inner = { name: 'Inner', field: [{ ...text, name: 'a', number: 1 }] }
+  const nestedType = [{ ...entry, options: { mapEntry: true } }, inner]
+  const messageType = [{ name: 'M', field: [map], nestedType }]
+  const file = create(FileDescriptorProtoSchema, { name: 'm.proto', syntax: 'proto3', messageType })
+  const schema = Buffer.from(toBinary(FileDescriptorProtoSchema, file)).toString('base64')
+  const id = await register(server, 'orders-value', schema, 'PROTOBUF')
+  const frame = (index: number) => Buffer.from([0, 0, 0, 0, id, 4, 0, index * 2, 0x0a, 1, 0x78]).toString('base64')
+  await produce(server, {
+    value_encoding: 'base64',
+    records: [{ value: frame(0) }, { value: frame(1) }, { value: frame(2) }],
+  })
+  const [first, second, third] = await read(server)
+  assert.deepEqual([first?.['value'], second?.['value']], [{ a: 'x' }, { a: 'x' }])
+  assert.match(String(third?.['value_error']), /no message at \[0, 2\]/)
+})
+
+test('a pattern that no engine here knows refuses no value, and is told of once', async (t) => {
+  const server = await startServer(t)
+  await register(server, 'orders-value', { type: 'string', pattern: '^\\h*a++$' }, 'JSON')
+  for (const value of ['aaa', 'b']) await produce(server, { value_encoding: 'jsonschema', records: [{ value }] })
+  const told = server.log.filter(({ message }) => message.includes('no engine here knows'))
+  assert.deepEqual(
+    told.map(({ level, facts }) => ({ level, facts })),
+    [{ level: 'warn', facts: { subject: 'orders-value', version: 1, patterns: ['^\\h*a++$'] } }],
+  )
 })
 
 test('fields that are asked for have what says how they are written', async (t) => {

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compareDecimals, isSameJson, parseJsonTree, plainOf, printJsonTree } from '../../src/kernel/json-tree.ts'
+import {
+  compareDecimals,
+  isMultiple,
+  isSameJson,
+  parseJsonTree,
+  plainOf,
+  printJsonTree,
+} from '../../src/kernel/json-tree.ts'
 
 test('keeps order, digits and odd names', () => {
   const text = '{"2":1.0,"1":12345678901234567890,"__proto__":[1e2,-0.50],"a b":{"":null},"\\u0000":"é\\n\\ud800"}'
@@ -63,3 +70,23 @@ test('compares decimals exactly', () => {
   assert.ok(isSameJson(parseJsonTree('{"a":1.0,"b":[]}'), parseJsonTree('{"b":[],"a":1}')))
   assert.ok(!isSameJson(parseJsonTree('{"a":1}'), parseJsonTree('{"a":"1"}')))
 })
+
+for (const [number, of, expected] of [
+  ['4', '2', true],
+  ['2', '4', false],
+  ['0.3', '0.1', true],
+  ['1.0', '0.30', false],
+  ['-6e2', '3E1', true],
+  ['0', '7', true],
+  ['7', '0', false],
+  ['9007199254740993', '2', false],
+  ['9007199254740994', '2', true],
+  ['50000000001', '2', false],
+  ['1e500', '5', true],
+  ['1e999999999', '5', false],
+  ['1e99999999999999999999999', '5', false],
+] as const) {
+  test(`${number} ${expected ? 'is' : 'is not'} a multiple of ${of}`, () => {
+    assert.equal(isMultiple(number, of), expected)
+  })
+}

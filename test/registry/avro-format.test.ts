@@ -222,6 +222,14 @@ test('words what keeps a reader from reading', () => {
   ])
 })
 
+test('a field whose aliases are two fields of the writer makes the two incompatible', () => {
+  const reader = parse(`${R}{"name":"c","type":"int","aliases":["a","b"]}]}`)
+  const writer = parse(`${R}{"name":"a","type":"int"},{"name":"b","type":"int"}]}`)
+  assert.deepEqual(reader.incompatibilities(writer, WORDS), [
+    'Unexpected exception during compatibility check: Reader record field c matches multiple fields in writer record schema R',
+  ])
+})
+
 test('gives up a comparison that would take for ever', () => {
   const wide = (type: string) =>
     `[${Array.from({ length: 1500 }, (_, at) => `{"type":"record","name":"R${at}","fields":[{"name":"f","type":"${type}"}]}`).join(',')}]`

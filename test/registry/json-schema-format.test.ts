@@ -52,9 +52,11 @@ test('is stored with its members in their order and its numbers as decimals', ()
   )
 })
 
-test('is the same schema whatever the order of its members', () => {
-  assert.equal(parse({ type: 'string', maxLength: 5 }).meaning, parse('{"maxLength":5.0,"type":"string"}').meaning)
-  assert.notEqual(parse({ type: 'string' }).meaning, parse({ type: 'number' }).meaning)
+test('is the same schema to the letter, but for white space: another order of members makes another', () => {
+  const { meaning } = parse({ type: 'string', maxLength: 5 })
+  assert.equal(meaning, parse(' { "type" : "string", "maxLength":5 }').meaning)
+  assert.notEqual(meaning, parse('{"maxLength":5,"type":"string"}').meaning)
+  assert.notEqual(meaning, parse('{"type":"string","maxLength":5.0}').meaning)
 })
 
 test('is named by its title', () => {
@@ -144,11 +146,32 @@ test('finds parts by their ids and anchors', () => {
   parse({ $id: 'http://example.com/r.json', definitions: { a: { $id: 'sub.json', type: 'string' } }, $ref: 'sub.json' })
 })
 
+test('a property is a schema whatever its name is', () => {
+  const $schema = 'https://json-schema.org/draft/2020-12/schema'
+  for (const name of ['other', 'type', 'default', 'enum', 'const', 'required', 'examples', 'definitions']) {
+    parse({ $schema, properties: { [name]: { $anchor: 't', type: 'string' }, b: { $ref: '#t' } } })
+    assert.throws(() => parse({ properties: { [name]: { $ref: '#/nowhere' } } }), { code: 'invalid_schema' })
+  }
+  parse({ default: { $ref: '#/nowhere' }, enum: [{ $ref: '#/nowhere' }] })
+})
+
 test('gives up a comparison that would take for ever', () => {
-  const nested = (depth: number): object =>
-    depth === 0 ? { type: 'string', maxLength: 5 } : { anyOf: Array.from({ length: 12 }, () => nested(depth - 1)) }
+  let count = 0
+  const nested = (depth: number): object => ({
+    title: `${++count}`,
+    ...(depth === 0
+      ? { type: 'string', maxLength: 5 }
+      : { anyOf: Array.from({ length: 12 }, () => nested(depth - 1)) }),
+  })
   const other = JSON.parse(JSON.stringify(nested(3)).replaceAll('5', '4')) as object
   assert.throws(() => parse(other).incompatibilities(parse(nested(3)), WORDS), /too expensive/)
+})
+
+test('a pattern that no engine here knows is found in any text', () => {
+  for (const pattern of ['^\\h*a++$', '^\\h$', 'a{2}+', '\\R', '('])
+    assert.equal(matchesPattern(pattern, 'b'), true, pattern)
+  assert.deepEqual(parse({ properties: { pattern: { pattern: '\\h' } }, const: { pattern: '\\R' } }).unchecked, ['\\h'])
+  assert.deepEqual(parse({ pattern: '(?<=a)b', patternProperties: { '(?i)\\Aa\\z': true } }).unchecked, [])
 })
 
 test('looks for patterns in time that grows with the text', () => {
@@ -156,5 +179,5 @@ test('looks for patterns in time that grows with the text', () => {
   assert.equal(matchesPattern('^(?=a)(a+)+$', `${'a'.repeat(40)}!`), false)
   assert.equal(matchesPattern('^x-', 'x-a'), true)
   assert.equal(matchesPattern('(?=b)b', 'ab'), true)
-  assert.equal(matchesPattern('(', 'a'), false)
+  assert.equal(matchesPattern('^\\p{Alpha}(?=b)', 'éb'), true)
 })

@@ -87,6 +87,13 @@ const values: JsonSchemaVerdict[] = [
     'MULTIPLE_OF_CHANGED',
     '#/multipleOf',
   ]),
+  row(
+    'multiples: exactly, however often the one goes into the other',
+    { type: 'number', multipleOf: 50_000_000_001 },
+    { type: 'number', multipleOf: 2 },
+    ['MULTIPLE_OF_CHANGED', '#/multipleOf'],
+  ),
+  row('multiples: of decimals', { type: 'number', multipleOf: 0.1 }, { type: 'number', multipleOf: 0.3 }),
   row('enums: one more', { enum: ['a', 'b'] }, { enum: ['a'] }),
   row('enums: one less', { enum: ['a'] }, { enum: ['a', 'b'] }, ['ENUM_ARRAY_NARROWED', '#/enum']),
   row('enums: another one', { enum: ['b'] }, { enum: ['a'] }, ['ENUM_ARRAY_CHANGED', '#/enum']),
@@ -328,6 +335,8 @@ const combined: JsonSchemaVerdict[] = [
     '#/',
   ]),
   row('combined: each part has a partner of its own', any(TEXT, {}), any(SHORT, TEXT)),
+  row('combined: equal parts count once, any', any(TEXT, { type: 'null' }), any(TEXT, TEXT, { type: 'null' })),
+  row('combined: equal parts count once, all', all(TEXT, SHORT, TEXT), all(TEXT, SHORT)),
 ]
 
 const REFERENCE = { $ref: '#/definitions/t' }

@@ -136,6 +136,60 @@ message A {
   assert.equal(parse(normalized).normalized, normalized)
 })
 
+const ALIKE: readonly (readonly [what: string, one: string, other: string])[] = [
+  [
+    'numbers of options',
+    'message M { optional int32 a = 1 [default = 0x10]; optional int32 b = 2 [default = -010]; optional float c = 3 [default = 1.50]; }',
+    'message M { optional int32 a = 1 [default = 16]; optional int32 b = 2 [default = -8]; optional float c = 3 [default = 15e-1]; }',
+  ],
+  [
+    'large numbers',
+    'message M { optional uint64 a = 1 [default = 0xffffffffffffffff]; }',
+    'message M { optional uint64 a = 1 [default = 18446744073709551615]; }',
+  ],
+  [
+    'names of custom options',
+    'message M { optional int32 a = 1 [(o) = "x"]; }',
+    'message M { optional int32 a = 1 [(.p.o) = "x"]; }',
+  ],
+  [
+    'names of custom options and others',
+    'message M { optional int32 a = 1 [(o) = "x", deprecated = true]; }',
+    'message M { optional int32 a = 1 [deprecated = true, (p.o) = "x"]; }',
+  ],
+  [
+    'parts of a custom option',
+    'message M { option (m).doc = "x"; option (m).in.a = 1; option (m).tags = "s"; option (m).in.b = 0x2; option (m).tags = "t"; }',
+    'message M { option (p.m) = { tags: ["s", "t"], in { b: 2 a: 1 } doc: "x" }; }',
+  ],
+  ['extensions in a custom option', 'message M { option (m) = { [p.e]: 1 }; }', 'message M { option (m).(e) = 1; }'],
+]
+
+for (const [what, one, other] of ALIKE) {
+  test(`normalised it is one text: ${what}`, () => {
+    const head = `syntax = "proto2"; package p; import "google/protobuf/descriptor.proto";
+      message Meta { optional string doc = 1; repeated string tags = 2; optional In in = 3; extensions 10 to 20; message In { optional int32 a = 1; optional int32 b = 2; } }
+      extend google.protobuf.FieldOptions { optional string o = 50000; } extend google.protobuf.MessageOptions { optional Meta m = 50000; } extend Meta { optional int32 e = 10; }`
+    const { normalized } = parse(`${head} ${one}`)
+    assert.equal(parse(`${head} ${other}`).normalized, normalized)
+    assert.equal(parse(normalized).normalized, normalized)
+  })
+}
+
+test('normalised, repeated custom options stay several, in their order', () => {
+  const text =
+    'import "google/protobuf/descriptor.proto"; extend google.protobuf.FieldOptions { repeated int32 r = 50000; } message M { optional int32 a = 1 [(r) = 2, (r) = 1]; }'
+  assert.match(parse(text).normalized, /\(r\) = 2,\s+\(r\) = 1/)
+})
+
+test('fields whose names in JSON are the same are two in proto2 alone', () => {
+  parse('message M { optional string a_b = 1; optional string aB = 2; }')
+  parse(
+    'edition = "2023"; option features.json_format = LEGACY_BEST_EFFORT; message M { string a_b = 1; string aB = 2; }',
+  )
+  protobufFormat.parse('syntax = "proto3"; message M { string a_b = 1; string aB = 2; }', [], 'stored')
+})
+
 const REFUSED: readonly (readonly [text: string, message: RegExp])[] = [
   ['', /^$/],
   ['garbage', /line 1, column 1: expected package/],
@@ -159,6 +213,12 @@ const REFUSED: readonly (readonly [text: string, message: RegExp])[] = [
   ['message M { map<float, int32> a = 1; }', /keys of a map cannot be float/],
   ['syntax = "proto3"; message M { required int32 a = 1; }', /no required/],
   ['syntax = "proto3"; message M { int32 a = 1 [default = 1]; }', /no defaults/],
+  [
+    'syntax = "proto3"; message M { string a_b = 1; string aB = 2; }',
+    /field aB of M: in JSON .* of the field a_b, aB$/,
+  ],
+  ['edition = "2023"; message M { string a_b = 1; string aB = 2; }', /field aB of M: in JSON/],
+  ['message M { optional string a = 1 [json_name = "b"]; optional string b = 2; }', /field b of M: in JSON/],
   ['message M { oneof o { optional int32 a = 1; } }', /no label/],
   ['message M { oneof o {} }', /has no field/],
   ['service S { rpc A (Foo) returns (Foo); }', /Could not resolve type: Foo/],

@@ -3,7 +3,7 @@
 // fields. Logical types mean nothing here.
 
 import { COMPATIBILITY_STEPS_MAX } from '../../kernel/limits.ts'
-import { invalid, tooExpensive } from '../invalid-schema.ts'
+import { tooExpensive } from '../invalid-schema.ts'
 import type { ReaderWriter } from '../schema-format.ts'
 import type { AvroEnum, AvroField, AvroNamed, AvroRecord, AvroType } from './avro-type.ts'
 import { fullNameOf, isNamed } from './avro-type.ts'
@@ -32,6 +32,10 @@ const PROMOTED_FROM: Readonly<Record<string, readonly string[]>> = {
   string: ['bytes'],
 }
 
+/** Whether one can read the other has no answer, which is an incompatibility, too. */
+export class NotComparable extends Error {}
+
+/** NotComparable; invalid_schema: it would take too many steps. */
 export function avroIncompatibilities(reader: AvroType, writer: AvroType): readonly AvroIncompatibility[] {
   return new Comparison().compare(reader, writer, [])
 }
@@ -140,7 +144,7 @@ function findWritten(
   const names = [field.name, ...field.aliases.filter((alias) => alias !== field.name)]
   const found = names.flatMap((name) => written.get(name) ?? [])
   if (found.length > 1) {
-    throw invalid(
+    throw new NotComparable(
       `Reader record field ${field.name} matches multiple fields in writer record schema ${fullNameOf(writer.name)}`,
     )
   }

@@ -3,7 +3,7 @@
 import { asTailraceError } from '../../kernel/errors.ts'
 import { invalid, jsonOfSchema } from '../invalid-schema.ts'
 import type { ParsedSchema, ReaderWriter, ReferencedSchema, SchemaFormat } from '../schema-format.ts'
-import { avroIncompatibilities, renderAvroIncompatibility } from './avro-compatibility.ts'
+import { avroIncompatibilities, NotComparable, renderAvroIncompatibility } from './avro-compatibility.ts'
 import type { AvroNames } from './avro-parser.ts'
 import { parseAvro } from './avro-parser.ts'
 import { printAvro } from './avro-printer.ts'
@@ -55,9 +55,13 @@ export class AvroSchema implements ParsedSchema {
   }
 
   incompatibilities(writer: ParsedSchema, words: ReaderWriter): readonly string[] {
-    return avroIncompatibilities(this.root, (writer as AvroSchema).root).map((one) =>
-      renderAvroIncompatibility(one, words),
-    )
+    try {
+      const found = avroIncompatibilities(this.root, (writer as AvroSchema).root)
+      return found.map((one) => renderAvroIncompatibility(one, words))
+    } catch (error) {
+      if (!(error instanceof NotComparable)) throw error
+      return [`Unexpected exception during compatibility check: ${error.message}`]
+    }
   }
 }
 

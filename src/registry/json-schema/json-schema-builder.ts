@@ -1,6 +1,7 @@
 // From a JSON Schema's text to the kinds of schemas that it is made of.
 
 import type { JsonNode, JsonObject } from '../../kernel/json-tree.ts'
+import { printJsonTree } from '../../kernel/json-tree.ts'
 import type { JsonSchemaDocuments, Place } from './json-schema-documents.ts'
 import { textIn, within } from './json-schema-documents.ts'
 import type {
@@ -114,7 +115,10 @@ export class SchemaBuilder {
     place: Place,
     notes: SchemaNotes,
   ): SchemaNode {
-    return { kind: 'combined', criterion, parts: items.map((item) => this.build(within(item, place))), notes }
+    // what stands there twice asks for nothing more
+    const distinct = new Map(items.map((item) => [printJsonTree(item, { sorted: true }), item]))
+    const parts = [...distinct.values()].map((item) => this.build(within(item, place)))
+    return { kind: 'combined', criterion, parts, notes }
   }
 
   #typed(node: JsonObject, place: Place, notes: SchemaNotes): SchemaNode | undefined {

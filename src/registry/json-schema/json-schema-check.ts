@@ -1,13 +1,15 @@
 // What a new JSON Schema must be: a schema by the rules of its draft, whose local references lead somewhere, within bounds.
 
 import type { Ajv } from 'ajv'
-import type { JsonNode } from '../../kernel/json-tree.ts'
+import type { JsonNode, JsonObject } from '../../kernel/json-tree.ts'
 import { plainOf } from '../../kernel/json-tree.ts'
 import { JSON_SCHEMA_PATTERN_CHARS_MAX, JSON_SCHEMA_PROPERTIES_MAX } from '../../kernel/limits.ts'
 import { invalid } from '../invalid-schema.ts'
 import type { Draft, JsonSchemaDocuments, Place } from './json-schema-documents.ts'
 import { textIn, within } from './json-schema-documents.ts'
 import { newAjv } from './json-schema-library.ts'
+import type { PartKind } from './json-schema-parts.ts'
+import { kindWithin } from './json-schema-parts.ts'
 
 const OPTIONS = { strict: false, logger: false, validateFormats: false, inlineRefs: false } as const
 
@@ -33,7 +35,7 @@ function validatorOf(draft: Draft): Ajv {
 export function checkJsonSchema(documents: JsonSchemaDocuments): void {
   const { root } = documents
   checkByMetaSchema(root.node, root.document.draft)
-  checkParts(documents, root, true)
+  checkParts(documents, root, 'schema')
 }
 
 function checkByMetaSchema(node: JsonNode, draft: Draft): void {
@@ -44,36 +46,32 @@ function checkByMetaSchema(node: JsonNode, draft: Draft): void {
   throw invalid(`${where}: ${first?.message ?? 'it is no schema'}`)
 }
 
-function checkParts(documents: JsonSchemaDocuments, place: Place, isSchema: boolean): void {
+function checkParts(documents: JsonSchemaDocuments, place: Place, kind: PartKind): void {
   const { node } = place
+  if (kind === 'data') return
   if (node.kind === 'array') {
-    for (const item of node.items) checkParts(documents, within(item, place), isSchema)
+    for (const item of node.items) checkParts(documents, within(item, place), kindWithin(kind, ''))
   }
-  if (node.kind !== 'object' || !isSchema) return
+  if (node.kind !== 'object') return
+  if (kind === 'schema') checkSchema(documents, place, node)
+  for (const [name, value] of node.members) checkParts(documents, within(value, place), kindWithin(kind, name))
+}
+
+function checkSchema(documents: JsonSchemaDocuments, place: Place, node: JsonObject): void {
   const reference = textIn(node, '$ref')
   if (reference !== undefined) documents.find(reference, place)
   const pattern = textIn(node, 'pattern')
   if (pattern !== undefined) checkPattern(pattern)
   for (const [name, value] of node.members) {
-    const isMap = NAMED.has(name) && value.kind === 'object'
-    if (isMap) checkNamed(documents, place, name, value)
-    else if (!DATA.has(name)) checkParts(documents, within(value, place), true)
+    if (kindWithin('schema', name) === 'named' && value.kind === 'object') checkNames(name, [...value.members.keys()])
   }
 }
 
-/** Members whose own members are named by the schema's author. */
-const NAMED = new Set(['properties', 'patternProperties', 'definitions', '$defs', 'dependentSchemas', 'dependencies'])
-const DATA = new Set(['const', 'default', 'enum', 'examples', 'required', 'type'])
-
-function checkNamed(documents: JsonSchemaDocuments, place: Place, name: string, map: JsonNode): void {
-  if (map.kind !== 'object') return
-  if (map.members.size > JSON_SCHEMA_PROPERTIES_MAX) {
-    throw invalid(`${name} has ${map.members.size} members, at most ${JSON_SCHEMA_PROPERTIES_MAX} are allowed`)
+function checkNames(member: string, names: readonly string[]): void {
+  if (names.length > JSON_SCHEMA_PROPERTIES_MAX) {
+    throw invalid(`${member} has ${names.length} members, at most ${JSON_SCHEMA_PROPERTIES_MAX} are allowed`)
   }
-  for (const [key, value] of map.members) {
-    if (name === 'patternProperties') checkPattern(key)
-    checkParts(documents, within(value, place), true)
-  }
+  if (member === 'patternProperties') for (const name of names) checkPattern(name)
 }
 
 function checkPattern(pattern: string): void {

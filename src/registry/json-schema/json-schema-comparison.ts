@@ -1,7 +1,7 @@
 // Compares what was written with one JSON Schema (original) with what another one reads (update), kind by kind. A schema
 // that refers to itself is taken to fit while it is being compared.
 
-import { compareDecimals, isSameJson } from '../../kernel/json-tree.ts'
+import { compareDecimals, isMultiple, isSameJson } from '../../kernel/json-tree.ts'
 import { COMPATIBILITY_STEPS_MAX } from '../../kernel/limits.ts'
 import { tooExpensive } from '../invalid-schema.ts'
 import type { CompatibilityPolicy } from '../schema-format.ts'
@@ -293,11 +293,4 @@ class Comparison implements SchemaComparison {
 function isFineAnyway(original: SchemaNode, update: SchemaNode): boolean {
   if (original.kind === 'false' || update.kind === 'empty' || update.kind === 'true') return true
   return original.notes.connectType === 'bytes' && update.notes.connectType === 'bytes'
-}
-
-/** Of decimals; those that are too long to be worked out are none of each other. */
-function isMultiple(number: string, of: string): boolean {
-  const quotient = Number(number) / Number(of)
-  if (!Number.isFinite(quotient)) return false
-  return Math.abs(quotient - Math.round(quotient)) < 1e-9
 }

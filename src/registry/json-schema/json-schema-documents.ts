@@ -5,6 +5,8 @@ import type { TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode, JsonObject } from '../../kernel/json-tree.ts'
 import { JSON_SCHEMA_NODES_MAX, SCHEMA_DEPTH_MAX } from '../../kernel/limits.ts'
 import { invalid } from '../invalid-schema.ts'
+import type { PartKind } from './json-schema-parts.ts'
+import { kindWithin } from './json-schema-parts.ts'
 
 export type Draft = 4 | 6 | 7 | 2019 | 2020
 
@@ -39,9 +41,6 @@ interface Document {
 const NOWHERE = 'schema:///'
 
 const META_SCHEMA = /^https?:\/\/json-schema\.org\//
-
-/** Members whose values are no schemas, whatever stands in them. */
-const DATA = new Set(['const', 'default', 'enum', 'examples', 'required', 'type'])
 
 export class JsonSchemaDocuments {
   readonly root: Place
@@ -94,22 +93,19 @@ export class JsonSchemaDocuments {
     const document: Document = { root, draft: draftOf(root) }
     const place: Place = { node: root, base: baseWithin(root, { node: root, base, document }), document }
     this.#places.set(withoutFragment(base), place)
-    this.#index(place, 0, true)
+    this.#index(place, 0, 'schema')
     return place
   }
 
-  #index(place: Place, depth: number, isSchema: boolean): void {
+  #index(place: Place, depth: number, kind: PartKind): void {
     if (depth > SCHEMA_DEPTH_MAX) throw invalid(`it is nested too deeply: at most ${SCHEMA_DEPTH_MAX} levels`)
     if (++this.#nodes > JSON_SCHEMA_NODES_MAX) throw invalid(`it has more than ${JSON_SCHEMA_NODES_MAX} parts`)
     const { node } = place
     if (node.kind === 'array') {
-      for (const item of node.items) this.#index(within(item, place), depth + 1, isSchema)
+      for (const item of node.items) this.#index(within(item, place), depth + 1, kindWithin(kind, ''))
     } else if (node.kind === 'object') {
-      if (isSchema) this.#name(node, place)
-      for (const [name, value] of node.members) {
-        if (isSchema && DATA.has(name)) this.#index(within(value, place), depth + 1, false)
-        else this.#index(within(value, place), depth + 1, true)
-      }
+      if (kind === 'schema') this.#name(node, place)
+      for (const [name, value] of node.members) this.#index(within(value, place), depth + 1, kindWithin(kind, name))
     }
   }
 

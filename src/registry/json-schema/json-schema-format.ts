@@ -15,6 +15,7 @@ import { checkJsonSchema } from './json-schema-check.ts'
 import { jsonDifferences } from './json-schema-comparison.ts'
 import { isJsonIncompatible, renderJsonDifference } from './json-schema-differences.ts'
 import { JsonSchemaDocuments, textIn } from './json-schema-documents.ts'
+import { unknownPatternsOf } from './json-schema-parts.ts'
 import type { SchemaNode } from './json-schema-tree.ts'
 
 export const jsonSchemaFormat: SchemaFormat = {
@@ -71,8 +72,13 @@ export class JsonSchema implements ParsedSchema {
     return this.canonical
   }
 
+  /** Unlike Avro's, another order of members makes another schema. */
   get meaning(): string {
-    return printJsonTree(this.root, { number: sameNumber, sorted: true })
+    return this.canonical
+  }
+
+  get unchecked(): readonly string[] {
+    return unknownPatternsOf(this.root)
   }
 
   incompatibilities(
@@ -89,19 +95,6 @@ export class JsonSchema implements ParsedSchema {
     this.#tree ??= new SchemaBuilder(this.documents).build(this.documents.root)
     return this.#tree
   }
-}
-
-/** One text for all that stand for a number. */
-function sameNumber(source: string): string {
-  const [, sign = '', whole = '', fraction = '', power = '0'] =
-    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/.exec(source) ?? []
-  const digits = `${whole}${fraction}`.replace(/^0+/, '')
-  // a pattern would go through zeros within again and again
-  let length = digits.length
-  while (length > 0 && digits.charCodeAt(length - 1) === 0x30) length--
-  const short = digits.slice(0, length)
-  if (short === '') return '0'
-  return `${sign}${short}e${BigInt(power) - BigInt(fraction.length) + BigInt(digits.length - short.length)}`
 }
 
 /** As Java's BigDecimal prints what it has read. */

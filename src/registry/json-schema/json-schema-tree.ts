@@ -104,6 +104,7 @@ export interface NotSchema extends Noted {
 export interface CombinedSchema extends Noted {
   readonly kind: 'combined'
   readonly criterion: 'allOf' | 'anyOf' | 'oneOf'
+  /** No two are equal. */
   readonly parts: readonly SchemaNode[]
 }
 

@@ -1,5 +1,6 @@
 // Whether a pattern of a JSON Schema is found in a text, in time that grows with the text: patterns come from anybody. One
-// that the linear engine does not know (it looks around, or back) is tried for a moment and then taken not to be found.
+// that the linear engine does not know (it looks around, or back) is tried for a moment and then taken not to be found. One
+// that no engine here knows (Java's own syntax) is taken to be found: what it asks for is not checked.
 
 import { Script } from 'node:vm'
 import { RE2JS } from 're2js'
@@ -12,6 +13,11 @@ export function matchesPattern(pattern: string, text: string): boolean {
   return linear === undefined ? matchesForAMoment(pattern, text) : linear.matcher(text).find()
 }
 
+/** No engine here knows it. */
+export function isUnknownPattern(pattern: string): boolean {
+  return compile(pattern) === undefined && ecmaFlags(pattern) === undefined
+}
+
 /** The linear engine knows it. */
 export function isLinearPattern(pattern: string): boolean {
   return compile(pattern) !== undefined
@@ -21,7 +27,7 @@ function compile(pattern: string): RE2JS | undefined {
   if (compiled.has(pattern)) return compiled.get(pattern)
   let found: RE2JS | undefined
   try {
-    found = RE2JS.compile(RE2JS.translateRegExp(pattern))
+    found = knowsEscapes(LINEAR_ESCAPES, pattern) ? RE2JS.compile(RE2JS.translateRegExp(pattern)) : undefined
   } catch {
     found = undefined
   }
@@ -33,11 +39,34 @@ function compile(pattern: string): RE2JS | undefined {
   return found
 }
 
-const TRIAL = new Script('new RegExp(pattern).test(text)')
+/** Letters whose escapes mean something to ECMA-262, and to the linear engine; both take others for the letters themselves. */
+const ECMA_ESCAPES = new Set('dDsSwWbBnrtvfcxukpP')
+const LINEAR_ESCAPES = new Set([...ECMA_ESCAPES, ...'AzaCQE'])
+
+function knowsEscapes(known: ReadonlySet<string>, pattern: string): boolean {
+  const escapes = pattern.match(/\\[\s\S]/g) ?? []
+  return escapes.every(([, escaped = '']) => known.has(escaped) || !/[a-zA-Z]/.test(escaped))
+}
+
+/** The flags with which it is what ECMA-262 calls a pattern; undefined: it is none. */
+function ecmaFlags(pattern: string): string | undefined {
+  if (!knowsEscapes(ECMA_ESCAPES, pattern)) return undefined
+  const flags = /\\[pP]\{/.test(pattern) ? 'u' : ''
+  try {
+    new RegExp(pattern, flags)
+    return flags
+  } catch {
+    return undefined
+  }
+}
+
+const TRIAL = new Script('new RegExp(pattern, flags).test(text)')
 
 function matchesForAMoment(pattern: string, text: string): boolean {
+  const flags = ecmaFlags(pattern)
+  if (flags === undefined) return true
   try {
-    return TRIAL.runInNewContext({ pattern, text }, { timeout: PATTERN_MATCH_MS_MAX }) === true
+    return TRIAL.runInNewContext({ pattern, flags, text }, { timeout: PATTERN_MATCH_MS_MAX }) === true
   } catch {
     return false
   }

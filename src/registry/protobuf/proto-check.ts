@@ -1,8 +1,16 @@
 // What a .proto file may say, beyond its grammar: numbers and names that are free, types that are there.
 
 import { invalid } from '../invalid-schema.ts'
-import type { ProtoEnum, ProtoField, ProtoFile, ProtoMessage, ProtoRange, ProtoReserved } from './proto-file.ts'
-import { FIELD_NUMBER_MAX, isTrue, mapEntryName, optionOf, SCALAR_TYPES } from './proto-file.ts'
+import type {
+  ProtoEnum,
+  ProtoField,
+  ProtoFile,
+  ProtoMessage,
+  ProtoOption,
+  ProtoRange,
+  ProtoReserved,
+} from './proto-file.ts'
+import { FIELD_NUMBER_MAX, isTrue, jsonNameOf, mapEntryName, optionOf, SCALAR_TYPES } from './proto-file.ts'
 import type { ProtoScope } from './proto-scope.ts'
 import { unresolved } from './proto-scope.ts'
 
@@ -42,6 +50,7 @@ function checkMessage(scope: ProtoScope, message: ProtoMessage, outer: string): 
     names.add(name)
     checkField(scope, field, within)
   }
+  checkJsonNames(scope.file, message, within)
   for (const { name } of message.oneofs) {
     if (names.has(name)) throw invalid(`oneof ${name} of ${within}: there is a field of that name`)
     if (!message.fields.some(({ oneof }) => oneof === name)) throw invalid(`oneof ${name} of ${within} has no field`)
@@ -56,6 +65,26 @@ function checkMessage(scope: ProtoScope, message: ProtoMessage, outer: string): 
   }
   for (const one of message.enums) checkEnum(scope.file, one)
   for (const { type, fields } of message.extends) checkExtend(scope, type, fields, within)
+}
+
+/** In JSON one of two that share a name would take the other's place. */
+function checkJsonNames({ syntax, edition, options }: ProtoFile, message: ProtoMessage, within: string): void {
+  // proto2 may be written without a thought of JSON, and an edition says so
+  const isLax = edition === undefined ? syntax !== 'proto3' : isLaxAboutJson([...options, ...message.options])
+  const taken = new Map<string, string>()
+  for (const field of message.fields) {
+    const given = optionOf(field.options, 'json_name')
+    const name = given?.kind === 'string' ? given.bytes.toString() : isLax ? field.name : jsonNameOf(field.name)
+    const other = taken.get(name)
+    if (other !== undefined)
+      throw invalid(`field ${field.name} of ${within}: in JSON it has the name of the field ${other}, ${name}`)
+    taken.set(name, field.name)
+  }
+}
+
+function isLaxAboutJson(options: readonly ProtoOption[]): boolean {
+  const value = optionOf(options, 'features.json_format')
+  return value?.kind === 'word' && value.text === 'LEGACY_BEST_EFFORT'
 }
 
 function checkField(scope: ProtoScope, field: ProtoField, within: string): void {

@@ -12,6 +12,7 @@ import type {
   ProtoReserved,
 } from './proto-file.ts'
 import { SCALAR_TYPES } from './proto-file.ts'
+import { compareText, normalOptions } from './proto-options.ts'
 import type { ProtoScope } from './proto-scope.ts'
 
 export function normalizeProto(scope: ProtoScope): ProtoFile {
@@ -33,18 +34,18 @@ class Normalizer {
       ...file,
       syntax: file.syntax === 'proto3' ? 'proto3' : undefined,
       imports: [...imports.values()].sort((left, right) => compareText(left.path, right.path)),
-      options: this.#options(file.options),
+      options: this.#options(file.options, within),
       messages: file.messages.map((message) => this.#message(message, within)),
-      enums: file.enums.map((one) => this.#enum(one)),
+      enums: file.enums.map((one) => this.#enum(one, within)),
       extends: this.#extends(file.extends, within),
       services: file.services.map((service) => ({
         ...service,
-        options: this.#options(service.options),
+        options: this.#options(service.options, within),
         methods: service.methods.map((method) => ({
           ...method,
           request: this.#type(method.request, within),
           response: this.#type(method.response, within),
-          options: this.#options(method.options),
+          options: this.#options(method.options, within),
         })),
       })),
     }
@@ -60,16 +61,18 @@ class Normalizer {
       fields,
       oneofs: message.oneofs
         .filter(({ name }) => lowest.has(name))
-        .map(({ name, options }) => ({ name, options: this.#options(options) }))
+        .map(({ name, options }) => ({ name, options: this.#options(options, within) }))
         .sort((left, right) => (lowest.get(left.name) as number) - (lowest.get(right.name) as number)),
       reserved: singleReserved(message.reserved),
       extensions: message.extensions
-        .flatMap(({ ranges, options }) => ranges.map((range) => ({ ranges: [range], options: this.#options(options) })))
+        .flatMap(({ ranges, options }) =>
+          ranges.map((range) => ({ ranges: [range], options: this.#options(options, within) })),
+        )
         .sort((left, right) => compareRanges(left.ranges[0] as ProtoRange, right.ranges[0] as ProtoRange)),
       extends: this.#extends(message.extends, within),
       messages: message.messages.map((one) => this.#message(one, within)),
-      enums: message.enums.map((one) => this.#enum(one)),
-      options: this.#options(message.options),
+      enums: message.enums.map((one) => this.#enum(one, within)),
+      options: this.#options(message.options, within),
     }
   }
 
@@ -77,7 +80,7 @@ class Normalizer {
     return {
       ...field,
       type: field.group === undefined ? this.#type(field.type, within) : field.type,
-      options: this.#options(field.options),
+      options: this.#options(field.options, within),
       group: field.group === undefined ? undefined : this.#message(field.group, within),
     }
   }
@@ -95,19 +98,19 @@ class Normalizer {
       }))
   }
 
-  #enum({ name, values, reserved, options }: ProtoEnum): ProtoEnum {
+  #enum({ name, values, reserved, options }: ProtoEnum, within: string): ProtoEnum {
     return {
       name,
       values: values
-        .map((value) => ({ ...value, options: this.#options(value.options) }))
+        .map((value) => ({ ...value, options: this.#options(value.options, within) }))
         .sort((left, right) => left.number - right.number || compareText(left.name, right.name)),
       reserved: singleReserved(reserved),
-      options: this.#options(options),
+      options: this.#options(options, within),
     }
   }
 
-  #options(options: readonly ProtoOption[]): ProtoOption[] {
-    return options.toSorted((left, right) => compareText(left.name, right.name))
+  #options(options: readonly ProtoOption[], within: string): ProtoOption[] {
+    return normalOptions(options, (name) => this.#scope.resolveExtension(name, within))
   }
 
   #type(name: string, within: string): string {
@@ -133,9 +136,4 @@ function byNumber(left: { readonly number: number }, right: { readonly number: n
 
 function compareRanges(left: ProtoRange, right: ProtoRange): number {
   return left.from - right.from
-}
-
-function compareText(left: string, right: string): number {
-  if (left === right) return 0
-  return left < right ? -1 : 1
 }

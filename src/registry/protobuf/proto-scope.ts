@@ -3,7 +3,7 @@
 
 import type { TailraceError } from '../../kernel/errors.ts'
 import { invalid } from '../invalid-schema.ts'
-import type { ProtoEnum, ProtoFile, ProtoMessage } from './proto-file.ts'
+import type { ProtoEnum, ProtoExtend, ProtoField, ProtoFile, ProtoMessage } from './proto-file.ts'
 
 export type ProtoSymbol = ProtoMessageSymbol | ProtoEnumSymbol
 
@@ -23,6 +23,13 @@ export interface ProtoMessageSymbol extends Named {
 export interface ProtoEnumSymbol extends Named {
   readonly kind: 'enum'
   readonly enum: ProtoEnum
+}
+
+/** A field that an extend block adds to a message elsewhere. */
+export interface ProtoExtension {
+  /** Without a leading dot. */
+  readonly fullName: string
+  readonly field: ProtoField
 }
 
 /** Files by the paths under which they are imported; undefined: there is none. */
@@ -54,12 +61,15 @@ export function linkProto(file: ProtoFile, find: FindFile): ProtoScope {
   )
 }
 
+type NamesOf<One> = (scope: ProtoScope) => ReadonlyMap<string, One>
+
 export class ProtoScope {
   readonly path: string
   readonly file: ProtoFile
   /** As the file's imports, one for each. */
   readonly imports: readonly ProtoScope[]
   readonly #own = new Map<string, ProtoSymbol>()
+  readonly #extensions = new Map<string, ProtoExtension>()
 
   constructor(path: string, file: ProtoFile, imports: readonly ProtoScope[]) {
     this.path = path
@@ -70,6 +80,7 @@ export class ProtoScope {
     for (const one of file.enums) this.#addEnum(one, prefix, '')
     for (const { fields } of file.extends)
       for (const { group } of fields) if (group) this.#addMessage(group, prefix, '')
+    this.#addExtensions(file.extends, prefix)
   }
 
   get symbols(): ReadonlyMap<string, ProtoSymbol> {
@@ -78,12 +89,12 @@ export class ProtoScope {
 
   /** `within`: the full name of what it stands in; '' for none. A leading dot makes a name a full one. */
   resolve(name: string, within: string): ProtoSymbol | undefined {
-    if (name.startsWith('.')) return this.#find(name.slice(1))
-    for (let scope = within; scope !== ''; scope = scope.slice(0, Math.max(0, scope.lastIndexOf('.')))) {
-      const found = this.#find(`${scope}.${name}`)
-      if (found !== undefined) return found
-    }
-    return this.#find(name)
+    return this.#resolve(name, within, (scope) => scope.#own)
+  }
+
+  /** The same for what extend blocks define. */
+  resolveExtension(name: string, within: string): ProtoExtension | undefined {
+    return this.#resolve(name, within, (scope) => scope.#extensions)
   }
 
   /** This file and all that it needs, each once, what is imported first. */
@@ -98,22 +109,31 @@ export class ProtoScope {
     return [...seen]
   }
 
-  #find(fullName: string): ProtoSymbol | undefined {
-    const own = this.#own.get(fullName)
+  #resolve<One>(name: string, within: string, names: NamesOf<One>): One | undefined {
+    if (name.startsWith('.')) return this.#find(name.slice(1), names)
+    for (let scope = within; scope !== ''; scope = scope.slice(0, Math.max(0, scope.lastIndexOf('.')))) {
+      const found = this.#find(`${scope}.${name}`, names)
+      if (found !== undefined) return found
+    }
+    return this.#find(name, names)
+  }
+
+  #find<One>(fullName: string, names: NamesOf<One>): One | undefined {
+    const own = names(this).get(fullName)
     if (own !== undefined) return own
     for (const scope of this.imports) {
-      const found = scope.#findPublic(fullName)
+      const found = scope.#findPublic(fullName, names)
       if (found !== undefined) return found
     }
     return undefined
   }
 
   /** What those who import this file see of it. */
-  #findPublic(fullName: string): ProtoSymbol | undefined {
-    const own = this.#own.get(fullName)
+  #findPublic<One>(fullName: string, names: NamesOf<One>): One | undefined {
+    const own = names(this).get(fullName)
     if (own !== undefined) return own
     for (const [at, { kind }] of this.file.imports.entries()) {
-      const found = kind === 'public' ? (this.imports[at] as ProtoScope).#findPublic(fullName) : undefined
+      const found = kind === 'public' ? (this.imports[at] as ProtoScope).#findPublic(fullName, names) : undefined
       if (found !== undefined) return found
     }
     return undefined
@@ -125,8 +145,15 @@ export class ProtoScope {
     this.#add({ kind: 'message', fullName, localName, scope: this, message })
     for (const one of message.messages) this.#addMessage(one, `${fullName}.`, `${localName}.`)
     for (const one of message.enums) this.#addEnum(one, `${fullName}.`, `${localName}.`)
+    this.#addExtensions(message.extends, `${fullName}.`)
     const groups = [...message.fields, ...message.extends.flatMap(({ fields }) => fields)]
     for (const { group } of groups) if (group !== undefined) this.#addMessage(group, `${fullName}.`, `${localName}.`)
+  }
+
+  #addExtensions(all: readonly ProtoExtend[], prefix: string): void {
+    for (const { fields } of all) {
+      for (const field of fields) this.#extensions.set(prefix + field.name, { fullName: prefix + field.name, field })
+    }
   }
 
   #addEnum(one: ProtoEnum, prefix: string, local: string): void {
