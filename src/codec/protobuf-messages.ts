@@ -8,6 +8,7 @@ import { describeProto } from '../registry/protobuf/proto-descriptor.ts'
 import type { ProtoMessage } from '../registry/protobuf/proto-file.ts'
 import type { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
 import { protobufLibrary } from '../registry/protobuf/protobuf-library.ts'
+import { protobufMisfit } from './protobuf-misfit.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 import type { ValueCodec } from './value-codec.ts'
 
@@ -35,14 +36,22 @@ export class ProtobufMessages implements ValueCodec {
     const message = this.#messageAt(FIRST)
     if (message === undefined) throw new SchemaDataError('Protobuf schema definition contains no type definitions')
     const { fromJson, toBinary } = this.#library
+    let json: JsonValue | undefined
     try {
-      const json = JSON.parse(bytes.toString('utf8', start, end)) as JsonValue
+      json = JSON.parse(bytes.toString('utf8', start, end)) as JsonValue
       const encoded = toBinary(message, fromJson(message, json, { registry: this.#registry }))
       output.writeByte(0)
       output.writeBytes(encoded)
     } catch (error) {
-      throw new SchemaDataError((error as Error).message, { cause: error })
+      throw new SchemaDataError(this.#misfit(message, json) ?? (error as Error).message, { cause: error })
     }
+  }
+
+  #misfit(message: DescMessage, json: JsonValue | undefined): string | undefined {
+    if (json === undefined) return undefined
+    return protobufMisfit(message, json, (part, value) => {
+      this.#library.fromJson(part, value, { registry: this.#registry })
+    })
   }
 
   decode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {

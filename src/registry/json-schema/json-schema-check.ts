@@ -7,7 +7,9 @@ import { plainOf } from '../../kernel/json-tree.ts'
 import { JSON_SCHEMA_PATTERN_CHARS_MAX, JSON_SCHEMA_PROPERTIES_MAX } from '../../kernel/limits.ts'
 import type { Draft, JsonSchemaDocuments, Place } from './json-schema-documents.ts'
 import { textIn, within } from './json-schema-documents.ts'
+import { faultOf } from './json-schema-fault.ts'
 import { newAjv } from './json-schema-library.ts'
+import { patternFault } from './pattern-match.ts'
 
 const OPTIONS = { strict: false, logger: false, validateFormats: false, inlineRefs: false } as const
 
@@ -39,9 +41,7 @@ export function checkJsonSchema(documents: JsonSchemaDocuments): void {
 function checkByMetaSchema(node: JsonNode, draft: Draft): void {
   const validate = validatorOf(draft).getSchema(META_SCHEMAS[draft])
   if (validate === undefined || validate(plainOf(node)) === true) return
-  const [first] = validate.errors ?? []
-  const where = first?.instancePath === undefined || first.instancePath === '' ? '#' : `#${first.instancePath}`
-  throw invalid(`${where}: ${first?.message ?? 'it is no schema'}`)
+  throw invalid(faultOf(validate.errors))
 }
 
 function checkParts(documents: JsonSchemaDocuments, place: Place, isSchema: boolean): void {
@@ -77,8 +77,11 @@ function checkNamed(documents: JsonSchemaDocuments, place: Place, name: string, 
 }
 
 function checkPattern(pattern: string): void {
-  if (pattern.length <= JSON_SCHEMA_PATTERN_CHARS_MAX) return
-  throw invalid(`a pattern has ${pattern.length} characters, at most ${JSON_SCHEMA_PATTERN_CHARS_MAX} are allowed`)
+  if (pattern.length > JSON_SCHEMA_PATTERN_CHARS_MAX) {
+    throw invalid(`a pattern has ${pattern.length} characters, at most ${JSON_SCHEMA_PATTERN_CHARS_MAX} are allowed`)
+  }
+  const fault = patternFault(pattern)
+  if (fault !== undefined) throw invalid(`the pattern ${JSON.stringify(pattern)} is no regular expression: ${fault}`)
 }
 
 function invalid(message: string): TailraceError {
