@@ -198,8 +198,10 @@ export function contextValue(context: string): string {
   return JSON.stringify({ tenant: 'default', context })
 }
 
+export const SCHEMA_TYPES: readonly SchemaType[] = ['AVRO', 'JSON', 'PROTOBUF']
+
 export function isSchemaType(value: unknown): value is SchemaType {
-  return value === 'AVRO' || value === 'JSON' || value === 'PROTOBUF'
+  return SCHEMA_TYPES.some((type) => type === value)
 }
 
 function isInt32(value: unknown): value is number {

@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import type { TailraceError } from '../kernel/errors.ts'
-import { registryFailure, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
+import { emptySchema, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
 import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
 import { guidOf, isSameReferences } from './schema-entity.ts'
 import type { ParsedSchema, SchemaType } from './schema-format.ts'
@@ -24,6 +24,8 @@ export interface SchemaRequest {
   readonly version?: number | undefined
   /** -1: a new one. Only where schemas are imported. */
   readonly id?: number | undefined
+  /** What the body has that names no schema at all: told where one is needed. */
+  readonly beside?: readonly string[] | undefined
 }
 
 export interface LookupOptions {
@@ -142,7 +144,7 @@ export class SchemaFinder {
       return { ...reference, version: this.#parser.find(reference, context)?.schema.version ?? -1 }
     })
     const { schemaType, schema, metadata, ruleSet } = request
-    if (schema.trim() === '') throw registryFailure(42201, 'Empty schema')
+    if (schema.trim() === '') throw emptySchema(request.beside)
     const parsed = this.#parser.parse({ schemaType, schema, references }, subject, strictness)
     return {
       schemaType,

@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify'
 import { SCHEMA_REFERENCES_MAX, SCHEMA_TEXT_CHARS_MAX } from '../../kernel/limits.ts'
 import { registryFailure } from '../../registry/registry-failure.ts'
 import type { SchemaMode, SchemaSettings } from '../../registry/schema-entries.ts'
-import { isSchemaType, MODES, SETTING_NAMES } from '../../registry/schema-entries.ts'
+import { isSchemaType, MODES, SCHEMA_TYPES, SETTING_NAMES } from '../../registry/schema-entries.ts'
 import type { SchemaRequest } from '../../registry/schema-finder.ts'
 import type { SchemaType } from '../../registry/schema-format.ts'
 import type { CompatibilityLevel } from '../../registry/schema-scopes.ts'
@@ -60,13 +60,15 @@ export function parseSchemaRequest(body: Json): SchemaRequest {
     ruleSet: parseRuleSet(body['ruleSet'], 'ruleSet'),
     version: integerIn(body, 'version') ?? 0,
     id: integerIn(body, 'id') ?? -1,
+    beside: Object.hasOwn(body, 'schema') ? undefined : Object.keys(body),
   }
 }
 
 function schemaTypeIn(body: Json): SchemaType {
   const schemaType = textIn(body, 'schemaType') ?? 'AVRO'
-  if (!isSchemaType(schemaType)) throw registryFailure(42201, `Invalid schema type ${schemaType.slice(0, 100)}`)
-  return schemaType
+  if (isSchemaType(schemaType)) return schemaType
+  const allowed = SCHEMA_TYPES.join(', ')
+  throw registryFailure(42201, `Invalid schema type ${schemaType.slice(0, 100)}; allowed are ${allowed}`)
 }
 
 /** 400. */
