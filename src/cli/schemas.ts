@@ -147,7 +147,8 @@ export async function checkSchema(
   if (output !== 'table') await printList(terminal, output, [{ subject, ...verdict }], [])
   const invalid = verdict.messages.find((message) => INVALID.test(message))
   if (invalid !== undefined) {
-    const reason = invalid.slice(invalid.lastIndexOf(DETAILS) + DETAILS.length)
+    const at = invalid.lastIndexOf(DETAILS)
+    const reason = at < 0 ? invalid : invalid.slice(at + DETAILS.length)
     const told = `${file} is no valid schema of type ${typeOf(schema)}: ${reason}${typeHint(file, schema, options)}`
     throw new CommandFailure(none === undefined ? told : `${told}; ${none}`)
   }

@@ -138,6 +138,8 @@ compared with version 1, as BACKWARD asks
       broken.stderr,
       /^tailrace: broken\.avsc is no valid schema of type AVRO: .*foo.*; orders-value has no versions yet\n$/,
     )
+    write('empty.avsc', '')
+    assert.match((await check('orders-value', 'empty.avsc')).stderr, /no valid schema of type AVRO: Empty schema;/)
     for (const [kind, old, changed] of [
       ['proto', 'message M { int32 a = 1; }', 'message M { string a = 1; }'],
       ['json', '{"type":"string"}', '{"type":"integer"}'],
