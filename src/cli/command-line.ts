@@ -4,12 +4,17 @@ import { CommanderError } from 'commander'
 import type { ExitCode } from './command-failure.ts'
 import { EXIT, exitCodeOf, messageOf } from './command-failure.ts'
 import { buildProgram } from './command-table.ts'
-import { kafkaVerbOf } from './kafka-command-table.ts'
+import { kafkaVerbOf, schemaToolOf } from './kafka-command-table.ts'
 import type { Terminal } from './terminal.ts'
 
 export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
   const kafkaVerb = kafkaVerbOf(args[0])
+  const schemaTool = schemaToolOf(args[0])
   try {
+    if (schemaTool !== undefined) {
+      const { insteadOfSchemaTool } = await import('./kafka-schema-tools.ts')
+      throw insteadOfSchemaTool(schemaTool, args.slice(1))
+    }
     const program = buildProgram(terminal)
     await program.parseAsync(kafkaVerb === undefined ? args : [kafkaVerb, ...args.slice(1)], { from: 'user' })
     return terminal.interruptExitCode ?? EXIT.done

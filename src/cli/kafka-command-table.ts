@@ -24,8 +24,18 @@ Exits with 1 when it fails, as Kafka's does.`
 
 /** The command that a first argument means: `bin/kafka-topics.sh` is kafka-topics. */
 export function kafkaVerbOf(argument: string | undefined): (typeof KAFKA_VERBS)[number] | undefined {
-  const name = argument?.startsWith('-') ? undefined : basename(argument ?? '').replace(/\.(sh|bat)$/, '')
+  const name = toolName(argument)
   return KAFKA_VERBS.find((verb) => verb === name)
+}
+
+/** A tool of Confluent's, which is not here: its name. */
+export function schemaToolOf(argument: string | undefined): string | undefined {
+  const name = toolName(argument)
+  return /^kafka-(?:avro|json-schema|protobuf)-console-(?:producer|consumer)$/.test(name) ? name : undefined
+}
+
+function toolName(argument = ''): string {
+  return argument.startsWith('-') ? '' : basename(argument).replace(/\.(sh|bat)$/, '')
 }
 
 export function addKafkaCommands(program: Command, terminal: Terminal): void {

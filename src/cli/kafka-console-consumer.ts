@@ -10,6 +10,7 @@ import { followAsGroup } from './group-follow.ts'
 import type { KafkaConnectOptions } from './kafka-connect.ts'
 import { connectAsKafka, noteUnread, parseProperties } from './kafka-connect.ts'
 import { openMessageFormatter } from './kafka-message-formatter.ts'
+import { refuseSchemaProperties } from './kafka-schema-tools.ts'
 import { pause } from './pause.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -40,7 +41,9 @@ const TOPIC_POLL_MS = 1_000
 export async function kafkaConsoleConsumer(terminal: Terminal, options: KafkaConsoleConsumerOptions): Promise<void> {
   const topic = topicOf(options)
   const group = groupOf(options)
-  const format = openMessageFormatter(formatterProperties(options))
+  const properties = formatterProperties(options)
+  refuseSchemaProperties(properties, `tailrace consume ${topic}`)
+  const format = openMessageFormatter(properties)
   const from = positionOf(options)
   const client = await connectAsKafka(terminal, options)
   noteUnread(terminal, {

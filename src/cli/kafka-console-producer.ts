@@ -5,6 +5,7 @@ import { CommandFailure } from './command-failure.ts'
 import type { KafkaConnectOptions, Properties } from './kafka-connect.ts'
 import { connectAsKafka, noteUnread, parseProperties } from './kafka-connect.ts'
 import { openLineReader } from './kafka-line-reader.ts'
+import { refuseSchemaProperties } from './kafka-schema-tools.ts'
 import { RecordSender } from './record-sender.ts'
 import { sendLines } from './send-lines.ts'
 import type { Terminal } from './terminal.ts'
@@ -29,7 +30,9 @@ const REQUEST_RECORDS = 1_000
 export async function kafkaConsoleProducer(terminal: Terminal, options: KafkaConsoleProducerOptions): Promise<void> {
   const { topic } = options
   if (topic === undefined) throw new CommandFailure('Missing required argument "[topic]"')
-  const readLine = openLineReader(parseProperties([...(options.property ?? []), ...(options.readerProperty ?? [])]))
+  const properties = parseProperties([...(options.property ?? []), ...(options.readerProperty ?? [])])
+  refuseSchemaProperties(properties, `tailrace produce ${topic} --value-encoding avro|jsonschema|protobuf`)
+  const readLine = openLineReader(properties)
   const acks = acksOf(options)
   if (options.lineReader !== undefined && !options.lineReader.endsWith('LineMessageReader')) {
     throw new CommandFailure(

@@ -26,6 +26,8 @@ const DESERIALIZERS: Readonly<Record<string, { readonly size?: number; readonly 
   BooleanDeserializer: { size: 1, text: (bytes) => String(bytes[0] !== 0) },
 }
 
+const OF_SCHEMAS = /^Kafka(?:Avro|JsonSchema|Protobuf)Deserializer$/
+
 export function openMessageFormatter(properties: Properties): MessageFormatter {
   const separator = Buffer.from(properties.get('key.separator') ?? '\t')
   const lineSeparator = Buffer.from(properties.get('line.separator') ?? '\n')
@@ -97,7 +99,8 @@ function deserializer(properties: Properties, name: string): Deserialize {
   const shortName = className.slice(className.lastIndexOf('.') + 1)
   const found = Object.hasOwn(DESERIALIZERS, shortName) ? DESERIALIZERS[shortName] : undefined
   if (found === undefined) {
-    throw new CommandFailure(`${name}=${className}: here are ${Object.keys(DESERIALIZERS).join(', ')}`)
+    const hint = OF_SCHEMAS.test(shortName) ? "; 'tailrace consume' shows what schemas stand for" : ''
+    throw new CommandFailure(`${name}=${className}: here are ${Object.keys(DESERIALIZERS).join(', ')}${hint}`)
   }
   const { size, text } = found
   return (bytes) => {

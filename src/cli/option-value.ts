@@ -77,7 +77,9 @@ export function oneOf<Name extends string>(names: readonly Name[]): (text: strin
 
 /** A version of a subject: its number, or the last one. */
 export function schemaVersion(text: string): number | 'latest' {
-  return text === 'latest' ? text : wholeNumber(1, 2 ** 31 - 1)(text)
+  if (text === 'latest') return text
+  if (/^\d{1,10}$/.test(text) && Number(text) >= 1 && Number(text) < 2 ** 31) return Number(text)
+  throw new InvalidArgumentError('A whole number from 1 to 2147483647, or latest, is needed.')
 }
 
 export interface NamedReference {

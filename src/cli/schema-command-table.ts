@@ -24,7 +24,7 @@ export function addSchemas(program: Command, terminal: Terminal): void {
 
   listing(schemas.command('show').description('Show a schema.'))
     .argument('[subject]')
-    .argument('[version]', 'its number (the last if left out)', schemaVersion)
+    .argument('[version]', 'its number, or latest (which it is if left out)', schemaVersion)
     .option('--id <number>', 'the one with this id, whatever its subjects', wholeNumber(0, 2 ** 31 - 1))
     .option('--raw', 'only its text, as it is stored')
     .action(async (subject, version, options) => (await load()).showSchema(terminal, subject, version, options))
@@ -41,8 +41,8 @@ export function addSchemas(program: Command, terminal: Terminal): void {
 
   talking(schemas.command('diff').description('Show what a version changed, as diff -u does.'))
     .argument('<subject>')
-    .argument('[from]', 'a version (the one before the last if left out)', schemaVersion)
-    .argument('[to]', 'a version (the last if left out)', schemaVersion)
+    .argument('[from]', 'a version, or latest (the one before the last if left out)', schemaVersion)
+    .argument('[to]', 'a version, or latest (which it is if left out)', schemaVersion)
     .action(async (subject, from, to, options) => (await load()).diffSchemas(terminal, subject, from, to, options))
 
   listing(schemas.command('delete').description('Delete a subject, or one of its versions.'))

@@ -6,12 +6,13 @@ import type {
   RegisteredSchema,
   SchemaMode,
   SchemaText,
+  SchemaVerdict,
   SchemaVersion,
   VersionName,
 } from '../client/schema-client.ts'
 import { SchemaClient } from '../client/schema-client.ts'
 import type { CompatibilityLevel, SchemaType } from '../kernel/schema-words.ts'
-import { CommandFailure, EXIT } from './command-failure.ts'
+import { CommandFailure, EXIT, messageOf } from './command-failure.ts'
 import type { ConnectOptions, ListOptions } from './connect.ts'
 import { unifiedDiff } from './line-diff.ts'
 import type { NamedReference } from './option-value.ts'
@@ -109,7 +110,10 @@ export async function registerSchema(
   const client = connect(terminal, options)
   const signal = terminal.interruptSignal()
   const schema = await readSchema(terminal, client, file, options)
-  const registered = await client.register(subject, schema, { normalize: options.normalize, signal })
+  const registered = await client.register(subject, schema, { normalize: options.normalize, signal }).catch((error) => {
+    const hint = typeHint(file, schema, options)
+    throw hint !== '' && INVALID.test(messageOf(error)) ? new CommandFailure(`${messageOf(error)}${hint}`) : error
+  })
   const line = { subject, ...registered }
   await printList(terminal, chosenOutput(options.output, terminal), [line], REGISTERED_COLUMNS)
 }
@@ -132,12 +136,58 @@ export async function checkSchema(
   const signal = terminal.interruptSignal()
   const schema = await readSchema(terminal, client, file, options)
   const { normalize, against: version } = options
+  const versions = await client.listVersions(subject, { signal }).catch((error) => {
+    if (version !== undefined || codeOf(error) !== NO_SUBJECT) throw error
+    return []
+  })
+  const none = versions.length === 0 ? `${subject} has no versions yet` : undefined
   const verdict = await client.checkCompatibility(subject, schema, { version, normalize, signal })
   const output = chosenOutput(options.output, terminal)
   if (output !== 'table') await printList(terminal, output, [{ subject, ...verdict }], [])
-  else await terminal.write(verdict.messages.map((message) => `${message}\n`).join(''))
+  const invalid = verdict.messages.find((message) => INVALID.test(message))
+  if (invalid !== undefined) {
+    const at = invalid.lastIndexOf(DETAILS)
+    const reason = at < 0 ? invalid : invalid.slice(at + DETAILS.length)
+    const told = `${file} is no valid schema of type ${typeOf(schema)}: ${reason}${typeHint(file, schema, options)}`
+    throw new CommandFailure(none === undefined ? told : `${told}; ${none}`)
+  }
+  if (output === 'table') await terminal.write(readableVerdict(verdict))
   if (!verdict.is_compatible) throw new CommandFailure(`${file} is not compatible with ${subject}`)
-  terminal.note(`${file} is compatible with ${subject}`)
+  terminal.note(none === undefined ? `${file} is compatible with ${subject}` : `${none}: ${file} can be the first`)
+}
+
+const NO_SUBJECT = '40401'
+const INVALID = /^(?:Invalid|Empty) schema/
+const DETAILS = 'details: '
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof TailraceClientError ? error.code : undefined
+}
+
+/** What it was taken for, where nobody has said what it is. */
+function typeHint(file: string, schema: SchemaText, { type }: SchemaFileOptions): string {
+  if (type !== undefined) return ''
+  const source = file === '-' ? 'stdin' : file
+  const reason = file === '-' ? '' : ' because of how its name ends'
+  return `; ${source} was taken as ${typeOf(schema)}${reason}: --type names another one`
+}
+
+/** A line for each difference, without the old schema. */
+function readableVerdict({ messages }: SchemaVerdict): string {
+  const about = (pattern: RegExp) => messages.map((message) => pattern.exec(message)?.[1]).find((found) => found)
+  const version = about(/^\{oldSchemaVersion: (\d+)\}$/)
+  const level = about(/^\{validateFields: .* compatibility: '(\w+)'\}$/)
+  const lines = messages.filter((message) => !/^\{(?:oldSchema|validateFields)/.test(message)).map(readableDifference)
+  if (version !== undefined && level !== undefined) lines.push(`compared with version ${version}, as ${level} asks`)
+  return lines.map((line) => `${line}\n`).join('')
+}
+
+/** From `{errorType:'KIND', description:'...', additionalInfo:'...'}`, in which quotes are not escaped. */
+function readableDifference(message: string): string {
+  const match = /^\{errorType:['"](\w+)['"], description:['"](.*?)['"](?:, additionalInfo:'(.*)')?\}$/s.exec(message)
+  if (match === null) return message
+  const [, kind, description = '', info = ''] = match
+  return `${kind}: ${description}${description.includes(info) ? '' : ` (${info})`}`
 }
 
 /** A file, or stdin. */
@@ -149,6 +199,7 @@ async function readSchema(
 ): Promise<SchemaText> {
   const { readFile } = await import('node:fs/promises')
   const schema = file === '-' ? await textOfInput(terminal) : await readFile(file, 'utf8')
+  checkIsNoRequest(file, schema)
   const references = []
   for (const { name, subject, version } of reference) {
     const found =
@@ -156,6 +207,22 @@ async function readSchema(
     references.push({ name, subject, version: found })
   }
   return { schema, schemaType: type ?? typeByName(file), references }
+}
+
+/** JSON that is sent to a registry is itself a JSON Schema, which says nothing of any value. */
+function checkIsNoRequest(file: string, text: string): void {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return
+  }
+  if (typeof json !== 'object' || json === null) return
+  const { schema, schemaType } = json as { schema?: unknown; schemaType?: unknown }
+  if (typeof schema !== 'string' || typeof schemaType !== 'string') return
+  throw new CommandFailure(
+    `${file} is the body of a request, not a schema: its member schema is the schema's text (of type ${schemaType.slice(0, 40)}), which belongs into a file of its own`,
+  )
 }
 
 /** A registry takes no more than this. */
@@ -212,7 +279,7 @@ export async function deleteSchemas(
     which === undefined
       ? await client.deleteSubject(subject, { permanent, signal })
       : [await client.deleteVersion(subject, which, { permanent, signal })]
-  let deleted = await unlessDeleted(remove(false), options.permanent === true)
+  let deleted = await unlessDeleted(remove(false), { subject, version, isTolerant: options.permanent === true })
   if (options.permanent) deleted = await remove(true, version === 'latest' ? deleted[0] : version)
   const lines = deleted.map((one) => ({ subject, version: one }))
   await printList(
@@ -224,13 +291,19 @@ export async function deleteSchemas(
 }
 
 /** What is deleted for good is deleted first: that it was so already is no failure then. */
-async function unlessDeleted(deleted: Promise<readonly number[]>, isTolerant: boolean): Promise<readonly number[]> {
+async function unlessDeleted(
+  deleted: Promise<readonly number[]>,
+  { subject, version, isTolerant }: { subject: string; version: VersionName | undefined; isTolerant: boolean },
+): Promise<readonly number[]> {
   try {
     return await deleted
   } catch (error) {
-    const wasDeleted = error instanceof TailraceClientError && (error.code === '40404' || error.code === '40406')
-    if (!wasDeleted || !isTolerant) throw error
-    return []
+    const code = codeOf(error)
+    if (code !== '40404' && code !== '40406') throw error
+    if (isTolerant) return []
+    const what = version === undefined ? subject : `${subject} version ${version}`
+    const message = `${what} was deleted before; --permanent deletes it for good`
+    throw new CommandFailure(message, { exitCode: EXIT.notFound, cause: error })
   }
 }
 
@@ -258,13 +331,36 @@ export async function configureSchemas(
   if (!isModeLast) await setMode()
   if (level !== undefined) await client.setLevel(subject, level, { signal })
   if (isModeLast) await setMode()
-  const [config, modeNow] = await Promise.all([
+  const [config, modeNow, compatibilityLevelFrom, modeFrom] = await Promise.all([
     client.getConfig(subject, { signal }),
     client.getMode(subject, { signal }),
+    originOf(subject, (scope) => client.getConfig(scope, { isOwn: true, signal })),
+    originOf(subject, (scope) => client.getMode(scope, { isOwn: true, signal })),
   ])
-  const line = { subject: subject ?? null, ...config, mode: modeNow }
+  const line = { subject: subject ?? null, ...config, mode: modeNow, compatibilityLevelFrom, modeFrom }
   await printList(terminal, chosenOutput(options.output, terminal), [line], CONFIG_COLUMNS)
 }
+
+/** Whose setting it is that holds. */
+type Origin = 'subject' | 'context' | 'all'
+
+async function originOf(subject: string | undefined, ask: (scope: string) => Promise<unknown>): Promise<Origin> {
+  const isSet = async (scope: string) => {
+    try {
+      await ask(scope)
+      return true
+    } catch (error) {
+      if (error instanceof TailraceClientError && error.status === 404) return false
+      throw error
+    }
+  }
+  if (subject === undefined) return 'all'
+  const [context, name] = /^(:\.[^:]*:)(.*)$/s.exec(subject)?.slice(1) ?? [undefined, subject]
+  if (await isSet(subject)) return name === '' ? 'context' : 'subject'
+  return context !== undefined && name !== '' && (await isSet(context)) ? 'context' : 'all'
+}
+
+const ORIGIN_TEXT: Readonly<Record<Origin, string>> = { subject: 'its own', context: 'its context', all: 'all' }
 
 async function unlessUnset(unset: Promise<void>): Promise<void> {
   try {
@@ -278,8 +374,12 @@ const CONFIG_COLUMNS: readonly Column<{
   readonly subject: string | null
   readonly compatibilityLevel: string
   readonly mode: string
+  readonly compatibilityLevelFrom: Origin
+  readonly modeFrom: Origin
 }>[] = [
   { name: 'SUBJECT', text: ({ subject }) => subject ?? '(all)' },
   { name: 'LEVEL', text: ({ compatibilityLevel }) => compatibilityLevel },
+  { name: 'FROM', text: ({ compatibilityLevelFrom }) => ORIGIN_TEXT[compatibilityLevelFrom] },
   { name: 'MODE', text: ({ mode }) => mode },
+  { name: 'FROM', text: ({ modeFrom }) => ORIGIN_TEXT[modeFrom] },
 ]

@@ -151,9 +151,9 @@ export class SchemaClient {
     return this.#json({ method: 'DELETE', path, signal })
   }
 
-  /** What holds for a subject, be it set there or for all. */
-  getConfig(subject: string | undefined, { signal }: CallOptions = {}): Promise<SchemaConfig> {
-    return this.#json({ method: 'GET', path: settingPath('config', subject, { defaultToGlobal: true }), signal })
+  /** What holds for a subject, be it set there or for all; with isOwn only what is set there, else '40408'. */
+  getConfig(subject: string | undefined, { isOwn = false, signal }: OwnOptions = {}): Promise<SchemaConfig> {
+    return this.#json({ method: 'GET', path: settingPath('config', subject, { defaultToGlobal: !isOwn }), signal })
   }
 
   async setLevel(subject: string | undefined, level: CompatibilityLevel, { signal }: CallOptions = {}): Promise<void> {
@@ -165,8 +165,9 @@ export class SchemaClient {
     await this.#json({ method: 'DELETE', path: settingPath('config', subject), signal })
   }
 
-  async getMode(subject: string | undefined, { signal }: CallOptions = {}): Promise<SchemaMode> {
-    const path = settingPath('mode', subject, { defaultToGlobal: true })
+  /** As getConfig; '40409'. */
+  async getMode(subject: string | undefined, { isOwn = false, signal }: OwnOptions = {}): Promise<SchemaMode> {
+    const path = settingPath('mode', subject, { defaultToGlobal: !isOwn })
     return (await this.#json<{ mode: SchemaMode }>({ method: 'GET', path, signal })).mode
   }
 
@@ -185,6 +186,10 @@ export class SchemaClient {
   async #json<Body>(call: Call): Promise<Body> {
     return JSON.parse(textOf(await callForBody(this.#fetch, this.url, { headers: HEADERS, ...call }))) as Body
   }
+}
+
+interface OwnOptions extends CallOptions {
+  readonly isOwn?: boolean
 }
 
 interface NormalizeOptions extends CallOptions {

@@ -1,6 +1,6 @@
 // Avro's JSON as Avro's bytes, read straight from the text of a request, so that every digit of a long stays. Compiled once
 // for a schema. Tagged unions first, as the specification has them; then a value without a tag, where it fits exactly one
-// branch. What a record leaves out has its default; what it has too much is refused.
+// branch. What a record leaves out has its default; what it has too much, or twice, is refused.
 
 import { ByteWriter } from '../kernel/byte-writer.ts'
 import { skipJsonValue, skipPlainString, skipWhitespace } from '../kernel/json-scanner.ts'
@@ -8,12 +8,12 @@ import type { JsonNode } from '../kernel/json-tree.ts'
 import { printJsonTree } from '../kernel/json-tree.ts'
 import { AVRO_DATA_DEPTH_MAX, AVRO_TRIALS, AVRO_TRIALS_PER_BYTE } from '../kernel/limits.ts'
 import { isDefaultOf } from '../registry/avro/avro-default.ts'
-import type { AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
+import type { AvroPrimitive, AvroRecord, AvroType } from '../registry/avro/avro-type.ts'
 import { branchNameOf, fullNameOf } from '../registry/avro/avro-type.ts'
+import { AvroMisfit, placed } from './avro-misfit.ts'
 import type { AvroStep } from './avro-steps.ts'
 import { AvroCompiler } from './avro-steps.ts'
 import { decodeJsonString, decodeJsonText, isPlainText } from './json-string.ts'
-import { SchemaDataError } from './schema-data-error.ts'
 
 type Step = AvroStep<AvroWriter>
 
@@ -34,7 +34,11 @@ export class AvroEncoder {
     writer.output = output
     writer.depth = 0
     writer.trialsLeft = AVRO_TRIALS + AVRO_TRIALS_PER_BYTE * (end - start)
-    this.#root(writer)
+    try {
+      this.#root(writer)
+    } catch (error) {
+      throw error instanceof AvroMisfit ? error.settled() : error
+    }
   }
 }
 
@@ -64,8 +68,7 @@ class AvroWriter {
   trialsLeft = 0
 
   tries(): void {
-    if (--this.trialsLeft < 0)
-      throw new SchemaDataError('it takes too many tries to find its branches: they must be tagged')
+    if (--this.trialsLeft < 0) throw new AvroMisfit('it takes too many tries to find its branches: they must be tagged')
   }
 
   first(): number {
@@ -96,7 +99,7 @@ class AvroWriter {
       this.enter()
       return true
     }
-    if (this.first() !== closing) throw new SchemaDataError('the value is no JSON')
+    if (this.first() !== closing) throw new AvroMisfit('the value is no JSON')
     this.position++
     return false
   }
@@ -108,7 +111,7 @@ class AvroWriter {
     const end = this.position - 1
     if (isPlainText(this.bytes, start, end)) return this.bytes.subarray(start, end)
     const decoded = decodeJsonString(this.bytes, start, end)
-    if (decoded === undefined) throw new SchemaDataError('a string has an escape of half a surrogate pair')
+    if (decoded === undefined) throw new AvroMisfit('a string has an escape of half a surrogate pair')
     return decoded
   }
 
@@ -116,16 +119,16 @@ class AvroWriter {
   memberName(): string {
     const start = this.skipValue() + 1
     const name = decodeJsonText(this.bytes, start, this.position - 1)
-    if (name === undefined) throw new SchemaDataError('a name has an escape of half a surrogate pair')
+    if (name === undefined) throw new AvroMisfit('a name has an escape of half a surrogate pair')
     this.skipBlanks()
     this.enter()
     return name
   }
 
-  wrong(wanted: string): SchemaDataError {
+  wrong(wanted: string): AvroMisfit {
     const start = this.position
     const end = Math.min(skipJsonValue(this.bytes, start, this.end), start + 60)
-    return new SchemaDataError(`must be ${wanted}, not ${this.bytes.toString('utf8', start, Math.max(start, end))}`)
+    return new AvroMisfit(`must be ${wanted}, not ${this.bytes.toString('utf8', start, Math.max(start, end))}`)
   }
 
   long(value: number): void {
@@ -157,9 +160,9 @@ class EncoderCompiler extends AvroCompiler<AvroWriter> {
       case 'boolean':
         return encodeBoolean
       case 'int':
-        return (writer) => encodeInteger(writer, 31n, 'an int')
+        return integerStep(31n, `an int${unitOf(type)}`)
       case 'long':
-        return (writer) => encodeInteger(writer, 63n, 'a long')
+        return integerStep(63n, `a long${unitOf(type)}`)
       case 'float':
         return (writer) => encodeFloat(writer, 'float')
       case 'double':
@@ -202,20 +205,26 @@ class EncoderCompiler extends AvroCompiler<AvroWriter> {
       const { output } = writer
       const start = output.position
       let count = 0
+      let key: Buffer | undefined
       writer.enter()
       if (writer.first() === closing) writer.position++
       else {
-        do {
-          if (isMap) {
-            const key = writer.stringBytes()
-            writer.skipBlanks()
-            writer.enter()
-            writer.long(key.length)
-            output.writeBytes(key)
-          }
-          item(writer)
-          count++
-        } while (writer.nextElement(closing))
+        try {
+          do {
+            if (isMap) {
+              key = undefined
+              key = writer.stringBytes()
+              writer.skipBlanks()
+              writer.enter()
+              writer.long(key.length)
+              output.writeBytes(key)
+            }
+            item(writer)
+            count++
+          } while (writer.nextElement(closing))
+        } catch (error) {
+          throw placed(error, isMap ? entryPart(key) : `[${count}]`)
+        }
         insertCount(writer, start, count)
       }
       output.writeByte(0)
@@ -251,81 +260,78 @@ class EncoderCompiler extends AvroCompiler<AvroWriter> {
       const known = defaults.get(at)
       if (known !== undefined) return known
       const field = fields[at] as AvroRecord['fields'][number]
-      if (field.default === undefined)
-        throw new SchemaDataError(`${name}: the field ${field.name} is missing, and has no default`)
+      if (field.default === undefined) {
+        throw new AvroMisfit(`the field ${field.name} is missing, and has no default`, name)
+      }
       const encoded = defaultBytes(field.type, field.default)
       defaults.set(at, encoded)
       return encoded
     }
-    /** `done` fields are written already; unless one of them comes again, they stay. */
-    const inAnyOrder = (writer: AvroWriter, done: number, written: number): void => {
+    /** `done` fields are written already. */
+    const inAnyOrder = (writer: AvroWriter, done: number): void => {
       const starts = new Array<number>(fields.length).fill(-1)
-      const seen = new Array<number>(fields.length).fill(0)
       writer.enter()
       if (writer.first() === CLOSE_BRACE) writer.position++
       else {
         do {
           const member = writer.memberName()
           const at = placeOf.get(member)
-          if (at === undefined)
-            throw new SchemaDataError(
-              `${name} has no field ${JSON.stringify(member.slice(0, 60))}; it has ${[...placeOf.keys()].slice(0, 50).join(', ')}`,
-            )
+          if (at === undefined) {
+            const known = [...placeOf.keys()].slice(0, 50).join(', ')
+            throw new AvroMisfit(`has no field ${JSON.stringify(member.slice(0, 60))}; it has ${known}`, name)
+          }
+          if (starts[at] !== -1) throw new AvroMisfit(`has the field ${member} twice`, name)
           starts[at] = writer.skipValue()
-          seen[at] = (seen[at] ?? 0) + 1
         } while (writer.nextElement(CLOSE_BRACE))
       }
       const after = writer.position
-      let first = done
-      if (seen.some((count, at) => at < done && count > 1)) {
-        writer.tries()
-        writer.output.position = written
-        first = 0
-      }
       for (const [at, start] of starts.entries()) {
-        if (at < first) continue
+        if (at < done) continue
         if (start < 0) writer.output.writeBytes(encodeDefault(at))
         else {
           writer.position = start
-          named(writer, name, at)
+          encodeField(writer, at)
         }
       }
       writer.position = after
     }
-    const named = (writer: AvroWriter, record: string, at: number): void => {
+    const encodeField = (writer: AvroWriter, at: number): void => {
       try {
         const step = steps[at] as Step
         step(writer)
       } catch (error) {
-        if (!(error instanceof SchemaDataError)) throw error
-        const { name: field } = fields[at] as AvroRecord['fields'][number]
-        const inner = error.message.startsWith('must ') ? ` ${error.message}` : `: ${error.message}`
-        throw new SchemaDataError(`${record}.${field}${inner}`, { cause: error })
+        throw placed(error, `.${fields[at]?.name}`, name)
       }
     }
     return deeper((writer) => {
       if (writer.first() !== OPEN_BRACE) throw writer.wrong(`an object of the record ${name}`)
       const start = writer.position
-      const written = writer.output.position
       writer.enter()
       // mostly members come as the fields do
       for (let at = 0; at < steps.length; at++) {
         if (!takesName(writer, names[at] as Buffer)) {
           writer.position = start
-          inAnyOrder(writer, at, written)
+          inAnyOrder(writer, at)
           return
         }
-        named(writer, name, at)
+        encodeField(writer, at)
         writer.skipBlanks()
         if (writer.first() === COMMA && at < steps.length - 1) writer.enter()
       }
       if (writer.first() === CLOSE_BRACE) writer.position++
       else {
         writer.position = start
-        inAnyOrder(writer, steps.length, written)
+        inAnyOrder(writer, steps.length)
       }
     })
   }
+}
+
+const KEY_CHARS_SHOWN_MAX = 60
+
+/** undefined: the key itself could not be read. */
+function entryPart(key: Buffer | undefined): string {
+  return key === undefined ? '' : `[${JSON.stringify(key.toString().slice(0, KEY_CHARS_SHOWN_MAX))}]`
 }
 
 /** Goes past the name and its colon, if it is the one that comes next. */
@@ -381,12 +387,12 @@ function encodeTight(writer: AvroWriter, tags: readonly Buffer[], steps: readonl
 }
 
 /** Why it cannot be written; undefined: it is. */
-function failureOf(writer: AvroWriter, step: Step): SchemaDataError | undefined {
+function failureOf(writer: AvroWriter, step: Step): AvroMisfit | undefined {
   try {
     step(writer)
     return undefined
   } catch (error) {
-    if (error instanceof SchemaDataError) return error
+    if (error instanceof AvroMisfit) return error
     throw error
   }
 }
@@ -433,16 +439,27 @@ function encodeUntagged(writer: AvroWriter, branches: readonly AvroType[], steps
   }
   const fitting = candidates.filter((at) => fits(writer, steps[at] as Step))
   const [index] = fitting
-  if (fitting.length !== 1 || index === undefined) {
-    const names = branches.map(branchNameOf).join(', ')
-    const wanted = `one of the branches ${names}`
-    throw writer.wrong(fitting.length === 0 ? wanted : `${wanted}, and tagged, {"branch": value}, as it fits several`)
-  }
+  if (index === undefined) throw writer.wrong(`one of the branches ${branches.map(branchNameOf).join(', ')}`)
+  if (fitting.length > 1)
+    throw ambiguous(
+      writer,
+      fitting.map((at) => branchNameOf(branches[at] as AvroType)),
+    )
   writer.position = start
   writer.long(index)
   const step = steps[index] as Step
   step(writer)
 }
+
+function ambiguous(writer: AvroWriter, names: readonly string[]): AvroMisfit {
+  const start = writer.skipValue()
+  const isShort = writer.position - start <= EXAMPLE_BYTES_MAX
+  const value = isShort ? writer.bytes.toString('utf8', start, writer.position) : '…'
+  const example = `{${JSON.stringify(names[0])}: ${value}}`
+  return new AvroMisfit(`must be tagged, such as ${example}: untagged it fits several branches, ${names.join(', ')}`)
+}
+
+const EXAMPLE_BYTES_MAX = 60
 
 /** Leaves everything as it was. */
 function fits(writer: AvroWriter, step: Step): boolean {
@@ -453,7 +470,7 @@ function fits(writer: AvroWriter, step: Step): boolean {
     step(writer)
     return true
   } catch (error) {
-    if (error instanceof SchemaDataError) return false
+    if (error instanceof AvroMisfit) return false
     throw error
   } finally {
     writer.position = position
@@ -490,7 +507,7 @@ function mayBe({ kind }: AvroType, first: number): boolean {
 function deeper(step: Step): Step {
   return (writer) => {
     if (++writer.depth > AVRO_DATA_DEPTH_MAX) {
-      throw new SchemaDataError(`the value is nested deeper than ${AVRO_DATA_DEPTH_MAX} levels`)
+      throw new AvroMisfit(`the value is nested deeper than ${AVRO_DATA_DEPTH_MAX} levels`)
     }
     step(writer)
     writer.depth--
@@ -526,7 +543,32 @@ function encodeBoolean(writer: AvroWriter): void {
   writer.output.writeByte(first === LETTER_T ? 1 : 0)
 }
 
-function encodeInteger(writer: AvroWriter, bits: bigint, wanted: string): void {
+/** What an integer stands for, where its logical type says so. */
+function unitOf({ properties }: AvroPrimitive): string {
+  const logicalType = properties.get('logicalType')
+  const unit = logicalType?.kind === 'string' ? UNITS.get(logicalType.value) : undefined
+  return unit === undefined ? '' : ` (${unit})`
+}
+
+const UNITS: ReadonlyMap<string, string> = new Map([
+  ['date', 'days since 1970'],
+  ['time-millis', 'milliseconds of the day'],
+  ['time-micros', 'microseconds of the day'],
+  ['timestamp-millis', 'milliseconds since 1970'],
+  ['timestamp-micros', 'microseconds since 1970'],
+  ['timestamp-nanos', 'nanoseconds since 1970'],
+  ['local-timestamp-millis', 'milliseconds since 1970'],
+  ['local-timestamp-micros', 'microseconds since 1970'],
+  ['local-timestamp-nanos', 'nanoseconds since 1970'],
+])
+
+function integerStep(bits: bigint, wanted: string): Step {
+  const end = 2n ** bits
+  const inRange = `${wanted} from ${-end} to ${end - 1n}`
+  return (writer) => encodeInteger(writer, bits, wanted, inRange)
+}
+
+function encodeInteger(writer: AvroWriter, bits: bigint, wanted: string, inRange: string): void {
   const { bytes, position: start } = writer
   let position = start
   const isNegative = bytes[position] === MINUS
@@ -550,7 +592,7 @@ function encodeInteger(writer: AvroWriter, bits: bigint, wanted: string): void {
     writer.bigLong(big)
     return
   }
-  throw writer.wrong(wanted)
+  throw writer.wrong(isWhole ? inRange : wanted)
 }
 
 /** So many digits are exact in a number, and every long has at most so many. */
@@ -632,14 +674,19 @@ function latinBytes(writer: AvroWriter): Buffer {
 
 function encodeEnum(name: string, symbols: readonly string[]): Step {
   const places = new Map(symbols.map((symbol, at) => [symbol, at]))
+  const more = symbols.length > SYMBOLS_SHOWN_MAX ? ', …' : ''
+  const wanted = `one of the symbols of ${name}: ${symbols.slice(0, SYMBOLS_SHOWN_MAX).join(', ')}${more}`
   return (writer) => {
     const at = writer.position
+    if (writer.first() !== QUOTE) throw writer.wrong(wanted)
     const place = places.get(writer.stringBytes().toString())
     if (place !== undefined) return writer.long(place)
     writer.position = at
-    throw writer.wrong(`one of the symbols of ${name}: ${symbols.slice(0, 50).join(', ')}`)
+    throw writer.wrong(wanted)
   }
 }
+
+const SYMBOLS_SHOWN_MAX = 50
 
 /** Of a schema's default, whose unions are not tagged: of the first branch that it fits. */
 function defaultBytes(type: AvroType, value: JsonNode): Buffer {
@@ -653,7 +700,7 @@ function taggedDefault(type: AvroType, value: JsonNode): JsonNode {
   switch (type.kind) {
     case 'union': {
       const branch = type.branches.find((one) => isDefaultOf(one, value))
-      if (branch === undefined) throw new SchemaDataError('a default of the schema fits no branch of its union')
+      if (branch === undefined) throw new AvroMisfit('a default of the schema fits no branch of its union')
       if (branch.kind === 'null') return value
       return { kind: 'object', members: new Map([[branchNameOf(branch), taggedDefault(branch, value)]]) }
     }

@@ -13,6 +13,7 @@ import {
 import { OutOfTime, withinTime } from '../kernel/within-time.ts'
 import type { Draft } from '../registry/json-schema/json-schema-documents.ts'
 import { draftOf } from '../registry/json-schema/json-schema-documents.ts'
+import { faultOf } from '../registry/json-schema/json-schema-fault.ts'
 import type { JsonSchema } from '../registry/json-schema/json-schema-format.ts'
 import { addFormats, newAjv } from '../registry/json-schema/json-schema-library.ts'
 import { matchesPattern } from '../registry/json-schema/pattern-match.ts'
@@ -49,11 +50,7 @@ export class JsonSchemaValidator {
       // it takes too long, or references that lead to themselves alone exhaust the stack
       throw new SchemaDataError(`the value cannot be checked: ${(error as Error).message}`, { cause: error })
     }
-    if (isValid) return
-    const [first] = this.#validate.errors ?? []
-    const allowed = first?.params['allowedValues'] ?? first?.params['additionalProperty']
-    const detail = allowed === undefined ? '' : `: ${JSON.stringify(allowed).slice(0, 200)}`
-    throw new SchemaDataError(`#${first?.instancePath ?? ''}: ${first?.message ?? 'it does not fit'}${detail}`)
+    if (!isValid) throw new SchemaDataError(faultOf(this.#validate.errors))
   }
 }
 

@@ -1,7 +1,7 @@
 // Protobuf's bytes and its canonical JSON, by a well-kept library from the descriptors of a schema. In front of a message
 // stands which one of the schema's it is: the positions of its messages, the outermost first.
 
-import type { DescMessage, Registry } from '@bufbuild/protobuf'
+import type { DescMessage, JsonValue, Registry } from '@bufbuild/protobuf'
 import type { ByteWriter } from '../kernel/byte-writer.ts'
 import { PROTOBUF_DEPTH_MAX } from '../kernel/limits.ts'
 import { describeProto } from '../registry/protobuf/proto-descriptor.ts'
@@ -9,6 +9,7 @@ import type { ProtoMessage } from '../registry/protobuf/proto-file.ts'
 import type { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
 import { protobufLibrary } from '../registry/protobuf/protobuf-library.ts'
 import { ProtobufJson } from './protobuf-json.ts'
+import { protobufMisfit } from './protobuf-misfit.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 import type { ValueCodec } from './value-codec.ts'
 
@@ -38,14 +39,22 @@ export class ProtobufMessages implements ValueCodec {
     const message = this.#messageAt(FIRST)
     if (message === undefined) throw new SchemaDataError('Protobuf schema definition contains no type definitions')
     const { fromJson, toBinary } = this.#library
+    let json: JsonValue | undefined
     try {
-      const json = this.#json.parse(bytes, start, end, message)
+      json = this.#json.parse(bytes, start, end, message)
       const encoded = toBinary(message, fromJson(message, json, { registry: this.#registry }))
       output.writeByte(0)
       output.writeBytes(encoded)
     } catch (error) {
-      throw new SchemaDataError((error as Error).message, { cause: error })
+      throw new SchemaDataError(this.#misfit(message, json) ?? (error as Error).message, { cause: error })
     }
+  }
+
+  #misfit(message: DescMessage, json: JsonValue | undefined): string | undefined {
+    if (json === undefined) return undefined
+    return protobufMisfit(message, json, (part, value) => {
+      this.#library.fromJson(part, value, { registry: this.#registry })
+    })
   }
 
   decode(bytes: Buffer, start: number, end: number, output: ByteWriter): void {

@@ -282,7 +282,10 @@ function wrongMethod(method: string, allow: readonly string[]): TailraceError {
 }
 
 function unknownRoute(method: string, path: string): TailraceError {
-  return new TailraceError('route_not_found', `there is nothing at ${method} ${path.slice(0, 200)}`)
+  const [, version, segment = ''] = path.split('/', 3)
+  const isRegistry = version === V1.segments[0] && SCHEMA_REGISTRY.segments.includes(segment)
+  const hint = isRegistry ? '; the schema registry is at /subjects and /schemas, without /v1' : ''
+  return new TailraceError('route_not_found', `there is nothing at ${method} ${path.slice(0, 200)}${hint}`)
 }
 
 /** What Node's parser refused never became a request: the answer is written to the socket itself. */

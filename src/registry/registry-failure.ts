@@ -46,6 +46,22 @@ export function subjectNotFound(subject: string): TailraceError {
   return registryFailure(40401, `Subject '${subject}' not found.`)
 }
 
+/** `beside`: the members that the request's body has, where none of them is the schema. */
+export function emptySchema(beside?: readonly string[]): TailraceError {
+  if (beside === undefined) return registryFailure(42201, 'Empty schema')
+  const found = beside.length === 0 ? 'none' : beside.slice(0, MEMBERS_SHOWN_MAX).map(shownName).join(', ')
+  return registryFailure(
+    42201,
+    `Empty schema: the body has no member schema (it has ${found}); a schema is sent as {"schema": "...", "schemaType": "AVRO"}, its text in a string`,
+  )
+}
+
+const MEMBERS_SHOWN_MAX = 10
+
+function shownName(name: string): string {
+  return name.slice(0, 60)
+}
+
 /** Latest is -1. */
 export function versionNotFound(version: number): TailraceError {
   return registryFailure(40402, `Version ${version} not found.`)

@@ -121,10 +121,20 @@ function checkUnreferenced(
   subject: string | undefined,
 ): void {
   const referrers = state.referrers(schema.subject, schema.version)
-  if (!referrers.some((one) => one.subject !== subject && (permanent || !one.deleted))) return
+  const others = referrers.filter((one) => one.subject !== subject && (permanent || !one.deleted))
+  if (others.length === 0) return
   const place = `{magic=1,keytype=SCHEMA,subject=${schema.subject},version=${schema.version}}`
-  throw registryFailure(42206, `One or more references exist to the schema ${place}.`)
+  const shown = others.slice(0, REFERRERS_SHOWN_MAX).map((one) => {
+    return `${one.subject} version ${one.version}${one.deleted ? ' (deleted, but not permanently)' : ''}`
+  })
+  const more = others.length > shown.length ? `, and ${others.length - shown.length} more` : ''
+  throw registryFailure(
+    42206,
+    `One or more references exist to the schema ${place}. It is referred to by ${shown.join(', ')}${more}.`,
+  )
 }
+
+const REFERRERS_SHOWN_MAX = 5
 
 /** What goes so that a scope can be imported to. 42205: versions that are not deleted are there. */
 function clearedFor(state: SchemaState, scope: string, force: boolean): readonly Entry[] {

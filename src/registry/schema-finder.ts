@@ -6,7 +6,7 @@ import type { TailraceError } from '../kernel/errors.ts'
 import { SUBJECTS_COMPARED_MAX } from '../kernel/limits.ts'
 import { nearestName } from '../kernel/nearest-name.ts'
 import type { SchemaType } from '../kernel/schema-words.ts'
-import { registryFailure, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
+import { emptySchema, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
 import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
 import { guidOf, isSameReferences } from './schema-entity.ts'
 import type { ParsedSchema } from './schema-format.ts'
@@ -28,6 +28,8 @@ export interface SchemaRequest {
   readonly version?: number | undefined
   /** -1: a new one. Only where schemas are imported. */
   readonly id?: number | undefined
+  /** What the body has that names no schema at all: told where one is needed. */
+  readonly beside?: readonly string[] | undefined
 }
 
 export interface LookupOptions {
@@ -199,7 +201,7 @@ export class SchemaFinder {
       return { ...reference, version: this.#parser.find(reference, context)?.schema.version ?? -1 }
     })
     const { schemaType, schema, metadata, ruleSet } = request
-    if (schema.trim() === '') throw registryFailure(42201, 'Empty schema')
+    if (schema.trim() === '') throw emptySchema(request.beside)
     const { parsed: first, keep } = this.#parser.read({ schemaType, schema, references }, subject, reading)
     const run = <T>(work: () => T): T => (reading.clock === undefined ? work() : reading.clock.run(work))
     const content = {

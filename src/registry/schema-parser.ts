@@ -187,10 +187,7 @@ function unparsable(
   if (error.code === 'unknown_server_error' || error.details['error_code'] !== undefined) return error
   const { message } = error
   if (schemaType !== 'AVRO') {
-    return registryFailure(
-      42201,
-      `Invalid schema of type ${schemaType}, details: Invalid schema of type ${schemaType}, details: ${message}`,
-    )
+    return registryFailure(42201, `Invalid schema of type ${schemaType}, details: ${message}`)
   }
   const refs = references.map(
     ({ name, subject: of, version }) => `{name='${name}', subject='${of}', version=${version}}`,

@@ -1,7 +1,7 @@
 // What registering a schema comes to: nothing where the subject has it already, else the records that make it a version.
 // Pure on what is known; the caller writes them, one registration after the other.
 
-import { registryFailure } from './registry-failure.ts'
+import { emptySchema, registryFailure } from './registry-failure.ts'
 import type { PreviousSchema } from './schema-compatibility.ts'
 import { compatibilityFaults, reservedFaults } from './schema-compatibility.ts'
 import type { SchemaContent, StoredSchema } from './schema-entity.ts'
@@ -142,7 +142,7 @@ function findThere(
 /** Text, type and references of the latest version, where none is given. 42201. */
 function inheriting(request: SchemaRequest, latest: StoredSchema | undefined): SchemaRequest {
   if (request.schema.trim() !== '') return request
-  if (latest === undefined) throw registryFailure(42201, 'Empty schema')
+  if (latest === undefined) throw emptySchema(request.beside)
   const { schemaType, schema, references } = latest
   return { ...request, schemaType, schema, references }
 }

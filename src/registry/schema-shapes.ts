@@ -64,8 +64,13 @@ export function parseReferences(value: unknown): readonly SchemaReference[] {
     const subject = textIn(json, 'subject')
     const version = integerIn(json, 'version')
     if (name !== undefined && subject !== undefined && version !== undefined) return { name, subject, version }
-    const shown = `{name=${name}, subject=${subject}, version=${version}}`.slice(0, SHOWN_CHARS)
-    throw registryFailure(42201, `Invalid reference: ${shown}; name, subject and version are needed`)
+    const given = Object.entries({ name, subject, version })
+    const shown = given.map(([member, found]) => `${member}=${found ?? null}`).join(', ')
+    const missing = given.flatMap(([member, found]) => (found === undefined ? [member] : []))
+    throw registryFailure(
+      42201,
+      `Invalid reference: {${shown.slice(0, SHOWN_CHARS)}}; name, subject and version are needed, missing: ${missing.join(', ')}`,
+    )
   })
 }
 

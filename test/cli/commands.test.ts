@@ -25,10 +25,26 @@ test('every command tells what it does with --help, and ends with 0', async () =
   }
 })
 
+const words = (line: string) => line.split(' ')
+
 test('wrong usage ends with 2 and says what was wrong', async () => {
   for (const [args, says] of [
     [[], /Usage:/],
     [['frobnicate'], /unknown command 'frobnicate'/],
+    [
+      ['kafka-avro-console-producer', '--topic', 'orders', '--property', 'value.schema={"type":"string"}'],
+      /no kafka-avro-console-producer here; this does the same: tailrace produce orders --value-encoding avro \(after: tailrace schemas register orders-value FILE\)\n/,
+    ],
+    [
+      words(
+        '/opt/bin/kafka-json-schema-console-producer.sh --topic=o --property parse.key=true --property key.separator=| --property value.schema.id=7',
+      ),
+      /: tailrace produce o --value-encoding jsonschema --schema-id 7 --key-encoding jsonschema --key-separator '\|'\n/,
+    ],
+    [
+      words('kafka-protobuf-console-consumer --bootstrap-server h:9092 --from-beginning --topic o --max-messages 3'),
+      /: tailrace consume o --from-beginning --max-messages 3 --output value\n/,
+    ],
     [['topics'], /Usage:/],
     [['topics', 'create'], /missing required argument 'topic'/],
     [['topics', 'create', 't', '-p', '0'], /'0' is invalid.*from 1 on/],

@@ -222,6 +222,18 @@ test('what cannot be had is refused in a sentence', async (t) => {
     ['kafka-console-consumer --topic t --offset 5', /The partition is required when offset is specified\./],
     ['kafka-console-consumer --bootstrap-server localhost:9092', /Missing required argument "\[topic\]"/],
     ['kafka-console-producer --topic t --producer-property acks=2', /acks cannot be '2'/],
+    [
+      'kafka-console-producer --topic t --property value.schema.id=1',
+      /value\.schema\.id: .*tailrace produce t --value-e/,
+    ],
+    [
+      'kafka-console-consumer --topic t --property schema.registry.url=x',
+      /schema\.registry\.url: .*tailrace consume t/,
+    ],
+    [
+      'kafka-console-consumer --topic t --value-deserializer io.confluent.kafka.serializers.KafkaAvroDeserializer',
+      /here are StringDeserializer, .*'tailrace consume' shows/,
+    ],
   ] as const) {
     const { code, stdout, stderr } = await runCli(words(line), on(server))
     assert.deepEqual({ line, code, stdout }, { line, code: 1, stdout: '' })

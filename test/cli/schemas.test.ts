@@ -106,11 +106,72 @@ describe('tailrace schemas', () => {
       server,
     )
     assert.equal(bad.code, 1)
-    assert.match(bad.stdout, /READER_FIELD_MISSING_DEFAULT_VALUE.*\/fields\/2/)
+    assert.equal(
+      bad.stdout,
+      `READER_FIELD_MISSING_DEFAULT_VALUE: The field 'weight' at path '/fields/2' in the new schema has no default value and is missing in the old schema
+compared with version 1, as BACKWARD asks
+`,
+    )
     assert.equal(bad.stderr, 'tailrace: weight.avsc is not compatible with orders-value\n')
     const refused = await runCli(['schemas', 'register', 'orders-value', 'weight.avsc'], server)
     assert.deepEqual([refused.code, refused.stdout], [1, ''])
     assert.match(refused.stderr, /^tailrace: Schema being registered is incompatible with an earlier schema/)
+  })
+
+  it('checks, and tells what is no schema and what has no versions', async (t) => {
+    const { write, ...server } = await start(t)
+    write('order.avsc', ORDER)
+    write('broken.avsc', '{"type":"foo"}')
+    const check = async (...args: string[]) => await runCli(['schemas', 'check', ...args, '--output', 'table'], server)
+    const first = await check('orders-value', 'order.avsc')
+    assert.deepEqual(
+      [first.code, first.stdout, first.stderr],
+      [0, '', 'orders-value has no versions yet: order.avsc can be the first\n'],
+    )
+    assert.match(
+      (await check('orders-value', 'order.avsc', '--against', '1')).stderr,
+      /Subject 'orders-value' not found/,
+    )
+    const broken = await check('orders-value', 'broken.avsc')
+    assert.deepEqual([broken.code, broken.stdout], [1, ''])
+    assert.match(
+      broken.stderr,
+      /^tailrace: broken\.avsc is no valid schema of type AVRO: .*foo.*; orders-value has no versions yet\n$/,
+    )
+    write('empty.avsc', '')
+    assert.match((await check('orders-value', 'empty.avsc')).stderr, /no valid schema of type AVRO: Empty schema;/)
+    for (const [kind, old, changed] of [
+      ['proto', 'message M { int32 a = 1; }', 'message M { string a = 1; }'],
+      ['json', '{"type":"string"}', '{"type":"integer"}'],
+    ] as const) {
+      write(`old.${kind}`, kind === 'proto' ? `syntax = "proto3";\n${old}` : old)
+      write(`new.${kind}`, kind === 'proto' ? `syntax = "proto3";\n${changed}` : changed)
+      await runCliOk(['schemas', 'register', kind, `old.${kind}`], server)
+      const { code, stdout, stderr } = await check(kind, `new.${kind}`)
+      assert.equal(code, 1)
+      assert.match(
+        stdout,
+        /^[A-Z_]+: (?!.*(?:errorType|oldSchema)).* '.*'.*\ncompared with version 1, as BACKWARD asks\n$/,
+      )
+      assert.equal(stderr, `tailrace: new.${kind} is not compatible with ${kind}\n`)
+    }
+    const wrongType = await check('proto', 'order.avsc')
+    assert.match(wrongType.stdout, /^Incompatible because of different schema type\n/)
+  })
+
+  it('tells what a file was taken as where that may be wrong, and what is the body of a request', async (t) => {
+    const { write, ...server } = await start(t)
+    write('order.json', ORDER)
+    write('body.json', { schemaType: 'AVRO', schema: JSON.stringify(ORDER) })
+    for (const command of ['register', 'check']) {
+      const avro = await runCli(['schemas', command, 'o', 'order.json'], server)
+      assert.equal(avro.code, 1)
+      assert.match(avro.stderr, /#\/type: .*; order\.json was taken as JSON because of how its name ends: --type names/)
+      await runCliOk(['schemas', command, 'o', 'order.json', '--type', 'avro'], server)
+      const body = await runCli(['schemas', command, 'o', 'body.json'], server)
+      assert.equal(body.code, 1)
+      assert.match(body.stderr, /body\.json is the body of a request, not a schema: .*member schema.*AVRO/)
+    }
   })
 
   it('shows what a version changed', async (t) => {
@@ -160,6 +221,22 @@ describe('tailrace schemas', () => {
     assert.deepEqual(await config('orders-value', '--unset'), ['orders-value', 'FULL_TRANSITIVE', 'READWRITE'])
   })
 
+  it('tells whose setting it is that holds', async (t) => {
+    const { write: _, ...server } = await start(t)
+    const origins = async (...args: string[]) => {
+      const [line] = (await runCliOk(['schemas', 'config', ...args], server)).lines
+      return [line.compatibilityLevelFrom, line.modeFrom]
+    }
+    assert.deepEqual(await origins(), ['all', 'all'])
+    assert.deepEqual(await origins('s'), ['all', 'all'])
+    assert.deepEqual(await origins('s', '--level', 'NONE'), ['subject', 'all'])
+    assert.deepEqual(await origins('s', '--mode', 'READONLY'), ['subject', 'subject'])
+    assert.deepEqual(await origins(':.two:', '--level', 'FULL'), ['context', 'all'])
+    assert.deepEqual(await origins(':.two:s'), ['context', 'all'])
+    const { stdout } = await runCliOk(['schemas', 'config', ':.two:s', '--output', 'table'], server)
+    assert.equal(stdout, 'SUBJECT  LEVEL  FROM         MODE       FROM\n:.two:s  FULL   its context  READWRITE  all\n')
+  })
+
   it('deletes versions and subjects, for good when told so', async (t) => {
     const { write, ...server } = await start(t)
     write('order.avsc', ORDER)
@@ -167,7 +244,10 @@ describe('tailrace schemas', () => {
     for (const file of ['order.avsc', 'note.avsc']) await runCliOk(['schemas', 'register', 'o', file], server)
     const remove = async (...args: string[]) => (await runCliOk(['schemas', 'delete', 'o', ...args], server)).lines
     assert.deepEqual(await remove('1'), [{ subject: 'o', version: 1 }])
-    assert.match((await runCli(['schemas', 'delete', 'o', '1'], server)).stderr, /was soft deleted/)
+    assert.match(
+      (await runCli(['schemas', 'delete', 'o', '1'], server)).stderr,
+      /^tailrace: o version 1 was deleted before; --permanent deletes it for good\n$/,
+    )
     const listed = await runCliOk(['schemas', 'list', '--all', '--deleted'], server)
     assert.deepEqual(
       listed.lines.map(({ version, deleted }) => [version, deleted]),
@@ -190,7 +270,7 @@ describe('tailrace schemas', () => {
     for (const [args, code, says] of [
       [['show'], 2, /one of them/],
       [['show', 'a', '--id', '1'], 2, /one of them/],
-      [['show', 'a', 'first'], 2, /whole number/],
+      [['show', 'a', 'first'], 2, /whole number from 1 to 2147483647, or latest,/],
       [['config', '--level', 'sideways'], 2, /Allowed choices are NONE, BACKWARD/],
       [['register', 'a', 'order.avsc', '--type', 'XML'], 2, /Allowed choices are AVRO, JSON, PROTOBUF/],
       [['register', 'a', 'order.avsc', '--reference', 'x'], 2, /name=subject:version/],

@@ -124,7 +124,6 @@ const TAKEN: readonly (readonly [what: string, schema: unknown, json: string, ba
     '{"a":1,"b":2}',
   ],
   ['a field that is left out, by its default', PAIR, '{"a":1}', '{"a":1,"b":null}'],
-  ['a field twice: the last', PAIR, '{"a":1,"a":2}', '{"a":2,"b":null}'],
   ['a field whose name is escaped', PAIR, '{"\\u0061":1}', '{"a":1,"b":null}'],
   ['a value without a tag', PAIR, '{"a":1,"b":"x"}', '{"a":1,"b":{"string":"x"}}'],
   ['a number without a tag', ['null', 'double'], '1', '{"double":1}'],
@@ -155,11 +154,28 @@ for (const [what, schema, json, back] of TAKEN) {
   test(`takes ${what}`, () => assert.equal(decode(schema, encode(schema, json)), back))
 }
 
+const LINES = {
+  type: 'record',
+  name: 'n.Order',
+  fields: [
+    {
+      name: 'lines',
+      type: { type: 'array', items: { type: 'record', name: 'Line', fields: [{ name: 'id', type: 'long' }] } },
+    },
+    { name: 'counts', type: ['null', { type: 'map', values: 'int' }], default: null },
+  ],
+}
+
 const REFUSED: readonly (readonly [schema: unknown, json: string, message: RegExp])[] = [
-  ['int', '2147483648', /must be an int, not 2147483648/],
+  ['int', '2147483648', /must be an int from -2147483648 to 2147483647, not 2147483648/],
   ['int', '1.0', /must be an int/],
   ['int', '"1"', /must be an int/],
-  ['long', '9223372036854775808', /must be a long/],
+  [
+    'long',
+    '9223372036854775808',
+    /^must be a long from -9223372036854775808 to 9223372036854775807, not 9223372036854775808$/,
+  ],
+  [{ type: 'long', logicalType: 'timestamp-millis' }, '"now"', /must be a long \(milliseconds since 1970\), not "now"/],
   ['long', '1e3', /must be a long/],
   ['boolean', '1', /must be true or false/],
   ['double', '"x"', /must be a number/],
@@ -169,13 +185,27 @@ const REFUSED: readonly (readonly [schema: unknown, json: string, message: RegEx
   [{ type: 'fixed', name: 'F', size: 2 }, '"abc"', /2 characters/],
   [{ type: 'enum', name: 'E', symbols: ['A'] }, '"B"', /one of the symbols of E: A/],
   [{ type: 'array', items: 'int' }, '{}', /must be an array/],
-  [{ type: 'array', items: 'int' }, '[1,"x"]', /must be an int/],
+  [{ type: 'enum', name: 'E', symbols: ['A', 'B'] }, 'null', /must be one of the symbols of E: A, B, not null/],
+  [{ type: 'array', items: 'int' }, '[1,"x"]', /^\[1\] must be an int, not "x"$/],
+  [{ type: 'map', values: 'int' }, '{"a":1,"b\\"":"x"}', /^\["b\\""\] must be an int, not "x"$/],
+  [{ type: 'map', values: 'int' }, '{"a":1,"\\ud800":1}', /^a string has an escape of half a surrogate pair$/],
   [PAIR, '[]', /an object of the record n.R/],
   [PAIR, '{"b":null}', /the field a is missing/],
   [PAIR, '{"a":1,"c":2}', /has no field "c"; it has a, b/],
-  [PAIR, '{"a":"x"}', /n.R.a must be an int/],
+  [PAIR, '{"a":1,"a":2}', /^n\.R has the field a twice$/],
+  [PAIR, '{"a":1,"b":null,"b":null}', /^n\.R has the field b twice$/],
+  [PAIR, '{"a":"x"}', /^n\.R\.a must be an int, not "x"$/],
+  [LINES, '{"lines":[{"id":1},{"id":null}]}', /^n\.Order\.lines\[1\]\.id must be a long, not null$/],
+  [LINES, '{"lines":[{"id":1},5]}', /^n\.Order\.lines\[1\] must be an object of the record n\.Line, not 5$/],
+  [LINES, '{"lines":[{}]}', /^n\.Order\.lines\[0\]: the field id is missing, and has no default$/],
+  [LINES, '{"lines":[{"id":1,"no":2}]}', /^n\.Order\.lines\[0\] has no field "no"; it has id$/],
+  [LINES, '{"counts":{"a":1,"b c":"x"},"lines":[]}', /^n\.Order\.counts\["b c"\] must be an int, not "x"$/],
   [['int', 'string'], 'null', /one of int, string/],
-  [['int', 'long'], '1', /fits several/],
+  [
+    ['int', 'long', 'string'],
+    '1',
+    /^must be tagged, such as \{"int": 1\}: untagged it fits several branches, int, long$/,
+  ],
   [['null', 'int'], '"x"', /one of the branches/],
   [['null', 'int'], '{"int":"x"}', /must be an int/],
 ]
@@ -271,11 +301,18 @@ const LIST = {
   ],
 }
 
-test('what is nested is written once, whatever is left out, repeated or wrong', { timeout: 5_000 }, () => {
+test('what is nested is written once, whatever is left out or wrong; of a long place the end is told', {
+  timeout: 5_000,
+}, () => {
   const listOf = (length: number, inner: string, after = '') =>
     `${'{"next":{"N":'.repeat(length)}${inner}${`}${after}}`.repeat(length)}`
   assert.equal(encode(LIST, listOf(60, '{"next":null}')).length, 60 * 2 + 2)
-  assert.equal(encode(LIST, listOf(3, '{"next":null}', ',"v":1,"v":2')).toString('hex'), '0202020000040404')
+  assert.equal(encode(LIST, listOf(3, '{"next":null}', ',"v":2')).toString('hex'), '0202020000040404')
+  assert.throws(() => encode(LIST, listOf(60, '{"next":null}', ',"v":1,"v":2')), /has the field v twice/)
+  assert.throws(
+    () => encode(LIST, listOf(200, '{"next":7}')),
+    (error: Error) => /^N….*\.next must be/.test(error.message) && error.message.length < 600,
+  )
   assert.throws(() => encode(LIST, listOf(60, '{"next":null,"v":"wrong"}')), SchemaDataError)
   const two = (name: string) => ({ type: 'record', name, fields: [{ name: 'f', type: ['null', 'A', 'B'] }] })
   const pair = [two('A'), { ...two('B') }]

@@ -201,6 +201,27 @@ const prototypeProperty: Given = {
   schema: '{"properties":{"__proto__":{"type":"string"}},"required":["__proto__"],"additionalProperties":false}',
 }
 
+const ORDER: Given = {
+  type: 'PROTOBUF',
+  schema: `syntax = "proto3";
+    package shop;
+    import "google/protobuf/timestamp.proto";
+    enum State { NEW = 0; PAID = 1; }
+    message Order {
+      int64 id = 1;
+      State state = 2;
+      repeated Line lines = 3;
+      map<string, Line> by_name = 4;
+      map<int32, uint32> counts = 5;
+      repeated bool flags = 6;
+      bytes raw = 7;
+      google.protobuf.Timestamp at = 8;
+      oneof choice { string a = 9; string b = 10; }
+      Order next = 11;
+    }
+    message Line { string sku = 1; }`,
+}
+
 const MISFITS: readonly (readonly [given: Given, sent: string, message: RegExp])[] = [
   [avro('int'), '"x"', /must be an int/],
   [json({ type: 'object', required: ['a'] }), '{}', /#: must have required property 'a'/],
@@ -224,6 +245,22 @@ const MISFITS: readonly (readonly [given: Given, sent: string, message: RegExp])
     '{"a":1}',
     /must have property b/,
   ],
+  [
+    json({ properties: { n: { oneOf: [{ type: 'string' }, { type: 'integer' }] } } }),
+    '{"n":1.5}',
+    /^#\/n: must be string or integer$/,
+  ],
+  [
+    json({ anyOf: [{ required: ['a'] }, { properties: { b: { type: 'string' } } }, { type: 'array' }, { const: 1 }] }),
+    '{"b":1}',
+    /^#: must match a schema in anyOf: must have required property 'a'; or #\/b must be string; or must be array; or 1 more$/,
+  ],
+  [
+    json({ oneOf: [{ type: 'number' }, { minimum: 9 }, { type: 'integer' }] }),
+    '1',
+    /^#: must match exactly one schema in oneOf, and matches those at 0 and 2$/,
+  ],
+  [json({ anyOf: [false] }), '1', /^#: must match a schema in anyOf: boolean schema is false$/],
   [json({ required: ['toString'] }), '{}', /toString/],
   [json({ multipleOf: 0.01 }), '4.355', /multiple of 0.01/],
   [json({ pattern: '^(a+)+$' }), JSON.stringify(`${'a'.repeat(100_000)}!`), /must match pattern/],
@@ -239,9 +276,29 @@ const MISFITS: readonly (readonly [given: Given, sent: string, message: RegExp])
   ],
   [json({ $ref: '#/$defs/t', definitions: { t: { type: 'string' } } }), '1', /must be string/],
   [json({ definitions: { a: { $ref: '#/definitions/a' } }, $ref: '#/definitions/a' }), '1', /cannot be checked|stack/],
-  [proto('message M { int32 a = 1; }'), '{"b":1}', /key "b" is unknown/],
+  [proto('message M { int32 a = 1; string some_name = 2; }'), '{"b":1}', /^M has no field "b"; it has a, some_name$/],
+  [
+    proto('message M { int32 a = 1; }'),
+    '{"a":1.5}',
+    /^M\.a must be an int32 from -2147483648 to 2147483647, not 1\.5$/,
+  ],
+  [ORDER, '[]', /^shop\.Order must be an object of the message shop\.Order, not \[\]$/],
+  [ORDER, '{"id":"x"}', /^shop\.Order\.id must be an int64 from -9223372036854775808 to 9223372036854775807, not "x"$/],
+  [ORDER, '{"state":"PAYD"}', /^shop\.Order\.state must be one of NEW, PAID, not "PAYD"$/],
+  [ORDER, '{"lines":[{"sku":"a"},{"sku":5}]}', /^shop\.Order\.lines\[1\]\.sku must be a string, not 5$/],
+  [ORDER, '{"lines":[{},7]}', /^shop\.Order\.lines\[1\] must be an object of the message shop\.Line, not 7$/],
+  [ORDER, '{"lines":{}}', /^shop\.Order\.lines must be an array, not \{\}$/],
+  [ORDER, '{"byName":{"a b":{"skuu":1}}}', /^shop\.Order\.byName\["a b"\] has no field "skuu"; it has sku$/],
+  [ORDER, '{"counts":{"1":1,"2":true}}', /^shop\.Order\.counts\["2"\] must be a uint32 .*, not true$/],
+  [ORDER, '{"counts":{"x":1}}', /^shop\.Order\.counts\["x"\]: invalid map key/],
+  [ORDER, '{"flags":[true,false,true,1,true]}', /^shop\.Order\.flags\[3\] must be true or false, not 1$/],
+  [ORDER, '{"flags":true}', /^shop\.Order\.flags must be an array, not true$/],
+  [ORDER, '{"raw":"*"}', /^shop\.Order\.raw must be a string of base64, not "\*"$/],
+  [ORDER, '{"at":"today"}', /^shop\.Order\.at: .*google\.protobuf\.Timestamp/],
+  [ORDER, '{"a":"x","b":"y"}', /^shop\.Order: oneof set multiple times by a and b$/],
+  [ORDER, '{"by_name":{},"byName":{}}', /set multiple times/],
+  [ORDER, `${'{"next":'.repeat(150)}{}${'}'.repeat(150)}`, /recursion depth/],
   [proto('message M { int32 a = 1; } message N { int32 b = 1; }'), '{"b":1}', /\bb\b/],
-  [proto('message M { int32 a = 1; }'), '{"a":1.5}', /int32/],
   [proto('message M { int64 a = 1; }'), '{"a":9223372036854775808}', /a/],
   [proto('message M { int64 a = 1; }'), '{"a":9007199254740993.5}', /a/],
   [proto('message M { int64 a = 1; }'), '{"a":1e300}', /a/],

@@ -39,6 +39,13 @@ test('an unknown path is 404, a wrong method 405 with those that are right, OPTI
     assert.equal(reply.status, 404, path)
     assert.equal(reply.json().code, 'route_not_found')
   }
+  for (const path of ['/v1/subjects', '/v1/schemas', '/v1/schemas/ids/1']) {
+    const { detail } = (await server.get(path)).json()
+    assert.equal(
+      detail,
+      `there is nothing at GET ${path}; the schema registry is at /subjects and /schemas, without /v1`,
+    )
+  }
   const wrong = await server.request('PUT', '/v1/topics/orders', { body: '{}' })
   assert.equal(wrong.status, 405)
   assert.equal(wrong.json().code, 'method_not_allowed')

@@ -21,7 +21,7 @@ const earliest = { format: 'json', 'auto.offset.reset': 'earliest' }
 test('the session of the documentation works with curl as it is written', async (t) => {
   const server = await startServer(t)
   const curl = async (...args: string[]) => {
-    const { stdout } = await promisify(execFile)('curl', ['-s', '-w', '\n%{http_code} %{content_type}', ...args])
+    const { stdout } = await promisify(execFile)('curl', ['-s', '-w', '%{http_code} %{content_type}', ...args])
     return stdout
   }
   const produced = await curl(
@@ -42,7 +42,7 @@ test('the session of the documentation works with curl as it is written', async 
     ),
     `{"instance_id":"c1","base_uri":"${url}"}\n200 application/vnd.kafka.v2+json`,
   )
-  assert.equal(await curl(...json, '{"topics":["jsontest"]}', `${url}/subscription`), '\n204 ')
+  assert.equal(await curl(...json, '{"topics":["jsontest"]}', `${url}/subscription`), '204 ')
   assert.equal(
     await curl('-X', 'GET', '-H', 'Accept: application/vnd.kafka.json.v2+json', `${url}/records`),
     '[{"topic":"jsontest","key":null,"value":{"foo":"bar"},"partition":0,"offset":0}]\n200 application/vnd.kafka.json.v2+json',
@@ -59,7 +59,7 @@ test('the session of the documentation works with curl as it is written', async 
     ),
     '{"offsets":[{"topic":"jsontest","partition":0,"offset":1,"metadata":""}]}\n200 application/vnd.kafka.v2+json',
   )
-  assert.equal(await curl('-X', 'DELETE', url), '\n204 ')
+  assert.equal(await curl('-X', 'DELETE', url), '204 ')
   assert.match(await curl('-X', 'DELETE', url), /"error_code":40403,"message":"Consumer instance not found\."}\n404/)
 })
 
@@ -89,7 +89,7 @@ test('what is given when a consumer is made: two names for some, text or not, an
   checkStatus(await create(aliases), 200)
 
   checkFailure(await create({ name: 'a' }), 40902, /^Consumer with specified consumer ID already exists/)
-  checkFailure(await create({ 'max.poll.records': 1 }), 422, 'Unrecognized field: max.poll.records')
+  checkFailure(await create({ 'max.poll.records': 1 }), 422, /^Unrecognized field: max\.poll\.records; allowed are /)
   checkFailure(await create({ format: 'xml' }), 422, /^Invalid format type\./)
   for (const format of ['avro', 'JsonSchema', 'protobuf']) checkStatus(await create({ format }), 200)
   for (const wrong of [
@@ -112,7 +112,11 @@ test('what is given when a consumer is made: two names for some, text or not, an
   }
   for (const wrong of ['{', '[]', '7']) checkFailure(await create(wrong), 400)
   checkFailure(await create({ name: {} }), 422)
-  checkFailure(await create({}, { 'content-type': 'text/plain' }), 415, 'HTTP 415 Unsupported Media Type')
+  checkFailure(
+    await create({}, { 'content-type': 'text/plain' }),
+    415,
+    /^HTTP 415 Unsupported Media Type: .*; allowed are application\/vnd\.kafka\.v2\+json/,
+  )
   assert.equal((await create({}, { accept: 'text/html' })).status, 406)
   const named = await create({ name: 'json' }, { accept: V2_JSON, 'content-type': V2_BINARY })
   assert.equal(named.headers['content-type'], V2_JSON)
@@ -369,7 +373,7 @@ test('offsets are committed: all that was consumed, or as the client says, and r
   checkFailure(await commit({ offsets: [at(0, 2 ** 53)] }), 422)
   checkFailure(await commit({ offsets: [{ topic: 't', partition: 0 }] }), 422)
   checkFailure(await commit({ offsets: [at(0, 1)], partitions: [at(0, 1)] }), 422)
-  checkFailure(await commit({ offset: [] }), 422, 'Unrecognized field: offset')
+  checkFailure(await commit({ offset: [] }), 422, /^Unrecognized field: offset; did you mean offsets\?$/)
   checkFailure(await commit({ offsets: [at(0, 1, 'm'.repeat(10_000))] }), 40002)
   assert.deepEqual(await consumer.committed(['t', 0]), [at(0, 21, 'note')])
   await consumer.delete()

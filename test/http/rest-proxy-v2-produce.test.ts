@@ -35,7 +35,7 @@ test('a first record makes its topic, and the answer has explicit nulls', async 
   assert.equal(reply.headers['content-type'], V2)
   assert.equal(
     reply.text(),
-    '{"offsets":[{"partition":0,"offset":0,"error_code":null,"error":null}],"key_schema_id":null,"value_schema_id":null}',
+    '{"offsets":[{"partition":0,"offset":0,"error_code":null,"error":null}],"key_schema_id":null,"value_schema_id":null}\n',
   )
   assert.deepEqual((await server.get('/topics')).json(), ['t'])
   assert.equal((await server.get('/topics/t')).json().partitions.length, 1)
@@ -146,11 +146,11 @@ test('what is malformed is 400, what is missing or unknown 422, and nothing is s
     ['{"records":null}', 422, 'records must not be empty (was null)'],
     ['{"records":[]}', 422, 'records must not be empty (was [])'],
     ['{"records":[null]}', 422, 'records[0] must not be null'],
-    ['{"records":[{"value":1}],"recrods":1}', 422, 'Unrecognized field: recrods'],
-    ['{"records":[{"value":1,"vlaue":1}]}', 422, 'Unrecognized field: vlaue'],
-    ['{"records":[{"value":1,"__proto__":1}]}', 422, 'Unrecognized field: __proto__'],
-    ['{"records":[{"value":1,"timestamp":1}]}', 422, 'Unrecognized field: timestamp'],
-    ['{"records":[{"value":1,"headers":[]}]}', 422, 'Unrecognized field: headers'],
+    ['{"records":[{"value":1}],"recrods":1}', 422, /^Unrecognized field: recrods; /],
+    ['{"records":[{"value":1,"vlaue":1}]}', 422, /^Unrecognized field: vlaue; /],
+    ['{"records":[{"value":1,"__proto__":1}]}', 422, /^Unrecognized field: __proto__; /],
+    ['{"records":[{"value":1,"timestamp":1}]}', 422, /^Unrecognized field: timestamp; /],
+    ['{"records":[{"value":1,"headers":[]}]}', 422, /^Unrecognized field: headers; /],
     [
       '{"records":[{"value":1,"partition":-1}]}',
       422,

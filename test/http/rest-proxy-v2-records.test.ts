@@ -22,12 +22,12 @@ test('records come in JSON or base64, as Accept has it', async (t) => {
   const binary = `[{"topic":"t","key":"Imsi","value":"${value}","partition":0,"offset":0},{"topic":"t","key":null,"value":null,"partition":0,"offset":1}]`
   for (const accept of [V2_JSON, 'application/json', `${V2_BINARY};q=0.5, ${V2_JSON}`, `${V2_JSON}, */*`]) {
     const reply = await server.get(records(FROM_START), { accept })
-    assert.equal(reply.text(), json, accept)
+    assert.equal(reply.text(), `${json}\n`, accept)
     assert.equal(reply.headers['content-type'], V2_JSON)
   }
   for (const accept of [undefined, '*/*', V2, V2_BINARY, 'application/vnd.kafka.v1+json', `${V2_JSON};q=0.1, */*`]) {
     const reply = await server.get(records(FROM_START), accept === undefined ? {} : { accept })
-    assert.equal(reply.text(), binary, accept)
+    assert.equal(reply.text(), `${binary}\n`, accept)
     assert.equal(reply.headers['content-type'], V2_BINARY)
   }
   for (const accept of ['text/plain', 'application/vnd.kafka.avro.v2+json', `${V2_JSON};q=0`]) {
@@ -86,8 +86,8 @@ test('max_bytes bounds the array, and at least one record comes', async (t) => {
 test('at the end it waits for a record, and answers with none when the time is over', async (t) => {
   const server = await startServer(t)
   await postJson(server, '/topics/t', '{"records":[{"value":1}]}')
-  assert.equal((await server.get(records('offset=1&timeout=0&max_bytes=100'))).text(), '[]')
-  assert.equal((await server.get(records('offset=1&timeout=50&max_bytes=100'))).text(), '[]')
+  assert.equal((await server.get(records('offset=1&timeout=0&max_bytes=100'))).text(), '[]\n')
+  assert.equal((await server.get(records('offset=1&timeout=50&max_bytes=100'))).text(), '[]\n')
   const waiting = server.get(records('offset=1&timeout=30000&max_bytes=100'), { accept: V2_JSON })
   await postJson(server, '/topics/t', '{"records":[{"value":2}]}')
   assert.deepEqual((await waiting).json(), [{ topic: 't', key: null, value: 2, partition: 0, offset: 1 }])

@@ -178,7 +178,16 @@ test('what is wrong has its number, and nothing of the request is stored', async
     checkFailure(await post(server, 'avro', body, '/topics/new'), 422, /records must not be empty/)
   }
   const unknown = { value_schema: '"int"', records: [{ value: 1, x: 1 }] }
-  checkFailure(await post(server, 'avro', unknown, '/topics/new'), 422, 'Unrecognized field: x')
+  checkFailure(
+    await post(server, 'avro', unknown, '/topics/new'),
+    422,
+    /^Unrecognized field: x; allowed are key, value, partition$/,
+  )
+  checkFailure(
+    await post(server, 'avro', { schema_id: text, records: [{ value: 'x' }] }, '/topics/new'),
+    422,
+    'Unrecognized field: schema_id; allowed are records, key_schema, key_schema_id, value_schema, value_schema_id',
+  )
   checkFailure(await post(server, 'avro', '{"value_schema":"\\"int\\"","records":[{"value":1}', '/topics/new'), 400)
   assert.deepEqual((await server.get('/topics')).json(), [])
   assert.deepEqual((await server.get('/subjects')).json(), ['j', 't-value', 'texts'])

@@ -358,7 +358,7 @@ test('what is referred to cannot be deleted; what refers no more lets go', async
   const order = await calls.register(s, recordOf('Order', { item: 'Item' }), {
     references: [{ name: 'Item', subject: item, version: 1 }],
   })
-  const text = `One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=${item},version=1}.`
+  const text = `One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=${item},version=1}. It is referred to by ${s} version 1.`
   checkRefused(await calls.delete(`/subjects/${item}`), 42206, text)
   checkRefused(await calls.delete(`/subjects/${item}/versions/1`), 42206, text)
   assert.deepEqual(await calls.read(`/subjects/${item}/versions/1/referencedby`), [order.id])
@@ -367,12 +367,16 @@ test('what is referred to cannot be deleted; what refers no more lets go', async
   assert.deepEqual(await calls.read(`/subjects/${item}/versions/1/referencedby?deleted=true`), [order.id])
   okay(await calls.delete(`/subjects/${item}`))
   assert.deepEqual(await calls.read(`/subjects/${item}/versions/1/referencedby?deleted=true`), [order.id])
-  checkRefused(await calls.delete(`/subjects/${item}?permanent=true`), 42206)
+  checkRefused(
+    await calls.delete(`/subjects/${item}?permanent=true`),
+    42206,
+    /by s\d+-value version 1 \(deleted, but not/,
+  )
   okay(await calls.delete(`/subjects/${s}?permanent=true`))
   assert.deepEqual(okay(await calls.delete(`/subjects/${item}?permanent=true`)), [1])
 })
 
-test('deleting a version answers a bare number, a schema is a bare text', async () => {
+test('deleting a version answers a bare number, a schema is a bare text; all JSON ends with a line', async () => {
   const { calls } = given
   const s = subject()
   const { id } = await calls.register(s, A)
@@ -380,8 +384,11 @@ test('deleting a version answers a bare number, a schema is a bare text', async 
   const reply = await calls.get(`/subjects/${s}/versions/1/schema`)
   assert.equal(reply.text(), A)
   assert.equal(reply.headers['content-type'], V1_TYPE)
+  for (const path of ['/subjects', `/schemas/ids/${id}`, '/config', '/subjects/nope/versions']) {
+    assert.match((await calls.get(path)).text(), /[}\]]\n$/, path)
+  }
   checkRefused(await calls.get('/schemas/ids/999999/schema'), 40403, 'Schema 999999 not found')
-  assert.equal((await calls.delete(`/subjects/${s}/versions/1`)).text(), '1')
+  assert.equal((await calls.delete(`/subjects/${s}/versions/1`)).text(), '1\n')
 })
 
 test('every failure has a number and a text, whoever found it', async () => {

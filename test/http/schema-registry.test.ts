@@ -41,7 +41,7 @@ test('replies have the type that the client likes best, and the server’s choic
   }
   for (const accept of ['text/html', 'application/json;q=0', 'text/*']) {
     const reply = await given.server.get('/subjects', { accept })
-    checkRefused(reply, 406, 'HTTP 406 Not Acceptable')
+    checkRefused(reply, 406, /^HTTP 406 Not Acceptable: .*; there are application\/vnd\.schemaregistry\.v1\+json, /)
     assert.equal(reply.headers['content-type'], 'application/json')
   }
 })
@@ -69,7 +69,11 @@ test('bodies are of four types, with any parameters; a type on a GET does no har
       headers: { 'content-type': type },
       body,
     })
-    checkRefused(reply, 415, 'HTTP 415 Unsupported Media Type')
+    checkRefused(
+      reply,
+      415,
+      /^HTTP 415 Unsupported Media Type: Content-Type "(?:text|app).*allowed are application\/vnd\.schemaregistry\.v1\+json, .*application\/json$/,
+    )
   }
 })
 
@@ -356,7 +360,7 @@ test('a registration without a schema changes metadata; settings fill in', async
   checkRefused(
     await calls.post(`/subjects/${s}/versions`, { metadata: { properties: { a: '1' } } }),
     42201,
-    'Empty schema',
+    /^Empty schema: the body has no member schema \(it has metadata\)/,
   )
   await calls.register(s, A)
   const second = okay(await calls.post(`/subjects/${s}/versions`, { metadata: { properties: { a: '1' } } }))
@@ -516,15 +520,28 @@ test('all three formats, their forms, and what is no schema', async () => {
   for (const [body, text] of [
     [{ schema: 'string' }, /^Invalid schema of type AVRO, details: Invalid schema \{subject=/],
     [{ schema: '{"type":"foo"}' }, /AVRO/],
-    [{ schema: '{"type":3}', schemaType: 'JSON' }, /^Invalid schema of type JSON, details: /],
+    [
+      { schema: '{"type":3}', schemaType: 'JSON' },
+      /^Invalid schema of type JSON, details: #\/type: must match a schema/,
+    ],
+    [{ schema: recordOf('D', { a: ['int', 'x'] }) }, /details: Invalid default for field a of D: "x" is not an int$/],
+    [{ schema: '{"pattern":"("}', schemaType: 'JSON' }, /is no regular expression: Unterminated group$/],
     [{ schema: 'message M { Foo a = 1; }', schemaType: 'PROTOBUF' }, /Could not resolve type/],
-    [{ schema: A, schemaType: 'avro' }, /^Invalid schema type avro$/],
+    [{ schema: A, schemaType: 'avro' }, /^Invalid schema type avro; allowed are AVRO, JSON, PROTOBUF$/],
     [{ schema: '  ' }, /^Empty schema$/],
+    [
+      JSON.parse(A),
+      /^Empty schema: the body has no member schema \(it has type, name, fields\); a schema is sent as \{"schema": /,
+    ],
+    [{}, /^Empty schema: the body has no member schema \(it has none\)/],
     [
       { schema: '{"$ref":"http://127.0.0.1:1/x"}', schemaType: 'JSON' },
       /Remote schema reference fetching over HTTP\(S\) is disabled: http:\/\/127/,
     ],
-    [{ schema: A, references: [{ name: 'x' }] }, /^Invalid reference: /],
+    [
+      { schema: A, references: [{ name: 'x' }] },
+      /^Invalid reference: \{name=x, subject=null, version=null\}; .*missing: subject, version$/,
+    ],
   ] as const) {
     checkRefused(await calls.post(`/subjects/${subject()}/versions`, body), 42201, text)
   }

@@ -137,6 +137,29 @@ test('what does not fit is refused with its index, its place and why; nothing is
   assert.equal((await server.get('/v1/topics/orders')).status, 404)
 })
 
+test('a value that does not fit is told where, and what is allowed there, in all three formats', async (t) => {
+  const server = await startServer(t)
+  const line = { type: 'record', name: 'Line', fields: [{ name: 'q', type: 'int' }] }
+  const avro = { type: 'record', name: 'Big', fields: [{ name: 'rs', type: { type: 'array', items: line } }] }
+  const union = { properties: { n: { oneOf: [{ type: 'string' }, { type: 'integer' }] } } }
+  const proto = 'syntax = "proto3"; package shop; message Order { State state = 1; } enum State { NEW = 0; PAID = 1; }'
+  await register(server, 'avro', avro)
+  await register(server, 'jsonschema', union, 'JSON')
+  await register(server, 'protobuf', proto, 'PROTOBUF')
+  for (const [encoding, value, detail] of [
+    ['avro', { rs: [{ q: 1 }, { q: null }] }, 'Big.rs[1].q must be an int, not null'],
+    ['avro', { rs: [{ q: 2 ** 31 }] }, 'Big.rs[0].q must be an int from -2147483648 to 2147483647, not 2147483648'],
+    ['jsonschema', { n: 1.5 }, '#/n: must be string or integer'],
+    ['protobuf', { state: 'PAYD' }, 'shop.Order.state must be one of NEW, PAID, not "PAYD"'],
+    ['protobuf', { stat: 'PAID' }, 'shop.Order has no field "stat"; it has state'],
+  ] as const) {
+    const body = { value_encoding: encoding, subject: encoding, records: [{ value }] }
+    const reply = await server.post('/v1/topics/orders/records', body)
+    assert.equal(reply.status, 422)
+    assert.ok(reply.json().detail.endsWith(`: ${detail}`), reply.text())
+  }
+})
+
 test('the schema may stand behind the records', async (t) => {
   const server = await startServer(t)
   const id = await register(server, 's', ORDER)

@@ -72,7 +72,10 @@ const REFUSED: readonly (readonly [schema: object | string, message: RegExp])[] 
   ['"string"', /expected an object or boolean at the root/],
   ['1', /expected an object or boolean at the root/],
   [{ type: 3 }, /#\/type/],
-  [{ type: 'text' }, /#\/type/],
+  [
+    { type: 'text' },
+    /^#\/type: must match a schema in anyOf: must be equal to one of the allowed values: \["array",.*"string"\]; or must be array$/,
+  ],
   [{ minLength: 'a' }, /#\/minLength/],
   [{ properties: [] }, /#\/properties/],
   [{ required: 'a' }, /#\/required/],
@@ -92,6 +95,11 @@ const REFUSED: readonly (readonly [schema: object | string, message: RegExp])[] 
     /disabled: http:\/\/example.com\/other.json/,
   ],
   [{ pattern: 'a'.repeat(1001) }, /1001 characters/],
+  [{ pattern: '(' }, /^the pattern "\(" is no regular expression: Unterminated group$/],
+  [{ properties: { a: { patternProperties: { '[a': {} } } } }, /no regular expression: Unterminated character class/],
+  [{ pattern: '(?i)a)' }, /no regular expression/],
+  [{ pattern: 'a\\' }, /no regular expression/],
+  [{ pattern: '*a' }, /no regular expression: Nothing to repeat/],
   [deep(300), /nested too deeply/],
   [{ properties: Object.fromEntries(Array.from({ length: 2001 }, (_, at) => [`p${at}`, {}])) }, /2001 members/],
   [{ enum: Array.from({ length: 20_001 }, (_, at) => at) }, /more than 20000 parts/],
@@ -110,6 +118,17 @@ test('takes what a draft does not know, meta-schemas as references, and patterns
     properties: { a: { $ref: 'http://json-schema.org/draft-07/schema#' } },
   })
   parse({ type: 'string', pattern: '(?i)\\A\\h++' })
+  for (const pattern of [
+    '(?=a)(a)\\1',
+    '(?>a|b)*+',
+    '(?<!x)y',
+    '\\Q(\\E(?s-i:.)',
+    '\\p{IsAlphabetic}{2}',
+    '[[:alpha:]]',
+    '^\\u0041$',
+  ]) {
+    parse({ type: 'string', pattern })
+  }
   parse({ $schema: 'https://example.com/unknown', type: 'string' })
 })
 

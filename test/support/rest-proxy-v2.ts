@@ -146,7 +146,7 @@ export async function openConsumer(
     async commit(body) {
       const reply = await call('POST', '/offsets', body)
       checkStatus(reply, 200)
-      assert.equal(reply.text(), '[]')
+      assert.equal(reply.text(), '[]\n')
     },
     async committed(...partitions) {
       const reply = await call('GET', '/offsets', { partitions: names(partitions) })

@@ -103,7 +103,7 @@ function commitRoute(app: FastifyInstance, floor: HttpFloor): void {
   const take = (request: FastifyRequest, reply: FastifyReply): void => {
     const mediaType = checkTypes(request)
     const answer = () =>
-      sendRaw(floor, traffic, request, reply, { status: 200, mediaType, body: '[]', encoding: 'latin1' })
+      sendRaw(floor, traffic, request, reply, { status: 200, mediaType, body: '[]\n', encoding: 'latin1' })
     const refuse = (error: Error) => {
       reply.send(error)
     }
@@ -162,5 +162,5 @@ function partitionsOfQuery(request: FastifyRequest): unknown {
 
 /** As bytes: with a string, a charset would be put behind the media type. */
 function send(reply: FastifyReply, type: string, value: object): FastifyReply {
-  return reply.header('content-type', type).send(bytesOfJson(value))
+  return reply.header('content-type', type).send(bytesOfJson(value, '\n'))
 }

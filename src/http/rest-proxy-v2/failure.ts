@@ -74,7 +74,7 @@ const ERROR_CODE_OF = {
   unknown_server_error: 500,
 } as const satisfies Record<ErrorCode, number>
 
-/** What is told in the proxy's words, whatever went wrong in ours. */
+/** What is told in the proxy's words, whatever went wrong in ours; where a type is wrong, ours stand behind. */
 const TEXT_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
   route_not_found: 'HTTP 404 Not Found',
   method_not_allowed: 'HTTP 405 Method Not Allowed',
@@ -127,13 +127,20 @@ function statusOf(errorCode: number): number {
 export function renderRestProxyFailure(failure: TailraceError, request: FastifyRequest, reply: FastifyReply): void {
   const own = failure.details['error_code']
   const errorCode = typeof own === 'number' ? own : ERROR_CODE_OF[failure.code]
-  const message = typeof own === 'number' ? failure.message : (TEXT_OF[failure.code] ?? failure.message)
+  const message = typeof own === 'number' ? failure.message : messageOf(failure)
   const status = statusOf(errorCode)
   setFailureHeaders(failure, status, reply)
   reply.code(status)
   // Nothing that could be sent would be acceptable.
   if (failure.code === 'not_acceptable') reply.send()
-  else reply.header('content-type', typeOf(failure, request)).send(bytesOfJson({ error_code: errorCode, message }))
+  else
+    reply.header('content-type', typeOf(failure, request)).send(bytesOfJson({ error_code: errorCode, message }, '\n'))
+}
+
+function messageOf({ code, message }: TailraceError): string {
+  const text = TEXT_OF[code]
+  if (text === undefined) return message
+  return code === 'unsupported_media_type' ? `${text}: ${message}` : text
 }
 
 /** The type that the route would have answered with; where none was reached, what suits the client best. */

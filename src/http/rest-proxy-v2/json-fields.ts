@@ -2,6 +2,7 @@
 // a number or a boolean is taken where text is meant and the other way round, as its parser does, and null is not given.
 
 import { OFFSET_MAX } from '../../kernel/limits.ts'
+import { nearestName } from '../../kernel/nearest-name.ts'
 import { parseJson } from '../json-body.ts'
 import { restProxyFailure } from './failure.ts'
 
@@ -21,7 +22,7 @@ export class JsonFields {
     this.#values = value as Record<string, unknown>
     this.#place = place === '' ? '' : `${place}.`
     const unknown = Object.keys(value).find((name) => !known.includes(name))
-    if (unknown !== undefined) throw restProxyFailure(422, `Unrecognized field: ${unknown.slice(0, 100)}`)
+    if (unknown !== undefined) throw unrecognized(unknown, known)
   }
 
   has(name: string): boolean {
@@ -64,6 +65,12 @@ export class JsonFields {
   missing(name: string) {
     return this.fault(name, 'must not be null')
   }
+}
+
+function unrecognized(name: string, known: readonly string[]) {
+  const nearest = nearestName(name, known)
+  const hint = nearest === undefined ? `allowed are ${known.join(', ')}` : `did you mean ${nearest}?`
+  return restProxyFailure(422, `Unrecognized field: ${name.slice(0, 100)}; ${hint}`)
 }
 
 /** Undefined when there is no body, or null. */

@@ -42,7 +42,7 @@ export function requestFormat(header: string | undefined, options: { readonly le
   const format = type === undefined ? undefined : REQUEST_FORMATS.get(type)
   if (format !== undefined) return format
   if (options.lenient && type === PLAIN_JSON) return 'json'
-  throw unsupported(header)
+  throw unsupported(header, Object.values(RECORDS_MEDIA_TYPE))
 }
 
 const REQUEST_FORMATS: ReadonlyMap<string, RequestFormat> = new Map([
@@ -57,14 +57,16 @@ const REQUEST_FORMATS: ReadonlyMap<string, RequestFormat> = new Map([
 export function checkEnvelopeType(header: string | undefined): void {
   if (header === undefined) return
   const type = utf8TypeOf(header)
-  if (type === undefined || !ENVELOPE_NAMES.includes(type)) throw unsupported(header)
+  if (type === undefined || !ENVELOPE_NAMES.includes(type)) throw unsupported(header, ENVELOPE_NAMES)
 }
 
 /** unsupported_media_type unless the body is the API's own JSON, by any of its names, or unnamed. */
 export function checkConsumerType(header: string | undefined): void {
   if (header === undefined) return
   const type = utf8TypeOf(header)
-  if (type === undefined || !(ENVELOPE_NAMES.includes(type) || REQUEST_FORMATS.has(type))) throw unsupported(header)
+  if (type === undefined || !(ENVELOPE_NAMES.includes(type) || REQUEST_FORMATS.has(type))) {
+    throw unsupported(header, ENVELOPE_NAMES)
+  }
 }
 
 /** The media type in lower case; undefined where a charset other than UTF-8 or ASCII is named. */
@@ -75,9 +77,9 @@ function utf8TypeOf(header: string | undefined): string | undefined {
   return isUtf8 ? type.trim() : undefined
 }
 
-function unsupported(header: string | undefined): TailraceError {
+function unsupported(header: string | undefined, allowed: readonly string[]): TailraceError {
   const found = header === undefined ? 'no Content-Type' : `Content-Type ${JSON.stringify(header.slice(0, 100))}`
-  return new TailraceError('unsupported_media_type', `${found} is not taken here`)
+  return new TailraceError('unsupported_media_type', `${found} is not taken here; allowed are ${allowed.join(', ')}`)
 }
 
 /** not_acceptable if the client has no use for the API's own JSON, under none of its names. */

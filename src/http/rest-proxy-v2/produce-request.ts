@@ -78,8 +78,9 @@ export function parseProduceRequest(body: Buffer, options: ProduceRequestOptions
     whole.skipEnvelope()
     whole.finish()
     // A cursor itself refuses nothing in well-formed JSON but names that it was not told of.
-    if (error.details['error_code'] === undefined) throw wrongContent(`Unrecognized field: ${error.details['member']}`)
-    throw error
+    if (error.details['error_code'] !== undefined) throw error
+    const hint = error.message.slice(error.message.lastIndexOf('; '))
+    throw wrongContent(`Unrecognized field: ${error.details['member']}${hint}`)
   }
 }
 

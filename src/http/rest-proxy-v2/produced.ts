@@ -15,12 +15,12 @@ const FINAL = 50002
 const NOT_AUTHORIZED = 40301
 
 const OPEN = '{"offsets":['
-const CLOSE = '],"key_schema_id":null,"value_schema_id":null}'
+const CLOSE = '],"key_schema_id":null,"value_schema_id":null}\n'
 
 function closing(schemas: RecordSchemas | undefined): string {
   if (schemas === undefined) return CLOSE
   const { key, value } = schemas
-  return `],"key_schema_id":${key?.id ?? null},"value_schema_id":${value?.id ?? null}}`
+  return `],"key_schema_id":${key?.id ?? null},"value_schema_id":${value?.id ?? null}}\n`
 }
 
 /** Throws where no record's error can stand for itself: they will all pass, or one is a bug of ours. */

@@ -27,6 +27,7 @@ const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const CLOSE_BRACE = 0x7d
 const COMMA = 0x2c
+const LINE_FEED = 0x0a
 const NULL = makePiece(Buffer.from('null'))
 const VALUE = makePiece(Buffer.from(',"value":'))
 
@@ -121,10 +122,11 @@ export class RecordArray implements ConsumerSink {
     this.shownCount++
   }
 
-  /** The array. */
+  /** The array, and the line's end. */
   finish(): Buffer {
     this.#walk.end()
     this.#output.writeByte(CLOSE_BRACKET)
+    this.#output.writeByte(LINE_FEED)
     return this.#output.written()
   }
 

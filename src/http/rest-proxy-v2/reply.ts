@@ -6,7 +6,7 @@ import { REST_PROXY_JSON } from './negotiation.ts'
 
 /** As bytes: with a string, a charset would be put behind the media type. */
 export function sendJson(reply: FastifyReply, value: unknown): FastifyReply {
-  return reply.header('content-type', REST_PROXY_JSON).send(bytesOfJson(value))
+  return reply.header('content-type', REST_PROXY_JSON).send(bytesOfJson(value, '\n'))
 }
 
 /** OPTIONS is answered with 200 here, whatever else a path takes. */

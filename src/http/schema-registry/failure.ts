@@ -8,7 +8,7 @@ import { registryCodeOf } from '../../registry/registry-failure.ts'
 import { bytesOfJson, STATUS_OF_CODE, setFailureHeaders } from '../problem.ts'
 import { FALLBACK_TYPE, replyTypeFor } from './negotiation.ts'
 
-/** What is told in the registry's words, whatever went wrong in ours. */
+/** What is told in the registry's words, whatever went wrong in ours; ours stand behind where they name what is allowed. */
 const TEXT_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
   route_not_found: 'HTTP 404 Not Found',
   method_not_allowed: 'HTTP 405 Method Not Allowed',
@@ -31,13 +31,21 @@ export function renderRegistryFailure(failure: TailraceError, request: FastifyRe
   const own = registryCodeOf(failure)
   const status = own === undefined ? STATUS_OF_CODE[failure.code] : statusOf(own)
   const errorCode = own ?? STORE_CODE_OF[failure.code] ?? status
-  const message = TEXT_OF[failure.code] ?? failure.message
+  const message = messageOf(failure)
   setFailureHeaders(failure, status, reply)
   reply
     .code(status)
     .header('content-type', typeFor(request))
-    .send(bytesOfJson({ error_code: errorCode, message }))
+    .send(bytesOfJson({ error_code: errorCode, message }, '\n'))
 }
+
+function messageOf({ code, message }: TailraceError): string {
+  const text = TEXT_OF[code]
+  if (text === undefined) return message
+  return NAMES_ALLOWED.has(code) ? `${text}: ${message}` : text
+}
+
+const NAMES_ALLOWED: ReadonlySet<ErrorCode> = new Set(['unsupported_media_type', 'not_acceptable'])
 
 function statusOf(errorCode: number): number {
   return errorCode < 1000 ? errorCode : Math.trunc(errorCode / 100)

@@ -16,7 +16,8 @@ export function checkRequestType(header: string | undefined): void {
   if (header === undefined || header === REPLY_TYPES[0]) return
   const type = (header.split(';')[0] as string).trim().toLowerCase()
   if (type === '' || REQUEST_TYPES.has(type)) return
-  throw new TailraceError('unsupported_media_type', 'HTTP 415 Unsupported Media Type')
+  const found = `Content-Type ${JSON.stringify(header.slice(0, 100))}`
+  throw new TailraceError('unsupported_media_type', `${found} is not taken here; allowed are ${REPLY_TYPES.join(', ')}`)
 }
 
 /** The reply's. not_acceptable. */
@@ -33,7 +34,10 @@ export function replyTypeFor(accept: string | undefined): string {
   if (weights.size === 0) return REPLY_TYPES[0]
   const weightOf = (type: string) => weights.get(type) ?? weights.get('application/*') ?? weights.get('*/*') ?? 0
   const best = Math.max(...REPLY_TYPES.map(weightOf))
-  if (best <= 0) throw new TailraceError('not_acceptable', 'HTTP 406 Not Acceptable')
+  if (best <= 0) {
+    const found = `Accept ${JSON.stringify(accept.slice(0, 100))}`
+    throw new TailraceError('not_acceptable', `there is nothing here for ${found}; there are ${REPLY_TYPES.join(', ')}`)
+  }
   return REPLY_TYPES.find((type) => weightOf(type) === best) as string
 }
 

@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import type { FastifyRequest } from 'fastify'
 import { REGISTRY_BODY_BYTES_MAX, SCHEMA_REFERENCES_MAX } from '../../kernel/limits.ts'
 import type { CompatibilityLevel, SchemaType } from '../../kernel/schema-words.ts'
-import { COMPATIBILITY_LEVELS } from '../../kernel/schema-words.ts'
+import { COMPATIBILITY_LEVELS, SCHEMA_TYPES } from '../../kernel/schema-words.ts'
 import { registryFailure } from '../../registry/registry-failure.ts'
 import type { SchemaMode, SchemaSettings } from '../../registry/schema-entries.ts'
 import { isSchemaType, MODES, SETTING_NAMES } from '../../registry/schema-entries.ts'
@@ -56,13 +56,15 @@ export function parseSchemaRequest(body: Json): SchemaRequest {
     ruleSet: parseRuleSet(body['ruleSet'], 'ruleSet'),
     version: integerIn(body, 'version') ?? 0,
     id: integerIn(body, 'id') ?? -1,
+    beside: Object.hasOwn(body, 'schema') ? undefined : Object.keys(body),
   }
 }
 
 function schemaTypeIn(body: Json): SchemaType {
   const schemaType = textIn(body, 'schemaType') ?? 'AVRO'
-  if (!isSchemaType(schemaType)) throw registryFailure(42201, `Invalid schema type ${schemaType.slice(0, 100)}`)
-  return schemaType
+  if (isSchemaType(schemaType)) return schemaType
+  const allowed = SCHEMA_TYPES.join(', ')
+  throw registryFailure(42201, `Invalid schema type ${schemaType.slice(0, 100)}; allowed are ${allowed}`)
 }
 
 /** 400. */

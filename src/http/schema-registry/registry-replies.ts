@@ -9,10 +9,10 @@ import { bytesOfJson } from '../problem.ts'
 import { replyTypeFor } from './negotiation.ts'
 
 export function send(request: FastifyRequest, reply: FastifyReply, value: unknown): FastifyReply {
-  return reply.header('content-type', replyTypeFor(request.headers.accept)).send(bytesOfJson(value))
+  return reply.header('content-type', replyTypeFor(request.headers.accept)).send(bytesOfJson(value, '\n'))
 }
 
-/** A schema's text as the whole body. */
+/** A schema's text as the whole body, to the letter. */
 export function sendText(request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
   return reply.header('content-type', replyTypeFor(request.headers.accept)).send(Buffer.from(text))
 }

@@ -59,7 +59,7 @@ export function registryRoutes(app: FastifyInstance, floor: HttpFloor): Registry
         const traffic = floor.traffic.of('GET', url)
         const answer = (request: FastifyRequest, reply: FastifyReply): void => {
           const mediaType = check(request)
-          const body = JSON.stringify(find(request))
+          const body = `${JSON.stringify(find(request))}\n`
           if (body.length > REGISTRY_RAW_REPLY_CHARS_MAX)
             reply.header('content-type', mediaType).send(Buffer.from(body))
           else sendRaw(floor, traffic, request, reply, { status: 200, mediaType, body, encoding: 'utf8' })

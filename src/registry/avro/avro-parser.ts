@@ -264,9 +264,9 @@ class AvroParser {
 
 function checkDefault({ name, type, default: given }: AvroField, record: AvroName): void {
   if (given === undefined || isDefaultOf(type, given)) return
-  throw invalid(
-    `Invalid default for field ${name} of ${fullNameOf(record)}: ${shown(given)} not a ${branchNameOf(type)}`,
-  )
+  const kind = branchNameOf(type)
+  const wanted = `${/^[aeio]/i.test(kind) ? 'an' : 'a'} ${kind}`
+  throw invalid(`Invalid default for field ${name} of ${fullNameOf(record)}: ${shown(given)} is not ${wanted}`)
 }
 
 function primitive(kind: PrimitiveName, properties: AvroProperties = NO_PROPERTIES): AvroPrimitive {

@@ -7,9 +7,11 @@ import { JSON_SCHEMA_PATTERN_CHARS_MAX, JSON_SCHEMA_PROPERTIES_MAX } from '../..
 import { invalid } from '../invalid-schema.ts'
 import type { Draft, JsonSchemaDocuments, Place } from './json-schema-documents.ts'
 import { textIn, within } from './json-schema-documents.ts'
+import { faultOf } from './json-schema-fault.ts'
 import { newAjv } from './json-schema-library.ts'
 import type { PartKind } from './json-schema-parts.ts'
 import { kindWithin } from './json-schema-parts.ts'
+import { patternFault } from './pattern-match.ts'
 
 const OPTIONS = { strict: false, logger: false, validateFormats: false, inlineRefs: false } as const
 
@@ -41,9 +43,7 @@ export function checkJsonSchema(documents: JsonSchemaDocuments): void {
 function checkByMetaSchema(node: JsonNode, draft: Draft): void {
   const validate = validatorOf(draft).getSchema(META_SCHEMAS[draft])
   if (validate === undefined || validate(plainOf(node)) === true) return
-  const [first] = validate.errors ?? []
-  const where = first?.instancePath === undefined || first.instancePath === '' ? '#' : `#${first.instancePath}`
-  throw invalid(`${where}: ${first?.message ?? 'it is no schema'}`)
+  throw invalid(faultOf(validate.errors))
 }
 
 function checkParts(documents: JsonSchemaDocuments, place: Place, kind: PartKind): void {
@@ -75,6 +75,9 @@ function checkNames(member: string, names: readonly string[]): void {
 }
 
 function checkPattern(pattern: string): void {
-  if (pattern.length <= JSON_SCHEMA_PATTERN_CHARS_MAX) return
-  throw invalid(`a pattern has ${pattern.length} characters, at most ${JSON_SCHEMA_PATTERN_CHARS_MAX} are allowed`)
+  if (pattern.length > JSON_SCHEMA_PATTERN_CHARS_MAX) {
+    throw invalid(`a pattern has ${pattern.length} characters, at most ${JSON_SCHEMA_PATTERN_CHARS_MAX} are allowed`)
+  }
+  const fault = patternFault(pattern)
+  if (fault !== undefined) throw invalid(`the pattern ${JSON.stringify(pattern)} is no regular expression: ${fault}`)
 }

@@ -23,6 +23,31 @@ export function isLinearPattern(pattern: string): boolean {
   return compile(pattern) !== undefined
 }
 
+/** Why no engine takes it for a regular expression; undefined: ours do, or it may be one of another engine. */
+export function patternFault(pattern: string): string | undefined {
+  if (isLinearPattern(pattern)) return undefined
+  const fault = faultInEcma(pattern)
+  return fault === undefined || faultInEcma(withoutExtensions(pattern)) === undefined ? undefined : fault
+}
+
+/** Without what Java's and Perl's know beyond ECMA-262: quotations, escapes, groups of other kinds, possessive quantifiers. */
+function withoutExtensions(pattern: string): string {
+  return pattern
+    .replace(/\\Q.*?(?:\\E|$)|\\./gs, '\\w')
+    .replaceAll('(?', '(')
+    .replace(/([*+?}])\+/g, '$1')
+}
+
+function faultInEcma(pattern: string): string | undefined {
+  try {
+    new RegExp(pattern)
+    return undefined
+  } catch (error) {
+    const { message } = error as Error
+    return message.slice(message.lastIndexOf(': ') + 2)
+  }
+}
+
 function compile(pattern: string): RE2JS | undefined {
   if (compiled.has(pattern)) return compiled.get(pattern)
   let found: RE2JS | undefined
