@@ -1,5 +1,5 @@
 // What `npm test` has every test process load first; a file that is run alone does without it. It makes nothing else of a
-// test: it takes away what the runner and the start of Node cost, a third of all the time.
+// test: it takes away what the runner and the start of Node cost, in some files half of the time.
 
 import asyncHooks from 'node:async_hooks'
 import { tmpdir } from 'node:os'
