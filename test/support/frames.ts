@@ -7,7 +7,7 @@ import { basename, join } from 'node:path'
 import type { ValidateFunction } from 'ajv'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
-import { parse } from 'yaml'
+import { readYaml } from './yaml-file.ts'
 
 interface Reference {
   readonly $ref: string
@@ -45,7 +45,7 @@ export type Sender = 'client' | 'server'
 const root = join(import.meta.dirname, '../..')
 const SCHEMAS_FILE = './schemas/frames.json'
 
-export const asyncApi = parse(readFileSync(join(root, 'asyncapi.yaml'), 'utf8')) as AsyncApi
+export const asyncApi = readYaml('asyncapi.yaml') as AsyncApi
 export const frameSchemas = JSON.parse(readFileSync(join(root, SCHEMAS_FILE), 'utf8')) as {
   readonly components: {
     readonly schemas: Readonly<

@@ -32,9 +32,15 @@ export interface TestServer {
   request(method: string, path: string, request?: TestRequest): Promise<TestReply>
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<TestReply>
   post(path: string, body: TestRequest['body'], headers?: Readonly<Record<string, string>>): Promise<TestReply>
-  /** Writes bytes to a new connection, as they are, and gives all that comes back until it is closed or `idleMs` is over. */
-  raw(bytes: string | Buffer, options?: { readonly hangUpAfterMs?: number }): Promise<string>
+  /** Writes bytes to a new connection, as they are, and gives all that comes back until it is closed. */
+  raw(bytes: string | Buffer, options?: RawOptions): Promise<string>
   close(): Promise<void>
+}
+
+interface RawOptions {
+  readonly hangUpAfterMs?: number
+  /** Says that nothing more comes from here when there were so many, and reads on until the server closes as well. */
+  readonly endAfterReplies?: number
 }
 
 interface TestContext {
@@ -90,7 +96,7 @@ function testServer(app: App, dataDir: string, log: readonly LoggedLine[]): Test
     request,
     get: (path, headers = {}) => request('GET', path, { headers }),
     post: (path, body, headers = {}) => request('POST', path, { headers, ...(body === undefined ? {} : { body }) }),
-    raw: (bytes, { hangUpAfterMs } = {}) => exchange(port, bytes, hangUpAfterMs),
+    raw: (bytes, options) => exchange(port, bytes, options),
     close: () => app.close(),
   }
 }
@@ -104,7 +110,11 @@ function recordingLogger(log: LoggedLine[]): Logger {
 
 const QUIET_MS = 10_000
 
-function exchange(port: number, bytes: string | Buffer, hangUpAfterMs: number | undefined): Promise<string> {
+function exchange(
+  port: number,
+  bytes: string | Buffer,
+  { hangUpAfterMs, endAfterReplies }: RawOptions = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     const socket = connect(port, '127.0.0.1', () => {
@@ -114,6 +124,7 @@ function exchange(port: number, bytes: string | Buffer, hangUpAfterMs: number | 
     socket.setTimeout(QUIET_MS, () => socket.destroy())
     socket.on('data', (chunk) => {
       text += chunk
+      if (endAfterReplies !== undefined && text.split('HTTP/1.1 ').length > endAfterReplies) socket.end()
     })
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject(error)

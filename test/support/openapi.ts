@@ -2,12 +2,10 @@
 // against them: is its status documented for that operation, is its media type, does its body fit the schema.
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { ValidateFunction } from 'ajv'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
-import { parse } from 'yaml'
+import { readYaml } from './yaml-file.ts'
 
 export interface MediaType {
   readonly schema: { readonly $ref: string }
@@ -57,23 +55,30 @@ interface Description {
 }
 
 function describe(file: string, isOwnPath: Description['isOwnPath'], failure = 'Failure'): Description {
-  const openApi = parse(readFileSync(join(import.meta.dirname, '../..', file), 'utf8')) as OpenApi
+  const openApi = readYaml(file) as OpenApi
   const operations = Object.entries(openApi.paths).flatMap(([path, item]) =>
     METHODS.flatMap((method) => {
       const operation = item[method]
       return operation === undefined || !isOwnPath(path) ? [] : [{ method: method.toUpperCase(), path, operation }]
     }),
   )
-  const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: true })
-  formats.default(ajv)
-  ajv.addSchema(withoutBareNullable(openApi) as object, 'openapi')
+  let ajv: Ajv | undefined
   const validators = new Map<string, ValidateFunction>()
   const validatorOf = (ref: string) => {
+    // most processes need the one file or the other
+    ajv ??= validatorsOf(openApi)
     const validate = validators.get(ref) ?? ajv.compile({ $ref: `openapi${ref}` })
     validators.set(ref, validate)
     return validate
   }
   return { openApi, operations, validatorOf, isOwnPath, failure }
+}
+
+function validatorsOf(openApi: OpenApi): Ajv {
+  const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: true })
+  formats.default(ajv)
+  ajv.addSchema(withoutBareNullable(openApi) as object, 'openapi')
+  return ajv
 }
 
 export const schemaRegistry = describe(
