@@ -10,6 +10,7 @@ import type { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
 import { protobufLibrary } from '../registry/protobuf/protobuf-library.ts'
 import { ProtobufJson } from './protobuf-json.ts'
 import { protobufMisfit } from './protobuf-misfit.ts'
+import { ProtobufWidth } from './protobuf-width.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 import type { ValueCodec } from './value-codec.ts'
 
@@ -20,6 +21,7 @@ export class ProtobufMessages implements ValueCodec {
   readonly #registry: Registry
   readonly #json: ProtobufJson
   readonly #library = protobufLibrary()
+  readonly #width: ProtobufWidth
 
   /** SchemaDataError: what it needs is not there. */
   constructor(schema: ProtobufSchema) {
@@ -28,6 +30,7 @@ export class ProtobufMessages implements ValueCodec {
     try {
       const files = schema.scope.all().map((scope) => describeProto(scope, { path: scope.path, isComplete: true }))
       this.#registry = createFileRegistry(create(FileDescriptorSetSchema, { file: files }))
+      this.#width = new ProtobufWidth(this.#registry)
       this.#json = new ProtobufJson(this.#registry)
     } catch (error) {
       throw new SchemaDataError(`messages cannot be made of this schema: ${(error as Error).message}`, { cause: error })
@@ -42,10 +45,12 @@ export class ProtobufMessages implements ValueCodec {
     let json: JsonValue | undefined
     try {
       json = this.#json.parse(bytes, start, end, message)
+      this.#width.checkJson(message, json, end - start)
       const encoded = toBinary(message, fromJson(message, json, { registry: this.#registry }))
       output.writeByte(0)
       output.writeBytes(encoded)
     } catch (error) {
+      if (error instanceof SchemaDataError) throw error
       throw new SchemaDataError(this.#misfit(message, json) ?? (error as Error).message, { cause: error })
     }
   }
@@ -76,6 +81,7 @@ export class ProtobufMessages implements ValueCodec {
 
   #write(message: DescMessage, bytes: Uint8Array, output: ByteWriter): void {
     const { fromBinary, toJsonString } = this.#library
+    this.#width.checkBytes(message, bytes)
     const decoded = fromBinary(message, bytes)
     output.writeText(toJsonString(message, decoded, { registry: this.#registry, alwaysEmitImplicit: true }))
   }

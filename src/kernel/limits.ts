@@ -692,6 +692,8 @@ export const AVRO_EMPTY_ITEMS_MAX = 100_000
  * a name of the schema is counted where it is written, not with the record or item that it is in.
  */
 export const AVRO_JSON_BYTES_MAX = 16 * 1024 * 1024
+/** The same of Protobuf, of the fields of its messages, set or not: two bytes are a message, which may have thousands. */
+export const PROTOBUF_JSON_CHARS_MAX = 16 * 1024 * 1024
 export const AVRO_LONG_NAME_BYTES = 512
 /** How often parts of a value are tried on a union's branches, beside so many for each byte. */
 export const AVRO_TRIALS = 1_000

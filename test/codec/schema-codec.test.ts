@@ -456,3 +456,27 @@ test('what a schema is compiled to outlives changes of something else, not of wh
   parsed = parse('"int"')
   assert.deepEqual([encoded('5'), encoded('5')], ['0a', '0a'])
 })
+
+test('a few bytes of Protobuf become no flood: empty messages are made with all their fields', () => {
+  const fields = Array.from({ length: 1_000 }, (_, at) => `int32 field_number_${at} = ${at + 1};`).join(' ')
+  const given = proto(`import "google/protobuf/any.proto";
+    message M { repeated W w = 1; map<int32, W> m = 2; google.protobuf.Any any = 3; }
+    message W { ${fields} }`)
+  const frame = (tag: string, count: number) => Buffer.from(`000000000100${`${tag}00`.repeat(count)}`, 'hex')
+  const flood = /the value has more than 16777216 characters/
+  assert.equal(JSON.parse(decode(given, frame('0a', 100)).json).w.length, 100)
+  for (const tag of ['0a', '12']) {
+    const { error, json: found } = decode(given, frame(tag, 100_000)) as { error?: string; json: string }
+    assert.match(error ?? '', flood)
+    assert.equal(found, '')
+  }
+  const many = (count: number) => Array.from({ length: count }, () => ({}))
+  assert.equal(decode(given, encode(given, JSON.stringify({ w: many(100) }))).json.length > 100, true)
+  for (const value of [
+    { w: many(100_000) },
+    { m: { ...many(100_000) } },
+    { any: { '@type': 'type.googleapis.com/M', w: many(100_000) } },
+  ]) {
+    assert.throws(() => encode(given, JSON.stringify(value)), flood)
+  }
+})

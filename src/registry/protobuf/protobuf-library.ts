@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 
 type ProtobufLibrary = typeof import('@bufbuild/protobuf') &
   typeof import('@bufbuild/protobuf/reflect') &
+  typeof import('@bufbuild/protobuf/wire') &
   typeof import('@bufbuild/protobuf/wkt')
 
 const require = createRequire(import.meta.url)
@@ -14,6 +15,7 @@ export function protobufLibrary(): ProtobufLibrary {
   library ??= {
     ...require('@bufbuild/protobuf'),
     ...require('@bufbuild/protobuf/reflect'),
+    ...require('@bufbuild/protobuf/wire'),
     ...require('@bufbuild/protobuf/wkt'),
   } as ProtobufLibrary
   return library
