@@ -72,9 +72,10 @@ export class SchemaLog {
     return this.#isReady ? undefined : new TailraceError('overloaded', 'the schemas are being read')
   }
 
-  /** Resolves when everything that was in the topic when it was called is applied, or cannot be read. */
+  /** Resolves when everything that was in the topic when it was called is applied, or cannot be read. Throws once closed. */
   async caughtUp(): Promise<void> {
     await this.#readOn()
+    if (this.#isClosed) throw shuttingDown()
   }
 
   /** In one batch, at one time. Durable and applied when it resolves. */
@@ -107,7 +108,7 @@ export class SchemaLog {
     this.#isClosed = true
     this.#retry?.cancel()
     for (const end of this.#listening) end()
-    this.#rejectAll(new TailraceError('shutting_down', 'the server is shutting down'))
+    this.#rejectAll(shuttingDown())
   }
 
   async #makeTopic(): Promise<Topic> {
@@ -122,6 +123,8 @@ export class SchemaLog {
   }
 
   async #applied(topic: Topic, offset: number): Promise<void> {
+    // nobody reads on: it would never come
+    if (this.#isClosed) throw shuttingDown()
     const applied = Promise.withResolvers<void>()
     this.#waiters.push({ topicId: topic.id, offset, applied })
     void this.#readOn()
@@ -247,6 +250,10 @@ function asRegistryFailure(error: TailraceError): TailraceError {
     default:
       return error
   }
+}
+
+function shuttingDown(): TailraceError {
+  return new TailraceError('shutting_down', 'the server is shutting down')
 }
 
 function topicGone(): TailraceError {
