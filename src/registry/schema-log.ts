@@ -2,6 +2,7 @@
 // answered when that has come to the append. Every node on an engine reads the same. The topic is made by the first append.
 
 import type { Engine, Topic } from '../engine/engine.ts'
+import { SCHEMAS_TOPIC, SCHEMAS_TOPIC_SPEC } from '../engine/schemas-topic.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { REGISTRY_FETCH_BYTES, REGISTRY_RETRY_MS } from '../kernel/limits.ts'
@@ -15,11 +16,7 @@ import { sealBatch } from '../record/record-batch.ts'
 import { registryFailure } from './registry-failure.ts'
 import type { Entry } from './schema-entries.ts'
 
-const SCHEMAS_TOPIC = '_schemas'
-
 const PARTITION = 0
-
-const TOPIC_CONFIGS = { 'cleanup.policy': 'compact', 'message.timestamp.type': 'CreateTime' }
 
 export interface SchemaLogOptions {
   readonly engine: Engine
@@ -114,7 +111,7 @@ export class SchemaLog {
   async #makeTopic(): Promise<Topic> {
     const { engine } = this.#options
     try {
-      return await engine.createTopic({ name: SCHEMAS_TOPIC, partitionCount: 1, configs: TOPIC_CONFIGS })
+      return await engine.createTopic(SCHEMAS_TOPIC_SPEC)
     } catch (error) {
       const known = engine.findTopic(SCHEMAS_TOPIC)
       if (known !== undefined) return known

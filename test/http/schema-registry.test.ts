@@ -482,6 +482,23 @@ test('tags and rules of a version: a new version', async () => {
   assert.deepEqual(JSON.parse(json.schema).properties.p.properties.q, { 'confluent:tags': ['T'] })
 })
 
+test('taggings at once of the latest version: none is lost', async () => {
+  const { calls } = given
+  const s = subject()
+  await calls.register(s, A)
+  const names = ['P', 'Q', 'X', 'Y']
+  const replies = await Promise.all(
+    names.map((name) =>
+      calls.post(`/subjects/${s}/versions/latest/tags`, {
+        tagsToAdd: [{ schemaEntity: { entityPath: '.R', entityType: 'sr_record' }, tags: [name] }],
+      }),
+    ),
+  )
+  assert.deepEqual(replies.map((reply) => okay(reply).version).sort(), [2, 3, 4, 5])
+  const { schema } = await calls.read(`/subjects/${s}/versions/latest`)
+  assert.deepEqual(JSON.parse(schema)['confluent:tags'].sort(), names)
+})
+
 test('all three formats, their forms, and what is no schema', async () => {
   const { calls } = given
   const s = subject()
@@ -636,6 +653,17 @@ test('a topic of another registry is taken over, and written on in its own keys'
   await server.get('/readyz')
   assert.deepEqual(await calls.read('/subjects'), [])
   assert.equal((await calls.register('new', A)).id, 1)
+})
+
+test('records of another registry make the topic as a registration does, whatever the broker’s defaults are', async (t) => {
+  const server = await startServer(t, { set: { 'allow.internal.topics': 'true', 'num.partitions': '3' } })
+  const key = '{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}'
+  const value = { subject: 's', version: 1, id: 1, schema: A, deleted: false }
+  assert.equal((await server.post('/v1/topics/_schemas/records', { records: [{ key, value }] })).status, 200)
+  const topic = (await server.get('/v1/topics/_schemas')).json()
+  const policy = topic.configs.find(({ name }: { name: string }) => name === 'cleanup.policy')
+  assert.deepEqual([topic.partitions.length, policy.value], [1, 'compact'])
+  assert.deepEqual(await new RegistryCalls(server).read('/subjects/s/versions'), [1])
 })
 
 test('while the topic cannot be read the registry says when to come again, and the rest serves', async (t) => {
