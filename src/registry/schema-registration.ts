@@ -31,7 +31,7 @@ export interface Known {
   readonly finder: SchemaFinder
 }
 
-interface Registration {
+export interface Registration {
   /** The subject has it as it is; or that is what it has when `entries` are written. */
   readonly version: number
   readonly entries: readonly Entry[]

@@ -8,7 +8,7 @@ import { registryCodeOf } from '../../registry/registry-failure.ts'
 import type { SchemaType } from '../../registry/schema-format.ts'
 import type { SchemaRegistry } from '../../registry/schema-registry.ts'
 import { restProxyFailure } from './failure.ts'
-import type { NamedSchema, NamedSchemas } from './named-schemas.ts'
+import type { NamedSchemas } from './named-schemas.ts'
 
 /** Undefined: none is named, and all that stands there must be null. */
 export interface RecordSchemas {
@@ -28,7 +28,8 @@ const TYPE_OF: Readonly<Record<SchemaEncoding, SchemaType>> = {
   protobuf: 'PROTOBUF',
 }
 
-type Part = 'key' | 'value'
+const PARTS = ['key', 'value'] as const
+type Part = (typeof PARTS)[number]
 
 export class RecordSchemaFinder {
   readonly #registry: SchemaRegistry
@@ -47,9 +48,16 @@ export class RecordSchemaFinder {
     return key === 'unregistered' || value === 'unregistered' ? 'unregistered' : { key, value }
   }
 
-  /** As find; texts that are not there are registered. */
+  /** As find; texts that are not there are registered, both or none. */
   async register(wanted: SchemasWanted): Promise<RecordSchemas> {
-    return { key: await this.#register(wanted, 'key'), value: await this.#register(wanted, 'value') }
+    const found = { key: this.#find(wanted, 'key'), value: this.#find(wanted, 'value') }
+    const missing = PARTS.filter((part) => found[part] === 'unregistered')
+    const registered = await this.#registerAll(wanted, missing)
+    const schemaOf = (part: Part): FramedSchema | undefined => {
+      const there = found[part]
+      return there === 'unregistered' ? registered[missing.indexOf(part)] : there
+    }
+    return { key: schemaOf('key'), value: schemaOf('value') }
   }
 
   #find(wanted: SchemasWanted, part: Part): FramedSchema | undefined | 'unregistered' {
@@ -79,15 +87,13 @@ export class RecordSchemaFinder {
       throw told(failure)
     }
   }
-
-  async #register(wanted: SchemasWanted, part: Part): Promise<FramedSchema | undefined> {
-    const found = this.#find(wanted, part)
-    const { text }: NamedSchema = wanted.named[part]
-    if (found !== 'unregistered' || text === undefined) return found === 'unregistered' ? undefined : found
-    const { topic, encoding } = wanted
+  async #registerAll({ topic, encoding, named }: SchemasWanted, parts: readonly Part[]): Promise<FramedSchema[]> {
+    const all = parts.map((part) => {
+      return { subject: `${topic}-${part}`, request: requestOf(encoding, named[part].text ?? '') }
+    })
     try {
-      const { schema } = await this.#registry.register(`${topic}-${part}`, requestOf(encoding, text))
-      return { id: schema.id, encoding }
+      const registered = await this.#registry.registerAll(all)
+      return registered.map(({ schema }) => ({ id: schema.id, encoding }))
     } catch (error) {
       throw told(error)
     }

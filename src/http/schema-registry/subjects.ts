@@ -5,7 +5,6 @@ import { asTailraceError } from '../../kernel/errors.ts'
 import { REGISTRY_LIST_MAX } from '../../kernel/limits.ts'
 import { registryCodeOf, registryFailure, schemaNotFound } from '../../registry/registry-failure.ts'
 import type { Registered } from '../../registry/schema-registry.ts'
-import { changedContent } from '../../registry/schema-tags.ts'
 import { parseSubject, prefixOf } from '../../registry/subject.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { bodyOf, parseSchemaRequest, parseTagRequest } from './registry-bodies.ts'
@@ -90,9 +89,8 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
   })
   add('POST', '/subjects/:subject/versions/:version/tags', async (request, reply) => {
     const changes = parseTagRequest(await bodyOf(floor, request))
-    const subject = subjectAsked(request)
-    const schema = changedContent(registry.version(subject, versionOf(request)), changes)
-    return sendRegistered(request, reply, registry.register(subject, schema))
+    const version = versionOf(request)
+    return sendRegistered(request, reply, registry.registerChanged(subjectAsked(request), version, changes))
   })
   add('DELETE', '/subjects/:subject/versions/:version', async (request, reply) => {
     const version = versionOf(request)
