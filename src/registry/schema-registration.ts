@@ -59,7 +59,7 @@ export function planRegistration(
   const asked = inheriting(request, latest)
   const strictness = isImport ? 'stored' : strictnessOf(settings)
   const own = finder.contentOf(subject, asked, isNormalized, strictness)
-  const version = nextVersion(state.versions(subject), request, isImport)
+  const version = nextVersion(state.lastVersion(subject), request, isImport)
   const content = isImport ? own : numbered(filledIn(own, settings, latest), request, version)
   const isFilledIn = asked !== request || content.metadata !== request.metadata || content.ruleSet !== request.ruleSet
   const same = isImport || (request.version ?? 0) > 0 ? undefined : finder.findSame(content, live)
@@ -147,8 +147,8 @@ function inheriting(request: SchemaRequest, latest: StoredSchema | undefined): S
   return { ...request, schemaType, schema, references }
 }
 
-function nextVersion(all: readonly Version[], { version = 0 }: SchemaRequest, isImport: boolean): number {
-  const next = Math.max(0, all.at(-1)?.schema.version ?? 0) + 1
+function nextVersion(last: number, { version = 0 }: SchemaRequest, isImport: boolean): number {
+  const next = last + 1
   if (isImport && version > 0) return version
   if (next > INT32_MAX || (version > 0 && version !== next)) {
     throw registryFailure(42201, 'Version is not one more than previous version')
@@ -165,25 +165,20 @@ function numbered(content: SchemaContent, { version: asked = 0 }: SchemaRequest,
 /** What stands for the same content in its context, else the next one. */
 function idFor(state: SchemaState, subject: string, content: SchemaContent): number {
   const { context } = parseSubject(subject)
-  const id = state.idOfGuid(context, guidOf(content)) ?? state.maxId(context) + 1
-  if (id <= INT32_MAX) return id
-  throw registryFailure(
-    42205,
-    `No ids are left in context ${printContext(context)}: the highest, ${INT32_MAX}, is taken`,
-  )
+  const id = state.idOfGuid(context, guidOf(content)) ?? state.nextId(context)
+  if (id !== undefined) return id
+  throw registryFailure(42205, `No ids are left in context ${printContext(context)}`)
 }
 
 function importedId(state: SchemaState, subject: string, content: SchemaContent, id: number): number {
   const { context } = parseSubject(subject)
   const guid = guidOf(content)
-  for (const other of state.withId(context, id)) {
-    if (other.guid === guid) continue
-    throw registryFailure(
-      42205,
-      `Overwrite new schema with id ${id} in context ${printContext(context)} is not permitted.`,
-    )
-  }
-  return id
+  const isOfOther = [...state.withId(context, id)].some((other) => other.guid !== guid)
+  if (!isOfOther && !state.isUnreadId(context, id)) return id
+  throw registryFailure(
+    42205,
+    `Overwrite new schema with id ${id} in context ${printContext(context)} is not permitted.`,
+  )
 }
 
 function newContext(state: SchemaState, subject: string): readonly Entry[] {

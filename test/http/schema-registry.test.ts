@@ -332,6 +332,11 @@ test('contexts: a second way to call everything', async (t) => {
     references: [{ name: 'Item', subject: 'item', version: 1 }],
   })
   checkRefused(await calls.delete('/subjects/:.b:item'), 42206)
+  await calls.register('item', recordOf('Item', { a: 'string' }))
+  await calls.register(':.b:other', recordOf('Other', { item: 'Item' }), {
+    references: [{ name: 'Item', subject: ':.:item', version: 1 }],
+  })
+  checkRefused(await calls.delete('/subjects/item'), 42206)
 })
 
 test('an alias stands for its subject in every path but those of settings', async () => {

@@ -231,13 +231,24 @@ test('registrations at once of the same and of different schemas: one id each, n
   assert.ok(all.every(({ schema }) => schema.version === 1))
 })
 
-test('ids end where four bytes do', async (t) => {
+test('an import of the last id that four bytes hold leaves those below it to others', async (t) => {
   const { registry } = await given(t)
-  await registry.changeMode('', 'IMPORT', false)
-  await registry.register('a', { ...request('"int"'), id: 2 ** 31 - 1 })
+  const last = 2 ** 31 - 1
+  await registry.register('a', request('"float"'))
+  await registry.changeMode('', 'IMPORT', true)
+  for (const [text, id] of [
+    ['"int"', last],
+    ['"double"', last - 1],
+    ['"bytes"', 7],
+  ] as const) {
+    await registry.register('b', { ...request(text), id })
+  }
   await registry.changeMode('', 'READWRITE', false)
-  await assert.rejects(registry.register('b', request('"long"')), /No ids are left/)
-  assert.equal((await registry.register('b', request('"int"'))).schema.id, 2 ** 31 - 1)
+  await registry.deleteVersion('b', 3, false)
+  await registry.deleteVersion('b', 3, true)
+  assert.equal((await registry.register('c', request('"long"'))).schema.id, 8, 'what was given is not given again')
+  assert.equal((await registry.register('c', request('"int"'), { force: true })).schema.id, last)
+  assert.equal((await registry.register('c', request('"string"'), { force: true })).schema.id, 9)
 })
 
 test('a topic that cannot be read fails reads and writes until it can, with one try a second', async (t) => {
