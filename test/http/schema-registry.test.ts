@@ -660,6 +660,22 @@ test('a topic of another registry is taken over, and written on in its own keys'
   assert.equal((await calls.register('new', A)).id, 1)
 })
 
+test('what cannot follow a schema of another registry, since that refers to an address, is incompatible with it', async (t) => {
+  const server = await startServer(t, { set: { 'allow.internal.topics': 'true' } })
+  const calls = new RegistryCalls(server)
+  const schema = '{"$ref":"http://127.0.0.1:9/x.json"}'
+  const value = { subject: 's', version: 1, id: 1, schemaType: 'JSON', schema, deleted: false }
+  const records = [{ key: '{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}', value }]
+  assert.equal((await server.post('/v1/topics/_schemas/records', { records })).status, 200)
+  const next = { schemaType: 'JSON', schema: '{"type":"string"}' }
+  const fault = 'A previous schema version contains an unsupported external reference'
+  const tested = await calls.post('/compatibility/subjects/s/versions/latest?verbose=true', next)
+  assert.deepEqual([okay(tested).is_compatible, tested.json().messages[0]], [false, fault])
+  checkRefused(await calls.post('/subjects/s/versions', next), 40901, new RegExp(`details: \\[${fault}, `))
+  okay(await calls.put('/config/s', { compatibility: 'NONE' }))
+  assert.equal(okay(await calls.post('/subjects/s/versions', next)).version, 2)
+})
+
 test('records of another registry make the topic as a registration does, whatever the broker’s defaults are', async (t) => {
   const server = await startServer(t, { set: { 'allow.internal.topics': 'true', 'num.partitions': '3' } })
   const key = '{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}'
