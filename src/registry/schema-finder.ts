@@ -4,7 +4,14 @@
 import { createHash } from 'node:crypto'
 import type { TailraceError } from '../kernel/errors.ts'
 import { registryFailure, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
-import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
+import type {
+  SchemaContent,
+  SchemaMetadata,
+  SchemaReference,
+  SchemaRuleSet,
+  StoredSchema,
+  TagChanges,
+} from './schema-entity.ts'
 import { guidOf, isSameReferences } from './schema-entity.ts'
 import type { ParsedSchema, SchemaType } from './schema-format.ts'
 import { filledIn, fillsIn, isSameMetadata } from './schema-merge.ts'
@@ -24,6 +31,10 @@ export interface SchemaRequest {
   readonly version?: number | undefined
   /** -1: a new one. Only where schemas are imported. */
   readonly id?: number | undefined
+  /** Of parts of its text. */
+  readonly tags?: TagChanges | undefined
+  /** With the tags that the latest version has. */
+  readonly isTaggedAsBefore?: boolean | undefined
 }
 
 export interface LookupOptions {

@@ -4,7 +4,7 @@
 import { registryFailure } from './registry-failure.ts'
 import type { PreviousSchema } from './schema-compatibility.ts'
 import { compatibilityFaults, faultsWith, reservedFaults } from './schema-compatibility.ts'
-import type { SchemaContent, StoredSchema } from './schema-entity.ts'
+import type { SchemaContent, StoredSchema, TagChanges } from './schema-entity.ts'
 import { guidOf } from './schema-entity.ts'
 import type { Entry, SchemaSettings } from './schema-entries.ts'
 import { contextValue, keyText, schemaValue } from './schema-entries.ts'
@@ -16,6 +16,7 @@ import type { SchemaParser } from './schema-parser.ts'
 import { effectiveMode, effectiveSettings, levelOf } from './schema-scopes.ts'
 import { INT32_MAX } from './schema-shapes.ts'
 import type { SchemaState, Version } from './schema-state.ts'
+import { propagated, retagged } from './schema-tags.ts'
 import { canonicalSubject, parseSubject } from './subject.ts'
 
 export interface RegisterOptions {
@@ -51,13 +52,15 @@ export function planRegistration(
   const isImport = isImporting(known, subject, request)
   const live = finder.live(subject)
   const isNormalized = !isImport && (options.normalize === true || settings['normalize'] === true)
-  const there = findThere(known, subject, request, settings, isNormalized)
+  const isTagged = request.tags !== undefined || request.isTaggedAsBefore === true
+  const there = isTagged ? undefined : findThere(known, subject, request, settings, isNormalized)
   if (there !== undefined) return { version: there.version, entries: [], isFilledIn: false }
 
   checkMode(state, subject, (request.id ?? -1) >= 0 ? 'import' : 'register')
   const latest = live.at(-1)?.schema
-  const asked = inheriting(request, latest)
   const strictness = isImport ? 'stored' : strictnessOf(settings)
+  const inherited = inheriting(request, latest)
+  const asked = isTagged ? tagged(known, subject, inherited, latest, strictness) : inherited
   const own = finder.contentOf(subject, asked, isNormalized, strictness)
   const version = nextVersion(state.lastVersion(subject), request, isImport)
   const content = isImport ? own : numbered(filledIn(own, settings, latest), request, version)
@@ -146,6 +149,22 @@ function inheriting(request: SchemaRequest, latest: StoredSchema | undefined): S
   const { schemaType, schema, references } = latest
   return { ...request, schemaType, schema, references }
 }
+
+/** With the tags that are asked for, in the text as it is stored. 42201. */
+function tagged(
+  { finder }: Known,
+  subject: string,
+  request: SchemaRequest,
+  latest: StoredSchema | undefined,
+  strictness: 'new' | 'stored',
+): SchemaRequest {
+  const { schemaType, schema } = finder.contentOf(subject, request, false, strictness)
+  const text = { schemaType, schema }
+  const before = request.isTaggedAsBefore === true && latest !== undefined ? propagated(text, latest) : schema
+  return { ...request, schema: retagged({ schemaType, schema: before }, request.tags ?? NO_TAGS) }
+}
+
+const NO_TAGS: TagChanges = { tagsToAdd: [], tagsToRemove: [] }
 
 function nextVersion(last: number, { version = 0 }: SchemaRequest, isImport: boolean): number {
   const next = last + 1

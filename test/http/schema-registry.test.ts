@@ -337,6 +337,11 @@ test('contexts: a second way to call everything', async (t) => {
     references: [{ name: 'Item', subject: ':.:item', version: 1 }],
   })
   checkRefused(await calls.delete('/subjects/item'), 42206)
+  const { id, references } = await calls.read('/subjects/:.b:order/versions/1')
+  assert.equal(references[0].subject, 'item')
+  for (const path of ['/subjects/:.b:order/versions/1?', `/schemas/ids/${id}?subject=:.b:order&`]) {
+    assert.equal((await calls.read(`${path}referenceFormat=qualified`)).references[0].subject, ':.b:item')
+  }
 })
 
 test('an alias stands for its subject in every path but those of settings', async () => {
@@ -485,6 +490,48 @@ test('tags and rules of a version: a new version', async () => {
   const inner = { schemaEntity: { entityPath: 'O.p.q', entityType: 'sr_field' }, tags: ['T'] }
   const json = okay(await calls.post(`/subjects/${j}/versions/1/tags`, { tagsToAdd: [inner] }))
   assert.deepEqual(JSON.parse(json.schema).properties.p.properties.q, { 'confluent:tags': ['T'] })
+})
+
+test('a registration with tags, those of the version before too; findTags shows them', async () => {
+  const { calls } = given
+  const tag = (entityPath: string, entityType: string, ...tags: string[]) => ({
+    schemaEntity: { entityPath, entityType },
+    tags,
+  })
+  for (const [schemaType, text, more, name] of [
+    ['AVRO', AB, recordOf('R', { a: 'int', c: ['long', 0] }), 'R'],
+    [
+      'JSON',
+      '{"type":"object","properties":{"a":{"type":"object","properties":{"x":{}}},"b":{}}}',
+      '{"type":"object","properties":{"a":{"type":"object","properties":{"x":{}}},"c":{}}}',
+      'object',
+    ],
+  ] as const) {
+    const s = subject()
+    const tags = [tag(`.${name}`, 'sr_record', 'T'), tag(`.${name}.a`, 'sr_field', 'PII', 'X')]
+    const first = await calls.register(s, text, { schemaType, schemaTagsToAdd: tags })
+    assert.equal((await calls.register(s, text, { schemaType, schemaTagsToAdd: tags })).version, 1)
+    const at = `/subjects/${s}/versions/latest`
+    assert.equal((await calls.read(at)).schemaTags, undefined)
+    assert.deepEqual((await calls.read(`${at}?findTags=*`)).schemaTags, tags)
+    assert.deepEqual((await calls.read(`${at}?findTags=no&findTags=X`)).schemaTags, tags.slice(1))
+    assert.equal((await calls.read(`${at}?findTags=no`)).schemaTags, undefined)
+    assert.deepEqual((await calls.read(`/schemas/ids/${first.id}?findTags=T`)).schemaTags, tags.slice(0, 1))
+    okay(await calls.put(`/config/${s}`, { compatibility: 'NONE' }))
+    const next = {
+      schemaType,
+      propagateSchemaTags: true,
+      schemaTagsToAdd: [tag(`${name}.c`, 'sr_field', 'N')],
+      schemaTagsToRemove: [tag(`${name}.a`, 'sr_field', 'X')],
+    }
+    await calls.register(s, more, next)
+    const wanted = [tags[0], tag(`.${name}.a`, 'sr_field', 'PII'), tag(`.${name}.c`, 'sr_field', 'N')]
+    assert.deepEqual((await calls.read(`${at}?findTags=*`)).schemaTags, wanted)
+    const strange = { schemaType, schema: text, schemaTagsToAdd: [tag('.R.z', 'sr_field', 'N')] }
+    checkRefused(await calls.post(`/subjects/${s}/versions`, strange), 42201)
+    checkRefused(await calls.post(`/subjects/${s}/versions`, { ...strange, schema: '{' }), 42201)
+    checkRefused(await calls.post(`/subjects/${s}/versions`, { ...strange, schemaTagsToAdd: 5 }), 400)
+  }
 })
 
 test('taggings at once of the latest version: none is lost', async () => {

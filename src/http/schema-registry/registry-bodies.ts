@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import type { FastifyRequest } from 'fastify'
 import { SCHEMA_REFERENCES_MAX, SCHEMA_TEXT_CHARS_MAX } from '../../kernel/limits.ts'
 import { registryFailure } from '../../registry/registry-failure.ts'
+import type { EntityTags, TagChanges } from '../../registry/schema-entity.ts'
 import type { SchemaMode, SchemaSettings } from '../../registry/schema-entries.ts'
 import { isSchemaType, MODES, SETTING_NAMES } from '../../registry/schema-entries.ts'
 import type { SchemaRequest } from '../../registry/schema-finder.ts'
@@ -22,7 +23,7 @@ import {
   textsIn,
   wrongKind,
 } from '../../registry/schema-shapes.ts'
-import type { EntityTags, SchemaChanges } from '../../registry/schema-tags.ts'
+import type { SchemaChanges } from '../../registry/schema-tags.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkRequestType } from './negotiation.ts'
 
@@ -60,7 +61,15 @@ export function parseSchemaRequest(body: Json): SchemaRequest {
     ruleSet: parseRuleSet(body['ruleSet'], 'ruleSet'),
     version: integerIn(body, 'version') ?? 0,
     id: integerIn(body, 'id') ?? -1,
+    tags: tagChangesIn(body),
+    isTaggedAsBefore: body['propagateSchemaTags'] === true,
   }
+}
+
+function tagChangesIn(body: Json): TagChanges | undefined {
+  const tagsToAdd = (listIn(body, 'schemaTagsToAdd') ?? []).map(tagsOf)
+  const tagsToRemove = (listIn(body, 'schemaTagsToRemove') ?? []).map(tagsOf)
+  return tagsToAdd.length + tagsToRemove.length === 0 ? undefined : { tagsToAdd, tagsToRemove }
 }
 
 function schemaTypeIn(body: Json): SchemaType {

@@ -11,6 +11,7 @@ import { bodyOf, parseSchemaRequest, parseTagRequest } from './registry-bodies.t
 import { flagOf, sliceOf, subjectIn, subjectOf, textOf, textsOf, versionOf } from './registry-query.ts'
 import { send, sendText } from './registry-replies.ts'
 import { registryRoutes } from './registry-route.ts'
+import { viewed } from './schema-view.ts'
 
 const INCOMPATIBLE = 40901
 
@@ -77,7 +78,7 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
   })
   add('GET', '/subjects/:subject/versions/:version', (request, reply) => {
     const stored = registry.version(subjectAsked(request), versionOf(request), flagOf(request, 'deleted'))
-    return send(request, reply, replies.entity(stored, formatted(request, stored)))
+    return send(request, reply, replies.entity(viewed(request, stored), formatted(request, stored)))
   })
   add('GET', '/subjects/:subject/versions/:version/schema', (request, reply) => {
     const stored = registry.version(subjectAsked(request), versionOf(request), flagOf(request, 'deleted'))
