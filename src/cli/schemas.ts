@@ -159,7 +159,7 @@ async function readSchema(
   return { schema, schemaType: type ?? typeByName(file), references }
 }
 
-/** A registry takes no more than this. */
+/** More than a registry takes, so that an input without an end has one. */
 const SCHEMA_BYTES_MAX = 16 * 1024 * 1024
 
 async function textOfInput(terminal: Terminal): Promise<string> {
