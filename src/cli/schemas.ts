@@ -225,7 +225,7 @@ function checkIsNoRequest(file: string, text: string): void {
   )
 }
 
-/** A registry takes no more than this. */
+/** More than a registry takes, so that an input without an end has one. */
 const SCHEMA_BYTES_MAX = 16 * 1024 * 1024
 
 async function textOfInput(terminal: Terminal): Promise<string> {

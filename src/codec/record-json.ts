@@ -9,8 +9,9 @@
 //
 // A value that is JSON is checked and spliced as it is stored, never parsed; what does not change between records is
 // encoded once. The hot path makes no object and no string for a record. What an encoding names always gives the stored
-// bytes back: when they are not of the format that was asked for they are shown otherwise, and it is said how. Null has
-// no encoding. A timestamp that is unknown (-1 in Kafka) is null.
+// bytes back: when they are not of the format that was asked for they are shown otherwise, and it is said how. Of a
+// schema's encodings it is the value that comes back: its bytes may have been written in another way, or be of a message
+// that is not the schema's first. Null has no encoding. A timestamp that is unknown (-1 in Kafka) is null.
 
 import { isUtf8 } from 'node:buffer'
 import type { ByteWriter, Piece } from '../kernel/byte-writer.ts'

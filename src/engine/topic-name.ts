@@ -3,6 +3,7 @@
 
 import { TailraceError } from '../kernel/errors.ts'
 import { TOPIC_NAME_CHARS_MAX } from '../kernel/limits.ts'
+import { SCHEMAS_TOPIC } from './schemas-topic.ts'
 
 const LEGAL_CHARS = /^[a-zA-Z0-9._-]+$/
 
@@ -19,7 +20,7 @@ export function checkTopicName(name: string): void {
 
 /** Topics that the system keeps for itself: hidden from lists, closed to writes from outside. */
 export function isInternalTopic(name: string): boolean {
-  return name === '_schemas' || name.startsWith('__')
+  return name === SCHEMAS_TOPIC || name.startsWith('__')
 }
 
 function faultOf(name: string): string | undefined {

@@ -42,6 +42,9 @@ export function registryCodeOf({ details }: TailraceError): number | undefined {
   return typeof code === 'number' ? code : undefined
 }
 
+/** What is wrong with a schema that refers to an address: nothing is fetched. */
+export const REMOTE_REFERENCE = 'Remote schema reference fetching over HTTP(S) is disabled'
+
 export function subjectNotFound(subject: string): TailraceError {
   return registryFailure(40401, `Subject '${subject}' not found.`)
 }

@@ -3,7 +3,7 @@
 import { asTailraceError } from '../kernel/errors.ts'
 import { OLD_SCHEMA_SHOWN_CHARS } from '../kernel/limits.ts'
 import type { CompatibilityLevel } from '../kernel/schema-words.ts'
-import { registryFailure } from './registry-failure.ts'
+import { REMOTE_REFERENCE, registryFailure } from './registry-failure.ts'
 import type { SchemaMetadata } from './schema-entity.ts'
 import type { CompatibilityPolicy, ParsedSchema, ReaderWriter } from './schema-format.ts'
 import { WorkClock } from './work-clock.ts'
@@ -38,11 +38,18 @@ export function compatibilityFaults(
   })
 }
 
-function faultsWith(
-  schema: ParsedSchema,
-  previous: PreviousSchema,
-  { level, policy, validateFields }: CompatibilityRules,
-): readonly string[] {
+function faultsWith(schema: ParsedSchema, previous: PreviousSchema, rules: CompatibilityRules): readonly string[] {
+  try {
+    return faultsBetween(schema, previous, rules)
+  } catch (error) {
+    // another registry has fetched what it refers to
+    if (!asTailraceError(error).message.includes(REMOTE_REFERENCE)) throw error
+    return ['A previous schema version contains an unsupported external reference', rulesTail(rules)]
+  }
+}
+
+function faultsBetween(schema: ParsedSchema, previous: PreviousSchema, rules: CompatibilityRules): readonly string[] {
+  const { level, policy } = rules
   const old = previous.parse()
   if (old.type !== schema.type) return ['Incompatible because of different schema type']
   const isForward = level.startsWith('FORWARD') || level.startsWith('FULL')
@@ -55,8 +62,12 @@ function faultsWith(
     ...forward,
     ...backward,
     ...(told.length === 0 ? [] : [`{oldSchemaVersion: ${previous.version}}`, oldSchema(old.canonical)]),
-    `{validateFields: '${validateFields}', compatibility: '${level}'}`,
+    rulesTail(rules),
   ]
+}
+
+function rulesTail({ level, validateFields }: CompatibilityRules): string {
+  return `{validateFields: '${validateFields}', compatibility: '${level}'}`
 }
 
 /** 42201: they cannot be compared, or not in so many steps. */

@@ -39,6 +39,18 @@ export interface SchemaRuleSet {
   readonly enableAt?: string
 }
 
+/** Tags of one place: a record or object (`.com.acme.Order`), or a field of one (`.com.acme.Order.total`). */
+export interface EntityTags {
+  readonly path: string
+  readonly isField: boolean
+  readonly tags: readonly string[]
+}
+
+export interface TagChanges {
+  readonly tagsToAdd: readonly EntityTags[]
+  readonly tagsToRemove: readonly EntityTags[]
+}
+
 /** What is hashed, and the type. */
 export interface SchemaContent {
   readonly schemaType: SchemaType

@@ -136,6 +136,12 @@ export function parseSchemaValue(text: string, subject: string, version: number,
   }
 }
 
+/** Of a value that may be no schema's; undefined: it has none. */
+export function parseSchemaId(text: string): number | undefined {
+  const id = objectOf(text)?.['id']
+  return isInt32(id) && id >= 0 ? id : undefined
+}
+
 /** undefined: what it carries along is nothing that could be sent to anybody. */
 function contentOf(json: Json, schemaType: SchemaType, schema: string): SchemaContent | undefined {
   try {

@@ -7,7 +7,14 @@ import { SUBJECTS_COMPARED_MAX } from '../kernel/limits.ts'
 import { nearestName } from '../kernel/nearest-name.ts'
 import type { SchemaType } from '../kernel/schema-words.ts'
 import { emptySchema, schemaNotFound, subjectNotFound, versionNotFound } from './registry-failure.ts'
-import type { SchemaContent, SchemaMetadata, SchemaReference, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
+import type {
+  SchemaContent,
+  SchemaMetadata,
+  SchemaReference,
+  SchemaRuleSet,
+  StoredSchema,
+  TagChanges,
+} from './schema-entity.ts'
 import { guidOf, isSameReferences } from './schema-entity.ts'
 import type { ParsedSchema } from './schema-format.ts'
 import { filledIn, fillsIn, isSameMetadata } from './schema-merge.ts'
@@ -30,6 +37,10 @@ export interface SchemaRequest {
   readonly id?: number | undefined
   /** What the body has that names no schema at all: told where one is needed. */
   readonly beside?: readonly string[] | undefined
+  /** Of parts of its text. */
+  readonly tags?: TagChanges | undefined
+  /** With the tags that the latest version has. */
+  readonly isTaggedAsBefore?: boolean | undefined
 }
 
 export interface LookupOptions {

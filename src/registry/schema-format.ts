@@ -1,5 +1,6 @@
 // What a schema format is to the registry: texts in, parsed schemas out, and what keeps one from reading what another wrote.
-// A room each: avro/, json-schema/, protobuf/. Pure functions of texts: nothing is fetched, nothing is kept. Types only.
+// A room each: avro/, json-schema/, protobuf/. Pure functions of texts: nothing is fetched, and nothing is kept that changes
+// what they give. Types only.
 
 import type { SchemaType } from '../kernel/schema-words.ts'
 

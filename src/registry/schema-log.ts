@@ -2,6 +2,7 @@
 // answered when that has come to the append. Every node on an engine reads the same. The topic is made by the first append.
 
 import type { Engine, Topic } from '../engine/engine.ts'
+import { SCHEMAS_TOPIC, SCHEMAS_TOPIC_SPEC } from '../engine/schemas-topic.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../kernel/errors.ts'
 import { REGISTRY_FETCH_BYTES, REGISTRY_RETRY_MS } from '../kernel/limits.ts'
@@ -15,11 +16,7 @@ import { sealBatch } from '../record/record-batch.ts'
 import { registryFailure } from './registry-failure.ts'
 import type { Entry } from './schema-entries.ts'
 
-const SCHEMAS_TOPIC = '_schemas'
-
 const PARTITION = 0
-
-const TOPIC_CONFIGS = { 'cleanup.policy': 'compact', 'message.timestamp.type': 'CreateTime' }
 
 export interface SchemaLogOptions {
   readonly engine: Engine
@@ -72,9 +69,10 @@ export class SchemaLog {
     return this.#isReady ? undefined : new TailraceError('overloaded', 'the schemas are being read')
   }
 
-  /** Resolves when everything that was in the topic when it was called is applied, or cannot be read. */
+  /** Resolves when everything that was in the topic when it was called is applied, or cannot be read. Throws once closed. */
   async caughtUp(): Promise<void> {
     await this.#readOn()
+    if (this.#isClosed) throw shuttingDown()
   }
 
   /** In one batch, at one time. Durable and applied when it resolves. */
@@ -107,13 +105,13 @@ export class SchemaLog {
     this.#isClosed = true
     this.#retry?.cancel()
     for (const end of this.#listening) end()
-    this.#rejectAll(new TailraceError('shutting_down', 'the server is shutting down'))
+    this.#rejectAll(shuttingDown())
   }
 
   async #makeTopic(): Promise<Topic> {
     const { engine } = this.#options
     try {
-      return await engine.createTopic({ name: SCHEMAS_TOPIC, partitionCount: 1, configs: TOPIC_CONFIGS })
+      return await engine.createTopic(SCHEMAS_TOPIC_SPEC)
     } catch (error) {
       const known = engine.findTopic(SCHEMAS_TOPIC)
       if (known !== undefined) return known
@@ -122,6 +120,8 @@ export class SchemaLog {
   }
 
   async #applied(topic: Topic, offset: number): Promise<void> {
+    // nobody reads on: it would never come
+    if (this.#isClosed) throw shuttingDown()
     const applied = Promise.withResolvers<void>()
     this.#waiters.push({ topicId: topic.id, offset, applied })
     void this.#readOn()
@@ -247,6 +247,10 @@ function asRegistryFailure(error: TailraceError): TailraceError {
     default:
       return error
   }
+}
+
+function shuttingDown(): TailraceError {
+  return new TailraceError('shutting_down', 'the server is shutting down')
 }
 
 function topicGone(): TailraceError {

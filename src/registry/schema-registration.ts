@@ -4,7 +4,7 @@
 import { emptySchema, registryFailure } from './registry-failure.ts'
 import type { PreviousSchema } from './schema-compatibility.ts'
 import { compatibilityFaults, reservedFaults } from './schema-compatibility.ts'
-import type { SchemaContent, StoredSchema } from './schema-entity.ts'
+import type { SchemaContent, StoredSchema, TagChanges } from './schema-entity.ts'
 import { guidOf } from './schema-entity.ts'
 import type { Entry, SchemaSettings } from './schema-entries.ts'
 import { contextValue, keyText, schemaValue } from './schema-entries.ts'
@@ -13,10 +13,11 @@ import { asAsked, asNew } from './schema-finder.ts'
 import type { ParsedSchema } from './schema-format.ts'
 import { filledIn, fillsIn, VERSION_PROPERTY, withVersion } from './schema-merge.ts'
 import { checkMode, printContext } from './schema-mode.ts'
-import type { SchemaParser } from './schema-parser.ts'
+import type { Reading, SchemaParser } from './schema-parser.ts'
 import { effectiveMode, effectiveSettings, levelOf } from './schema-scopes.ts'
 import { INT32_MAX } from './schema-shapes.ts'
 import type { SchemaState, Version } from './schema-state.ts'
+import { propagated, retagged } from './schema-tags.ts'
 import { canonicalSubject, parseSubject } from './subject.ts'
 
 export interface RegisterOptions {
@@ -32,7 +33,7 @@ export interface Known {
   readonly finder: SchemaFinder
 }
 
-interface Registration {
+export interface Registration {
   /** The subject has it as it is; or that is what it has when `entries` are written. */
   readonly version: number
   readonly entries: readonly Entry[]
@@ -52,14 +53,17 @@ export function planRegistration(
   const isImport = isImporting(known, subject, request)
   const live = finder.live(subject)
   const isNormalized = !isImport && (options.normalize === true || settings['normalize'] === true)
-  const there = findThere(known, subject, request, settings, isNormalized)
+  const isTagged = request.tags !== undefined || request.isTaggedAsBefore === true
+  const there = isTagged ? undefined : findThere(known, subject, request, settings, isNormalized)
   if (there !== undefined) return { version: there.version, entries: [], isFilledIn: false }
 
   checkMode(state, subject, (request.id ?? -1) >= 0 ? 'import' : 'register')
   const latest = live.at(-1)?.schema
-  const asked = inheriting(request, latest)
-  const own = finder.read(subject, asked, isNormalized, isImport ? asAsked() : asNew(isValidated(settings)))
-  const version = nextVersion(state.versions(subject), request, isImport)
+  const reading = isImport ? asAsked() : asNew(isValidated(settings))
+  const inherited = inheriting(request, latest)
+  const asked = isTagged ? tagged(known, subject, inherited, latest, reading) : inherited
+  const own = finder.read(subject, asked, isNormalized, reading)
+  const version = nextVersion(state.lastVersion(subject), request, isImport)
   const content = isImport ? own.content : numbered(filledIn(own.content, settings, latest), request, version)
   const isFilledIn = asked !== request || content.metadata !== request.metadata || content.ruleSet !== request.ruleSet
   const same = isImport || (request.version ?? 0) > 0 ? undefined : finder.findSame({ ...own, content }, live)
@@ -147,8 +151,24 @@ function inheriting(request: SchemaRequest, latest: StoredSchema | undefined): S
   return { ...request, schemaType, schema, references }
 }
 
-function nextVersion(all: readonly Version[], { version = 0 }: SchemaRequest, isImport: boolean): number {
-  const next = Math.max(0, all.at(-1)?.schema.version ?? 0) + 1
+/** With the tags that are asked for, in the text as it is stored. 42201. */
+function tagged(
+  { finder }: Known,
+  subject: string,
+  request: SchemaRequest,
+  latest: StoredSchema | undefined,
+  reading: Reading,
+): SchemaRequest {
+  const { schemaType, schema } = finder.read(subject, request, false, reading).content
+  const text = { schemaType, schema }
+  const before = request.isTaggedAsBefore === true && latest !== undefined ? propagated(text, latest) : schema
+  return { ...request, schema: retagged({ schemaType, schema: before }, request.tags ?? NO_TAGS) }
+}
+
+const NO_TAGS: TagChanges = { tagsToAdd: [], tagsToRemove: [] }
+
+function nextVersion(last: number, { version = 0 }: SchemaRequest, isImport: boolean): number {
+  const next = last + 1
   if (isImport && version > 0) return version
   if (next > INT32_MAX || (version > 0 && version !== next)) {
     throw registryFailure(42201, 'Version is not one more than previous version')
@@ -165,25 +185,20 @@ function numbered(content: SchemaContent, { version: asked = 0 }: SchemaRequest,
 /** What stands for the same content in its context, else the next one. */
 function idFor(state: SchemaState, subject: string, content: SchemaContent): number {
   const { context } = parseSubject(subject)
-  const id = state.idOfGuid(context, guidOf(content)) ?? state.maxId(context) + 1
-  if (id <= INT32_MAX) return id
-  throw registryFailure(
-    42205,
-    `No ids are left in context ${printContext(context)}: the highest, ${INT32_MAX}, is taken`,
-  )
+  const id = state.idOfGuid(context, guidOf(content)) ?? state.nextId(context)
+  if (id !== undefined) return id
+  throw registryFailure(42205, `No ids are left in context ${printContext(context)}`)
 }
 
 function importedId(state: SchemaState, subject: string, content: SchemaContent, id: number): number {
   const { context } = parseSubject(subject)
   const guid = guidOf(content)
-  for (const other of state.withId(context, id)) {
-    if (other.guid === guid) continue
-    throw registryFailure(
-      42205,
-      `Overwrite new schema with id ${id} in context ${printContext(context)} is not permitted.`,
-    )
-  }
-  return id
+  const isOfOther = [...state.withId(context, id)].some((other) => other.guid !== guid)
+  if (!isOfOther && !state.isUnreadId(context, id)) return id
+  throw registryFailure(
+    42205,
+    `Overwrite new schema with id ${id} in context ${printContext(context)} is not permitted.`,
+  )
 }
 
 function newContext(state: SchemaState, subject: string): readonly Entry[] {

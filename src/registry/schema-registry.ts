@@ -28,11 +28,18 @@ import { SchemaLog } from './schema-log.ts'
 import { checkRules } from './schema-merge.ts'
 import type { SchemaFormats } from './schema-parser.ts'
 import { SchemaParser } from './schema-parser.ts'
-import type { Known, RegisterOptions } from './schema-registration.ts'
+import type { Known, RegisterOptions, Registration } from './schema-registration.ts'
 import { planRegistration, testedFaults } from './schema-registration.ts'
 import { effectiveMode, effectiveSettings, scopeOf } from './schema-scopes.ts'
 import { SchemaState } from './schema-state.ts'
+import type { SchemaChanges } from './schema-tags.ts'
+import { changedContent } from './schema-tags.ts'
 import { canonicalSubject, checkScope, checkSubject, parseSubject, printSubject } from './subject.ts'
+
+export interface Registrant {
+  readonly subject: string
+  readonly request: SchemaRequest
+}
 
 export interface Registered {
   readonly schema: StoredSchema
@@ -232,13 +239,24 @@ export class SchemaRegistry {
 
   /** 42201, 42205, 42208, 42209, 42210, 40901; what keeps the topic from being written. */
   register(subject: string, request: SchemaRequest, options: RegisterOptions = {}): Promise<Registered> {
-    checkRules(request.ruleSet)
-    checkSubject(subject)
-    const name = canonicalSubject(subject)
+    return this.#inTurn(() => this.#register({ subject, request }, options))
+  }
+
+  /** Under subjects of their own. As register; where one of them is refused none is registered. */
+  registerAll(all: readonly Registrant[]): Promise<readonly Registered[]> {
     return this.#inTurn(async () => {
-      const { version, entries, isFilledIn } = planRegistration(this.#known, name, request, options)
-      if (entries.length > 0) await this.#log.append(entries)
-      return { schema: this.#known.finder.ownVersion(name, version).schema, isFilledIn }
+      for (const one of all) this.#planned(one, {})
+      const registered: Registered[] = []
+      for (const one of all) registered.push(await this.#register(one, {}))
+      return registered
+    })
+  }
+
+  /** A version once more, with other metadata, rules and tags. As version and register. */
+  registerChanged(subject: string, version: VersionName, changes: SchemaChanges): Promise<Registered> {
+    return this.#inTurn(() => {
+      const request = changedContent(this.version(subject, version), changes)
+      return this.#register({ subject, request }, {})
     })
   }
 
@@ -278,6 +296,18 @@ export class SchemaRegistry {
   /** 42211: it has versions, deleted ones count. */
   deleteContext(context: string): Promise<void> {
     return this.#change((known) => contextDeletion(known, context))
+  }
+
+  async #register(registrant: Registrant, options: RegisterOptions): Promise<Registered> {
+    const { version, entries, isFilledIn } = this.#planned(registrant, options)
+    if (entries.length > 0) await this.#log.append(entries)
+    return { schema: this.#known.finder.ownVersion(canonicalSubject(registrant.subject), version).schema, isFilledIn }
+  }
+
+  #planned({ subject, request }: Registrant, options: RegisterOptions): Registration {
+    checkRules(request.ruleSet)
+    checkSubject(subject)
+    return planRegistration(this.#known, canonicalSubject(subject), request, options)
   }
 
   #change<Answer>(plan: (known: Known) => Change<Answer>): Promise<Answer> {

@@ -8,10 +8,12 @@ import {
   parseDeleteSubjectValue,
   parseKey,
   parseModeValue,
+  parseSchemaId,
   parseSchemaValue,
   parseSettingsValue,
 } from './schema-entries.ts'
-import { DEFAULT_CONTEXT, parseSubject } from './subject.ts'
+import { INT32_MAX } from './schema-shapes.ts'
+import { canonicalSubject, DEFAULT_CONTEXT, inContext, parseSubject } from './subject.ts'
 
 export interface Version {
   readonly schema: StoredSchema
@@ -25,6 +27,8 @@ interface Ids {
   maxId: number
   /** Those that have an id, by subject and version. */
   readonly byId: Map<number, Map<string, StoredSchema>>
+  /** Seen, and of none that is here: deleted for good, or of a record that is not understood. */
+  readonly spent: Set<number>
   readonly idsByGuid: Map<string, Set<number>>
 }
 
@@ -34,6 +38,8 @@ export class SchemaState {
   readonly #ids = new Map<string, Ids>()
   readonly #settings = new Map<string, Written<SchemaSettings>>()
   readonly #modes = new Map<string, Written<SchemaMode>>()
+  /** Ids of records that are not understood, by subject and version: theirs are taken all the same. */
+  readonly #unread = new Map<string, Map<number, number>>()
   readonly #contexts = new Set<string>()
   /** By the subject and version that they refer to. */
   readonly #referrers = new Map<string, Set<string>>()
@@ -72,6 +78,12 @@ export class SchemaState {
     return this.#subjects.get(subject)?.get(version)
   }
 
+  /** The highest number that a subject has given, deleted ones and those of records that are not understood too; 0: none. */
+  lastVersion(subject: string): number {
+    const given = [...(this.#subjects.get(subject)?.keys() ?? []), ...(this.#unread.get(subject)?.keys() ?? [])]
+    return given.reduce((highest, version) => Math.max(highest, version), 0)
+  }
+
   /** All that have versions, deleted ones too. */
   get subjects(): Iterable<string> {
     return this.#subjects.keys()
@@ -87,16 +99,16 @@ export class SchemaState {
   }
 
   settings(scope: string): SchemaSettings | undefined {
-    return this.#settings.get(scope)?.value
+    return lastOf(this.#settings.get(scope))
   }
 
   mode(scope: string): SchemaMode | undefined {
-    return this.#modes.get(scope)?.value
+    return lastOf(this.#modes.get(scope))
   }
 
   /** The keys under which something is set for a scope, as they stand in the topic. */
   keyTexts(kind: 'CONFIG' | 'MODE', scope: string): Iterable<string> {
-    return (kind === 'CONFIG' ? this.#settings : this.#modes).get(scope)?.keyTexts ?? []
+    return (kind === 'CONFIG' ? this.#settings : this.#modes).get(scope)?.keys() ?? []
   }
 
   scopesWithSettings(): Iterable<string> {
@@ -118,6 +130,31 @@ export class SchemaState {
 
   maxId(context: string): number {
     return this.#ids.get(context)?.maxId ?? 0
+  }
+
+  /**
+   * For what has none yet: behind all that were seen or, where an import has taken the last that four bytes hold, behind
+   * the highest that leaves room. undefined: all are taken.
+   */
+  nextId(context: string): number | undefined {
+    const ids = this.#ids.get(context)
+    if (ids === undefined || ids.maxId < INT32_MAX) return this.maxId(context) + 1
+    let free = INT32_MAX
+    while (ids.byId.has(free) || ids.spent.has(free)) free--
+    let highest = 0
+    for (const seen of [ids.byId.keys(), ids.spent]) {
+      for (const id of seen) if (id < free) highest = Math.max(highest, id)
+    }
+    return free > 0 ? highest + 1 : undefined
+  }
+
+  /** A record that is not understood has it. */
+  isUnreadId(context: string, id: number): boolean {
+    for (const [subject, versions] of this.#unread) {
+      if (parseSubject(subject).context !== context) continue
+      for (const unread of versions.values()) if (unread === id) return true
+    }
+    return false
   }
 
   /** The ids under which contexts have a content. */
@@ -153,12 +190,17 @@ export class SchemaState {
     timestamp: number,
   ): boolean {
     const before = this.version(subject, version)
+    this.#unread.get(subject)?.delete(version)
     if (valueJson === null) {
       if (before !== undefined) this.#remove(before)
       return true
     }
     const schema = parseSchemaValue(valueJson, subject, version, timestamp)
-    if (schema === undefined) return false
+    if (schema === undefined) {
+      const id = parseSchemaId(valueJson)
+      if (id !== undefined) this.#leaveUnread(subject, version, id)
+      return false
+    }
     // an id is of one text for ever: clients have it in what they wrote
     if (this.#isTaken(schema)) return false
     if (before !== undefined) this.#remove(before)
@@ -170,6 +212,22 @@ export class SchemaState {
     return true
   }
 
+  #leaveUnread(subject: string, version: number, id: number): void {
+    const ids = this.#idsOf(subject)
+    ids.maxId = Math.max(ids.maxId, id)
+    if (!ids.byId.has(id)) ids.spent.add(id)
+    this.#unread.set(subject, (this.#unread.get(subject) ?? new Map<number, number>()).set(version, id))
+  }
+
+  #idsOf(subject: string): Ids {
+    const { context } = parseSubject(subject)
+    const known = this.#ids.get(context)
+    if (known !== undefined) return known
+    const ids: Ids = { maxId: 0, byId: new Map(), spent: new Set(), idsByGuid: new Map() }
+    this.#ids.set(context, ids)
+    return ids
+  }
+
   #isTaken({ subject, id, schema, references }: StoredSchema): boolean {
     for (const other of this.withId(parseSubject(subject).context, id)) {
       if (other.schema !== schema || !isSameReferences(other.references, references)) return true
@@ -179,15 +237,14 @@ export class SchemaState {
 
   #add(version: Version): void {
     const { schema } = version
-    const { context } = parseSubject(schema.subject)
     const versions = this.#subjects.get(schema.subject) ?? new Map<number, Version>()
     this.#subjects.set(schema.subject, versions.set(schema.version, version))
-    const ids = this.#ids.get(context) ?? { maxId: 0, byId: new Map(), idsByGuid: new Map() }
-    this.#ids.set(context, ids)
+    const ids = this.#idsOf(schema.subject)
     ids.maxId = Math.max(ids.maxId, schema.id)
     const place = placeOf(schema.subject, schema.version)
     const sharing = ids.byId.get(schema.id) ?? new Map<string, StoredSchema>()
     ids.byId.set(schema.id, sharing.set(place, schema))
+    ids.spent.delete(schema.id)
     ids.idsByGuid.set(schema.guid, (ids.idsByGuid.get(schema.guid) ?? new Set()).add(schema.id))
     for (const target of targetsOf(schema)) {
       this.#referrers.set(target, (this.#referrers.get(target) ?? new Set()).add(place))
@@ -199,15 +256,18 @@ export class SchemaState {
     const versions = this.#subjects.get(subject)
     versions?.delete(version)
     if (versions?.size === 0) this.#subjects.delete(subject)
-    const ids = this.#ids.get(parseSubject(subject).context)
+    const ids = this.#idsOf(subject)
     const place = placeOf(subject, version)
-    const sharing = ids?.byId.get(id)
+    const sharing = ids.byId.get(id)
     sharing?.delete(place)
-    if (sharing?.size === 0) ids?.byId.delete(id)
+    if (sharing?.size === 0) {
+      ids.byId.delete(id)
+      ids.spent.add(id)
+    }
     if (![...(sharing?.values() ?? [])].some((other) => other.guid === guid)) {
-      const ofGuid = ids?.idsByGuid.get(guid)
+      const ofGuid = ids.idsByGuid.get(guid)
       ofGuid?.delete(id)
-      if (ofGuid?.size === 0) ids?.idsByGuid.delete(guid)
+      if (ofGuid?.size === 0) ids.idsByGuid.delete(guid)
     }
     for (const target of targetsOf(schema)) {
       const places = this.#referrers.get(target)
@@ -249,14 +309,14 @@ function targetsOf({ subject, references }: StoredSchema): string[] {
 }
 
 export function qualifiedReference(context: string, subject: string): string {
-  if (subject.startsWith(':.')) return subject
-  return context === DEFAULT_CONTEXT ? subject : `:${context}:${subject}`
+  return canonicalSubject(inContext(context, subject))
 }
 
-/** A value, and the keys that stand for it in the topic. */
-interface Written<Value> {
-  readonly value: Value
-  readonly keyTexts: ReadonlySet<string>
+/** Values by the keys that stand for one scope in the topic, the last written last: that one counts. */
+type Written<Value> = Map<string, Value>
+
+function lastOf<Value>(written: Written<Value> | undefined): Value | undefined {
+  return written && [...written.values()].at(-1)
 }
 
 function set<Value>(
@@ -266,12 +326,13 @@ function set<Value>(
   json: string | null,
   parse: (json: string) => Value | undefined,
 ): boolean {
-  if (json === null) {
-    map.delete(scope)
-    return true
-  }
-  const value = parse(json)
-  if (value === undefined) return false
-  map.set(scope, { value, keyTexts: new Set([...(map.get(scope)?.keyTexts ?? []), keyJson]) })
+  const value = json === null ? undefined : parse(json)
+  if (json !== null && value === undefined) return false
+  const written: Written<Value> = map.get(scope) ?? new Map()
+  // what another form of the key says is in the topic still: whoever reads that after compaction knows nothing else
+  written.delete(keyJson)
+  if (value !== undefined) written.set(keyJson, value)
+  if (written.size === 0) map.delete(scope)
+  else map.set(scope, written)
   return true
 }

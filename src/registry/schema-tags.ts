@@ -1,26 +1,17 @@
-// A version of a subject once more, with other metadata, rules and tags. Tags stand in the schema's text itself, as the
-// property confluent:tags of a record, an object or a field.
+// Tags of a schema's parts, and a version of a subject once more, with other metadata, rules and tags. Tags stand in the
+// schema's text itself, as the property confluent:tags of a record, an object or a field.
 
 import type { JsonNode, JsonObject } from '../kernel/json-tree.ts'
 import { parseJsonTree, printJsonTree } from '../kernel/json-tree.ts'
 import { registryFailure } from './registry-failure.ts'
-import type { SchemaMetadata, SchemaRuleSet, StoredSchema } from './schema-entity.ts'
+import type { EntityTags, SchemaMetadata, SchemaRuleSet, StoredSchema, TagChanges } from './schema-entity.ts'
 import { RULE_LISTS } from './schema-entity.ts'
 import type { SchemaRequest } from './schema-finder.ts'
 import { mergeRuleSets } from './schema-merge.ts'
 
-/** Tags of one place: a record or object (`.com.acme.Order`), or a field of one (`.com.acme.Order.total`). */
-export interface EntityTags {
-  readonly path: string
-  readonly isField: boolean
-  readonly tags: readonly string[]
-}
-
-export interface SchemaChanges {
+export interface SchemaChanges extends TagChanges {
   /** 0: the next. */
   readonly version: number
-  readonly tagsToAdd: readonly EntityTags[]
-  readonly tagsToRemove: readonly EntityTags[]
   /** In place of those that it has. */
   readonly metadata: SchemaMetadata | undefined
   readonly ruleSet: SchemaRuleSet | undefined
@@ -54,7 +45,37 @@ function withoutRules(ruleSet: SchemaRuleSet, names: ReadonlySet<string>): Schem
 /** Of one place, with the name of what it is in: undefined for a place that is no record, object or field. */
 type Place = { readonly path: string; readonly isField: boolean }
 
-function retagged({ schemaType, schema }: StoredSchema, { tagsToAdd, tagsToRemove }: SchemaChanges): string {
+type SchemaText = Pick<StoredSchema, 'schemaType' | 'schema'>
+
+/** Every place of a text that has tags, by its path with a dot in front. Of Protobuf none: there they are options. */
+export function taggedPlaces({ schemaType, schema }: SchemaText): readonly EntityTags[] {
+  if (schemaType === 'PROTOBUF') return []
+  const found = new Map<string, EntityTags>()
+  rewritten({ schemaType, schema }, (node, { path, isField }) => {
+    const tags = tagsOf(node)
+    // a field that is an object itself has them as a field
+    if (tags.length > 0 && !found.has(path)) found.set(path, { path: `.${path}`, isField, tags })
+    return node
+  })
+  return [...found.values()].sort((left, right) => (left.path < right.path ? -1 : 1))
+}
+
+/** The text with the tags of the places of another one that it has, too. */
+export function propagated(text: SchemaText, from: SchemaText): string {
+  if (text.schemaType !== from.schemaType) return text.schema
+  const tagsToAdd = taggedPlaces(from)
+  const places = new Set<string>()
+  if (tagsToAdd.length === 0) return text.schema
+  rewritten(text, (node, place) => {
+    places.add(JSON.stringify(place))
+    return node
+  })
+  const isHere = ({ path, isField }: EntityTags) => places.has(JSON.stringify({ path: path.slice(1), isField }))
+  return retagged(text, { tagsToAdd: tagsToAdd.filter(isHere), tagsToRemove: [] })
+}
+
+/** 42201: tags are of a place that the text, which must be a schema, does not have. */
+export function retagged({ schemaType, schema }: SchemaText, { tagsToAdd, tagsToRemove }: TagChanges): string {
   if (tagsToAdd.length + tagsToRemove.length === 0) return schema
   if (schemaType === 'PROTOBUF')
     throw registryFailure(42201, 'Invalid schema: tags of Protobuf are options of its text')
@@ -72,13 +93,17 @@ function retagged({ schemaType, schema }: StoredSchema, { tagsToAdd, tagsToRemov
     else members.set(TAGS, { kind: 'array', items: tags.map((value) => ({ kind: 'string', value })) })
     return { kind: 'object', members }
   }
-  const root = parseJsonTree(schema)
-  const changed = schemaType === 'AVRO' ? taggedAvro(root, '', retag) : taggedJson(root, rootName(root), false, retag)
+  const changed = rewritten({ schemaType, schema }, retag)
   const missing = [...tagsToAdd, ...tagsToRemove].find((one) => !found.has(one))
   if (missing !== undefined) {
     throw registryFailure(42201, `Invalid schema: it has no ${missing.isField ? 'field' : 'record'} '${missing.path}'`)
   }
   return printJsonTree(changed)
+}
+
+function rewritten({ schemaType, schema }: SchemaText, retag: Retag): JsonNode {
+  const root = parseJsonTree(schema)
+  return schemaType === 'AVRO' ? taggedAvro(root, '', retag) : taggedJson(root, rootName(root), false, retag)
 }
 
 const TAGS = 'confluent:tags'

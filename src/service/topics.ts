@@ -3,6 +3,7 @@
 // can be built of them. Internal topics are closed to callers unless the operator opened them.
 
 import type { Engine, PartitionDescription, Topic, TopicSpec } from '../engine/engine.ts'
+import { SCHEMAS_TOPIC, SCHEMAS_TOPIC_SPEC } from '../engine/schemas-topic.ts'
 import type { TopicConfigDefaults, TopicConfigDescription } from '../engine/topic-config.ts'
 import { describeTopicConfig, parseTopicConfig } from '../engine/topic-config.ts'
 import { checkTopicName, isInternalTopic } from '../engine/topic-name.ts'
@@ -156,8 +157,9 @@ export function createTopicService(dependencies: {
     plan(_caller, name) {
       checkTopicName(name)
       if (!options.autoCreateTopics) throw unknownTopic(name)
-      checkPartitionCount(engine, options.defaultPartitionCount, 0)
-      return plannedTopic(name, options)
+      const topic = plannedTopic(name, options)
+      checkPartitionCount(engine, topic.partitionCount, 0)
+      return topic
     },
     autoCreate: (_caller, name) => autoCreate(name),
   }
@@ -169,7 +171,7 @@ export function unknownTopic(name: string): TailraceError {
 
 async function createOnce(engine: Engine, name: string): Promise<Topic> {
   try {
-    return await engine.createTopic({ name })
+    return await engine.createTopic(specOf(name))
   } catch (error) {
     // Somebody else made it meanwhile, by its own verb: that is the topic.
     const found = engine.findTopic(name)
@@ -178,14 +180,20 @@ async function createOnce(engine: Engine, name: string): Promise<Topic> {
   }
 }
 
+/** Of a topic that a first record makes. Where schemas are kept a broker's defaults would delete them. */
+function specOf(name: string): TopicSpec {
+  return name === SCHEMAS_TOPIC ? SCHEMAS_TOPIC_SPEC : { name }
+}
+
 function plannedTopic(name: string, options: TopicServiceOptions): Topic {
+  const { partitionCount = options.defaultPartitionCount, configs = {} } = specOf(name)
   return {
     id: '',
     name,
-    partitionCount: options.defaultPartitionCount,
+    partitionCount,
     internal: isInternalTopic(name),
-    config: parseTopicConfig({}, options.topicConfigDefaults),
-    configOverrides: {},
+    config: parseTopicConfig(configs, options.topicConfigDefaults),
+    configOverrides: configs,
     growths: [],
   }
 }

@@ -200,6 +200,17 @@ test('a topic that cannot be written to is told record by record, and gets no su
   assert.deepEqual((await server.get('/subjects')).json(), [])
 })
 
+test('of two schemas in a request of which one is refused neither is registered', async (t) => {
+  const server = await startServer(t)
+  await register(server, 't-value', '"int"')
+  const value = { key_schema: '"int"', value_schema: '"string"', records: [{ key: 5, value: 'x' }] }
+  checkFailure(await post(server, 'avro', value), 42207)
+  const key = { key_schema: '"string"', value_schema: ORDER, records: [{ key: 'x', value: null }] }
+  await register(server, 'u-key', '"int"')
+  checkFailure(await post(server, 'avro', key, '/topics/u'), 42207)
+  assert.deepEqual((await server.get('/subjects')).json(), ['t-value', 'u-key'])
+})
+
 test('a consumer of a schema format gets what others have framed, in whichever of the three it is', async (t) => {
   const server = await startServer(t)
   const value = { id: 1, note: { string: 'x' }, item: { 'shop.Item': { n: 2 } } }

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { SCHEMA_FORMATS } from '../../src/registry/schema-formats.ts'
 import { startServer } from '../support/http.ts'
 import { RegistryCalls, recordOf, V1_TYPE } from '../support/schema-registry.ts'
 
@@ -71,14 +72,38 @@ const parameters = fc.constantFrom(
   'recursive',
   'defaultToGlobal',
   'fetchMaxId',
+  'findTags',
+  'referenceFormat',
   'x',
 )
-const values = fc.oneof(fc.constantFrom('true', 'false', 'serialized', 'resolved', '1', '-1', ':*:', 'a'), fc.string())
+const values = fc.oneof(
+  fc.constantFrom('true', 'false', 'serialized', 'resolved', 'qualified', '1', '-1', ':*:', '*', 'a'),
+  fc.string(),
+)
 const queries = fc.array(fc.tuple(parameters, values), { maxLength: 3 }).map((pairs) => {
   return pairs.length === 0 ? '' : `?${pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&')}`
 })
 
-const texts = fc.constantFrom(
+const MESSAGE = 'syntax = "proto3"; message M { string a = 1; map<string, M> m = 2; oneof o { int32 b = 3; M c = 4; } }'
+const DESCRIPTOR = Buffer.from(SCHEMA_FORMATS.PROTOBUF.parse(MESSAGE, [], 'new').formatted('serialized'), 'base64')
+/** A binary descriptor, with some of its bytes changed, or without its end. */
+const descriptors = fc
+  .tuple(fc.array(fc.tuple(fc.nat(DESCRIPTOR.length - 1), fc.nat(255)), { maxLength: 4 }), fc.nat(DESCRIPTOR.length))
+  .map(([changes, missing]) => {
+    const bytes = Buffer.from(DESCRIPTOR)
+    for (const [at, byte] of changes) bytes[at] = byte
+    return bytes.subarray(0, missing % 3 === 0 ? bytes.length - missing : undefined).toString('base64')
+  })
+
+const many = (count: number, part: (at: number) => string) => Array.from({ length: count }, (_, at) => part(at))
+/** Of tens of thousands of characters, and of a million. */
+const largeTexts = fc.constantFrom(
+  recordOf('R', Object.fromEntries(many(1_000, (at) => `f${at}`).map((name) => [name, ['string', '']]))),
+  `{"type":"object","properties":{${many(1_500, (at) => `"p${at}":{"type":"string"}`)}}}`,
+  `syntax = "proto3"; message M { ${many(1_000, (at) => `string f${at} = ${at + 1};`).join(' ')} }`,
+  `{"type":"enum","name":"E","symbols":["${'S'.repeat(2 ** 20)}"]}`,
+)
+const shortTexts = fc.constantFrom(
   recordOf('R', { a: 'int' }),
   recordOf('R', { a: ['string', ''] }),
   recordOf('R', { a: 'Item' }),
@@ -89,6 +114,11 @@ const texts = fc.constantFrom(
   'syntax = "proto3"; message M { string a = 1; }',
   'syntax = "proto3"; import "a"; message M { N a = 1; }',
   `${'['.repeat(5_000)}`,
+)
+const texts = fc.oneof(
+  { weight: 40, arbitrary: shortTexts },
+  { weight: 8, arbitrary: descriptors },
+  { weight: 1, arbitrary: largeTexts },
 )
 const references = fc.array(
   fc.record({
@@ -124,6 +154,11 @@ const requests = fc.record(
       fc.jsonValue(),
     ),
     rulesToRemove: fc.jsonValue(),
+    schemaTagsToAdd: fc.oneof(
+      fc.constant([{ schemaEntity: { entityPath: 'R', entityType: 'sr_record' }, tags: ['t'] }]),
+      fc.jsonValue(),
+    ),
+    propagateSchemaTags: fc.boolean(),
   },
   { requiredKeys: [] },
 )

@@ -336,6 +336,16 @@ test('contexts: a second way to call everything', async (t) => {
     references: [{ name: 'Item', subject: 'item', version: 1 }],
   })
   checkRefused(await calls.delete('/subjects/:.b:item'), 42206)
+  await calls.register('item', recordOf('Item', { a: 'string' }))
+  await calls.register(':.b:other', recordOf('Other', { item: 'Item' }), {
+    references: [{ name: 'Item', subject: ':.:item', version: 1 }],
+  })
+  checkRefused(await calls.delete('/subjects/item'), 42206)
+  const { id, references } = await calls.read('/subjects/:.b:order/versions/1')
+  assert.equal(references[0].subject, 'item')
+  for (const path of ['/subjects/:.b:order/versions/1?', `/schemas/ids/${id}?subject=:.b:order&`]) {
+    assert.equal((await calls.read(`${path}referenceFormat=qualified`)).references[0].subject, ':.b:item')
+  }
 })
 
 test('an alias stands for its subject in every path but those of settings', async () => {
@@ -484,6 +494,65 @@ test('tags and rules of a version: a new version', async () => {
   const inner = { schemaEntity: { entityPath: 'O.p.q', entityType: 'sr_field' }, tags: ['T'] }
   const json = okay(await calls.post(`/subjects/${j}/versions/1/tags`, { tagsToAdd: [inner] }))
   assert.deepEqual(JSON.parse(json.schema).properties.p.properties.q, { 'confluent:tags': ['T'] })
+})
+
+test('a registration with tags, those of the version before too; findTags shows them', async () => {
+  const { calls } = given
+  const tag = (entityPath: string, entityType: string, ...tags: string[]) => ({
+    schemaEntity: { entityPath, entityType },
+    tags,
+  })
+  for (const [schemaType, text, more, name] of [
+    ['AVRO', AB, recordOf('R', { a: 'int', c: ['long', 0] }), 'R'],
+    [
+      'JSON',
+      '{"type":"object","properties":{"a":{"type":"object","properties":{"x":{}}},"b":{}}}',
+      '{"type":"object","properties":{"a":{"type":"object","properties":{"x":{}}},"c":{}}}',
+      'object',
+    ],
+  ] as const) {
+    const s = subject()
+    const tags = [tag(`.${name}`, 'sr_record', 'T'), tag(`.${name}.a`, 'sr_field', 'PII', 'X')]
+    const first = await calls.register(s, text, { schemaType, schemaTagsToAdd: tags })
+    assert.equal((await calls.register(s, text, { schemaType, schemaTagsToAdd: tags })).version, 1)
+    const at = `/subjects/${s}/versions/latest`
+    assert.equal((await calls.read(at)).schemaTags, undefined)
+    assert.deepEqual((await calls.read(`${at}?findTags=*`)).schemaTags, tags)
+    assert.deepEqual((await calls.read(`${at}?findTags=no&findTags=X`)).schemaTags, tags.slice(1))
+    assert.equal((await calls.read(`${at}?findTags=no`)).schemaTags, undefined)
+    assert.deepEqual((await calls.read(`/schemas/ids/${first.id}?findTags=T`)).schemaTags, tags.slice(0, 1))
+    okay(await calls.put(`/config/${s}`, { compatibility: 'NONE' }))
+    const next = {
+      schemaType,
+      propagateSchemaTags: true,
+      schemaTagsToAdd: [tag(`${name}.c`, 'sr_field', 'N')],
+      schemaTagsToRemove: [tag(`${name}.a`, 'sr_field', 'X')],
+    }
+    await calls.register(s, more, next)
+    const wanted = [tags[0], tag(`.${name}.a`, 'sr_field', 'PII'), tag(`.${name}.c`, 'sr_field', 'N')]
+    assert.deepEqual((await calls.read(`${at}?findTags=*`)).schemaTags, wanted)
+    const strange = { schemaType, schema: text, schemaTagsToAdd: [tag('.R.z', 'sr_field', 'N')] }
+    checkRefused(await calls.post(`/subjects/${s}/versions`, strange), 42201)
+    checkRefused(await calls.post(`/subjects/${s}/versions`, { ...strange, schema: '{' }), 42201)
+    checkRefused(await calls.post(`/subjects/${s}/versions`, { ...strange, schemaTagsToAdd: 5 }), 400)
+  }
+})
+
+test('taggings at once of the latest version: none is lost', async () => {
+  const { calls } = given
+  const s = subject()
+  await calls.register(s, A)
+  const names = ['P', 'Q', 'X', 'Y']
+  const replies = await Promise.all(
+    names.map((name) =>
+      calls.post(`/subjects/${s}/versions/latest/tags`, {
+        tagsToAdd: [{ schemaEntity: { entityPath: '.R', entityType: 'sr_record' }, tags: [name] }],
+      }),
+    ),
+  )
+  assert.deepEqual(replies.map((reply) => okay(reply).version).sort(), [2, 3, 4, 5])
+  const { schema } = await calls.read(`/subjects/${s}/versions/latest`)
+  assert.deepEqual(JSON.parse(schema)['confluent:tags'].sort(), names)
 })
 
 test('all three formats, their forms, and what is no schema', async () => {
@@ -653,6 +722,33 @@ test('a topic of another registry is taken over, and written on in its own keys'
   await server.get('/readyz')
   assert.deepEqual(await calls.read('/subjects'), [])
   assert.equal((await calls.register('new', A)).id, 1)
+})
+
+test('what cannot follow a schema of another registry, since that refers to an address, is incompatible with it', async (t) => {
+  const server = await startServer(t, { set: { 'allow.internal.topics': 'true' } })
+  const calls = new RegistryCalls(server)
+  const schema = '{"$ref":"http://127.0.0.1:9/x.json"}'
+  const value = { subject: 's', version: 1, id: 1, schemaType: 'JSON', schema, deleted: false }
+  const records = [{ key: '{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}', value }]
+  assert.equal((await server.post('/v1/topics/_schemas/records', { records })).status, 200)
+  const next = { schemaType: 'JSON', schema: '{"type":"string"}' }
+  const fault = 'A previous schema version contains an unsupported external reference'
+  const tested = await calls.post('/compatibility/subjects/s/versions/latest?verbose=true', next)
+  assert.deepEqual([okay(tested).is_compatible, tested.json().messages[0]], [false, fault])
+  checkRefused(await calls.post('/subjects/s/versions', next), 40901, new RegExp(`details: \\[${fault}, `))
+  okay(await calls.put('/config/s', { compatibility: 'NONE' }))
+  assert.equal(okay(await calls.post('/subjects/s/versions', next)).version, 2)
+})
+
+test('records of another registry make the topic as a registration does, whatever the broker’s defaults are', async (t) => {
+  const server = await startServer(t, { set: { 'allow.internal.topics': 'true', 'num.partitions': '3' } })
+  const key = '{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}'
+  const value = { subject: 's', version: 1, id: 1, schema: A, deleted: false }
+  assert.equal((await server.post('/v1/topics/_schemas/records', { records: [{ key, value }] })).status, 200)
+  const topic = (await server.get('/v1/topics/_schemas')).json()
+  const policy = topic.configs.find(({ name }: { name: string }) => name === 'cleanup.policy')
+  assert.deepEqual([topic.partitions.length, policy.value], [1, 'compact'])
+  assert.deepEqual(await new RegistryCalls(server).read('/subjects/s/versions'), [1])
 })
 
 test('while the topic cannot be read the registry says when to come again, and the rest serves', async (t) => {

@@ -231,13 +231,24 @@ test('registrations at once of the same and of different schemas: one id each, n
   assert.ok(all.every(({ schema }) => schema.version === 1))
 })
 
-test('ids end where four bytes do', async (t) => {
+test('an import of the last id that four bytes hold leaves those below it to others', async (t) => {
   const { registry } = await given(t)
-  await registry.changeMode('', 'IMPORT', false)
-  await registry.register('a', { ...request('"int"'), id: 2 ** 31 - 1 })
+  const last = 2 ** 31 - 1
+  await registry.register('a', request('"float"'))
+  await registry.changeMode('', 'IMPORT', true)
+  for (const [text, id] of [
+    ['"int"', last],
+    ['"double"', last - 1],
+    ['"bytes"', 7],
+  ] as const) {
+    await registry.register('b', { ...request(text), id })
+  }
   await registry.changeMode('', 'READWRITE', false)
-  await assert.rejects(registry.register('b', request('"long"')), /No ids are left/)
-  assert.equal((await registry.register('b', request('"int"'))).schema.id, 2 ** 31 - 1)
+  await registry.deleteVersion('b', 3, false)
+  await registry.deleteVersion('b', 3, true)
+  assert.equal((await registry.register('c', request('"long"'))).schema.id, 8, 'what was given is not given again')
+  assert.equal((await registry.register('c', request('"int"'), { force: true })).schema.id, last)
+  assert.equal((await registry.register('c', request('"string"'), { force: true })).schema.id, 9)
 })
 
 test('a topic that cannot be read fails reads and writes until it can, with one try a second', async (t) => {
@@ -277,26 +288,58 @@ test('a topic that cannot be read fails reads and writes until it can, with one 
 })
 
 test('a topic that is deleted begins anew; what was being written is told so', async (t) => {
-  const { engine, registry } = await given(t)
+  const { engine, registry, appended, goOn } = await givenSlow(t, 2)
   await registry.register('a', request('"int"'))
-  const writing = Promise.allSettled(
-    ['"long"', '"string"', '"bytes"', '"float"'].map((text, at) => registry.register(`b${at}`, request(text))),
-  )
+  const writing = registry.register('b', request('"long"'))
+  await appended
   await engine.deleteTopic('_schemas')
-  for (const result of await writing) {
-    if (result.status === 'rejected') assert.ok(result.reason.retriable, result.reason.message)
-  }
+  goOn()
+  await assert.rejects(writing, (error) => error instanceof TailraceError && error.retriable)
   await registry.ready()
   assert.throws(() => registry.version('a', 1), /not found/)
-  assert.ok((await registry.register('c', request('"double"'))).schema.id >= 1)
+  assert.equal((await registry.register('c', request('"double"'))).schema.id, 1)
 })
 
-test('closing ends what waits', async (t) => {
-  const { registry } = await given(t)
-  await registry.register('a', request('"int"'))
-  await registry.close()
+test('closing ends what is being written, and what waits for its turn', { timeout: 20_000 }, async (t) => {
+  const { registry, appended, goOn } = await givenSlow(t, 1)
+  const ended = Promise.allSettled(['"int"', '"long"'].map((text) => registry.register('a', request(text))))
+  await appended
+  const closed = registry.close()
+  goOn()
+  await closed
+  for (const result of await ended) {
+    assert.equal(result.status, 'rejected')
+    assert.equal(result.reason.code, 'shutting_down')
+  }
+  await assert.rejects(registry.register('a', request('"int"')), { code: 'shutting_down' })
   await registry.close()
 })
+
+/** The append of this number, the first is 1, is told only when goOn was called; `appended`: it is done. */
+async function givenSlow(t: TestContext, number: number) {
+  const engine = await openLocalEngine(engineOptions(temporaryDirectory(t)))
+  const reached = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  let appends = 0
+  const slow: Engine = new Proxy(engine, {
+    get(target, name) {
+      const value = Reflect.get(target, name)
+      if (name !== 'append') return typeof value === 'function' ? value.bind(target) : value
+      return async (...given: Parameters<Engine['append']>) => {
+        const result = await engine.append(...given)
+        if (++appends === number) {
+          reached.resolve()
+          await released.promise
+        }
+        return result
+      }
+    },
+  })
+  const registry = registryOn(t, slow)
+  t.after(() => engine.close())
+  await registry.ready()
+  return { engine, registry, appended: reached.promise, goOn: () => released.resolve() }
+}
 
 const LEVELS = [
   'NONE',

@@ -212,19 +212,8 @@ const POISON: readonly (readonly [what: string, ...row: Row])[] = [
   ['a version beyond 32 bits', '{"keytype":"SCHEMA","subject":"p","version":1e10,"magic":1}', schemaRow('p', 1, 9)[1]],
   ['no JSON for a value', schemaRow('p', 1, 9)[0], '{'],
   ['a list for a value', schemaRow('p', 1, 9)[0], '[]'],
-  ['no schema', schemaRow('p', 1, 9)[0], '{"id":9}'],
   ['an id beyond 32 bits', ...schemaRow('p', 1, 2 ** 31)],
   ['a negative id', ...schemaRow('p', 1, -1)],
-  ['an unknown type of schema', ...schemaRow('p', 1, 9, '"x"', { schemaType: 'XML' })],
-  ['metadata that are none', ...schemaRow('p', 1, 9, '"x"', { metadata: 5 })],
-  ['tags that are none', ...schemaRow('p', 1, 9, '"x"', { metadata: { tags: { a: 5 } } })],
-  ['properties that are none', ...schemaRow('p', 1, 9, '"x"', { metadata: { properties: { a: 5 } } })],
-  ['rules that are none', ...schemaRow('p', 1, 9, '"x"', { ruleSet: { domainRules: [5] } })],
-  ['references that are none', ...schemaRow('p', 1, 9, '"x"', { references: [{ name: 'a' }] })],
-  [
-    'a reference’s version beyond 32 bits',
-    ...schemaRow('p', 1, 9, '"x"', { references: [{ name: 'a', subject: 'b', version: 1e12 }] }),
-  ],
   ['settings that are none', keyText({ kind: 'CONFIG', scope: 'p' }), '7'],
   ['settings with metadata that are none', keyText({ kind: 'CONFIG', scope: 'p' }), '{"defaultMetadata":{"tags":1}}'],
   ['a mode that is none', keyText({ kind: 'MODE', scope: 'p' }), '{"mode":"FOO"}'],
@@ -242,6 +231,47 @@ for (const [what, key, value] of POISON) {
     assert.equal(state.maxId('.'), 1)
   })
 }
+
+const UNREAD: readonly (readonly [what: string, ...row: Row])[] = [
+  ['no schema', schemaRow('p', 1, 9)[0], '{"id":9}'],
+  ['an unknown type of schema', ...schemaRow('p', 1, 9, '"x"', { schemaType: 'XML' })],
+  ['metadata that are none', ...schemaRow('p', 1, 9, '"x"', { metadata: 5 })],
+  ['tags that are none', ...schemaRow('p', 1, 9, '"x"', { metadata: { tags: { a: 5 } } })],
+  ['properties that are none', ...schemaRow('p', 1, 9, '"x"', { metadata: { properties: { a: 5 } } })],
+  ['rules that are none', ...schemaRow('p', 1, 9, '"x"', { ruleSet: { domainRules: [5] } })],
+  ['references that are none', ...schemaRow('p', 1, 9, '"x"', { references: [{ name: 'a' }] })],
+  [
+    'a reference’s version beyond 32 bits',
+    ...schemaRow('p', 1, 9, '"x"', { references: [{ name: 'a', subject: 'b', version: 1e12 }] }),
+  ],
+]
+
+for (const [what, key, value] of UNREAD) {
+  test(`a record is passed over, and what it has taken stays taken: ${what}`, () => {
+    const state = stateOf([schemaRow('s', 1, 1)])
+    assert.equal(state.apply(key, value, 5), false)
+    assert.deepEqual(seen(state), seen(stateOf([schemaRow('s', 1, 1)])))
+    assert.deepEqual([state.maxId('.'), state.nextId('.'), state.lastVersion('p')], [9, 10, 1])
+    assert.equal(state.isUnreadId('.', 9), true)
+    assert.equal(state.apply(key, null, 6), true)
+    assert.deepEqual([state.nextId('.'), state.lastVersion('p'), state.isUnreadId('.', 9)], [10, 0, false])
+  })
+}
+
+test('a form of a key that goes leaves what the others say', () => {
+  const [old, now] = ['{"keytype":"CONFIG","subject":null,"magic":0}', '{"keytype":"CONFIG","magic":0}']
+  const rows: Row[] = [
+    [old, '{"compatibilityLevel":"FULL"}'],
+    [now, '{"compatibilityLevel":"NONE"}'],
+  ]
+  const state = stateOf([...rows, [now, null]])
+  assert.deepEqual(state.settings(''), { compatibilityLevel: 'FULL' }, 'as a topic that is compacted says')
+  assert.deepEqual([...state.keyTexts('CONFIG', '')], [old])
+  assert.deepEqual(stateOf([...rows, [old, null]]).settings(''), { compatibilityLevel: 'NONE' })
+  state.apply(old, null, 5)
+  assert.equal(state.settings(''), undefined)
+  assert.deepEqual([...state.scopesWithSettings()], [])
+})
 
 test('no record stops it', () => {
   const texts = fc.oneof(fc.string(), fc.json(), fc.constantFrom(...KEYS.map(([key]) => key)))

@@ -14,7 +14,7 @@ import { DEFAULT_CONTEXT, parseSubject } from '../../registry/subject.ts'
 import type { RecordPart } from '../../registry/subject-name.ts'
 import { subjectNameOf, subjectStrategy } from '../../registry/subject-name.ts'
 import { restProxyFailure } from './failure.ts'
-import type { NamedSchema, NamedSchemas } from './named-schemas.ts'
+import type { NamedSchemas } from './named-schemas.ts'
 
 /** Undefined: none is named, and all that stands there must be null. */
 export interface RecordSchemas {
@@ -33,6 +33,8 @@ const TYPE_OF: Readonly<Record<SchemaEncoding, SchemaType>> = {
   jsonschema: 'JSON',
   protobuf: 'PROTOBUF',
 }
+
+const PARTS: readonly RecordPart[] = ['key', 'value']
 
 export class RecordSchemaFinder {
   readonly #registry: SchemaRegistry
@@ -53,9 +55,16 @@ export class RecordSchemaFinder {
     return key === 'unregistered' || value === 'unregistered' ? 'unregistered' : { key, value }
   }
 
-  /** As find; texts that are not there are registered. */
+  /** As find; texts that are not there are registered, both or none. */
   async register(wanted: SchemasWanted): Promise<RecordSchemas> {
-    return { key: await this.#register(wanted, 'key'), value: await this.#register(wanted, 'value') }
+    const found = { key: this.#find(wanted, 'key'), value: this.#find(wanted, 'value') }
+    const missing = PARTS.filter((part) => found[part] === 'unregistered')
+    const registered = await this.#registerAll(wanted, missing)
+    const schemaOf = (part: RecordPart): FramedSchema | undefined => {
+      const there = found[part]
+      return there === 'unregistered' ? registered[missing.indexOf(part)] : there
+    }
+    return { key: schemaOf('key'), value: schemaOf('value') }
   }
 
   #find(wanted: SchemasWanted, part: RecordPart): FramedSchema | undefined | 'unregistered' {
@@ -88,18 +97,18 @@ export class RecordSchemaFinder {
     }
   }
 
-  async #register(wanted: SchemasWanted, part: RecordPart): Promise<FramedSchema | undefined> {
-    const found = this.#find(wanted, part)
-    const { text }: NamedSchema = wanted.named[part]
-    if (found !== 'unregistered' || text === undefined) return found === 'unregistered' ? undefined : found
-    const { encoding } = wanted
-    const request = requestOf(encoding, text)
+  async #registerAll(wanted: SchemasWanted, parts: readonly RecordPart[]): Promise<FramedSchema[]> {
+    const { encoding, named } = wanted
     try {
-      const subject = this.#subjectOf(wanted, part, request)
-      const { context } = parseSubject(subject)
-      if (context !== DEFAULT_CONTEXT) throw ofOtherContext(subject, context)
-      const { schema } = await this.#registry.register(subject, request)
-      return this.#codec.framedBy(schema, encoding)
+      const all = parts.map((part) => {
+        const request = requestOf(encoding, named[part].text ?? '')
+        const subject = this.#subjectOf(wanted, part, request)
+        const { context } = parseSubject(subject)
+        if (context !== DEFAULT_CONTEXT) throw ofOtherContext(subject, context)
+        return { subject, request }
+      })
+      const registered = await this.#registry.registerAll(all)
+      return registered.map(({ schema }) => this.#codec.framedBy(schema, encoding))
     } catch (error) {
       throw told(error)
     }

@@ -6,6 +6,7 @@ import { REGISTRY_BODY_BYTES_MAX, SCHEMA_REFERENCES_MAX } from '../../kernel/lim
 import type { CompatibilityLevel, SchemaType } from '../../kernel/schema-words.ts'
 import { COMPATIBILITY_LEVELS, SCHEMA_TYPES } from '../../kernel/schema-words.ts'
 import { registryFailure } from '../../registry/registry-failure.ts'
+import type { EntityTags, TagChanges } from '../../registry/schema-entity.ts'
 import type { SchemaMode, SchemaSettings } from '../../registry/schema-entries.ts'
 import { isSchemaType, MODES, SETTING_NAMES } from '../../registry/schema-entries.ts'
 import type { SchemaRequest } from '../../registry/schema-finder.ts'
@@ -21,7 +22,7 @@ import {
   textsIn,
   wrongKind,
 } from '../../registry/schema-shapes.ts'
-import type { EntityTags, SchemaChanges } from '../../registry/schema-tags.ts'
+import type { SchemaChanges } from '../../registry/schema-tags.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkRequestType } from './negotiation.ts'
 
@@ -57,7 +58,15 @@ export function parseSchemaRequest(body: Json): SchemaRequest {
     version: integerIn(body, 'version') ?? 0,
     id: integerIn(body, 'id') ?? -1,
     beside: Object.hasOwn(body, 'schema') ? undefined : Object.keys(body),
+    tags: tagChangesIn(body),
+    isTaggedAsBefore: body['propagateSchemaTags'] === true,
   }
+}
+
+function tagChangesIn(body: Json): TagChanges | undefined {
+  const tagsToAdd = (listIn(body, 'schemaTagsToAdd') ?? []).map(tagsOf)
+  const tagsToRemove = (listIn(body, 'schemaTagsToRemove') ?? []).map(tagsOf)
+  return tagsToAdd.length + tagsToRemove.length === 0 ? undefined : { tagsToAdd, tagsToRemove }
 }
 
 function schemaTypeIn(body: Json): SchemaType {

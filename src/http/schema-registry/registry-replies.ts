@@ -22,11 +22,11 @@ export type CompatProfile = 7 | 8
 
 export interface SchemaReplies {
   /** A version of a subject. `schema`: its text, in the form that was asked for. */
-  entity(stored: StoredSchema, schema: string): object
+  entity(stored: ViewedSchema, schema: string): object
   /** What was registered. `isFilledIn`: it is not what was asked for to the letter. */
   registered(stored: StoredSchema, schema: string, isFilledIn: boolean): object
   /** A schema by its id; with its subject and version where the request named a subject. */
-  byId(stored: StoredSchema, schema: string, isPlaced: boolean): object
+  byId(stored: ViewedSchema, schema: string, isPlaced: boolean): object
 }
 
 export function schemaReplies(profile: CompatProfile): SchemaReplies {
@@ -49,10 +49,15 @@ function asBefore8({ guid: _guid, ts: _ts, deleted: _deleted, schemaType, ...res
   return schemaType === 'AVRO' ? rest : { ...rest, schemaType }
 }
 
-type Content = Omit<StoredSchema, 'subject' | 'version' | 'id'>
+/** With what a request asks for beside it. */
+export interface ViewedSchema extends StoredSchema {
+  readonly schemaTags?: readonly object[]
+}
+
+type Content = Omit<ViewedSchema, 'subject' | 'version' | 'id'>
 
 function contentJson(
-  { guid, schemaType, references, metadata, ruleSet, ts, deleted }: Content,
+  { guid, schemaType, references, metadata, ruleSet, schemaTags = [], ts, deleted }: Content,
   schema: string,
 ): Record<string, unknown> {
   return {
@@ -62,6 +67,7 @@ function contentJson(
     ...(isEmpty(metadata) ? {} : { metadata }),
     ...(isEmpty(ruleSet) ? {} : { ruleSet }),
     schema,
+    ...(schemaTags.length === 0 ? {} : { schemaTags }),
     ...(ts === undefined ? {} : { ts }),
     ...(deleted ? { deleted } : {}),
   }

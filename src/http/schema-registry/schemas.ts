@@ -12,6 +12,7 @@ import { pathText } from '../request-query.ts'
 import { flagOf, idOf, sliceOf, subjectIn, textOf } from './registry-query.ts'
 import { send, sendText } from './registry-replies.ts'
 import { registryRoutes } from './registry-route.ts'
+import { viewed } from './schema-view.ts'
 
 const GUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/
 
@@ -35,7 +36,11 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
   addLookup('/schemas/ids/:id', (request) => {
     const subject = subjectAsked(request)
     const stored = registry.byId(idOf(request), subject)
-    const json = replies.byId(stored, formatted(request, stored), textOf(request, 'subject') !== undefined)
+    const json = replies.byId(
+      viewed(request, stored),
+      formatted(request, stored),
+      textOf(request, 'subject') !== undefined,
+    )
     if (!flagOf(request, 'fetchMaxId')) return json
     const { context } = parseSubject(stored.subject)
     return { ...json, maxId: Math.max(1, registry.state.maxId(context)) }

@@ -5,13 +5,13 @@ import { asTailraceError } from '../../kernel/errors.ts'
 import { REGISTRY_LIST_MAX } from '../../kernel/limits.ts'
 import { registryCodeOf, registryFailure, schemaNotFound } from '../../registry/registry-failure.ts'
 import type { Registered } from '../../registry/schema-registry.ts'
-import { changedContent } from '../../registry/schema-tags.ts'
 import { parseSubject, prefixOf } from '../../registry/subject.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { bodyOf, parseSchemaRequest, parseTagRequest } from './registry-bodies.ts'
 import { flagOf, sliceOf, subjectIn, subjectOf, textOf, textsOf, versionOf } from './registry-query.ts'
 import { send, sendText } from './registry-replies.ts'
 import { registryRoutes } from './registry-route.ts'
+import { viewed } from './schema-view.ts'
 
 const INCOMPATIBLE = 40901
 
@@ -78,7 +78,7 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
   })
   add('GET', '/subjects/:subject/versions/:version', (request, reply) => {
     const stored = registry.version(subjectAsked(request), versionOf(request), flagOf(request, 'deleted'))
-    return send(request, reply, replies.entity(stored, formatted(request, stored)))
+    return send(request, reply, replies.entity(viewed(request, stored), formatted(request, stored)))
   })
   add('GET', '/subjects/:subject/versions/:version/schema', (request, reply) => {
     const stored = registry.version(subjectAsked(request), versionOf(request), flagOf(request, 'deleted'))
@@ -90,9 +90,8 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
   })
   add('POST', '/subjects/:subject/versions/:version/tags', async (request, reply) => {
     const changes = parseTagRequest(await bodyOf(floor, request))
-    const subject = subjectAsked(request)
-    const schema = changedContent(registry.version(subject, versionOf(request)), changes)
-    return sendRegistered(request, reply, registry.register(subject, schema))
+    const version = versionOf(request)
+    return sendRegistered(request, reply, registry.registerChanged(subjectAsked(request), version, changes))
   })
   add('DELETE', '/subjects/:subject/versions/:version', async (request, reply) => {
     const version = versionOf(request)

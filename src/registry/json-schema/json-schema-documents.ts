@@ -5,6 +5,7 @@ import type { TailraceError } from '../../kernel/errors.ts'
 import type { JsonNode, JsonObject } from '../../kernel/json-tree.ts'
 import { JSON_SCHEMA_NODES_MAX, SCHEMA_DEPTH_MAX } from '../../kernel/limits.ts'
 import { invalid } from '../invalid-schema.ts'
+import { REMOTE_REFERENCE } from '../registry-failure.ts'
 import type { PartKind } from './json-schema-parts.ts'
 import { kindWithin } from './json-schema-parts.ts'
 
@@ -185,7 +186,7 @@ function decoded(text: string): string {
 }
 
 function notThere(reference: string, url: string): TailraceError {
-  if (/^https?:/.test(url)) return invalid(`Remote schema reference fetching over HTTP(S) is disabled: ${shown(url)}`)
+  if (/^https?:/.test(url)) return invalid(`${REMOTE_REFERENCE}: ${shown(url)}`)
   return invalid(`the reference ${shown(reference)} is none of the schema's references, and nothing is fetched`)
 }
 

@@ -1,5 +1,5 @@
 // .proto texts of proto2, proto3 and edition 2023, as data: one walk from the first token to the last. What is refused here
-// is what the text alone shows; what names mean is found out by proto-linker.ts.
+// is what the text alone shows; what names mean is found out by proto-scope.ts.
 
 import { PROTOBUF_DEPTH_MAX, PROTOBUF_FIELDS_MAX } from '../../kernel/limits.ts'
 import type {
