@@ -9,6 +9,7 @@ import type { Timer } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
 import { CONSUMER_INSTANCES_MAX, CONSUMER_INSTANCES_PER_GROUP_MAX } from '../kernel/limits.ts'
 import type { Caller } from './caller.ts'
+import { compilePattern } from './client-pattern.ts'
 import { ConsumerInstance, illegalState } from './consumer-instance.ts'
 import { instanceNotFound } from './consumer-read.ts'
 import type { ConsumerSource, ConsumerSpec } from './consumer-spec.ts'
@@ -16,7 +17,6 @@ import { NO_SOURCE } from './consumer-spec.ts'
 import type { InstanceParts, SavedPosition } from './consumer-start.ts'
 import type { Subscription } from './group-member.ts'
 import type { StateTopic, StateValue } from './state-topic.ts'
-import { compilePattern } from './topic-pattern.ts'
 
 export interface ConsumerInstancesParts extends InstanceParts {
   readonly state: StateTopic

@@ -4,7 +4,7 @@
 
 import { RE2Set } from 're2js'
 import { EXPRESSION_PATTERN_BYTES_MAX } from '../kernel/limits.ts'
-import { compilePattern } from './topic-pattern.ts'
+import { compilePattern } from './client-pattern.ts'
 
 export class TextSearch {
   readonly #set = new RE2Set(RE2Set.UNANCHORED, 0, EXPRESSION_PATTERN_BYTES_MAX)
