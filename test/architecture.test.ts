@@ -50,9 +50,32 @@ const looksDownOnly = floors.flatMap((floor, height) =>
   }),
 )
 
+// The rooms within service, the same way. A file that stands in none is below them all.
+const serviceSteps = [['filter'], ['read'], ['produce', 'groups'], ['tail'], ['leases', 'consumers'], ['group-tails']]
+const serviceRooms = serviceSteps.flat()
+
+const serviceLooksDownOnly = serviceSteps.flatMap((step, height) => {
+  const below = [
+    '[^/]+[.]ts$',
+    ...serviceSteps
+      .slice(0, height)
+      .flat()
+      .map((room) => `${room}/`),
+  ]
+  return step.map((room) =>
+    rule(
+      `service-${room}-looks-down-only`,
+      { path: `^src/service/${room}/` },
+      { path: '^src/service/', pathNot: [...below, `${room}/`].map((path) => `^src/service/${path}`) },
+    ),
+  )
+})
+
 const walls: IRegularForbiddenRuleType[] = [
   rule('no-cycle', {}, { circular: true }),
   ...looksDownOnly,
+  ...serviceLooksDownOnly,
+  rule('service-files-are-below-its-rooms', { path: '^src/service/[^/]+[.]ts$' }, { path: '^src/service/[^/]+/' }),
   rule(
     'engine-is-known-by-its-contract',
     { path: inside(['registry', 'codec', 'service', 'http', 'wire']) },
@@ -131,6 +154,8 @@ test('every folder of src has its place on a floor', () => {
     [],
   )
   assert.deepEqual(globSync('src/*.ts', { cwd: root }), [], 'a file lives in a room')
+  const inService = new Set(globSync('src/service/*/**/*.ts', { cwd: root }).map((file) => file.split('/')[2]))
+  assert.deepEqual([...inService].sort(), serviceRooms.toSorted())
 })
 
 const lawful = [
@@ -138,7 +163,9 @@ const lawful = [
   ['cli/dump-log.ts', '../log/log.ts'],
   ['app/app.ts', '../http/server.ts'],
   ['http/server.ts', 'fastify'],
-  ['service/produce.ts', '../engine/engine.ts'],
+  ['service/produce/produce.ts', '../../engine/engine.ts'],
+  ['service/tail/tail.ts', '../read/page.ts'],
+  ['service/tail/tail.ts', '../caller.ts'],
   ['log/log.ts', 'better-sqlite3'],
   ['log/log.ts', 'node:fs'],
   ['client/client.ts', '../kernel/errors.ts'],
@@ -151,6 +178,9 @@ const planted = [
   ['http/server.ts', '../wire/wire.ts', 'http-looks-down-only'],
   ['app/app.ts', '../cli/serve.ts', 'app-looks-down-only'],
   ['service/produce.ts', '../log/log.ts', 'engine-is-known-by-its-contract'],
+  ['service/read/page.ts', '../tail/tail.ts', 'service-read-looks-down-only'],
+  ['service/produce/produce.ts', '../groups/groups.ts', 'service-produce-looks-down-only'],
+  ['service/caller.ts', './read/page.ts', 'service-files-are-below-its-rooms'],
   ['wire/wire.ts', '../service/produce.ts', 'wire-speaks-record-and-engine'],
   ['client/client.ts', '../service/produce.ts', 'client-stands-alone'],
   ['cli/topics.ts', '../service/produce.ts', 'cli-goes-through-client-and-app'],

@@ -9,7 +9,7 @@ import { parseTopicConfig, topicConfigDefaults } from '../../src/engine/topic-co
 import { systemClock } from '../../src/kernel/clock.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { NO_HEADERS } from '../../src/record/record.ts'
-import { createProduceService } from '../../src/service/produce.ts'
+import { createProduceService } from '../../src/service/produce/produce.ts'
 import { createTopicService } from '../../src/service/topics.ts'
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '2' } } })

@@ -22,9 +22,9 @@ import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { sealBatch, stampBatch } from '../../src/record/record-batch.ts'
 import type { Caller } from '../../src/service/caller.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
-import type { ConsumeService } from '../../src/service/consume.ts'
-import { createConsumeService } from '../../src/service/consume.ts'
-import type { Position } from '../../src/service/positions.ts'
+import type { ConsumeService } from '../../src/service/read/consume.ts'
+import { createConsumeService } from '../../src/service/read/consume.ts'
+import type { Position } from '../../src/service/read/positions.ts'
 
 const PAGE_RECORDS = 1_000
 const quick = process.argv.includes('--quick')

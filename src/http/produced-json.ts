@@ -4,7 +4,7 @@
 import { CALENDAR_MS_MAX } from '../codec/iso-time.ts'
 import type { TailraceError as Failure } from '../kernel/errors.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import type { ProduceResult } from '../service/produce-result.ts'
+import type { ProduceResult } from '../service/produce/produce-result.ts'
 
 /** Renders times; remembers the last one, since the records of a moment share it. */
 export class TimestampText {

@@ -20,7 +20,7 @@ import {
   LIVE_SWEEP_MS,
 } from '../../src/kernel/limits.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
-import type { Tail, TailChunk, TailProgress } from '../../src/service/tail.ts'
+import type { Tail, TailChunk, TailProgress } from '../../src/service/tail/tail.ts'
 import { EventClient } from '../support/event-client.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 

@@ -8,7 +8,7 @@ import { ReplyBuffers } from '../../src/http/reply-buffers.ts'
 import type { SlotOwner } from '../../src/http/websocket/subscription-slot.ts'
 import { SubscriptionSlot } from '../../src/http/websocket/subscription-slot.ts'
 import type { TailraceError } from '../../src/kernel/errors.ts'
-import type { TailRequest } from '../../src/service/tail.ts'
+import type { TailRequest } from '../../src/service/tail/tail.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 /** A slot whose tails are opened, and sought, when the test says so. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { AssignedMember, Assignments } from '../../src/service/assignor.ts'
-import { ASSIGNORS } from '../../src/service/assignors.ts'
-import type { AssignorName } from '../../src/service/group-member.ts'
+import type { AssignedMember, Assignments } from '../../src/service/groups/assignor.ts'
+import { ASSIGNORS } from '../../src/service/groups/assignors.ts'
+import type { AssignorName } from '../../src/service/groups/group-member.ts'
 import { Random } from '../support/random.ts'
 
 type Owned = Readonly<Record<string, readonly string[]>>

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { CURSOR_BYTES_MAX, OFFSET_MAX } from '../../src/kernel/limits.ts'
-import type { Cursor } from '../../src/service/cursor.ts'
-import { decodeCursor, encodeCursor } from '../../src/service/cursor.ts'
+import type { Cursor } from '../../src/service/read/cursor.ts'
+import { decodeCursor, encodeCursor } from '../../src/service/read/cursor.ts'
 
 const offset = fc.oneof(
   fc.nat(),

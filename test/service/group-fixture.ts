@@ -11,8 +11,8 @@ import type {
   GroupMembers,
   OwnedPartition,
   OwnershipListener,
-} from '../../src/service/group-member.ts'
-import { openGroupMembers } from '../../src/service/group-members.ts'
+} from '../../src/service/groups/group-member.ts'
+import { openGroupMembers } from '../../src/service/groups/group-members.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import type { MemoryEngineOptions } from '../support/memory-engine.ts'
 import { MemoryEngine } from '../support/memory-engine.ts'

@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { TailraceError } from '../../src/kernel/errors.ts'
 import { CURSOR_BYTES_MAX } from '../../src/kernel/limits.ts'
-import { RecordFilter } from '../../src/service/record-filter.ts'
+import { RecordFilter } from '../../src/service/filter/record-filter.ts'
 import type { TestTail } from '../support/group-tail-bench.ts'
 import { openGroupTailBench } from '../support/group-tail-bench.ts'
 

@@ -7,7 +7,7 @@ import { BATCH_INFLATED_BYTES_MAX, INFLATED_BYTES_HELD_MAX, INFLATION_WAIT_MS_MA
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
-import { createConsumeService } from '../../src/service/consume.ts'
+import { createConsumeService } from '../../src/service/read/consume.ts'
 import { toParts } from '../record/records.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
 import { FakeClock } from '../support/fake-clock.ts'

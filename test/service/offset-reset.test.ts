@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { PartitionStanding, ResetTarget } from '../../src/service/offset-reset.ts'
-import { planReset } from '../../src/service/offset-reset.ts'
+import type { PartitionStanding, ResetTarget } from '../../src/service/groups/offset-reset.ts'
+import { planReset } from '../../src/service/groups/offset-reset.ts'
 
 /** Holds 10 to 19, and stands at 15. */
 const standing: PartitionStanding = { topic: 't', partition: 0, startOffset: 10, endOffset: 20, committedOffset: 15 }

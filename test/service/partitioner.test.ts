@@ -9,7 +9,7 @@ import {
   partitionForRequest,
   STICKY_BYTES,
   StickyPartitioner,
-} from '../../src/service/partitioner.ts'
+} from '../../src/service/produce/partitioner.ts'
 
 interface Golden {
   readonly partition_counts: readonly number[]

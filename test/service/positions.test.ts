@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { TailraceError } from '../../src/kernel/errors.ts'
 
-import type { Position } from '../../src/service/positions.ts'
-import { parsePosition, resolvePosition } from '../../src/service/positions.ts'
+import type { Position } from '../../src/service/read/positions.ts'
+import { parsePosition, resolvePosition } from '../../src/service/read/positions.ts'
 import { roomForInflated } from '../support/byte-room.ts'
 import { ReadableEngine } from '../support/readable-engine.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EXPRESSIONS_KEPT_MAX } from '../../src/kernel/limits.ts'
-import { RecordExpressions } from '../../src/service/record-expressions.ts'
+import { RecordExpressions } from '../../src/service/filter/record-expressions.ts'
 
 test('an expression is compiled once, as long as it is asked for', () => {
   const expressions = new RecordExpressions()

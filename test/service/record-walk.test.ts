@@ -8,7 +8,7 @@ import { INFLATED_BYTES_HELD_MAX, INFLATED_ON_LOOP_BYTES_MAX } from '../../src/k
 import { COMPRESSION_TYPES } from '../../src/record/compression.ts'
 import type { SealedBatch } from '../../src/record/record-batch.ts'
 import { sealBatch, stampBatch, withRecords } from '../../src/record/record-batch.ts'
-import { RecordWalk } from '../../src/service/record-walk.ts'
+import { RecordWalk } from '../../src/service/read/record-walk.ts'
 import { toParts } from '../record/records.ts'
 import { roomForInflated } from '../support/byte-room.ts'
 import { FakeClock } from '../support/fake-clock.ts'

@@ -11,7 +11,7 @@ import type {
   TailGap,
   TailProgress,
   TailReader,
-} from '../../src/service/tail.ts'
+} from '../../src/service/tail/tail.ts'
 import { ownBytes } from '../support/readable-engine.ts'
 
 /** Lines of `topic/partition@offset=value`. */

@@ -12,8 +12,8 @@ import { silentLogger } from '../../src/kernel/logger.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { RecordReader } from '../../src/record/batch-reader.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
-import { parsePosition } from '../../src/service/positions.ts'
-import { RecordFilter } from '../../src/service/record-filter.ts'
+import { RecordFilter } from '../../src/service/filter/record-filter.ts'
+import { parsePosition } from '../../src/service/read/positions.ts'
 import type {
   Tail,
   TailChunk,
@@ -25,8 +25,8 @@ import type {
   TailRequest,
   TailService,
   TailSources,
-} from '../../src/service/tail.ts'
-import { createTailService } from '../../src/service/tails.ts'
+} from '../../src/service/tail/tail.ts'
+import { createTailService } from '../../src/service/tail/tails.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { Random } from '../support/random.ts'
 import { ownBytes, ReadableEngine } from '../support/readable-engine.ts'

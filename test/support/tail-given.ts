@@ -2,10 +2,10 @@
 
 import type { TailraceError } from '../../src/kernel/errors.ts'
 import type { RecordReader } from '../../src/record/batch-reader.ts'
-import type { OwnedPartition } from '../../src/service/group-member.ts'
-import type { GroupTailReader, QueueForm } from '../../src/service/group-tail.ts'
-import type { TopicOffset } from '../../src/service/partition-offset.ts'
-import type { TailChunk, TailEnd, TailGap, TailProgress } from '../../src/service/tail.ts'
+import type { GroupTailReader, QueueForm } from '../../src/service/group-tails/group-tail.ts'
+import type { OwnedPartition } from '../../src/service/groups/group-member.ts'
+import type { TopicOffset } from '../../src/service/read/partition-offset.ts'
+import type { TailChunk, TailEnd, TailGap, TailProgress } from '../../src/service/tail/tail.ts'
 
 /** A record is `topic-partition:offset=value`, of a work queue with `*attempts`. */
 export const WORDS: QueueForm = {

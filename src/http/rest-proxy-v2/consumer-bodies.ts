@@ -5,8 +5,8 @@ import type { GroupPartition, OffsetToCommit } from '../../engine/group-protocol
 import { partitionKey } from '../../engine/partition-key.ts'
 import { checkTopicName } from '../../engine/topic-name.ts'
 import { CONSUMER_PARTITIONS_MAX, CONSUMER_TOPICS_MAX } from '../../kernel/limits.ts'
-import type { SeekTarget } from '../../service/consumer-start.ts'
-import type { Subscription } from '../../service/group-member.ts'
+import type { SeekTarget } from '../../service/consumers/consumer-start.ts'
+import type { Subscription } from '../../service/groups/group-member.ts'
 import { restProxyFailure } from './failure.ts'
 import { JsonFields, OFFSETS, PARTITIONS } from './json-fields.ts'
 

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { CONSUMER_INSTANCE_NAME_CHARS_MAX } from '../../kernel/limits.ts'
-import type { ConsumerSpec } from '../../service/consumer-spec.ts'
+import type { ConsumerSpec } from '../../service/consumers/consumer-spec.ts'
 import { restProxyFailure } from './failure.ts'
 import { JsonFields } from './json-fields.ts'
 import { isSchemaFormat } from './negotiation.ts'

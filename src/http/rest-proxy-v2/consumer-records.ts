@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TailraceError } from '../../kernel/errors.ts'
 import { CONSUMER_READ_BYTES_DEFAULT } from '../../kernel/limits.ts'
-import type { ConsumerInstance } from '../../service/consumer-instance.ts'
+import type { ConsumerInstance } from '../../service/consumers/consumer-instance.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { callerOf } from '../request-caller.ts'
 import { settleWithReply } from '../settle-with-reply.ts'

@@ -2,7 +2,7 @@
 // reply is made for each request of a hot path. Members without a value are null, never left out.
 
 import type { TailraceError } from '../../kernel/errors.ts'
-import type { ProduceResult } from '../../service/produce-result.ts'
+import type { ProduceResult } from '../../service/produce/produce-result.ts'
 import type { RecordSchemas } from './record-schemas.ts'
 
 export interface ProduceReply {

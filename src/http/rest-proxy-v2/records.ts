@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TailraceError } from '../../kernel/errors.ts'
 import { OFFSET_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '../../kernel/limits.ts'
-import type { ReadRequest } from '../../service/consume.ts'
+import type { ReadRequest } from '../../service/read/consume.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { callerOf } from '../request-caller.ts'
 import { whileConnected } from '../while-connected.ts'

@@ -13,7 +13,7 @@ import type { ByteWriter } from '../../kernel/byte-writer.ts'
 import { invariant } from '../../kernel/errors.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
-import type { TailEncoder, TailForm } from '../../service/tail.ts'
+import type { TailEncoder, TailForm } from '../../service/tail/tail.ts'
 import type { ReplyBuffers } from '../reply-buffers.ts'
 import type { RecordFormats } from './read-query.ts'
 

@@ -17,9 +17,9 @@ import {
   TAIL_CHUNK_RECORDS_MAX,
   TAIL_TOPICS_MAX,
 } from '../../kernel/limits.ts'
-import { bareCursor } from '../../service/positions.ts'
-import { RecordFilter } from '../../service/record-filter.ts'
-import type { Tail, TailSources } from '../../service/tail.ts'
+import { RecordFilter } from '../../service/filter/record-filter.ts'
+import { bareCursor } from '../../service/read/positions.ts'
+import type { Tail, TailSources } from '../../service/tail/tail.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { countReply } from '../http-traffic.ts'
 import { checkAccept } from '../media-type.ts'

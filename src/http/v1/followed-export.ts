@@ -18,7 +18,7 @@ import {
 } from '../../kernel/limits.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
-import type { Tail, TailChunk, TailEncoder, TailEnd, TailForm, TailGap, TailReader } from '../../service/tail.ts'
+import type { Tail, TailChunk, TailEncoder, TailEnd, TailForm, TailGap, TailReader } from '../../service/tail/tail.ts'
 import type { LiveConnection, LiveConnections } from '../live-connections.ts'
 import { LiveOutbox } from '../live-outbox.ts'
 import type { ReplyBuffers } from '../reply-buffers.ts'

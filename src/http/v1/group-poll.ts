@@ -21,7 +21,7 @@ import {
   PAGE_WAIT_MS_MAX,
   POLL_TOPICS_MAX,
 } from '../../kernel/limits.ts'
-import type { Subscription } from '../../service/group-member.ts'
+import type { Subscription } from '../../service/groups/group-member.ts'
 import type {
   AckRequest,
   GroupPolled,
@@ -29,9 +29,9 @@ import type {
   LeaseAnswer,
   PollMode,
   TopicPartitionOffset,
-} from '../../service/group-poll.ts'
-import type { Position } from '../../service/positions.ts'
-import { parsePosition } from '../../service/positions.ts'
+} from '../../service/groups/group-poll.ts'
+import type { Position } from '../../service/read/positions.ts'
+import { parsePosition } from '../../service/read/positions.ts'
 import { ofItsKind } from '../group-kind.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'

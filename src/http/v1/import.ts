@@ -17,7 +17,7 @@ import {
   IMPORT_PARTITIONS_WARNED_MAX,
 } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
-import type { ProduceResult } from '../../service/produce-result.ts'
+import type { ProduceResult } from '../../service/produce/produce-result.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, checkContentType, JSON_MEDIA_TYPE } from '../media-type.ts'
 import type { LineSink } from '../ndjson-lines.ts'

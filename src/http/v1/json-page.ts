@@ -7,7 +7,7 @@ import type { TailraceError } from '../../kernel/errors.ts'
 import { PAGE_WRITTEN_BYTES_MAX } from '../../kernel/limits.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
-import type { RecordSink } from '../../service/page.ts'
+import type { RecordSink } from '../../service/read/page.ts'
 import type { RecordFormats } from './read-query.ts'
 
 const OPEN = Buffer.from('{"records":[')

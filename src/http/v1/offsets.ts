@@ -2,8 +2,8 @@
 
 import type { FastifyInstance } from 'fastify'
 import { timeText } from '../../codec/iso-time.ts'
-import type { OffsetsRequest } from '../../service/consume.ts'
-import type { ResolvedOffset } from '../../service/partition-offset.ts'
+import type { OffsetsRequest } from '../../service/read/consume.ts'
+import type { ResolvedOffset } from '../../service/read/partition-offset.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'

@@ -3,7 +3,7 @@
 
 import type { FastifyRequest } from 'fastify'
 import { TailraceError } from '../../kernel/errors.ts'
-import type { RecordFilters } from '../../service/record-filter.ts'
+import type { RecordFilters } from '../../service/filter/record-filter.ts'
 import { RequestQuery } from '../request-query.ts'
 
 export const FILTER_PARAMETERS = ['key', 'key_base64', 'header', 'header.NAME', 'filter'] as const

@@ -9,9 +9,9 @@ import {
   PAGE_RECORDS_MAX,
   PAGE_WAIT_MS_MAX,
 } from '../../kernel/limits.ts'
-import type { PageRead, ReadRequest } from '../../service/consume.ts'
-import type { RecordExpressions } from '../../service/record-expressions.ts'
-import { RecordFilter } from '../../service/record-filter.ts'
+import type { RecordExpressions } from '../../service/filter/record-expressions.ts'
+import { RecordFilter } from '../../service/filter/record-filter.ts'
+import type { PageRead, ReadRequest } from '../../service/read/consume.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { checkAccept, JSON_MEDIA_TYPE } from '../media-type.ts'
 import { callerOf } from '../request-caller.ts'

@@ -8,12 +8,12 @@ import {
   GROUP_TAIL_SESSION_MS_DEFAULT,
   TAIL_CHUNK_RECORDS_MAX,
 } from '../../kernel/limits.ts'
-import type { OwnedPartition } from '../../service/group-member.ts'
-import type { GroupTail, GroupTailReader } from '../../service/group-tail.ts'
-import type { TopicOffset } from '../../service/partition-offset.ts'
-import { bareCursor, parsePosition } from '../../service/positions.ts'
-import { RecordFilter } from '../../service/record-filter.ts'
-import type { TailEnd } from '../../service/tail.ts'
+import { RecordFilter } from '../../service/filter/record-filter.ts'
+import type { GroupTail, GroupTailReader } from '../../service/group-tails/group-tail.ts'
+import type { OwnedPartition } from '../../service/groups/group-member.ts'
+import type { TopicOffset } from '../../service/read/partition-offset.ts'
+import { bareCursor, parsePosition } from '../../service/read/positions.ts'
+import type { TailEnd } from '../../service/tail/tail.ts'
 import { ofItsKind } from '../group-kind.ts'
 import type { CreditGrant } from './credit.ts'
 import type { CommitFrame, CreditFrame, SeekFrame, SubscribeFrame } from './frames-in.ts'

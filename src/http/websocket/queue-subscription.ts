@@ -2,7 +2,7 @@
 
 import { TailraceError } from '../../kernel/errors.ts'
 import { LEASE_MS_DEFAULT, MAX_ATTEMPTS_DEFAULT, SHARED_POLL_RECORDS_MAX } from '../../kernel/limits.ts'
-import type { QueueTail } from '../../service/group-tail.ts'
+import type { QueueTail } from '../../service/group-tails/group-tail.ts'
 import { ofItsKind } from '../group-kind.ts'
 import type { AckFrame, CreditFrame } from './frames-in.ts'
 import { WorkerRecordsForm } from './record-frames.ts'

@@ -7,9 +7,9 @@ import type { ByteWriter } from '../../kernel/byte-writer.ts'
 import { WS_FRAME_HEADS_MAX } from '../../kernel/limits.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { TimestampType } from '../../record/record-batch.ts'
-import type { PollSink } from '../../service/group-poll.ts'
-import type { QueueForm } from '../../service/group-tail.ts'
-import type { TailEncoder, TailForm } from '../../service/tail.ts'
+import type { QueueForm } from '../../service/group-tails/group-tail.ts'
+import type { PollSink } from '../../service/groups/group-poll.ts'
+import type { TailEncoder, TailForm } from '../../service/tail/tail.ts'
 import type { HttpFloor } from '../http-floor.ts'
 
 /** Puts frames together; one for all sockets. */

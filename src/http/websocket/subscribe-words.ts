@@ -1,11 +1,11 @@
 // What subscribe frames of several modes have in common.
 
 import { TailraceError } from '../../kernel/errors.ts'
-import type { Subscription } from '../../service/group-member.ts'
-import type { Position } from '../../service/positions.ts'
-import { parsePosition } from '../../service/positions.ts'
-import type { RecordFilters } from '../../service/record-filter.ts'
-import type { TailRequest } from '../../service/tail.ts'
+import type { RecordFilters } from '../../service/filter/record-filter.ts'
+import type { Subscription } from '../../service/groups/group-member.ts'
+import type { Position } from '../../service/read/positions.ts'
+import { parsePosition } from '../../service/read/positions.ts'
+import type { TailRequest } from '../../service/tail/tail.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import type { SubscribeFrame } from './frames-in.ts'
 import type { FrameFormats } from './record-frames.ts'

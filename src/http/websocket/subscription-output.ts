@@ -3,7 +3,7 @@
 
 import { LIVE_PIECE_BYTES } from '../../kernel/limits.ts'
 import type { Caller } from '../../service/caller.ts'
-import type { TailChunk } from '../../service/tail.ts'
+import type { TailChunk } from '../../service/tail/tail.ts'
 import { bytesOfJson } from '../problem.ts'
 import type { Outbox } from './outbox.ts'
 import type { RecordFrames } from './record-frames.ts'

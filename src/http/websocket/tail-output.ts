@@ -2,7 +2,7 @@
 // those that read what a group assigns.
 
 import type { TailraceError } from '../../kernel/errors.ts'
-import type { Tail, TailChunk, TailEnd, TailGap, TailProgress, TailReader } from '../../service/tail.ts'
+import type { Tail, TailChunk, TailEnd, TailGap, TailProgress, TailReader } from '../../service/tail/tail.ts'
 import type { CreditGrant } from './credit.ts'
 import { Credit } from './credit.ts'
 import type { SubscriptionOutput } from './subscription-output.ts'

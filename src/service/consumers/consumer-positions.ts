@@ -1,0 +1,161 @@
+// Where one consumer stands in each of its partitions, and what follows from that: what to read next, what to commit. No I/O.
+//
+// Of each partition three offsets are known: `next` is where the next read begins, `processed` where the last one began:
+// whoever asks for more has done with what it had. `committed` is what this consumer knows to be committed. So a partition
+// that leaves between two reads leaves with `processed`, and what the last read gave is given again by its next owner.
+
+import type { Topic } from '../../engine/engine.ts'
+import type { GroupPartition, OffsetToCommit } from '../../engine/group-protocol.ts'
+import { partitionKey } from '../../engine/partition-key.ts'
+import type { TailraceError } from '../../kernel/errors.ts'
+import type { OwnedPartition } from '../groups/group-member.ts'
+import type { PartitionBounds } from '../read/page.ts'
+import type { TopicOffset } from '../read/partition-offset.ts'
+
+export interface ConsumerPosition {
+  readonly topic: Topic
+  readonly partition: number
+  /** undefined: not found out yet. */
+  next: number | undefined
+  processed: number | undefined
+  committed: number | undefined
+}
+
+/** A record that cannot be shown in the consumer's format. */
+export interface RefusedRecord extends GroupPartition {
+  readonly topicId: string
+  readonly offset: number
+  readonly error: TailraceError
+  /** It may be shown in a moment: the consumer stays in front of it. */
+  readonly isForNow: boolean
+}
+
+export type Moves = readonly Move[]
+
+interface Move {
+  readonly position: ConsumerPosition
+  readonly from: number
+  readonly to: number
+}
+
+export class ConsumerPositions {
+  readonly #byName = new Map<string, ConsumerPosition>()
+
+  get size(): number {
+    return this.#byName.size
+  }
+
+  find(topic: string, partition: number): ConsumerPosition | undefined {
+    return this.#byName.get(partitionKey(topic, partition))
+  }
+
+  /** One that is there already keeps its place, unless it is of a topic that was there before under this name. */
+  add(topic: Topic, partition: number): void {
+    if (this.find(topic.name, partition)?.topic.id === topic.id) return
+    const position = { topic, partition, next: undefined, processed: undefined, committed: undefined }
+    this.#byName.set(partitionKey(topic.name, partition), position)
+  }
+
+  remove(topic: string, partition: number): void {
+    this.#byName.delete(partitionKey(topic, partition))
+  }
+
+  clear(): void {
+    this.#byName.clear()
+  }
+
+  all(): readonly ConsumerPosition[] {
+    return [...this.#byName.values()]
+  }
+
+  /** Those whose place is not found out yet. */
+  unstarted(): readonly ConsumerPosition[] {
+    return this.all().filter(({ next }) => next === undefined)
+  }
+
+  get hasUnstarted(): boolean {
+    for (const { next } of this.#byName.values()) if (next === undefined) return true
+    return false
+  }
+
+  /** False when it is not this consumer's any more, or has its place already. */
+  start(position: ConsumerPosition, offset: number, committed: number | undefined): boolean {
+    if (position.next !== undefined || this.find(position.topic.name, position.partition) !== position) return false
+    position.next = offset
+    position.processed = offset
+    position.committed = committed
+    return true
+  }
+
+  toRead(): TopicOffset[] {
+    const found: TopicOffset[] = []
+    for (const { topic, partition, next } of this.#byName.values()) {
+      if (next !== undefined) found.push({ topic, partition, offset: next })
+    }
+    return found
+  }
+
+  /** The client asks for more: what it was given so far is done with. */
+  markProcessed(): void {
+    for (const position of this.#byName.values()) position.processed = position.next
+  }
+
+  /** Takes what a read of `asked` has brought; what was sought or has gone meanwhile stays as it is. */
+  advance(asked: readonly TopicOffset[], read: readonly PartitionBounds[], refused: readonly RefusedRecord[]): Moves {
+    const moves: Move[] = []
+    for (const [at, { topic, partition, nextOffset }] of read.entries()) {
+      const from = asked[at]?.offset as number
+      const held = refused.find((record) => record.topic === topic.name && record.partition === partition)
+      const move = this.#move(topic, partition, from, held?.offset ?? nextOffset)
+      if (move !== undefined) moves.push(move)
+    }
+    return moves
+  }
+
+  /** Steps over a record that the client is told of. */
+  pass({ topic, topicId, partition, offset }: RefusedRecord): Moves {
+    const move = this.#move({ name: topic, id: topicId }, partition, offset, offset + 1)
+    return move === undefined ? [] : [move]
+  }
+
+  #move(topic: Pick<Topic, 'name' | 'id'>, partition: number, from: number, to: number): Move | undefined {
+    const position = this.find(topic.name, partition)
+    if (position === undefined || position.topic.id !== topic.id || position.next !== from || from === to)
+      return undefined
+    position.next = to
+    return { position, from, to }
+  }
+
+  /** The client has gone elsewhere: what it was given before is no matter any more. */
+  seek(position: ConsumerPosition, offset: number): void {
+    position.next = offset
+    position.processed = offset
+  }
+
+  /** Up to where the client was given records, everywhere. */
+  standing(): OffsetToCommit[] {
+    return this.all().flatMap(({ topic, partition, next }) => {
+      return next === undefined ? [] : [{ topic: topic.name, topicId: topic.id, partition, offset: next }]
+    })
+  }
+
+  /** What is not committed yet: up to where the client was given records, or up to where it has done with them. */
+  toCommit(upTo: 'next' | 'processed', among: readonly OwnedPartition[] = this.all()): OffsetToCommit[] {
+    return among.flatMap(({ topic, partition }) => {
+      const position = this.find(topic.name, partition)
+      const offset = position?.[upTo]
+      if (position === undefined || offset === undefined || offset === position.committed) return []
+      return [{ topic: topic.name, topicId: position.topic.id, partition, offset }]
+    })
+  }
+
+  noteCommitted({ topic, topicId, partition, offset }: OffsetToCommit): void {
+    const position = this.find(topic, partition)
+    if (position !== undefined && position.topic.id === (topicId ?? position.topic.id)) position.committed = offset
+  }
+}
+
+/** The client never had what these moves stand for; who went elsewhere since stays there. */
+export function undo(moves: Moves): void {
+  for (const { position, from, to } of moves) if (position.next === to) position.next = from
+}

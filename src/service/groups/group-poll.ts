@@ -1,0 +1,148 @@
+// Consuming as a group without any state in the client, in words: a poll gives records and a lease on them, an ack commits,
+// and what is not acknowledged in time is given out again. A group is exclusive (a lease is on whole partitions, in order:
+// group-lease.ts) or shared (on single records: shared-queue.ts) for its life. Types only; group-polls.ts does it.
+
+import type { TailraceError } from '../../kernel/errors.ts'
+import type { Caller } from '../caller.ts'
+import type { Gap, RecordSink } from '../read/page.ts'
+import type { Position } from '../read/positions.ts'
+import type { Subscription } from './group-member.ts'
+
+export type PollMode = 'exclusive' | 'shared'
+
+export interface GroupPollRequest {
+  readonly caller: Caller
+  readonly groupId: string
+  readonly mode: PollMode
+  /** The worker's name for itself; '' where it gives none. */
+  readonly member: string
+  readonly subscription: Subscription
+  readonly limit: number
+  /** Stored bytes of records at most; the first record always comes. */
+  readonly maxBytes: number
+  /** For a first record. The poll comes sooner, without any, when `signal` says so. */
+  readonly waitMs: number
+  readonly leaseMs: number
+  /** Where partitions begin that the group has no offset of yet. */
+  readonly from: Position
+  /** Shared: a record that was delivered so often goes to the dead-letter topic. */
+  readonly maxAttempts: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Takes the records; in a shared group with how often each was delivered, this time included. */
+export interface PollSink extends RecordSink {
+  /** Before the write of a record. */
+  attempt?(attempts: number): void
+}
+
+/** `from` to `through`, both included. */
+export interface LeasedRange {
+  readonly topic: string
+  readonly partition: number
+  readonly from: number
+  readonly through: number
+}
+
+export interface GivenLease {
+  readonly id: string
+  /** Wall clock, ms. */
+  readonly expiresMs: number
+  readonly positions: readonly LeasedRange[]
+}
+
+/** As it is shown to whoever looks: without its id, which is its holder's alone. */
+export interface OpenLease {
+  readonly member: string
+  readonly expiresMs: number
+  /** What is not acknowledged yet. */
+  readonly positions: readonly LeasedRange[]
+}
+
+/** A partition of the group that could not be read. */
+export interface PartitionFault {
+  readonly topic: string
+  readonly partition: number
+  readonly fault: TailraceError
+}
+
+export interface GroupPolled<Sink extends PollSink = PollSink> {
+  /** The one that has the records. */
+  readonly sink: Sink
+  /** undefined: there was nothing. */
+  readonly given: GivenLease | undefined
+  readonly generation: number
+  /** Of its topics: what was removed before the group got it, and nobody was told of yet. */
+  readonly gaps: readonly Gap[]
+  readonly faults: readonly PartitionFault[]
+  /** To be told when the reply is over: what did not go out is another worker's, at once. */
+  settle(isDelivered: boolean): void
+}
+
+export interface TopicPartitionOffset {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+/** What a worker says of what it was leased. */
+export interface AckRequest {
+  /** Exclusive: everything, or up to and with an offset of each partition that is named. */
+  readonly through?: 'all' | readonly TopicPartitionOffset[] | undefined
+  /** Shared: everything, */
+  readonly accept?: 'all' | undefined
+  /** or these: done, */
+  readonly accepted?: readonly TopicPartitionOffset[] | undefined
+  /** to be given out again, */
+  readonly released?: readonly TopicPartitionOffset[] | undefined
+  /** never again: to the dead-letter topic. */
+  readonly rejected?: readonly TopicPartitionOffset[] | undefined
+  /** The lease goes on for what is not named; else it ends, and that is given out again. */
+  readonly keep?: boolean | undefined
+}
+
+export interface LeaseAnswer {
+  /** undefined: the lease has ended. */
+  readonly lease: string | undefined
+  readonly expiresMs: number | undefined
+  /** Exclusive: what was committed, each the offset to be read next. */
+  readonly committed: readonly TopicPartitionOffset[]
+  /** Shared, of an ack: numbers of records. */
+  readonly accepted?: number
+  readonly released?: number
+  readonly rejected?: number
+  /** The rejected, and those that were released for the last time that they may be. */
+  readonly deadLettered?: number
+}
+
+export interface GroupPollService {
+  /**
+   * Partitions or records that nobody else has, leased until they are acknowledged or the lease's time is over.
+   * inconsistent_group_protocol: the group is of another kind; unknown_topic_or_partition: a topic that is named is not there;
+   * overloaded; what keeps the group's member from joining, or all of its partitions from being read.
+   */
+  poll<Sink extends PollSink>(request: GroupPollRequest, newSink: () => Sink): Promise<GroupPolled<Sink>>
+  /**
+   * Durable when it resolves; one that ended its lease, sent again after a reply that was lost, is answered while it is
+   * remembered (LEASES_REMEMBERED_MAX) and the group's member is here. fenced_lease;
+   * invalid_request: it names what is not leased, and nothing was done. disk_full: nothing was done, the lease is open still.
+   * unknown_topic_or_partition, topic_recreated: the topic was deleted meanwhile, and nothing is done with its successor.
+   */
+  ack(caller: Caller, groupId: string, leaseId: string, request: AckRequest): Promise<LeaseAnswer>
+  /** From now on. fenced_lease. */
+  extend(caller: Caller, groupId: string, leaseId: string, leaseMs: number): Promise<LeaseAnswer>
+  /** What it held is given out again, at once. fenced_lease. */
+  release(caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer>
+  /** It is polled on this server, but no poll is under way and no lease is open. */
+  isUnused(groupId: string): boolean
+  /** Its member leaves now, not after a while, if that is so. */
+  leaveUnused(groupId: string): Promise<void>
+  /** The same if leases are open: they are fenced. */
+  leaveUnpolled(groupId: string): Promise<void>
+  /** What is remembered of a group that was deleted. */
+  forget(groupId: string): Promise<void>
+  /** Those that are open on this server, the oldest first. */
+  leases(caller: Caller, groupId: string): readonly OpenLease[]
+  /** Every lease is fenced and every member leaves; answers waiting polls first. */
+  close(): Promise<void>
+}

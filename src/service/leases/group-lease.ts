@@ -1,0 +1,279 @@
+// Exclusive leases: a poll gets whole partitions, in the order of their offsets, from where the group stands. What must
+// hold: a partition has one open lease at most; what is acknowledged is committed before that is answered, and never given
+// out again; what a lease held and is not acknowledged is given out again, in order, when it ends; a partition that the
+// group's member loses takes its lease with it, whole: whoever holds that learns at its ack that somebody else has some of it.
+
+import type { OffsetToCommit } from '../../engine/group-protocol.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { TailraceError } from '../../kernel/errors.ts'
+import type { OwnedPartition } from '../groups/group-member.ts'
+import type {
+  AckRequest,
+  GivenLease,
+  GroupPollRequest,
+  LeaseAnswer,
+  OpenLease,
+  PollSink,
+  TopicPartitionOffset,
+} from '../groups/group-poll.ts'
+import { isFencing } from '../groups/join-failures.ts'
+import type { ConsumeService } from '../read/consume.ts'
+import type { GroupStartParts } from '../read/group-start.ts'
+import type { Position } from '../read/positions.ts'
+import type { Lease } from './lease-table.ts'
+import { ENDED, endedByAck, fenced, LeaseTable } from './lease-table.ts'
+import type { PollQueue, QueueHost } from './poll-queue.ts'
+import { PartitionSlot } from './poll-queue.ts'
+import { findStarts } from './poll-start.ts'
+
+export class ExclusiveSlot extends PartitionSlot {
+  /** The next offset to be given; up to it everything is acknowledged, or was no record. */
+  position = 0
+  lease: Lease<HeldPartitions> | undefined = undefined
+}
+
+/** What a lease has of one partition. */
+interface HeldPart {
+  readonly slot: ExclusiveSlot
+  /** As it was given: [began, end). */
+  readonly began: number
+  readonly end: number
+  /** Up to here it is acknowledged. */
+  next: number
+}
+
+interface HeldPartitions {
+  /** The worker's name for itself. */
+  readonly member: string
+  readonly parts: readonly HeldPart[]
+}
+
+export interface ExclusiveQueueOptions {
+  readonly host: QueueHost<ExclusiveSlot>
+  readonly consume: ConsumeService
+  readonly starts: GroupStartParts
+  readonly clock: Clock
+}
+
+export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
+  readonly #host: QueueHost<ExclusiveSlot>
+  readonly #consume: ConsumeService
+  readonly #starts: GroupStartParts
+  readonly #leases: LeaseTable<HeldPartitions, HeldPartitions>
+
+  constructor({ host, consume, starts, clock }: ExclusiveQueueOptions) {
+    this.#host = host
+    this.#consume = consume
+    this.#starts = starts
+    this.#leases = new LeaseTable({ clock, onExpired: (lease) => this.#free(lease) })
+  }
+
+  get openLeases(): number {
+    return this.#leases.size
+  }
+
+  list(): readonly OpenLease[] {
+    return this.#leases.list().map(({ held, expiresMs }) => {
+      const positions = held.parts
+        .filter(({ next, end }) => next < end)
+        .map(({ slot, next, end }) => {
+          return { topic: slot.topic.name, partition: slot.partition, from: next, through: end - 1 }
+        })
+      return { member: held.member, expiresMs, positions }
+    })
+  }
+
+  createSlot(owned: OwnedPartition): ExclusiveSlot {
+    return new ExclusiveSlot(owned)
+  }
+
+  async start(slots: readonly ExclusiveSlot[], from: Position): Promise<void> {
+    const { groupId, member } = this.#host
+    const asked = await findStarts(this.#starts, groupId, slots, from)
+    for (const { slot, error } of asked) if (error !== undefined) this.#host.failed(slot, error)
+    const found = asked.filter(({ error }) => error === undefined)
+    const fresh = found.filter(({ committed }) => committed === undefined)
+    // what a later poll is to begin with must not hang on what `latest` means by then
+    if (fresh.length > 0) {
+      const results = await member.commit(fresh.map(({ slot, offset }) => toCommit(slot, offset)))
+      const failure = results.find(({ error }) => error !== undefined)?.error
+      if (failure !== undefined) throw failure
+    }
+    for (const { slot, offset } of found) {
+      slot.position = offset
+      slot.isStarted = true
+    }
+  }
+
+  available({ lease, endOffset, position }: ExclusiveSlot): number {
+    return lease === undefined ? Math.max(0, endOffset - position) : 0
+  }
+
+  isLeased({ lease }: ExclusiveSlot): boolean {
+    return lease !== undefined
+  }
+
+  async read(
+    slots: readonly ExclusiveSlot[],
+    request: GroupPollRequest,
+    sink: PollSink,
+  ): Promise<GivenLease | undefined> {
+    this.#leases.checkRoom()
+    const { limit, maxBytes, leaseMs } = request
+    const offsets = slots.map(({ topic, partition, position: offset }) => ({ topic, partition, offset }))
+    const estimateKey = offsets[0]?.topic.id ?? ''
+    const page = await this.#consume.readPartitions(
+      request.caller,
+      { offsets, limit, maxBytes, waitMs: 0, estimateKey },
+      sink,
+    )
+    // somebody else may have given out the same
+    if (slots.some(({ isLost }) => isLost)) return undefined
+    for (const gap of page.gaps) this.#host.passed(gap)
+    const parts: HeldPart[] = []
+    for (const [at, slot] of slots.entries()) {
+      const bounds = page.partitions[at]
+      if (bounds === undefined) continue
+      const { nextOffset: end, endOffset, fault } = bounds
+      if (fault !== undefined) this.#host.failed(slot, fault)
+      // one that gave nothing waits for more, whatever is said to be there
+      else slot.sawEnd(endOffset, end > slot.position || page.recordCount > 0 ? endOffset : slot.position)
+      if (end > slot.position) parts.push({ slot, began: slot.position, end, next: slot.position })
+    }
+    if (page.recordCount === 0) {
+      for (const { slot, end } of parts) slot.position = end
+      return undefined
+    }
+    const lease = this.#leases.open({ member: request.member, parts }, leaseMs)
+    for (const { slot } of parts) slot.lease = lease
+    const positions = parts.map(({ slot, began, end }) => {
+      return { topic: slot.topic.name, partition: slot.partition, from: began, through: end - 1 }
+    })
+    return { id: lease.id, expiresMs: lease.expiresMs, positions }
+  }
+
+  async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
+    const acknowledged = this.#leases.acked(id)
+    if (acknowledged !== undefined) return repeatedAnswer(id, acknowledged, request)
+    return await this.#leases.use(id, (lease) => this.#ack(lease, request))
+  }
+
+  async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {
+    return await this.#leases.prolong(id, leaseMs)
+  }
+
+  async release(id: string): Promise<LeaseAnswer> {
+    return await this.#leases.use(id, async (lease) => {
+      this.#end(lease)
+      return ENDED
+    })
+  }
+
+  lose(slot: ExclusiveSlot): void {
+    if (slot.lease !== undefined) this.#end(slot.lease)
+  }
+
+  async close(): Promise<void> {
+    this.#leases.close()
+  }
+
+  async #ack(lease: Lease<HeldPartitions>, request: AckRequest): Promise<LeaseAnswer> {
+    // a part that is done may be another lease's by now
+    const asked = askedOf(lease.held, request).filter(({ part, next }) => next > part.next)
+    const results = await this.#host.member.commit(asked.map(({ part, next }) => toCommit(part.slot, next)))
+    const failed = results.find(({ error }) => error !== undefined)?.error
+    const done = asked.filter(({ part: { slot } }) => {
+      return results.some((one) => one.partition === slot.partition && one.topic === slot.topic.name && !one.error)
+    })
+    for (const { part, next } of done) {
+      part.next = next
+      part.slot.position = Math.max(part.slot.position, next)
+    }
+    if (failed !== undefined) throw this.#refused(lease, failed)
+    const keeps = request.keep === true && lease.isOpen && lease.held.parts.some(({ next, end }) => next < end)
+    if (keeps) {
+      for (const { slot, next, end } of lease.held.parts) if (next === end) this.#letGo(slot, lease)
+    } else {
+      this.#end(lease)
+      this.#leases.remember(lease.id, lease.held)
+    }
+    const answer = keeps ? { lease: lease.id, expiresMs: lease.expiresMs } : { lease: undefined, expiresMs: undefined }
+    return { ...answer, committed: done.map(({ part, next }) => placeOf(part.slot, next)) }
+  }
+
+  /** Of another generation by now: then it is as if its partitions had been lost before. */
+  #refused(lease: Lease<HeldPartitions>, error: TailraceError): TailraceError {
+    if (!isFencing(error)) return error
+    this.#end(lease)
+    return fenced(lease.id, error)
+  }
+
+  #end(lease: Lease<HeldPartitions>): void {
+    if (this.#leases.end(lease)) this.#free(lease)
+  }
+
+  #free(lease: Lease<HeldPartitions>): void {
+    for (const { slot } of lease.held.parts) this.#letGo(slot, lease)
+  }
+
+  #letGo(slot: ExclusiveSlot, lease: Lease<HeldPartitions>): void {
+    if (slot.lease !== lease) return
+    slot.lease = undefined
+    this.#host.changed(slot)
+  }
+}
+
+interface AskedPart {
+  readonly part: HeldPart
+  readonly next: number
+}
+
+/** What an ack is about; invalid_request for what the lease does not hold. */
+function askedOf(
+  { parts }: HeldPartitions,
+  { through, accept, accepted, released, rejected }: AckRequest,
+): AskedPart[] {
+  if (accept !== undefined || accepted !== undefined || released !== undefined || rejected !== undefined) {
+    throw invalid(
+      'accept, accepted, released and rejected are for a shared group; this lease takes through or positions',
+      {},
+    )
+  }
+  if (through === undefined) throw invalid('an ack says {"through":"all"} or which positions', {})
+  if (through === 'all') return parts.map((part) => ({ part, next: part.end }))
+  const asked = new Map<HeldPart, AskedPart>()
+  for (const { topic, partition, offset } of through) {
+    const part = parts.find(({ slot }) => slot.partition === partition && slot.topic.name === topic)
+    if (part === undefined) {
+      throw invalid(`the lease has nothing of partition ${partition} of topic ${topic}`, { topic, partition })
+    }
+    if (asked.has(part)) throw invalid(`partition ${partition} of topic ${topic} is named twice`, { topic, partition })
+    if (offset < part.began || offset >= part.end) {
+      throw invalid(
+        `the lease has the offsets ${part.began} to ${part.end - 1} of partition ${partition} of topic ${topic}, not ${offset}`,
+        { topic, partition, from: part.began, through: part.end - 1 },
+      )
+    }
+    asked.set(part, { part, next: Math.max(part.next, offset + 1) })
+  }
+  return [...asked.values()]
+}
+
+/** For an ack that comes again: it has to be about what was acknowledged. */
+function repeatedAnswer(id: string, held: HeldPartitions, request: AckRequest): LeaseAnswer {
+  const asked = askedOf(held, request)
+  if (asked.some(({ part, next }) => next > part.next)) throw endedByAck(id)
+  return { ...ENDED, committed: asked.map(({ part }) => placeOf(part.slot, part.next)) }
+}
+
+function toCommit({ topic, partition }: PartitionSlot, offset: number): OffsetToCommit {
+  return { topic: topic.name, topicId: topic.id, partition, offset }
+}
+
+function placeOf({ topic, partition }: PartitionSlot, offset: number): TopicPartitionOffset {
+  return { topic: topic.name, partition, offset }
+}
+
+function invalid(message: string, details: Record<string, unknown>): TailraceError {
+  return new TailraceError('invalid_request', message, details)
+}

@@ -1,0 +1,193 @@
+// The open leases of one group: who holds what until when. One timer for all of them. What must hold: a lease ends once, by
+// its holder, by its time, or by being fenced; while one of its holder's requests is under way its time does not end it,
+// and the next request waits for that one. An ended lease answers fenced_lease, whoever asks; of those that ended with an
+// ack, the latest are remembered: its holder may not have heard the answer, and asks again.
+
+import { randomBytes } from 'node:crypto'
+import type { Clock, Timer } from '../../kernel/clock.ts'
+import { TailraceError } from '../../kernel/errors.ts'
+import { LEASES_OPEN_MAX, LEASES_REMEMBERED_MAX } from '../../kernel/limits.ts'
+import type { LeaseAnswer } from '../groups/group-poll.ts'
+
+export class Lease<Held> {
+  /** Says nothing, and cannot be guessed. */
+  readonly id = randomBytes(16).toString('base64url')
+  readonly held: Held
+  /** Monotonic. */
+  deadlineMs = 0
+  /** Wall clock, for people. */
+  expiresMs = 0
+  isOpen = true
+  /** A request of its holder that is under way. */
+  use: Promise<unknown> | undefined = undefined
+
+  constructor(held: Held) {
+    this.held = held
+  }
+}
+
+export interface LeaseTableOptions<Held> {
+  readonly clock: Clock
+  /** Its time is over: what it held is free again. */
+  readonly onExpired: (lease: Lease<Held>) => void
+}
+
+/** `Acked`: what is remembered of a lease that ended with an ack. */
+export class LeaseTable<Held, Acked> {
+  readonly #clock: Clock
+  readonly #onExpired: (lease: Lease<Held>) => void
+  readonly #open = new Map<string, Lease<Held>>()
+  /** The latest last. */
+  readonly #acked = new Map<string, Acked>()
+  #timer: Timer | undefined
+  #timerMs = Number.POSITIVE_INFINITY
+
+  constructor({ clock, onExpired }: LeaseTableOptions<Held>) {
+    this.#clock = clock
+    this.#onExpired = onExpired
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  list(): readonly Lease<Held>[] {
+    return [...this.#open.values()]
+  }
+
+  checkRoom(): void {
+    if (this.#open.size < LEASES_OPEN_MAX) return
+    throw new TailraceError(
+      'overloaded',
+      `the group has ${LEASES_OPEN_MAX} leases open, which is as many as it may have: acknowledge or release some`,
+    )
+  }
+
+  open(held: Held, leaseMs: number): Lease<Held> {
+    const lease = new Lease(held)
+    this.#open.set(lease.id, lease)
+    this.#lastUntil(lease, leaseMs)
+    return lease
+  }
+
+  /** Runs `work` with the lease, alone; it may end it. fenced_lease. */
+  async use<Result>(id: string, work: (lease: Lease<Held>) => Promise<Result>): Promise<Result> {
+    let lease = this.#get(id)
+    while (lease.use !== undefined) {
+      await lease.use.catch(() => undefined)
+      lease = this.#get(id)
+    }
+    const result = work(lease)
+    lease.use = result
+    try {
+      return await result
+    } finally {
+      lease.use = undefined
+      if (lease.isOpen) this.#wakeAt(lease.deadlineMs)
+    }
+  }
+
+  extend(lease: Lease<Held>, leaseMs: number): void {
+    this.#lastUntil(lease, leaseMs)
+  }
+
+  /** As its holder asks. fenced_lease. */
+  async prolong(id: string, leaseMs: number): Promise<LeaseAnswer> {
+    return await this.use(id, async (lease) => {
+      this.extend(lease, leaseMs)
+      return { lease: id, expiresMs: lease.expiresMs, committed: [] }
+    })
+  }
+
+  /** False when it has ended already. */
+  end(lease: Lease<Held>): boolean {
+    if (!lease.isOpen) return false
+    lease.isOpen = false
+    this.#open.delete(lease.id)
+    return true
+  }
+
+  /** What remember() was told of it. */
+  acked(id: string): Acked | undefined {
+    return this.#acked.get(id)
+  }
+
+  /** It has ended, with an ack. */
+  remember(id: string, acked: Acked): void {
+    this.#acked.set(id, acked)
+    if (this.#acked.size <= LEASES_REMEMBERED_MAX) return
+    for (const oldest of this.#acked.keys()) {
+      this.#acked.delete(oldest)
+      return
+    }
+  }
+
+  close(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    for (const lease of this.#open.values()) lease.isOpen = false
+    this.#open.clear()
+  }
+
+  #get(id: string): Lease<Held> {
+    const lease = this.#open.get(id)
+    if (lease === undefined) throw this.#acked.has(id) ? endedByAck(id) : fenced(id)
+    if (lease.use === undefined && lease.deadlineMs <= this.#clock.monotonic()) {
+      this.#expire(lease)
+      throw fenced(id)
+    }
+    return lease
+  }
+
+  #lastUntil(lease: Lease<Held>, leaseMs: number): void {
+    lease.deadlineMs = this.#clock.monotonic() + leaseMs
+    lease.expiresMs = this.#clock.now() + leaseMs
+    this.#wakeAt(lease.deadlineMs)
+  }
+
+  /** Later deadlines are seen when the timer comes: extending a lease, or ending one, sets none. */
+  #wakeAt(deadlineMs: number): void {
+    if (deadlineMs >= this.#timerMs) return
+    this.#timer?.cancel()
+    this.#timerMs = deadlineMs
+    this.#timer = this.#clock.after(Math.max(0, deadlineMs - this.#clock.monotonic()), () => this.#expireDue())
+  }
+
+  #expireDue(): void {
+    this.#timer = undefined
+    this.#timerMs = Number.POSITIVE_INFINITY
+    const now = this.#clock.monotonic()
+    let next = Number.POSITIVE_INFINITY
+    for (const lease of this.#open.values()) {
+      // one in use is looked at when that is over
+      if (lease.use !== undefined) continue
+      if (lease.deadlineMs <= now) this.#expire(lease)
+      else if (lease.deadlineMs < next) next = lease.deadlineMs
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#wakeAt(next)
+  }
+
+  #expire(lease: Lease<Held>): void {
+    if (this.end(lease)) this.#onExpired(lease)
+  }
+}
+
+/** To whoever ended it. */
+export const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
+
+export function fenced(id: string, cause?: unknown): TailraceError {
+  return new TailraceError(
+    'fenced_lease',
+    'the lease is not open: it has expired, was released, its group was rebalanced or the server restarted; what it held and was not acknowledged is given out again',
+    { lease: id.slice(0, 60) },
+    { cause },
+  )
+}
+
+export function endedByAck(id: string): TailraceError {
+  return new TailraceError(
+    'fenced_lease',
+    'the lease has ended with an ack: what that said is done; the same ack may come again, and nothing else',
+    { lease: id.slice(0, 60) },
+  )
+}

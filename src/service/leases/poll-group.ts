@@ -1,0 +1,436 @@
+// The workers of one group that poll with leases, whatever they lease: all of them are one member of the group, and this
+// hands its partitions out to their polls. What must hold: a partition is with one poll at a time; the poll that has waited
+// longest is served first, and gets its share of what there is; workers come and go without a rebalance. What of a
+// partition is given, and what a lease means, its queue says: group-lease.ts and shared-queue.ts.
+
+import type { Topic } from '../../engine/engine.ts'
+import type { Clock, Timer } from '../../kernel/clock.ts'
+import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
+import {
+  FETCHES_WOKEN_PER_TURN_MAX,
+  GROUP_POLLS_WAITING_MAX,
+  PARTITION_FAULT_PAUSE_MS,
+  POLL_IDLE_MS_MAX,
+  POLL_SETTLE_MS_MIN,
+} from '../../kernel/limits.ts'
+import { SerialQueue } from '../../kernel/serial-queue.ts'
+import type { AssignorName, GroupMember, GroupMembers, OwnedPartition } from '../groups/group-member.ts'
+import type { GivenLease, GroupPolled, GroupPollRequest, PartitionFault, PollSink } from '../groups/group-poll.ts'
+import type { AppendTarget, PollAppends } from '../groups/poll-appends.ts'
+import type { Position } from '../read/positions.ts'
+import { UntoldGaps } from '../read/untold-gaps.ts'
+import type { Interest } from './poll-interest.ts'
+import { Interests } from './poll-interest.ts'
+import type { PartitionSlot, PollQueue, QueueHost } from './poll-queue.ts'
+
+interface Poll<Slot> {
+  readonly request: GroupPollRequest
+  readonly interest: Interest
+  /** Waits to be told which partitions are its own; undefined: it reads some, or is not that far yet. */
+  wake: ((slots: readonly Slot[]) => void) | undefined
+}
+
+export interface PollGroupOptions<Slot extends PartitionSlot, Queue extends PollQueue<Slot>> {
+  readonly groupId: string
+  readonly protocolType: 'consumer' | 'shared'
+  readonly clock: Clock
+  readonly members: GroupMembers
+  readonly appends: PollAppends
+  readonly assignors: readonly AssignorName[]
+  readonly sessionTimeoutMs: number
+  readonly rebalanceTimeoutMs: number
+  readonly clientId: string
+  readonly host: string
+  readonly createQueue: (host: QueueHost<Slot>) => Queue
+}
+
+export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>> implements AppendTarget {
+  readonly queue: Queue
+  readonly #clock: Clock
+  readonly #appends: PollAppends
+  readonly #member: GroupMember
+  readonly #letGoOfMember: () => void
+  readonly #slots = new Map<string, Slot>()
+  readonly #byTopic = new Map<string, Set<Slot>>()
+  readonly #fresh = new Set<Slot>()
+  /** Those that have something to give, by topic; the one that gave last is last. */
+  readonly #ready = new Map<string, Set<Slot>>()
+  readonly #faulted = new Set<Slot>()
+  readonly #untold = new UntoldGaps()
+  /** Those that can be read, and why polls are told of them all the same. */
+  readonly #troubled = new Map<Slot, TailraceError>()
+  readonly #interests = new Interests()
+  /** In the order of coming. */
+  readonly #polls = new Set<Poll<Slot>>()
+  readonly #starts = new SerialQueue()
+  /** Those with a poll that waits. */
+  #interestsWaiting = 0
+  #isDispatchDue = false
+  #pauseTimer: Timer | undefined
+
+  constructor(options: PollGroupOptions<Slot, Queue>) {
+    const { groupId, protocolType, members, clock, createQueue } = options
+    this.#clock = clock
+    this.#appends = options.appends
+    this.#member = members.open({
+      groupId,
+      clientId: options.clientId,
+      host: options.host,
+      protocolType,
+      assignors: options.assignors,
+      sessionTimeoutMs: options.sessionTimeoutMs,
+      rebalanceTimeoutMs: options.rebalanceTimeoutMs,
+      listener: {
+        onAssigned: (partitions) => this.#assigned(partitions),
+        onRevoked: (partitions) => this.#lost(partitions),
+        onLost: (partitions) => this.#lost(partitions),
+      },
+    })
+    this.#letGoOfMember = this.#member.hold()
+    this.queue = createQueue({
+      groupId,
+      member: this.#member,
+      changed: (slot) => this.#changed(slot),
+      failed: (slot, fault) => this.#failed(slot, fault),
+      passed: (gap) => this.#untold.add(gap),
+      troubled: (slot, trouble) => {
+        if (trouble === undefined || slot.isLost) this.#troubled.delete(slot)
+        else this.#troubled.set(slot, trouble)
+      },
+    })
+  }
+
+  async poll(request: GroupPollRequest, newSink: () => PollSink): Promise<GroupPolled> {
+    if (this.#polls.size >= GROUP_POLLS_WAITING_MAX) {
+      throw new TailraceError(
+        'overloaded',
+        `${GROUP_POLLS_WAITING_MAX} polls of this group are under way, which is as many as there may be`,
+      )
+    }
+    const deadlineMs = this.#clock.monotonic() + request.waitMs
+    const interest = this.#interests.enter(request.subscription, (all) => this.#member.subscribe(...all))
+    const poll: Poll<Slot> = { request, interest, wake: undefined }
+    this.#polls.add(poll)
+    try {
+      await this.#getReady(poll)
+      return await this.#serve(poll, deadlineMs, newSink)
+    } finally {
+      this.#polls.delete(poll)
+      interest.polls--
+      interest.lastUsedMs = this.#clock.monotonic()
+    }
+  }
+
+  appended(topic: Topic, partition: number, highWatermark: number): void {
+    const slot = this.#slots.get(keyOf(topic, partition))
+    if (slot === undefined) return
+    slot.appendedTo = highWatermark
+    if (slot.endOffset === Number.POSITIVE_INFINITY) return
+    slot.endOffset = Math.max(slot.endOffset, highWatermark)
+    this.#changed(slot)
+  }
+
+  get isPolled(): boolean {
+    return this.#polls.size > 0
+  }
+
+  /** No poll is under way and no lease is open. */
+  get isUnused(): boolean {
+    return !this.isPolled && this.queue.openLeases === 0
+  }
+
+  /** Nobody has polled or held a lease for a while. Lets go of topics that nobody asks for any more. */
+  sweep(): { readonly isIdle: boolean } {
+    const now = this.#clock.monotonic()
+    for (const interest of this.#interests) if (this.#isLeased(interest)) interest.lastUsedMs = now
+    const hasDropped = this.#interests.drop(now - POLL_IDLE_MS_MAX)
+    if (this.#interests.isEmpty && this.isUnused) return { isIdle: true }
+    if (hasDropped) this.#member.subscribe(...this.#interests.subscriptions)
+    return { isIdle: false }
+  }
+
+  async close(): Promise<void> {
+    this.#pauseTimer?.cancel()
+    this.#lost([...this.#slots.values()])
+    await this.queue.close()
+    this.#letGoOfMember()
+    await this.#member.close()
+  }
+
+  /** Until its partitions are known, and where they begin; no longer than it may last, or its client is there. */
+  async #getReady({ interest, request }: Poll<Slot>): Promise<void> {
+    const over = new AbortController()
+    const abort = () => over.abort()
+    const timer = this.#clock.after(Math.max(request.waitMs, POLL_SETTLE_MS_MIN), abort)
+    request.signal?.addEventListener('abort', abort)
+    if (request.signal?.aborted) abort()
+    try {
+      // who finds partitions of its topics here need not wait for others to be settled
+      if (this.#countOwned(interest) === 0) await this.#member.settled(over.signal)
+      if (this.#fresh.size > 0) await Promise.race([this.#startSlots(), aborted(over.signal)])
+    } catch (error) {
+      // it has waited long enough: there is nothing for it
+      if (!over.signal.aborted) throw error
+    } finally {
+      timer.cancel()
+      request.signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  async #serve(poll: Poll<Slot>, deadlineMs: number, newSink: () => PollSink): Promise<GroupPolled> {
+    const { request } = poll
+    for (;;) {
+      const slots = await this.#turn(poll, deadlineMs)
+      const sink = newSink()
+      if (slots.length === 0) return this.#answer(poll, sink, undefined)
+      let given: GivenLease | undefined
+      try {
+        given = await this.queue.read(slots, request, sink)
+      } finally {
+        for (const slot of slots) {
+          slot.isTaken = false
+          this.#putLast(slot)
+        }
+      }
+      if (given === undefined) continue
+      if (!request.signal?.aborted) return this.#answer(poll, sink, given)
+      await this.#takeBack(given)
+      return this.#answer(poll, newSink(), undefined)
+    }
+  }
+
+  #answer({ interest }: Poll<Slot>, sink: PollSink, given: GivenLease | undefined): GroupPolled {
+    const faults: PartitionFault[] = []
+    for (const { topic, partition, fault } of this.#faulted) {
+      if (fault !== undefined && interest.matches(topic.name)) faults.push({ topic: topic.name, partition, fault })
+    }
+    const [first] = faults
+    // nothing of it can be read
+    if (first !== undefined && given === undefined && faults.length === this.#countOwned(interest)) throw first.fault
+    for (const [{ topic, partition, fault }, trouble] of this.#troubled) {
+      if (fault !== undefined || !interest.matches(topic.name)) continue
+      faults.push({ topic: topic.name, partition, fault: trouble })
+    }
+    const gaps = this.#untold.take((topic) => interest.matches(topic))
+    const settle = (isDelivered: boolean) => {
+      if (isDelivered) return
+      for (const gap of gaps) this.#untold.add(gap)
+      if (given !== undefined) void this.#takeBack(given)
+    }
+    return { sink, given, generation: this.#member.generationId, gaps, faults, settle }
+  }
+
+  /** Nobody heard of it. */
+  async #takeBack({ id }: GivenLease): Promise<void> {
+    await this.queue.release(id).catch(() => undefined)
+  }
+
+  /** The partitions that are its own now; none when its time is over, or its client gone. */
+  #turn(poll: Poll<Slot>, deadlineMs: number): Promise<readonly Slot[]> {
+    const { promise, resolve } = Promise.withResolvers<readonly Slot[]>()
+    const { signal } = poll.request
+    const giveUp = () => poll.wake?.([])
+    let timer: Timer | undefined
+    if (poll.interest.waiting++ === 0) this.#interestsWaiting++
+    poll.wake = (slots) => {
+      poll.wake = undefined
+      if (--poll.interest.waiting === 0) this.#interestsWaiting--
+      timer?.cancel()
+      signal?.removeEventListener('abort', giveUp)
+      resolve(slots)
+    }
+    this.#dispatch()
+    if (poll.wake === undefined) return promise
+    const waitMs = deadlineMs - this.#clock.monotonic()
+    if (waitMs <= 0 || signal?.aborted) giveUp()
+    else {
+      timer = this.#clock.after(waitMs, giveUp)
+      signal?.addEventListener('abort', giveUp)
+    }
+    return promise
+  }
+
+  /** Gives what is ready to those that wait, the longest waiting first. */
+  #dispatch(): void {
+    const without = new Set<Interest>()
+    let woken = 0
+    for (const poll of this.#polls) {
+      if (this.#ready.size === 0 || without.size === this.#interestsWaiting) return
+      if (poll.wake === undefined || without.has(poll.interest)) continue
+      const slots = this.#pick(poll)
+      if (slots.length === 0) without.add(poll.interest)
+      else {
+        poll.wake(slots)
+        if (++woken < FETCHES_WOKEN_PER_TURN_MAX) continue
+        this.#dispatchSoon()
+        return
+      }
+    }
+  }
+
+  /** Its share of the group's partitions at most, and no more than have what it wants. */
+  #pick({ interest, request }: Poll<Slot>): readonly Slot[] {
+    const workers = Math.max(1, this.#polls.size + this.queue.openLeases)
+    const share = Math.max(1, Math.ceil(this.#slots.size / workers))
+    const picked: Slot[] = []
+    let recordCount = 0
+    for (const [topic, slots] of this.#ready) {
+      if (!interest.matches(topic)) continue
+      for (const slot of slots) {
+        if (picked.length >= share || recordCount >= request.limit) break
+        picked.push(slot)
+        // one that has enough gives all: one read, one commit. Of one that nobody has read yet nothing is known
+        const isKnown = Number.isFinite(slot.endOffset)
+        recordCount += isKnown ? this.queue.available(slot) : Math.ceil(request.limit / 4)
+      }
+    }
+    for (const slot of picked) {
+      slot.isTaken = true
+      this.#unready(slot)
+    }
+    return picked
+  }
+
+  #changed(slot: Slot): void {
+    const isReady = slot.isStarted && !slot.isTaken && !slot.isLost && !slot.isPaused && this.queue.available(slot) > 0
+    if (!isReady) {
+      this.#unready(slot)
+      return
+    }
+    const { name } = slot.topic
+    const ready = this.#ready.get(name)
+    if (ready === undefined) this.#ready.set(name, new Set([slot]))
+    else if (ready.has(slot)) return
+    else ready.add(slot)
+    this.#dispatchSoon()
+  }
+
+  /** After a poll had it: others come before it. */
+  #putLast(slot: Slot): void {
+    if (slot.isLost) return
+    if (slot.fault !== undefined && !slot.isPaused) {
+      slot.fault = undefined
+      this.#faulted.delete(slot)
+    }
+    this.#unready(slot)
+    this.#changed(slot)
+  }
+
+  #unready(slot: Slot): void {
+    const { name } = slot.topic
+    const ready = this.#ready.get(name)
+    if (ready?.delete(slot) && ready.size === 0) this.#ready.delete(name)
+  }
+
+  /** After this turn, when all appends that came together are known. */
+  #dispatchSoon(): void {
+    if (this.#isDispatchDue || this.#polls.size === 0) return
+    this.#isDispatchDue = true
+    setImmediate(() => {
+      this.#isDispatchDue = false
+      this.#dispatch()
+    })
+  }
+
+  #failed(slot: Slot, fault: TailraceError): void {
+    slot.fault = fault
+    slot.isPaused = true
+    this.#faulted.add(slot)
+    this.#changed(slot)
+    this.#pauseTimer ??= this.#clock.after(PARTITION_FAULT_PAUSE_MS, () => {
+      this.#pauseTimer = undefined
+      for (const one of this.#faulted) {
+        one.isPaused = false
+        this.#changed(one)
+      }
+      void this.#startSlots()
+    })
+  }
+
+  #assigned(partitions: readonly OwnedPartition[]): void {
+    for (const owned of partitions) {
+      const key = keyOf(owned.topic, owned.partition)
+      if (!this.#slots.has(key)) this.#add(key, this.queue.createSlot(owned))
+    }
+    // it commits where it begins, which has to wait for the rebalance that is just ending
+    void this.#startSlots()
+  }
+
+  #add(key: string, slot: Slot): void {
+    const { name } = slot.topic
+    this.#slots.set(key, slot)
+    this.#appends.add(slot, this)
+    this.#fresh.add(slot)
+    const others = this.#byTopic.get(name)
+    if (others === undefined) this.#byTopic.set(name, new Set([slot]))
+    else others.add(slot)
+  }
+
+  #lost(partitions: readonly OwnedPartition[]): void {
+    for (const { topic, partition } of partitions) {
+      const key = keyOf(topic, partition)
+      const slot = this.#slots.get(key)
+      if (slot === undefined) continue
+      slot.isLost = true
+      this.#slots.delete(key)
+      this.#untold.forget({ topic: topic.name, partition })
+      this.#appends.delete(slot, this)
+      this.#fresh.delete(slot)
+      this.#faulted.delete(slot)
+      this.#troubled.delete(slot)
+      this.#unready(slot)
+      const others = this.#byTopic.get(topic.name)
+      if (others?.delete(slot) && others.size === 0) this.#byTopic.delete(topic.name)
+      this.queue.lose(slot)
+    }
+  }
+
+  /** Those that nobody has begun to read begin where the first poll wants that is here for them. */
+  #startSlots(): Promise<void> {
+    if (this.#fresh.size === 0) return Promise.resolve()
+    return this.#starts.run(async () => {
+      for (const { interest, request } of [...this.#polls]) {
+        const own = [...this.#fresh].filter((slot) => !slot.isPaused && interest.matches(slot.topic.name))
+        if (own.length > 0) await this.#start(own, request.from)
+      }
+    })
+  }
+
+  async #start(slots: readonly Slot[], from: Position): Promise<void> {
+    try {
+      await this.queue.start(slots, from)
+    } catch (error) {
+      for (const slot of slots) if (!slot.isStarted && !slot.isLost) this.#failed(slot, asTailraceError(error))
+    }
+    for (const slot of slots) {
+      if (!slot.isStarted) continue
+      this.#fresh.delete(slot)
+      this.#putLast(slot)
+    }
+  }
+
+  #countOwned(interest: Interest): number {
+    let count = 0
+    for (const [topic, slots] of this.#byTopic) if (interest.matches(topic)) count += slots.size
+    return count
+  }
+
+  #isLeased(interest: Interest): boolean {
+    for (const [topic, slots] of this.#byTopic) {
+      if (!interest.matches(topic)) continue
+      for (const slot of slots) if (this.queue.isLeased(slot)) return true
+    }
+    return false
+  }
+}
+
+function keyOf(topic: Topic, partition: number): string {
+  return `${topic.id}/${partition}`
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
