@@ -13,6 +13,8 @@ export interface EngineCapabilities {
   readonly replicationFactorMax: number
   /** Producers may name themselves (Producer-Id) and repeat a request safely. */
   readonly namedProducers: boolean
+  /** Other nodes may be on the same engine: what only one of them may do, one must be chosen for. */
+  readonly isShared: boolean
 }
 
 /** 'all': after the fdatasync. 'leader' (acks=1): after the write reached the operating system. 'none': at once. */

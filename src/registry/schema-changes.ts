@@ -141,7 +141,7 @@ function clearedFor(state: SchemaState, scope: string, force: boolean): readonly
 }
 
 /** It was made when it was made, whenever it is deleted. */
-function deletedOf({ keyTexts, valueText, schema }: Version): readonly Entry[] {
+export function deletedOf({ keyTexts, valueText, schema }: Version): readonly Entry[] {
   const value = deletedValue(valueText)
   return [...keyTexts].map((key) => ({ key, value, timestamp: schema.ts }))
 }

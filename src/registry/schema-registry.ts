@@ -1,10 +1,12 @@
 // The schema registry above the engine's contract: what is known is what its topic says (schema-state.ts); what is asked
 // for is checked against that, written, and answered when it is known. Writers take turns: ids have no holes, and the same
-// schema never gets two.
+// schema never gets two. Where there are several nodes, one of them writes (schema-writer.ts), and what it writes is taken
+// from it as long as no other has claimed to be the one: then it plans again, on what is known by now.
 
 import type { Engine } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
-import type { TailraceError } from '../kernel/errors.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import { REGISTRY_WRITE_TRIES_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { SerialQueue } from '../kernel/serial-queue.ts'
 import { schemaNotFound, versionNotFound } from './registry-failure.ts'
@@ -19,8 +21,8 @@ import {
   versionDeletion,
 } from './schema-changes.ts'
 import type { SchemaRuleSet, StoredSchema } from './schema-entity.ts'
-import type { SchemaMode, SchemaSettings } from './schema-entries.ts'
-import { RULE_SET_SETTINGS } from './schema-entries.ts'
+import type { Author, Entry, SchemaMode, SchemaSettings } from './schema-entries.ts'
+import { keyText, RULE_SET_SETTINGS } from './schema-entries.ts'
 import type { LookupOptions, SchemaRequest, VersionName } from './schema-finder.ts'
 import { SchemaFinder } from './schema-finder.ts'
 import type { ParsedSchema } from './schema-format.ts'
@@ -30,8 +32,10 @@ import type { SchemaFormats } from './schema-parser.ts'
 import { SchemaParser } from './schema-parser.ts'
 import type { Known, RegisterOptions } from './schema-registration.ts'
 import { planRegistration, testedFaults } from './schema-registration.ts'
+import { repairOf } from './schema-repair.ts'
 import { effectiveMode, effectiveSettings, scopeOf } from './schema-scopes.ts'
 import { SchemaState } from './schema-state.ts'
+import type { SchemaWriter } from './schema-writer.ts'
 import { canonicalSubject, checkScope, checkSubject, parseSubject, printSubject } from './subject.ts'
 
 export interface Registered {
@@ -50,21 +54,26 @@ export interface SchemaRegistryOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly formats: SchemaFormats
+  /** Where other nodes may be on the engine; its owner opens and closes it. */
+  readonly writer?: SchemaWriter | undefined
 }
 
 export class SchemaRegistry {
+  /** undefined: nobody else writes. */
+  readonly writer: SchemaWriter | undefined
   #known: Known
   #revision = 0
   readonly #log: SchemaLog
   readonly #writes = new SerialQueue()
 
   constructor(options: SchemaRegistryOptions) {
+    this.writer = options.writer
     this.#known = knowingNothing(options.formats)
     this.#log = new SchemaLog({
       ...options,
-      apply: (key, value, timestamp) => {
+      apply: (key, value, timestamp, author) => {
         this.#revision++
-        return this.#known.state.apply(key, value, timestamp)
+        return this.#known.state.apply(key, value, timestamp, author)
       },
       forget: () => {
         this.#revision++
@@ -184,15 +193,14 @@ export class SchemaRegistry {
     return effectiveMode(this.state, subject)
   }
 
-  /** 42201, 42205, 42208, 42209, 42210, 40901; what keeps the topic from being written. */
+  /** 42201, 42205, 42208, 42209, 42210, 40901; what keeps the topic from being written, for every write: 50004 where another node writes. */
   register(subject: string, request: SchemaRequest, options: RegisterOptions = {}): Promise<Registered> {
     checkRules(request.ruleSet)
     checkSubject(subject)
     const name = canonicalSubject(subject)
-    return this.#inTurn(async () => {
-      const { version, entries, isFilledIn } = planRegistration(this.#known, name, request, options)
-      if (entries.length > 0) await this.#log.append(entries)
-      return { schema: this.#known.finder.ownVersion(name, version).schema, isFilledIn }
+    return this.#write((known) => {
+      const { version, entries, isFilledIn } = planRegistration(known, name, request, options)
+      return { entries, answer: () => ({ schema: known.finder.ownVersion(name, version).schema, isFilledIn }) }
     })
   }
 
@@ -235,19 +243,49 @@ export class SchemaRegistry {
   }
 
   #change<Answer>(plan: (known: Known) => Change<Answer>): Promise<Answer> {
-    return this.#inTurn(async () => {
-      const { entries, answer } = plan(this.#known)
-      if (entries.length > 0) await this.#log.append(entries)
-      return answer
+    return this.#write((known) => {
+      const { entries, answer } = plan(known)
+      return { entries, answer: () => answer }
     })
   }
 
   /** One at a time, each on what the last one left. */
-  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  #write<Answer>(plan: (known: Known) => Change<() => Answer>): Promise<Answer> {
     return this.#writes.run(async () => {
-      await this.ready()
-      return await work()
+      for (let left = REGISTRY_WRITE_TRIES_MAX; left > 0; left--) {
+        await this.ready()
+        if (!(await this.#isAuthor())) continue
+        const { entries, answer } = plan(this.#known)
+        if (entries.length === 0 || (await this.#append(entries))) return answer()
+      }
+      throw new TailraceError('overloaded', 'another node has written to the registry at the same time; try again')
     })
+  }
+
+  /** What is known is all that was written before it, and nothing that others write from here on counts. 50004. */
+  async #isAuthor(): Promise<boolean> {
+    if (this.writer === undefined) return true
+    await this.writer.own()
+    const { author, displaced } = this.state
+    const { name } = this.writer
+    if (author?.name !== name) {
+      const claim = { claim: (author?.claim ?? 0) + 1, name }
+      const isTaken = await this.#log.append([{ key: keyText({ kind: 'NOOP' }), value: null }], claim)
+      if (!isTaken) return false
+    }
+    for (const key of [...displaced]) {
+      for (const entries of repairOf(this.state, key)) if (!(await this.#append(entries))) return false
+    }
+    return true
+  }
+
+  /** False: it is not known to be there, and was not taken by anybody if it is. */
+  async #append(entries: readonly Entry[]): Promise<boolean> {
+    if (this.writer === undefined) return await this.#log.append(entries)
+    const author: Author | undefined = this.state.author
+    // read for the last time when the plan was made: there was no moment between
+    if (author?.name !== this.writer.name || !this.writer.isHere) return false
+    return await this.#log.append(entries, author)
   }
 }
 

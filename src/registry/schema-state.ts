@@ -1,9 +1,10 @@
 // All that the registry knows, made of the records of its topic in their order and of nothing else: whoever applies the
-// same records knows the same.
+// same records knows the same. Where several nodes may write, each claims to be the one first, by a record with a higher
+// number than any before; from there on what was written under another claim is passed over, wherever it lies.
 
 import type { StoredSchema } from './schema-entity.ts'
 import { isSameReferences } from './schema-entity.ts'
-import type { SchemaMode, SchemaSettings } from './schema-entries.ts'
+import type { Author, SchemaMode, SchemaSettings } from './schema-entries.ts'
 import {
   parseDeleteSubjectValue,
   parseKey,
@@ -37,9 +38,37 @@ export class SchemaState {
   readonly #contexts = new Set<string>()
   /** By the subject and version that they refer to. */
   readonly #referrers = new Map<string, Set<string>>()
+  readonly #displaced = new Set<string>()
+  #author: Author | undefined
 
-  /** What stands in the topic at an offset. False: it is nothing that is understood here. */
-  apply(keyJson: string, valueJson: string | null, timestamp: number): boolean {
+  /** What stands in the topic at an offset. False: it is passed over. */
+  apply(keyJson: string, valueJson: string | null, timestamp: number, author?: Author): boolean {
+    if (author !== undefined && !this.#admits(author)) {
+      this.#displaced.add(keyJson)
+      return false
+    }
+    const isTaken = this.#apply(keyJson, valueJson, timestamp)
+    if (isTaken) this.#displaced.delete(keyJson)
+    return isTaken
+  }
+
+  /** Of the claim that holds; undefined: there was none. */
+  get author(): Author | undefined {
+    return this.#author
+  }
+
+  /** Keys under which something that was passed over stands last: compaction would keep that, and not what is known. */
+  get displaced(): Iterable<string> {
+    return this.#displaced
+  }
+
+  #admits(author: Author): boolean {
+    const { claim, name } = this.#author ?? { claim: -1, name: '' }
+    if (author.claim > claim) this.#author = author
+    return author.claim > claim || (author.claim === claim && author.name === name)
+  }
+
+  #apply(keyJson: string, valueJson: string | null, timestamp: number): boolean {
     const key = parseKey(keyJson)
     switch (key?.kind) {
       case 'SCHEMA':
@@ -84,6 +113,10 @@ export class SchemaState {
 
   isKnownContext(context: string): boolean {
     return context === DEFAULT_CONTEXT || this.#contexts.has(context)
+  }
+
+  isContextWritten(context: string): boolean {
+    return this.#contexts.has(context)
   }
 
   settings(scope: string): SchemaSettings | undefined {

@@ -2,11 +2,12 @@
 // registered under TOPIC-key and TOPIC-value unless they are there. Of a text and an id the text counts.
 
 import type { FramedSchema, SchemaCodec, SchemaEncoding } from '../../codec/schema-codec.ts'
-import type { ErrorCode, TailraceError } from '../../kernel/errors.ts'
-import { asTailraceError } from '../../kernel/errors.ts'
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import { registryCodeOf } from '../../registry/registry-failure.ts'
 import type { SchemaType } from '../../registry/schema-format.ts'
 import type { SchemaRegistry } from '../../registry/schema-registry.ts'
+import type { SchemaForwarder } from '../schema-forwarder.ts'
 import { restProxyFailure } from './failure.ts'
 import type { NamedSchema, NamedSchemas } from './named-schemas.ts'
 
@@ -33,10 +34,12 @@ type Part = 'key' | 'value'
 export class RecordSchemaFinder {
   readonly #registry: SchemaRegistry
   readonly #codec: SchemaCodec
+  readonly #forwarder: SchemaForwarder
 
-  constructor(registry: SchemaRegistry, codec: SchemaCodec) {
+  constructor(registry: SchemaRegistry, codec: SchemaCodec, forwarder: SchemaForwarder) {
     this.#registry = registry
     this.#codec = codec
+    this.#forwarder = forwarder
   }
 
   /** 'unregistered': a text is not there yet. 42205, 42207; what keeps the registry from answering. */
@@ -48,8 +51,9 @@ export class RecordSchemaFinder {
   }
 
   /** As find; texts that are not there are registered. */
-  async register(wanted: SchemasWanted): Promise<RecordSchemas> {
-    return { key: await this.#register(wanted, 'key'), value: await this.#register(wanted, 'value') }
+  async register(wanted: SchemasWanted, requestId: string): Promise<RecordSchemas> {
+    const key = await this.#register(wanted, 'key', requestId)
+    return { key, value: await this.#register(wanted, 'value', requestId) }
   }
 
   #find(wanted: SchemasWanted, part: Part): FramedSchema | undefined | 'unregistered' {
@@ -80,14 +84,13 @@ export class RecordSchemaFinder {
     }
   }
 
-  async #register(wanted: SchemasWanted, part: Part): Promise<FramedSchema | undefined> {
+  async #register(wanted: SchemasWanted, part: Part, requestId: string): Promise<FramedSchema | undefined> {
     const found = this.#find(wanted, part)
     const { text }: NamedSchema = wanted.named[part]
     if (found !== 'unregistered' || text === undefined) return found === 'unregistered' ? undefined : found
     const { topic, encoding } = wanted
     try {
-      const { schema } = await this.#registry.register(`${topic}-${part}`, requestOf(encoding, text))
-      return { id: schema.id, encoding }
+      return { id: await this.#forwarder.register(`${topic}-${part}`, requestOf(encoding, text), requestId), encoding }
     } catch (error) {
       throw told(error)
     }
@@ -106,7 +109,9 @@ function told(error: unknown): TailraceError {
   const failure = asTailraceError(error)
   // a schema of another format
   if (failure.code === 'invalid_record') return restProxyFailure(42205, `Invalid schema: ${failure.message}`)
-  if (!OF_THE_SCHEMA.has(failure.code)) return failure
+  // the registry's numbers mean something else in the proxy
+  if (!OF_THE_SCHEMA.has(failure.code))
+    return registryCodeOf(failure) === undefined ? failure : new TailraceError(failure.code, failure.message)
   if (registryCodeOf(failure) === INVALID_SCHEMA) return restProxyFailure(42205, `Invalid schema: ${failure.message}`)
   return restProxyFailure(42207, `Error serializing message. ${failure.message}`)
 }

@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import type { FastifyRequest } from 'fastify'
-import { SCHEMA_REFERENCES_MAX, SCHEMA_TEXT_CHARS_MAX } from '../../kernel/limits.ts'
+import { SCHEMA_REFERENCES_MAX } from '../../kernel/limits.ts'
 import { registryFailure } from '../../registry/registry-failure.ts'
 import type { SchemaMode, SchemaSettings } from '../../registry/schema-entries.ts'
 import { isSchemaType, MODES, SETTING_NAMES } from '../../registry/schema-entries.ts'
@@ -24,16 +24,14 @@ import {
 } from '../../registry/schema-shapes.ts'
 import type { EntityTags, SchemaChanges } from '../../registry/schema-tags.ts'
 import type { HttpFloor } from '../http-floor.ts'
+import { SCHEMA_BODY_BYTES_MAX } from '../schema-forwarder.ts'
 import { checkRequestType } from './negotiation.ts'
 
 const POLICIES = ['STRICT', 'LENIENT', 'LOGICAL']
 
-/** Twice the text, which may be all escapes. */
-const BODY_BYTES_MAX = 2 * SCHEMA_TEXT_CHARS_MAX
-
 export async function bodyOf(floor: HttpFloor, request: FastifyRequest): Promise<Json> {
   checkRequestType(request.headers['content-type'])
-  const bytes = await floor.bodies.read(request.raw, BODY_BYTES_MAX)
+  const bytes = await floor.bodies.read(request.raw, SCHEMA_BODY_BYTES_MAX)
   if (bytes.length === 0) throw registryFailure(422, 'the request has no body')
   if (!isUtf8(bytes)) throw registryFailure(400, 'the request body is not UTF-8 text')
   let json: unknown
