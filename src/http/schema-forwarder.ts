@@ -14,8 +14,8 @@ import {
 } from '../kernel/limits.ts'
 import { refusedBy, registryFailure } from '../registry/registry-failure.ts'
 import type { SchemaRequest } from '../registry/schema-finder.ts'
-import type { SchemaRegistry } from '../registry/schema-registry.ts'
-import type { SchemaWriter, WriterPlace } from '../registry/schema-writer.ts'
+import type { SchemaRegistry, WriterSeat } from '../registry/schema-registry.ts'
+import type { WriterPlace } from '../registry/schema-writer.ts'
 import { notTheWriter } from '../registry/schema-writer.ts'
 import type { RequestBodies } from './request-body.ts'
 
@@ -89,11 +89,7 @@ export class SchemaForwarder {
   }
 
   /** undefined: it is for here after all. */
-  async #forward(
-    writer: SchemaWriter,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Promise<FastifyReply | undefined> {
+  async #forward(writer: WriterSeat, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
     const place = await writer.place()
     if (place === 'here') return undefined
     if (wasForwarded(request)) throw notTheWriter()

@@ -49,18 +49,21 @@ export interface CompatibilityAnswer {
   readonly messages: readonly string[]
 }
 
+/** What is asked of it; its owner opens and closes it. */
+export type WriterSeat = Pick<SchemaWriter, 'name' | 'isHere' | 'own' | 'place'>
+
 export interface SchemaRegistryOptions {
   readonly engine: Engine
   readonly clock: Clock
   readonly logger: Logger
   readonly formats: SchemaFormats
-  /** Where other nodes may be on the engine; its owner opens and closes it. */
-  readonly writer?: SchemaWriter | undefined
+  /** Where other nodes may be on the engine. */
+  readonly writer?: WriterSeat | undefined
 }
 
 export class SchemaRegistry {
   /** undefined: nobody else writes. */
-  readonly writer: SchemaWriter | undefined
+  readonly writer: WriterSeat | undefined
   #known: Known
   #revision = 0
   readonly #log: SchemaLog
@@ -279,7 +282,7 @@ export class SchemaRegistry {
     return true
   }
 
-  /** False: it is not known to be there, and was not taken by anybody if it is. */
+  /** False: not all of it counts, for anybody; or it was not written. */
   async #append(entries: readonly Entry[]): Promise<boolean> {
     if (this.writer === undefined) return await this.#log.append(entries)
     const author: Author | undefined = this.state.author

@@ -35,7 +35,7 @@ export type WriterPlace = 'here' | { readonly url: string }
 
 export class SchemaWriter {
   /** Of this run of this node, in what it writes. */
-  readonly name = randomUUID()
+  readonly name: string = randomUUID()
   readonly #options: SchemaWriterOptions
   readonly #over = new AbortController()
   readonly #waiting = new Set<() => void>()
