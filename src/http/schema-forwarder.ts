@@ -56,12 +56,12 @@ export class SchemaForwarder {
 
   /** A write's handler, for the node that writes. */
   forwarding(handler: Handler): Handler {
-    const { writer } = this.#parts.registry
-    if (writer === undefined) return handler
-    return async (request, reply) => {
-      if (writer.isHere) return await handler(request, reply)
-      const answered = await this.#counted(() => this.#forward(writer, request, reply))
-      return answered ?? (await handler(request, reply))
+    return (request, reply) => {
+      const { writer } = this.#parts.registry
+      if (writer === undefined || writer.isHere) return handler(request, reply)
+      return this.#counted(() => this.#forward(writer, request, reply)).then((answered) => {
+        return answered ?? handler(request, reply)
+      })
     }
   }
 

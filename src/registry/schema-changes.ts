@@ -141,7 +141,7 @@ function clearedFor(state: SchemaState, scope: string, force: boolean): readonly
 }
 
 /** It was made when it was made, whenever it is deleted. */
-export function deletedOf({ keyTexts, valueText, schema }: Version): readonly Entry[] {
+function deletedOf({ keyTexts, valueText, schema }: Version): readonly Entry[] {
   const value = deletedValue(valueText)
   return [...keyTexts].map((key) => ({ key, value, timestamp: schema.ts }))
 }
@@ -154,7 +154,7 @@ function unset(state: SchemaState, kind: 'CONFIG' | 'MODE', scope: string): read
   return [...state.keyTexts(kind, scope)].map((key) => ({ key, value: null }))
 }
 
-function isInScope(scope: string, subject: string): boolean {
+export function isInScope(scope: string, subject: string): boolean {
   if (scope === GLOBAL_SCOPE) return true
   const { context, name } = parseSubject(scope)
   return name === '' ? parseSubject(subject).context === context : subject === scope

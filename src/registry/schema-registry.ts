@@ -21,7 +21,7 @@ import {
   versionDeletion,
 } from './schema-changes.ts'
 import type { SchemaRuleSet, StoredSchema } from './schema-entity.ts'
-import type { Author, Entry, SchemaMode, SchemaSettings } from './schema-entries.ts'
+import type { Entry, SchemaMode, SchemaSettings } from './schema-entries.ts'
 import { keyText, RULE_SET_SETTINGS } from './schema-entries.ts'
 import type { LookupOptions, SchemaRequest, VersionName } from './schema-finder.ts'
 import { SchemaFinder } from './schema-finder.ts'
@@ -66,6 +66,7 @@ export class SchemaRegistry {
   readonly writer: WriterSeat | undefined
   #known: Known
   #revision = 0
+  #isToRestore = false
   readonly #log: SchemaLog
   readonly #writes = new SerialQueue()
 
@@ -76,7 +77,9 @@ export class SchemaRegistry {
       ...options,
       apply: (key, value, timestamp, author) => {
         this.#revision++
-        return this.#known.state.apply(key, value, timestamp, author)
+        const isTaken = this.#known.state.apply(key, value, timestamp, author)
+        if (!isTaken && author !== undefined && this.#holdsClaim) this.#restoreSoon()
+        return isTaken
       },
       forget: () => {
         this.#revision++
@@ -269,14 +272,18 @@ export class SchemaRegistry {
   async #isAuthor(): Promise<boolean> {
     if (this.writer === undefined) return true
     await this.writer.own()
-    const { author, displaced } = this.state
-    const { name } = this.writer
-    if (author?.name !== name) {
-      const claim = { claim: (author?.claim ?? 0) + 1, name }
+    const { author } = this.state
+    if (!this.#holdsClaim) {
+      const claim = { claim: (author?.claim ?? 0) + 1, name: this.writer.name }
       const isTaken = await this.#log.append([{ key: keyText({ kind: 'NOOP' }), value: null }], claim)
       if (!isTaken) return false
     }
-    for (const key of [...displaced]) {
+    return await this.#restore()
+  }
+
+  /** What is known is what stands last, under every key. False: others have written meanwhile. */
+  async #restore(): Promise<boolean> {
+    for (const key of [...this.state.displaced]) {
       for (const entries of repairOf(this.state, key)) if (!(await this.#append(entries))) return false
     }
     return true
@@ -285,10 +292,25 @@ export class SchemaRegistry {
   /** False: not all of it counts, for anybody; or it was not written. */
   async #append(entries: readonly Entry[]): Promise<boolean> {
     if (this.writer === undefined) return await this.#log.append(entries)
-    const author: Author | undefined = this.state.author
-    // read for the last time when the plan was made: there was no moment between
-    if (author?.name !== this.writer.name || !this.writer.isHere) return false
-    return await this.#log.append(entries, author)
+    if (!this.#holdsClaim || !this.writer.isHere) return false
+    return await this.#log.append(entries, this.state.author)
+  }
+
+  get #holdsClaim(): boolean {
+    return this.writer !== undefined && this.state.author?.name === this.writer.name
+  }
+
+  /** Who holds the claim does, and claims nothing for it: two that both think that they write would go on for ever. */
+  #restoreSoon(): void {
+    if (this.#isToRestore) return
+    this.#isToRestore = true
+    const work = this.#writes.run(async () => {
+      this.#isToRestore = false
+      await this.ready()
+      if (this.#holdsClaim) await this.#restore()
+    })
+    // the next write does it
+    work.catch(() => {})
   }
 }
 

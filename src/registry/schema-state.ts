@@ -4,7 +4,7 @@
 
 import type { StoredSchema } from './schema-entity.ts'
 import { isSameReferences } from './schema-entity.ts'
-import type { Author, SchemaMode, SchemaSettings } from './schema-entries.ts'
+import type { Author, EntryKey, SchemaMode, SchemaSettings } from './schema-entries.ts'
 import {
   parseDeleteSubjectValue,
   parseKey,
@@ -19,6 +19,14 @@ export interface Version {
   /** As they stand in the topic: keys of one entry may be written in several ways. */
   readonly keyTexts: ReadonlySet<string>
   readonly valueText: string
+}
+
+interface AppliedRecord {
+  readonly keyJson: string
+  readonly valueJson: string | null
+  readonly timestamp: number
+  /** By a node that had claimed to be the one that writes. */
+  readonly isAuthored: boolean
 }
 
 interface Ids {
@@ -43,11 +51,13 @@ export class SchemaState {
 
   /** What stands in the topic at an offset. False: it is passed over. */
   apply(keyJson: string, valueJson: string | null, timestamp: number, author?: Author): boolean {
-    if (author !== undefined && !this.#admits(author)) {
-      this.#displaced.add(keyJson)
+    const key = parseKey(keyJson)
+    const isClaim = key?.kind === 'NOOP'
+    if (author !== undefined && !this.#admits(author, isClaim)) {
+      if (!isClaim) this.#displaced.add(keyJson)
       return false
     }
-    const isTaken = this.#apply(keyJson, valueJson, timestamp)
+    const isTaken = this.#apply(key, { keyJson, valueJson, timestamp, isAuthored: author !== undefined })
     if (isTaken) this.#displaced.delete(keyJson)
     return isTaken
   }
@@ -62,17 +72,19 @@ export class SchemaState {
     return this.#displaced
   }
 
-  #admits(author: Author): boolean {
-    const { claim, name } = this.#author ?? { claim: -1, name: '' }
-    if (author.claim > claim) this.#author = author
-    return author.claim > claim || (author.claim === claim && author.name === name)
+  /** Of equal claims the first one holds; who lost it writes nothing under it, so that what is written shows whose it was. */
+  #admits(author: Author, isClaim: boolean): boolean {
+    const held = this.#author?.claim ?? -1
+    if (author.claim < held || (isClaim && author.claim === held)) return false
+    this.#author = author
+    return true
   }
 
-  #apply(keyJson: string, valueJson: string | null, timestamp: number): boolean {
-    const key = parseKey(keyJson)
+  #apply(key: EntryKey | undefined, record: AppliedRecord): boolean {
+    const { keyJson, valueJson } = record
     switch (key?.kind) {
       case 'SCHEMA':
-        return this.#applySchema(keyJson, key.subject, key.version, valueJson, timestamp)
+        return this.#applySchema(key.subject, key.version, record)
       case 'CONFIG':
         return set(this.#settings, key.scope, keyJson, valueJson, parseSettingsValue)
       case 'MODE':
@@ -178,13 +190,8 @@ export class SchemaState {
     })
   }
 
-  #applySchema(
-    keyJson: string,
-    subject: string,
-    version: number,
-    valueJson: string | null,
-    timestamp: number,
-  ): boolean {
+  #applySchema(subject: string, version: number, record: AppliedRecord): boolean {
+    const { keyJson, valueJson, timestamp, isAuthored } = record
     const before = this.version(subject, version)
     if (valueJson === null) {
       if (before !== undefined) this.#remove(before)
@@ -193,8 +200,12 @@ export class SchemaState {
     const schema = parseSchemaValue(valueJson, subject, version, timestamp)
     if (schema === undefined) return false
     // an id is of one text for ever: clients have it in what they wrote
-    if (this.#isTaken(schema)) return false
-    if (before !== undefined) this.#remove(before)
+    const others = this.#othersWithId(schema)
+    if (others.length > 0 && !isAuthored) return false
+    // who writes knows all that counts: what is there is left of something that did not
+    for (const other of others) this.#remove(other)
+    const left = this.version(subject, version)
+    if (left !== undefined) this.#remove(left)
     this.#add({
       schema,
       valueText: valueJson,
@@ -203,11 +214,11 @@ export class SchemaState {
     return true
   }
 
-  #isTaken({ subject, id, schema, references }: StoredSchema): boolean {
-    for (const other of this.withId(parseSubject(subject).context, id)) {
-      if (other.schema !== schema || !isSameReferences(other.references, references)) return true
-    }
-    return false
+  #othersWithId({ subject, id, schema, references }: StoredSchema): readonly Version[] {
+    const others = [...this.withId(parseSubject(subject).context, id)].filter((other) => {
+      return other.schema !== schema || !isSameReferences(other.references, references)
+    })
+    return others.flatMap((other) => this.version(other.subject, other.version) ?? [])
   }
 
   #add(version: Version): void {

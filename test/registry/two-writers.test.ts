@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Engine } from '../../src/engine/engine.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
@@ -17,6 +19,7 @@ import { notTheWriter } from '../../src/registry/schema-writer.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
 import { Random } from '../support/random.ts'
 import { recordOf } from '../support/schema-registry.ts'
+import type { SchemaRow } from '../support/schema-rows.ts'
 import { compacted, rowsOf, seen, stateOf } from '../support/schema-rows.ts'
 import { viewOf } from '../support/shared-engine.ts'
 
@@ -38,15 +41,23 @@ class Seat implements WriterSeat {
   }
 }
 
-async function given(t: TestContext) {
-  const engine = await openLocalEngine(engineOptions(temporaryDirectory(t)))
-  t.after(() => engine.close())
+let opened: Promise<Engine> | undefined
+after(async () => (await opened)?.close())
+const directory = temporaryDirectory({ after })
+
+/** One for all tests, without schemas. */
+async function given(): Promise<Engine> {
+  opened ??= openLocalEngine(engineOptions(directory))
+  const engine = await opened
+  if (engine.findTopic('_schemas') !== undefined) await engine.deleteTopic('_schemas')
   return engine
 }
 
+let nodes = 0
+
 async function nodeOn(t: TestContext, engine: Engine, name: string) {
   const view = viewOf(engine)
-  const seat = new Seat(name)
+  const seat = new Seat(`${name}-${nodes++}`)
   const options = { engine: view.engine, clock: systemClock, logger: silentLogger, formats: SCHEMA_FORMATS }
   const registry = new SchemaRegistry({ ...options, writer: seat })
   t.after(() => registry.close())
@@ -69,8 +80,15 @@ async function checkOneTruth(t: TestContext, engine: Engine, registries: readonl
   return { now, rows: await rowsOf(engine), state: fresh.registry.state }
 }
 
+function checkCompacted(rows: readonly SchemaRow[], expected: ReturnType<typeof seen>): void {
+  for (let count = 0; count <= rows.length; count++) {
+    const shown = seen(stateOf(compacted(rows, count)))
+    assert.ok(isDeepStrictEqual(shown, expected), `the first ${count} of ${rows.length} compacted`)
+  }
+}
+
 test('two that write at once: what was answered holds, and ids have no holes', async (t) => {
-  const engine = await given(t)
+  const engine = await given()
   const nodes = [await nodeOn(t, engine, 'one'), await nodeOn(t, engine, 'two')]
   const seed = Date.now() % 0x7fff_ffff
   t.diagnostic(`seed ${seed}`)
@@ -110,9 +128,7 @@ test('two that write at once: what was answered holds, and ids have no holes', a
   const all = await rowsOf(engine)
   const last = seen(stateOf(all))
   assert.ok(all.length > rows.length)
-  for (const count of [all.length, all.length - 1, rows.length]) {
-    assert.deepEqual(seen(stateOf(compacted(all, count))), last, `compacted to ${count}`)
-  }
+  checkCompacted(all, last)
 })
 
 /** `write` is planned, and held until the other node has written. */
@@ -122,7 +138,7 @@ async function overtaken(
   write: (registry: SchemaRegistry) => Promise<unknown>,
   other: (registry: SchemaRegistry) => Promise<unknown>,
 ) {
-  const engine = await given(t)
+  const engine = await given()
   const paused = await nodeOn(t, engine, 'paused')
   const next = await nodeOn(t, engine, 'next')
   await paused.registry.changeSettings('', { compatibilityLevel: 'NONE' })
@@ -146,12 +162,14 @@ async function overtaken(
   assert.ok(refusal instanceof TailraceError && registryCodeOf(refusal) === 50004, String(refusal))
   const { now } = await checkOneTruth(t, engine, [paused.registry, next.registry])
   assert.deepEqual(now, before_, 'as if it had not been written')
-  assert.ok([...next.registry.state.displaced].length > 0)
-  // repaired with the next write, whoever does that
-  await next.registry.changeMode('', 'READWRITE', false)
-  assert.deepEqual([...next.registry.state.displaced], [])
-  const { rows, now: after } = await checkOneTruth(t, engine, [paused.registry, next.registry])
-  assert.deepEqual(seen(stateOf(compacted(rows, rows.length))), after, 'compacted')
+  // who writes has restored it
+  for (let turns = 0; [...next.registry.state.displaced].length > 0; turns++) {
+    assert.ok(turns < 10_000)
+    await turn()
+  }
+  const { rows, now: restored } = await checkOneTruth(t, engine, [paused.registry, next.registry])
+  assert.deepEqual(restored, now)
+  checkCompacted(rows, now)
   return { answer, registry: next.registry }
 }
 
@@ -213,8 +231,63 @@ test('a deletion, a setting or a mode that comes too late is passed over', async
   )
 })
 
+test('a history of three that write at once, now one, now all: one truth, whenever the topic is compacted', async (t) => {
+  const engine = await given()
+  const seed = Date.now() % 0x7fff_ffff
+  t.diagnostic(`seed ${seed}`)
+  const random = new Random(seed)
+  const nodes = await Promise.all(['one', 'two', 'three'].map((name) => nodeOn(t, engine, name)))
+  await nodes[0]?.registry.changeSettings('', { compatibilityLevel: 'NONE' })
+  for (const { view, seat } of nodes) {
+    view.beforeAppend = async () => {
+      const isPaused = random.chance(0.2)
+      for (let turns = random.below(isPaused ? 2_000 : 20); turns > 0; turns--) await turn()
+      // it goes on where it was, and learns that it may not any more
+      if (isPaused) seat.isHere = false
+    }
+  }
+  for (let round = 0; round < 25; round++) {
+    for (const { seat } of nodes) seat.isHere = true
+    const writes = nodes.map(async ({ registry }) => {
+      const subject = random.pick(['a', 'b', ':.c:a'])
+      const permanent = random.chance(0.4)
+      const write = random.pick([
+        () => registry.register(subject, request(text(random.below(6)))),
+        () => registry.register(subject, request(text(random.below(6)))),
+        () => registry.deleteSubject(subject, permanent),
+        () => registry.deleteVersion(subject, 'latest', false),
+        () => registry.deleteVersion(subject, 1 + random.below(4), permanent),
+        () => registry.changeSettings(subject, { normalize: permanent }),
+        () => registry.deleteSettings(subject),
+        () => registry.changeMode(subject, 'READWRITE', false),
+        () => registry.deleteMode(subject, false),
+      ])
+      await write().catch((error: unknown) => assert.ok(error instanceof TailraceError, String(error)))
+    })
+    await Promise.all(writes)
+  }
+  // what they still have to restore comes to its end, and one does the rest
+  for (const { registry, view, seat } of nodes) {
+    seat.isHere = false
+    view.beforeAppend = () => {}
+    await assert.rejects(registry.changeSettings('', { normalize: false }))
+  }
+  const last = nodes[1] as (typeof nodes)[number]
+  last.seat.isHere = true
+  await last.registry.changeSettings('', { normalize: false })
+  const { now, rows } = await checkOneTruth(
+    t,
+    engine,
+    nodes.map(({ registry }) => registry),
+  )
+  const taken: boolean[] = []
+  stateOf(rows, taken)
+  assert.ok(taken.includes(false), 'some were passed over')
+  checkCompacted(rows, now)
+})
+
 test('what comes too late is planned again by one who writes again', async (t) => {
-  const engine = await given(t)
+  const engine = await given()
   const paused = await nodeOn(t, engine, 'paused')
   const next = await nodeOn(t, engine, 'next')
   await register('a', 0)(paused.registry)
@@ -234,7 +307,7 @@ test('what comes too late is planned again by one who writes again', async (t) =
 })
 
 test('who becomes the writer says so first, in Confluent’s form, and once', async (t) => {
-  const engine = await given(t)
+  const engine = await given()
   const one = await nodeOn(t, engine, 'one')
   assert.equal(engine.findTopic('_schemas'), undefined, 'not before there is something to write')
   await register('a', 0)(one.registry)
