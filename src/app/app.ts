@@ -2,18 +2,22 @@
 // opened here is closed here, in the reverse order, by one close() that may be called twice.
 
 import type { AddressInfo, Server } from 'node:net'
+import { hostname } from 'node:os'
+import type { Engine } from '../engine/engine.ts'
 import type { TopicConfigDefaults } from '../engine/topic-config.ts'
 import { topicConfigDefaults } from '../engine/topic-config.ts'
 import { buildServer } from '../http/server.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { TailraceError } from '../kernel/errors.ts'
-import { DISK_RESERVE_BYTES } from '../kernel/limits.ts'
+import { DISK_RESERVE_BYTES, REGISTRY_SESSION_MS } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { Telemetry } from '../kernel/telemetry.ts'
+import type { LocalEngineOptions } from '../local-engine/local-engine.ts'
 import { openLocalEngine } from '../local-engine/local-engine.ts'
 import { SCHEMA_FORMATS } from '../registry/schema-formats.ts'
 import { SchemaRegistry } from '../registry/schema-registry.ts'
+import { SchemaWriter } from '../registry/schema-writer.ts'
 import { ConsumerInstances } from '../service/consumers/consumer-instances.ts'
 import { createGroupTailService } from '../service/group-tails/group-tails.ts'
 import { openGroupMembers } from '../service/groups/group-members.ts'
@@ -41,6 +45,7 @@ export interface App {
 export interface AppParts {
   readonly clock?: Clock
   readonly logger?: Logger
+  readonly openEngine?: (options: LocalEngineOptions) => Promise<Engine>
 }
 
 /** One process, one node. */
@@ -60,7 +65,7 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
   if (config.ignored.length > 0) logger.warn({ options: config.ignored }, 'these options of Kafka mean nothing here')
 
   const descriptors = shareDescriptors(processDescriptorLimit())
-  const engine = await openLocalEngine({
+  const engine = await (parts.openEngine ?? openLocalEngine)({
     dataDir: config.dataDir,
     reserveBytes: DISK_RESERVE_BYTES,
     segmentFilesMax: descriptors.segmentFiles,
@@ -83,7 +88,8 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
   })
   try {
     const topics = createTopicService({ engine, options: topicOptions(config, topicDefaults) })
-    const registry = new SchemaRegistry({ engine, clock, logger, formats: SCHEMA_FORMATS })
+    const writer = openSchemaWriter({ engine, clock, logger }, config)
+    const registry = new SchemaRegistry({ engine, clock, logger, formats: SCHEMA_FORMATS, writer })
     const produce = createProduceService({ engine, topics, schemas: registry, clock, telemetry })
     const consume = createConsumeService({ engine, clock, telemetry })
     const members = openGroupMembers({ engine, clock, logger })
@@ -134,15 +140,40 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
     await listen(server, config)
     const { port, address } = server.server.address() as AddressInfo
     if (config.advertised === undefined) node.port = port
+    writer?.open({ protocol: config.advertised?.protocol ?? 'http', host: reachedHost(node.host), port: node.port })
     tellWhere(`http://${hostInUrl(config.host)}:${port}`, address, config, logger)
     return {
       url: `http://${hostInUrl(ownHost(config.host))}:${port}`,
-      close: closeOnce([server, consumers, groupTails, groupPolls, tails, members, produce, registry, engine], logger),
+      close: closeOnce(
+        [
+          server,
+          ...(writer === undefined ? [] : [writer]),
+          consumers,
+          groupTails,
+          groupPolls,
+          tails,
+          members,
+          produce,
+          registry,
+          engine,
+        ],
+        logger,
+      ),
     }
   } catch (error) {
     await engine.close()
     throw error
   }
+}
+
+/** Where this node is the only one on its engine there is nobody to choose between. */
+function openSchemaWriter(
+  parts: { readonly engine: Engine; readonly clock: Clock; readonly logger: Logger },
+  { groups: { sessionTimeoutMsMin, sessionTimeoutMsMax } }: ServerConfig,
+): SchemaWriter | undefined {
+  if (!parts.engine.capabilities.isShared) return undefined
+  const sessionTimeoutMs = Math.min(Math.max(REGISTRY_SESSION_MS, sessionTimeoutMsMin), sessionTimeoutMsMax)
+  return new SchemaWriter({ ...parts, sessionTimeoutMs })
 }
 
 function topicOptions(config: ServerConfig, defaults: TopicConfigDefaults) {
@@ -191,6 +222,11 @@ function tellWhere(url: string, address: string, { dataDir }: ServerConfig, logg
 /** How this machine reaches what listens on all of its addresses. */
 function ownHost(host: string): string {
   return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+}
+
+/** How other machines do. */
+function reachedHost(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? hostname() : host
 }
 
 function hostInUrl(host: string): string {

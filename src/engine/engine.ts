@@ -13,6 +13,8 @@ export interface EngineCapabilities {
   readonly replicationFactorMax: number
   /** Producers may name themselves (Producer-Id) and repeat a request safely. */
   readonly namedProducers: boolean
+  /** Other nodes may be on the same engine: what only one of them may do, one must be chosen for. */
+  readonly isShared: boolean
 }
 
 /** 'all': after the fdatasync. 'leader' (acks=1): after the write reached the operating system. 'none': at once. */
@@ -189,7 +191,7 @@ export interface Engine {
   ): Promise<readonly BatchAppended[]>
 
   fetch(positions: readonly FetchPosition[], options: FetchOptions): Promise<readonly FetchedPartition[]>
-  /** Returns the function that ends it. */
+  /** Whoever appended: where the engine is shared, also what other nodes did. Returns the function that ends it. */
   onAppend(listener: AppendListener): () => void
   listOffsets(queries: readonly OffsetQuery[]): Promise<readonly OffsetFound[]>
   /** Raises the log start offset, durably. beforeOffset -1: up to the high watermark. offset_out_of_range, policy_violation (a topic that is only compacted): nothing is changed. */

@@ -26,6 +26,7 @@ import type { LiveConnections } from './live-connections.ts'
 import type { AdvertisedAddress } from './own-url.ts'
 import type { ReplyBuffers } from './reply-buffers.ts'
 import type { RequestBodies } from './request-body.ts'
+import type { SchemaForwarder } from './schema-forwarder.ts'
 
 /** Bounds and times of the floor; app takes them from the configuration. */
 export interface HttpOptions {
@@ -86,6 +87,8 @@ export interface HttpFloor {
   readonly knownJson: KnownJson
   /** Keys and values that are framed with the id of their schema. */
   readonly schemas: SchemaCodec
+  /** For what changes the schema registry. */
+  readonly schemaForwarder: SchemaForwarder
   /** Of filters. */
   readonly expressions: RecordExpressions
   /** Small JSON bodies, parsed and checked: `await floor.json.parse<CreateTopic>(bytes, 'CreateTopicRequest')`. */

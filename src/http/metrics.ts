@@ -8,6 +8,7 @@ import type { PartitionDescription, Topic } from '../engine/engine.ts'
 import type { CommittedOffset, Groups } from '../engine/group-protocol.ts'
 import { METRICS_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Distribution, Telemetry } from '../kernel/telemetry.ts'
+import type { SchemaRegistry } from '../registry/schema-registry.ts'
 import type { DescribedPartition } from './described-partitions.ts'
 import { describePartitionsOf } from './described-partitions.ts'
 import type { HttpFloor } from './http-floor.ts'
@@ -48,6 +49,7 @@ async function openRegistry(floor: HttpFloor): Promise<Registry> {
   addTelemetry(add, floor.telemetry)
   addTails(add, floor.telemetry)
   addLive(add, floor.live)
+  addSchemas(add, floor.services.registry)
   addCompaction(add, floor)
   addTraffic(add, floor)
   const described = onceAScrape(() => describeShownTopics(floor), floor.clock)
@@ -142,6 +144,11 @@ function addLive(add: AddMetric, live: LiveConnections): void {
   add('tailrace_live_connections', 'gauge', 'Event streams and WebSockets', () => [{ value: live.count }])
   const help = 'Bytes that wait for the sockets of live connections'
   add('tailrace_live_pending_bytes', 'gauge', help, () => [{ value: live.pendingBytes }])
+}
+
+function addSchemas(add: AddMetric, { writer }: SchemaRegistry): void {
+  const help = '1 if this node writes the schema registry'
+  add('tailrace_schema_registry_writer', 'gauge', help, () => [{ value: (writer?.isHere ?? true) ? 1 : 0 }])
 }
 
 function addCompaction(add: AddMetric, { telemetry, clock }: HttpFloor): void {

@@ -38,6 +38,7 @@ import { produceRoutes as restProxyProduceRoutes } from './rest-proxy-v2/produce
 import { recordRoutes as restProxyRecordRoutes } from './rest-proxy-v2/records.ts'
 import { rootRoutes } from './rest-proxy-v2/root.ts'
 import { metadataRoutes } from './rest-proxy-v2/topics.ts'
+import { SchemaForwarder } from './schema-forwarder.ts'
 import { compatibilityRoutes } from './schema-registry/compatibility.ts'
 import { contextRoutes } from './schema-registry/contexts.ts'
 import { renderRegistryFailure } from './schema-registry/failure.ts'
@@ -142,18 +143,20 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   const requestId = requestIds(clock)
   const schemas = new SchemaCodec(services.registry)
   const unanswered = new UnansweredRequests()
+  const bodies = new RequestBodies(options, clock)
   const floor: HttpFloor = {
     services,
     options,
     clock,
     logger,
     telemetry,
-    bodies: new RequestBodies(options, clock),
+    bodies,
     json: new JsonBodies(),
     traffic: new HttpTraffic(),
     replyBuffers: new ReplyBuffers(),
     knownJson: new KnownJson(),
     schemas,
+    schemaForwarder: new SchemaForwarder({ registry: services.registry, bodies, clock }),
     expressions: new RecordExpressions(new FramedValues(schemas)),
     closing,
     live: new LiveConnections(clock, logger),

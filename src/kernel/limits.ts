@@ -659,6 +659,23 @@ export const SUBJECT_CHARS_MAX = 1_024
 export const REGISTRY_FETCH_BYTES = 256 * 1024
 export const REGISTRY_RETRY_MS = 1_000
 
+/** Where several nodes share a registry: how long the one that writes may be silent before another takes over. As the peer's. */
+export const REGISTRY_SESSION_MS = 10_000
+
+/**
+ * Until a write gives up: waiting for somebody to be chosen (a rebalance takes milliseconds, one that waits for a dead node
+ * a session), and being sent on to the one that writes, which may have to wait for its turn.
+ */
+export const REGISTRY_WRITER_WAIT_MS = 5_000
+export const REGISTRY_FORWARD_MS = 30_000
+
+/** Writes that wait on the way to the node that writes, each with a body of up to REGISTRY_BODY_BYTES_MAX; and the reply that one brings back. */
+export const REGISTRY_FORWARDS_MAX = 256
+export const REGISTRY_FORWARDED_BYTES_MAX = 16 * 1024 * 1024
+
+/** How often a write is planned again because another node has written in between: there is one, but for a moment. */
+export const REGISTRY_WRITE_TRIES_MAX = 5
+
 /**
  * Text of schemas that are kept parsed, with all that they refer to, the longest unused going first: parsed it takes some ten
  * times that. And what one counts for beside its text.

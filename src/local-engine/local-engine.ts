@@ -112,7 +112,7 @@ interface EngineParts {
 }
 
 class LocalEngine implements Engine {
-  readonly capabilities = { name: 'local', replicationFactorMax: 1, namedProducers: true } as const
+  readonly capabilities = { name: 'local', replicationFactorMax: 1, namedProducers: true, isShared: false } as const
   readonly groups: GroupCoordinator
 
   readonly #options: LocalEngineOptions

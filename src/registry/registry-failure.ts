@@ -28,12 +28,23 @@ const CODE_OF = {
   42209: 'invalid_schema',
   42210: 'invalid_schema',
   42211: 'invalid_schema',
+  50002: 'overloaded',
+  50003: 'overloaded',
+  50004: 'overloaded',
 } as const satisfies Record<number, ErrorCode>
 
 export type RegistryErrorCode = keyof typeof CODE_OF
 
 export function registryFailure(errorCode: RegistryErrorCode, message: string): TailraceError {
   return new TailraceError(CODE_OF[errorCode], message, { error_code: errorCode })
+}
+
+/** What another node has answered, as a failure here. */
+export function refusedBy(status: number, errorCode: unknown, message: unknown): TailraceError {
+  const text = typeof message === 'string' ? message : `the node that writes the registry answered ${status}`
+  const known = Object.keys(CODE_OF).find((code) => Number(code) === errorCode)
+  if (known !== undefined) return registryFailure(Number(known) as RegistryErrorCode, text)
+  return new TailraceError(status >= 500 || status < 400 ? 'overloaded' : 'invalid_schema', text)
 }
 
 /** undefined: it is none of the registry's. */

@@ -164,7 +164,7 @@ function unset(state: SchemaState, kind: 'CONFIG' | 'MODE', scope: string): read
   return [...state.keyTexts(kind, scope)].map((key) => ({ key, value: null }))
 }
 
-function isInScope(scope: string, subject: string): boolean {
+export function isInScope(scope: string, subject: string): boolean {
   if (scope === GLOBAL_SCOPE) return true
   const { context, name } = parseSubject(scope)
   return name === '' ? parseSubject(subject).context === context : subject === scope

@@ -53,6 +53,25 @@ export interface Entry {
   readonly timestamp?: number | undefined
 }
 
+/** Who wrote a record, where several nodes may: the number of its claim to be the one, and a name that no other has. */
+export interface Author {
+  readonly claim: number
+  readonly name: string
+}
+
+/** Where a record's author stands, as text; Confluent's nodes leave it alone. */
+export const AUTHOR_HEADER = 'tailrace-writer'
+
+export function authorText({ claim, name }: Author): string {
+  return `${claim} ${name}`
+}
+
+/** undefined: it is none. */
+export function parseAuthor(text: string): Author | undefined {
+  const [, claim = '', name = ''] = /^(\d{1,15}) ([\w-]{1,64})$/.exec(text) ?? []
+  return name === '' ? undefined : { claim: Number(claim), name }
+}
+
 const SCHEMA_MAGIC = 1
 const MAGIC = 0
 

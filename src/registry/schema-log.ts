@@ -9,12 +9,13 @@ import { REGISTRY_FETCH_BYTES, REGISTRY_RETRY_MS } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { SerialQueue } from '../kernel/serial-queue.ts'
 import { RecordReader } from '../record/batch-reader.ts'
-import type { RecordParts } from '../record/record.ts'
+import type { RecordHeader, RecordParts } from '../record/record.ts'
 import { NO_HEADERS } from '../record/record.ts'
 import type { SealedBatch } from '../record/record-batch.ts'
 import { sealBatch } from '../record/record-batch.ts'
 import { registryFailure } from './registry-failure.ts'
-import type { Entry } from './schema-entries.ts'
+import type { Author, Entry } from './schema-entries.ts'
+import { AUTHOR_HEADER, authorText, parseAuthor } from './schema-entries.ts'
 
 const PARTITION = 0
 
@@ -22,8 +23,8 @@ export interface SchemaLogOptions {
   readonly engine: Engine
   readonly clock: Clock
   readonly logger: Logger
-  /** Called for each record, in order. `forget`: the topic is another one, and what it says begins anew. */
-  readonly apply: (key: string, value: string | null, timestamp: number) => boolean
+  /** Called for each record, in order; false: it is passed over. `forget`: the topic is another one, and what it says begins anew. */
+  readonly apply: (key: string, value: string | null, timestamp: number, author: Author | undefined) => boolean
   readonly forget: () => void
 }
 
@@ -42,6 +43,8 @@ export class SchemaLog {
   /** Up to here it was applied. */
   #nextOffset = 0
   #waiters: Waiter[] = []
+  /** Offsets that were met while an append is under way. */
+  #passedOver: number[] | undefined
   /** One that has not begun: it will read what comes before it does. */
   #nextRead: Promise<void> | undefined
   #retry: Timer | undefined
@@ -75,8 +78,11 @@ export class SchemaLog {
     if (this.#isClosed) throw shuttingDown()
   }
 
-  /** In one batch, at one time. Durable and applied when it resolves. */
-  async append(entries: readonly Entry[]): Promise<void> {
+  /**
+   * In one batch, at one time. Durable and read when it resolves; false: some of them were passed over, as everybody does.
+   * One at a time.
+   */
+  async append(entries: readonly Entry[], author?: Author): Promise<boolean> {
     const { engine, clock } = this.#options
     const timestamp = clock.now()
     const there = engine.findTopic(SCHEMAS_TOPIC)
@@ -84,11 +90,19 @@ export class SchemaLog {
     if (there?.id !== this.#topic?.id) throw topicGone()
     const topic = there ?? (await this.#makeTopic())
     const batch = sealBatch(
-      entries.map((entry) => partsOf(entry, entry.timestamp ?? timestamp)),
+      entries.map((entry) => partsOf(entry, entry.timestamp ?? timestamp, author)),
       { compression: 'none' },
     )
-    const baseOffset = await this.#appendBatch(topic, batch)
-    await this.#applied(topic, baseOffset + entries.length)
+    const passedOver: number[] = []
+    this.#passedOver = passedOver
+    try {
+      const baseOffset = await this.#appendBatch(topic, batch)
+      const endOffset = baseOffset + entries.length
+      await this.#applied(topic, endOffset)
+      return !passedOver.some((offset) => offset >= baseOffset && offset < endOffset)
+    } finally {
+      this.#passedOver = undefined
+    }
   }
 
   async #appendBatch(topic: Topic, batch: SealedBatch): Promise<number> {
@@ -196,7 +210,8 @@ export class SchemaLog {
           if (offset < this.#nextOffset) continue
           const key = reader.bytes.toString('utf8', Math.max(0, keyStart), Math.max(0, keyEnd))
           const value = valueStart < 0 ? null : reader.bytes.toString('utf8', valueStart, valueEnd)
-          if (apply(key, value, reader.timestamp)) continue
+          if (apply(key, value, reader.timestamp, authorOf(reader))) continue
+          this.#passedOver?.push(offset)
           logger.warn(
             { topic: SCHEMAS_TOPIC, offset, key: key.slice(0, 200) },
             'a record of the registry is passed over',
@@ -257,7 +272,17 @@ function topicGone(): TailraceError {
   return new TailraceError('overloaded', `the topic ${SCHEMAS_TOPIC} was deleted meanwhile; try again`)
 }
 
-function partsOf(entry: Entry, timestamp: number): RecordParts {
+function authorOf(reader: RecordReader): Author | undefined {
+  if (reader.headerCount === 0) return undefined
+  const header = reader.headers().find(({ name }) => name === AUTHOR_HEADER)
+  return header?.value ? parseAuthor(Buffer.from(header.value).toString('latin1')) : undefined
+}
+
+function headersOf(author: Author | undefined): readonly RecordHeader[] {
+  return author === undefined ? NO_HEADERS : [{ name: AUTHOR_HEADER, value: Buffer.from(authorText(author)) }]
+}
+
+function partsOf(entry: Entry, timestamp: number, author: Author | undefined): RecordParts {
   const key = Buffer.from(entry.key)
   const value = Buffer.from(entry.value ?? '')
   return {
@@ -267,7 +292,7 @@ function partsOf(entry: Entry, timestamp: number): RecordParts {
     value,
     valueStart: entry.value === null ? -1 : 0,
     valueEnd: entry.value === null ? -1 : value.length,
-    headers: NO_HEADERS,
+    headers: headersOf(author),
     timestamp,
   }
 }

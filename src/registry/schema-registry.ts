@@ -1,10 +1,12 @@
 // The schema registry above the engine's contract: what is known is what its topic says (schema-state.ts); what is asked
 // for is checked against that, written, and answered when it is known. Writers take turns: ids have no holes, and the same
-// schema never gets two.
+// schema never gets two. Where there are several nodes, one of them writes (schema-writer.ts), and what it writes is taken
+// from it as long as no other has claimed to be the one: then it plans again, on what is known by now.
 
 import type { Engine } from '../engine/engine.ts'
 import type { Clock } from '../kernel/clock.ts'
-import type { TailraceError } from '../kernel/errors.ts'
+import { TailraceError } from '../kernel/errors.ts'
+import { REGISTRY_WRITE_TRIES_MAX } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { SerialQueue } from '../kernel/serial-queue.ts'
 import { schemaNotFound, versionNotFound } from './registry-failure.ts'
@@ -19,8 +21,8 @@ import {
   versionDeletion,
 } from './schema-changes.ts'
 import type { SchemaRuleSet, StoredSchema } from './schema-entity.ts'
-import type { SchemaMode, SchemaSettings } from './schema-entries.ts'
-import { RULE_SET_SETTINGS } from './schema-entries.ts'
+import type { Entry, SchemaMode, SchemaSettings } from './schema-entries.ts'
+import { keyText, RULE_SET_SETTINGS } from './schema-entries.ts'
 import type { LookupOptions, SchemaRequest, VersionName } from './schema-finder.ts'
 import { SchemaFinder } from './schema-finder.ts'
 import type { ParsedSchema } from './schema-format.ts'
@@ -28,12 +30,14 @@ import { SchemaLog } from './schema-log.ts'
 import { checkRules } from './schema-merge.ts'
 import type { SchemaFormats } from './schema-parser.ts'
 import { SchemaParser } from './schema-parser.ts'
-import type { Known, RegisterOptions, Registration } from './schema-registration.ts'
+import type { Known, RegisterOptions } from './schema-registration.ts'
 import { planRegistration, testedFaults } from './schema-registration.ts'
+import { repairOf } from './schema-repair.ts'
 import { effectiveMode, effectiveSettings, scopeOf } from './schema-scopes.ts'
 import { SchemaState } from './schema-state.ts'
 import type { SchemaChanges } from './schema-tags.ts'
 import { changedContent } from './schema-tags.ts'
+import type { SchemaWriter } from './schema-writer.ts'
 import { canonicalSubject, checkScope, checkSubject, parseSubject, printSubject } from './subject.ts'
 
 export interface Registrant {
@@ -52,19 +56,27 @@ export interface CompatibilityAnswer {
   readonly messages: readonly string[]
 }
 
+/** What is asked of it; its owner opens and closes it. */
+export type WriterSeat = Pick<SchemaWriter, 'name' | 'isHere' | 'own' | 'place'>
+
 export interface SchemaRegistryOptions {
   readonly engine: Engine
   readonly clock: Clock
   readonly logger: Logger
   readonly formats: SchemaFormats
+  /** Where other nodes may be on the engine. */
+  readonly writer?: WriterSeat | undefined
 }
 
 const PATTERNS_TOLD = 3
 const PATTERN_CHARS_TOLD = 200
 
 export class SchemaRegistry {
+  /** undefined: nobody else writes. */
+  readonly writer: WriterSeat | undefined
   #known: Known
   #revision = 0
+  #isToRestore = false
   readonly #log: SchemaLog
   readonly #writes = new SerialQueue()
   readonly #logger: Logger
@@ -73,12 +85,15 @@ export class SchemaRegistry {
 
   constructor(options: SchemaRegistryOptions) {
     this.#logger = options.logger
+    this.writer = options.writer
     this.#known = knowingNothing(options.formats)
     this.#log = new SchemaLog({
       ...options,
-      apply: (key, value, timestamp) => {
+      apply: (key, value, timestamp, author) => {
         this.#revision++
-        return this.#known.state.apply(key, value, timestamp)
+        const isTaken = this.#known.state.apply(key, value, timestamp, author)
+        if (!isTaken && author !== undefined && this.#holdsClaim) this.#restoreSoon()
+        return isTaken
       },
       forget: () => {
         this.#revision++
@@ -237,26 +252,27 @@ export class SchemaRegistry {
     return effectiveMode(this.state, subject)
   }
 
-  /** 42201, 42205, 42208, 42209, 42210, 40901; what keeps the topic from being written. */
+  /** 42201, 42205, 42208, 42209, 42210, 40901; what keeps the topic from being written, for every write: 50004 where another node writes. */
   register(subject: string, request: SchemaRequest, options: RegisterOptions = {}): Promise<Registered> {
-    return this.#inTurn(() => this.#register({ subject, request }, options))
+    return this.#write((known) => planned(known, { subject, request }, options))
   }
 
   /** Under subjects of their own. As register; where one of them is refused none is registered. */
   registerAll(all: readonly Registrant[]): Promise<readonly Registered[]> {
-    return this.#inTurn(async () => {
-      for (const one of all) this.#planned(one, {})
+    return this.#writes.run(async () => {
+      await this.ready()
+      for (const one of all) planned(this.#known, one, {})
       const registered: Registered[] = []
-      for (const one of all) registered.push(await this.#register(one, {}))
+      for (const one of all) registered.push(await this.#written((known) => planned(known, one, {})))
       return registered
     })
   }
 
   /** A version once more, with other metadata, rules and tags. As version and register. */
   registerChanged(subject: string, version: VersionName, changes: SchemaChanges): Promise<Registered> {
-    return this.#inTurn(() => {
-      const request = changedContent(this.version(subject, version), changes)
-      return this.#register({ subject, request }, {})
+    return this.#write((known) => {
+      const request = changedContent(known.finder.version(subject, version, false), changes)
+      return planned(known, { subject, request }, {})
     })
   }
 
@@ -298,33 +314,80 @@ export class SchemaRegistry {
     return this.#change((known) => contextDeletion(known, context))
   }
 
-  async #register(registrant: Registrant, options: RegisterOptions): Promise<Registered> {
-    const { version, entries, isFilledIn } = this.#planned(registrant, options)
-    if (entries.length > 0) await this.#log.append(entries)
-    return { schema: this.#known.finder.ownVersion(canonicalSubject(registrant.subject), version).schema, isFilledIn }
-  }
-
-  #planned({ subject, request }: Registrant, options: RegisterOptions): Registration {
-    checkRules(request.ruleSet)
-    checkSubject(subject)
-    return planRegistration(this.#known, canonicalSubject(subject), request, options)
-  }
-
   #change<Answer>(plan: (known: Known) => Change<Answer>): Promise<Answer> {
-    return this.#inTurn(async () => {
-      const { entries, answer } = plan(this.#known)
-      if (entries.length > 0) await this.#log.append(entries)
-      return answer
+    return this.#write((known) => {
+      const { entries, answer } = plan(known)
+      return { entries, answer: () => answer }
     })
   }
 
   /** One at a time, each on what the last one left. */
-  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    return this.#writes.run(async () => {
-      await this.ready()
-      return await work()
-    })
+  #write<Answer>(plan: (known: Known) => Change<() => Answer>): Promise<Answer> {
+    return this.#writes.run(() => this.#written(plan))
   }
+
+  async #written<Answer>(plan: (known: Known) => Change<() => Answer>): Promise<Answer> {
+    for (let left = REGISTRY_WRITE_TRIES_MAX; left > 0; left--) {
+      await this.ready()
+      if (!(await this.#isAuthor())) continue
+      const { entries, answer } = plan(this.#known)
+      if (entries.length === 0 || (await this.#append(entries))) return answer()
+    }
+    throw new TailraceError('overloaded', 'another node has written to the registry at the same time; try again')
+  }
+
+  /** What is known is all that was written before it, and nothing that others write from here on counts. 50004. */
+  async #isAuthor(): Promise<boolean> {
+    if (this.writer === undefined) return true
+    await this.writer.own()
+    const { author } = this.state
+    if (!this.#holdsClaim) {
+      const claim = { claim: (author?.claim ?? 0) + 1, name: this.writer.name }
+      const isTaken = await this.#log.append([{ key: keyText({ kind: 'NOOP' }), value: null }], claim)
+      if (!isTaken) return false
+    }
+    return await this.#restore()
+  }
+
+  /** What is known is what stands last, under every key. False: others have written meanwhile. */
+  async #restore(): Promise<boolean> {
+    for (const key of [...this.state.displaced]) {
+      for (const entries of repairOf(this.state, key)) if (!(await this.#append(entries))) return false
+    }
+    return true
+  }
+
+  /** False: not all of it counts, for anybody; or it was not written. */
+  async #append(entries: readonly Entry[]): Promise<boolean> {
+    if (this.writer === undefined) return await this.#log.append(entries)
+    if (!this.#holdsClaim || !this.writer.isHere) return false
+    return await this.#log.append(entries, this.state.author)
+  }
+
+  get #holdsClaim(): boolean {
+    return this.writer !== undefined && this.state.author?.name === this.writer.name
+  }
+
+  /** Who holds the claim does, and claims nothing for it: two that both think that they write would go on for ever. */
+  #restoreSoon(): void {
+    if (this.#isToRestore) return
+    this.#isToRestore = true
+    const work = this.#writes.run(async () => {
+      this.#isToRestore = false
+      await this.ready()
+      if (this.#holdsClaim) await this.#restore()
+    })
+    // the next write does it
+    work.catch(() => {})
+  }
+}
+
+function planned(known: Known, { subject, request }: Registrant, options: RegisterOptions): Change<() => Registered> {
+  checkRules(request.ruleSet)
+  checkSubject(subject)
+  const name = canonicalSubject(subject)
+  const { version, entries, isFilledIn } = planRegistration(known, name, request, options)
+  return { entries, answer: () => ({ schema: known.finder.ownVersion(name, version).schema, isFilledIn }) }
 }
 
 function knowingNothing(formats: SchemaFormats): Known {

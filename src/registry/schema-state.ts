@@ -1,9 +1,10 @@
 // All that the registry knows, made of the records of its topic in their order and of nothing else: whoever applies the
-// same records knows the same.
+// same records knows the same. Where several nodes may write, each claims to be the one first, by a record with a higher
+// number than any before; from there on what was written under another claim is passed over, wherever it lies.
 
 import type { StoredSchema } from './schema-entity.ts'
 import { isSameReferences } from './schema-entity.ts'
-import type { SchemaMode, SchemaSettings } from './schema-entries.ts'
+import type { Author, EntryKey, SchemaMode, SchemaSettings } from './schema-entries.ts'
 import {
   parseDeleteSubjectValue,
   parseKey,
@@ -20,6 +21,14 @@ export interface Version {
   /** As they stand in the topic: keys of one entry may be written in several ways. */
   readonly keyTexts: ReadonlySet<string>
   readonly valueText: string
+}
+
+interface AppliedRecord {
+  readonly keyJson: string
+  readonly valueJson: string | null
+  readonly timestamp: number
+  /** By a node that had claimed to be the one that writes. */
+  readonly isAuthored: boolean
 }
 
 interface Ids {
@@ -43,13 +52,45 @@ export class SchemaState {
   readonly #contexts = new Set<string>()
   /** By the subject and version that they refer to. */
   readonly #referrers = new Map<string, Set<string>>()
+  readonly #displaced = new Set<string>()
+  #author: Author | undefined
 
-  /** What stands in the topic at an offset. False: it is nothing that is understood here. */
-  apply(keyJson: string, valueJson: string | null, timestamp: number): boolean {
+  /** What stands in the topic at an offset. False: it is passed over. */
+  apply(keyJson: string, valueJson: string | null, timestamp: number, author?: Author): boolean {
     const key = parseKey(keyJson)
+    const isClaim = key?.kind === 'NOOP'
+    if (author !== undefined && !this.#admits(author, isClaim)) {
+      if (!isClaim) this.#displaced.add(keyJson)
+      return false
+    }
+    const isTaken = this.#apply(key, { keyJson, valueJson, timestamp, isAuthored: author !== undefined })
+    if (isTaken) this.#displaced.delete(keyJson)
+    return isTaken
+  }
+
+  /** Of the claim that holds; undefined: there was none. */
+  get author(): Author | undefined {
+    return this.#author
+  }
+
+  /** Keys under which something that was passed over stands last: compaction would keep that, and not what is known. */
+  get displaced(): Iterable<string> {
+    return this.#displaced
+  }
+
+  /** Of equal claims the first one holds; who lost it writes nothing under it, so that what is written shows whose it was. */
+  #admits(author: Author, isClaim: boolean): boolean {
+    const held = this.#author?.claim ?? -1
+    if (author.claim < held || (isClaim && author.claim === held)) return false
+    this.#author = author
+    return true
+  }
+
+  #apply(key: EntryKey | undefined, record: AppliedRecord): boolean {
+    const { keyJson, valueJson } = record
     switch (key?.kind) {
       case 'SCHEMA':
-        return this.#applySchema(keyJson, key.subject, key.version, valueJson, timestamp)
+        return this.#applySchema(key.subject, key.version, record)
       case 'CONFIG':
         return set(this.#settings, key.scope, keyJson, valueJson, parseSettingsValue)
       case 'MODE':
@@ -96,6 +137,10 @@ export class SchemaState {
 
   isKnownContext(context: string): boolean {
     return context === DEFAULT_CONTEXT || this.#contexts.has(context)
+  }
+
+  isContextWritten(context: string): boolean {
+    return this.#contexts.has(context)
   }
 
   settings(scope: string): SchemaSettings | undefined {
@@ -182,13 +227,8 @@ export class SchemaState {
     })
   }
 
-  #applySchema(
-    keyJson: string,
-    subject: string,
-    version: number,
-    valueJson: string | null,
-    timestamp: number,
-  ): boolean {
+  #applySchema(subject: string, version: number, record: AppliedRecord): boolean {
+    const { keyJson, valueJson, timestamp, isAuthored } = record
     const before = this.version(subject, version)
     this.#unread.get(subject)?.delete(version)
     if (valueJson === null) {
@@ -202,8 +242,12 @@ export class SchemaState {
       return false
     }
     // an id is of one text for ever: clients have it in what they wrote
-    if (this.#isTaken(schema)) return false
-    if (before !== undefined) this.#remove(before)
+    const others = this.#othersWithId(schema)
+    if (others.length > 0 && !isAuthored) return false
+    // who writes knows all that counts: what is there is left of something that did not
+    for (const other of others) this.#remove(other)
+    const left = this.version(subject, version)
+    if (left !== undefined) this.#remove(left)
     this.#add({
       schema,
       valueText: valueJson,
@@ -228,11 +272,11 @@ export class SchemaState {
     return ids
   }
 
-  #isTaken({ subject, id, schema, references }: StoredSchema): boolean {
-    for (const other of this.withId(parseSubject(subject).context, id)) {
-      if (other.schema !== schema || !isSameReferences(other.references, references)) return true
-    }
-    return false
+  #othersWithId({ subject, id, schema, references }: StoredSchema): readonly Version[] {
+    const others = [...this.withId(parseSubject(subject).context, id)].filter((other) => {
+      return other.schema !== schema || !isSameReferences(other.references, references)
+    })
+    return others.flatMap((other) => this.version(other.subject, other.version) ?? [])
   }
 
   #add(version: Version): void {

@@ -4,7 +4,6 @@ import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import type { GroupOptions } from '../../src/coordinator/group-coordinator.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { topicConfigDefaults } from '../../src/engine/topic-config.ts'
@@ -14,7 +13,7 @@ import { Telemetry } from '../../src/kernel/telemetry.ts'
 import type { LocalEngineOptions } from '../../src/local-engine/local-engine.ts'
 
 /** A folder that goes with the test. */
-export function temporaryDirectory(t: Pick<TestContext, 'after'>): string {
+export function temporaryDirectory(t: { after(cleanUp: () => Promise<void>): void }): string {
   const path = mkdtempSync(join(tmpdir(), 'tailrace-'))
   t.after(() => rm(path, { recursive: true, force: true }))
   return path

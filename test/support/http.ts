@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { App } from '../../src/app/app.ts'
 import { openApp } from '../../src/app/app.ts'
 import { loadConfig } from '../../src/app/config.ts'
+import type { Engine } from '../../src/engine/engine.ts'
 import type { Clock } from '../../src/kernel/clock.ts'
 import type { Logger } from '../../src/kernel/logger.ts'
 import { FakeClock } from './fake-clock.ts'
@@ -55,6 +56,7 @@ export async function startServer(
     readonly dataDir?: string
     /** In place of the system's; a fake one goes on by itself while the server closes. */
     readonly clock?: Clock
+    readonly openEngine?: () => Promise<Engine>
   } = {},
 ): Promise<TestServer> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'tailrace-http-'))
@@ -66,8 +68,12 @@ export async function startServer(
     readFile: (path) => readFileSync(path, 'utf8'),
   })
   watchServerFrames()
-  const { clock } = options
-  const app = await openApp(config, { logger: recordingLogger(log), ...(clock && { clock }) })
+  const { clock, openEngine } = options
+  const app = await openApp(config, {
+    logger: recordingLogger(log),
+    ...(clock && { clock }),
+    ...(openEngine && { openEngine }),
+  })
   t.after(async () => {
     const ticking = clock instanceof FakeClock ? setInterval(() => clock.advance(100), 1) : undefined
     await app.close()

@@ -68,7 +68,7 @@ export interface MemoryEngineOptions {
 }
 
 export class MemoryEngine implements Engine {
-  readonly capabilities = { name: 'local', replicationFactorMax: 1, namedProducers: true } as const
+  readonly capabilities = { name: 'local', replicationFactorMax: 1, namedProducers: true, isShared: false } as const
   readonly defaults: TopicConfigDefaults = topicConfigDefaults({})
   readonly partitionCountDefault: number
   readonly groups: GroupCoordinator

@@ -29,7 +29,7 @@ export function produceRoutes(app: FastifyInstance, floor: HttpFloor): void {
 
 function addProduceRoute(app: FastifyInstance, floor: HttpFloor, url: string): void {
   const { produce, registry, engine } = floor.services
-  const finder = new RecordSchemaFinder(registry, floor.schemas, engine)
+  const finder = new RecordSchemaFinder({ registry, codec: floor.schemas, engine, forwarder: floor.schemaForwarder })
   const lenient = floor.options.compatLenient
   const traffic = floor.traffic.of('POST', url)
 
@@ -76,7 +76,7 @@ function addProduceRoute(app: FastifyInstance, floor: HttpFloor, url: string): v
       answer(replyOfRejection(asTailraceError(error), length, undefined), request, reply)
       return
     }
-    finder.register(wanted).then(
+    finder.register(wanted, request.id).then(
       (schemas) => finish(reply, () => storeBy(schemas)),
       (error) => reply.send(error),
     )

@@ -13,6 +13,7 @@ import type { SchemaRegistry } from '../../registry/schema-registry.ts'
 import { DEFAULT_CONTEXT, parseSubject } from '../../registry/subject.ts'
 import type { RecordPart } from '../../registry/subject-name.ts'
 import { subjectNameOf, subjectStrategy } from '../../registry/subject-name.ts'
+import type { SchemaForwarder } from '../schema-forwarder.ts'
 import { restProxyFailure } from './failure.ts'
 import type { NamedSchemas } from './named-schemas.ts'
 
@@ -36,15 +37,24 @@ const TYPE_OF: Readonly<Record<SchemaEncoding, SchemaType>> = {
 
 const PARTS: readonly RecordPart[] = ['key', 'value']
 
+interface RecordSchemaParts {
+  readonly registry: SchemaRegistry
+  readonly codec: SchemaCodec
+  readonly engine: Engine
+  readonly forwarder: SchemaForwarder
+}
+
 export class RecordSchemaFinder {
   readonly #registry: SchemaRegistry
   readonly #codec: SchemaCodec
   readonly #engine: Engine
+  readonly #forwarder: SchemaForwarder
 
-  constructor(registry: SchemaRegistry, codec: SchemaCodec, engine: Engine) {
+  constructor({ registry, codec, engine, forwarder }: RecordSchemaParts) {
     this.#registry = registry
     this.#codec = codec
     this.#engine = engine
+    this.#forwarder = forwarder
   }
 
   /** 'unregistered': a text is not there yet. 42205, 42207; what keeps the registry from answering. */
@@ -56,10 +66,10 @@ export class RecordSchemaFinder {
   }
 
   /** As find; texts that are not there are registered, both or none. */
-  async register(wanted: SchemasWanted): Promise<RecordSchemas> {
+  async register(wanted: SchemasWanted, requestId: string): Promise<RecordSchemas> {
     const found = { key: this.#find(wanted, 'key'), value: this.#find(wanted, 'value') }
     const missing = PARTS.filter((part) => found[part] === 'unregistered')
-    const registered = await this.#registerAll(wanted, missing)
+    const registered = await this.#registerAll(wanted, missing, requestId)
     const schemaOf = (part: RecordPart): FramedSchema | undefined => {
       const there = found[part]
       return there === 'unregistered' ? registered[missing.indexOf(part)] : there
@@ -97,7 +107,7 @@ export class RecordSchemaFinder {
     }
   }
 
-  async #registerAll(wanted: SchemasWanted, parts: readonly RecordPart[]): Promise<FramedSchema[]> {
+  async #registerAll(wanted: SchemasWanted, parts: readonly RecordPart[], requestId: string): Promise<FramedSchema[]> {
     const { encoding, named } = wanted
     try {
       const all = parts.map((part) => {
@@ -107,8 +117,8 @@ export class RecordSchemaFinder {
         if (context !== DEFAULT_CONTEXT) throw ofOtherContext(subject, context)
         return { subject, request }
       })
-      const registered = await this.#registry.registerAll(all)
-      return registered.map(({ schema }) => this.#codec.framedBy(schema, encoding))
+      const registered = await this.#forwarder.registerAll(all, requestId)
+      return registered.map((schema) => this.#codec.framedBy(schema, encoding))
     } catch (error) {
       throw told(error)
     }
@@ -146,7 +156,9 @@ function told(error: unknown): TailraceError {
   const failure = asTailraceError(error)
   // of another format, another context, or without the name that its subject has
   if (failure.code === 'invalid_record') return restProxyFailure(42205, `Invalid schema: ${failure.message}`)
-  if (!OF_THE_SCHEMA.has(failure.code)) return failure
+  // the registry's numbers mean something else in the proxy
+  if (!OF_THE_SCHEMA.has(failure.code))
+    return registryCodeOf(failure) === undefined ? failure : new TailraceError(failure.code, failure.message)
   if (registryCodeOf(failure) === INVALID_SCHEMA) return restProxyFailure(42205, `Invalid schema: ${failure.message}`)
   return restProxyFailure(42207, `Error serializing message. ${failure.message}`)
 }

@@ -10,14 +10,14 @@ import { registryRoutes } from './registry-route.ts'
 const VERSION_OF = { 7: '7.9.0', 8: '8.0.0' } as const
 
 export function contextRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { registry, addOnce } = registryRoutes(app, floor)
+  const { registry, addOnce, addWriteOnce } = registryRoutes(app, floor)
 
   addOnce('GET', '/contexts', (request, reply) => {
     const prefix = textOf(request, 'contextPrefix') ?? ''
     const found = registry.state.contexts.filter((name) => name.startsWith(prefix))
     return send(request, reply, sliceOf(request, found))
   })
-  addOnce('DELETE', '/contexts/:context', async (request, reply) => {
+  addWriteOnce('DELETE', '/contexts/:context', async (request, reply) => {
     await registry.deleteContext(contextOf(request) ?? '.')
     return reply.code(204).send()
   })

@@ -1,5 +1,5 @@
 // Failures in the form of the Schema Registry: a number and a text, both always there. The number's first three digits are
-// the status.
+// the status; of a store or a node that does not answer it is one that says when to come again.
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorCode } from '../../kernel/errors.ts'
@@ -17,7 +17,7 @@ const TEXT_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
   unknown_server_error: 'Internal Server Error',
 }
 
-/** Confluent's numbers for a store that does not answer. The status stays one that says when to come again. */
+/** Confluent's numbers for a store that does not answer. */
 const STORE_CODE_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   kafka_storage_error: 50001,
   disk_full: 50001,
@@ -48,6 +48,7 @@ function messageOf({ code, message }: TailraceError): string {
 const NAMES_ALLOWED: ReadonlySet<ErrorCode> = new Set(['unsupported_media_type', 'not_acceptable'])
 
 function statusOf(errorCode: number): number {
+  if (errorCode > 50_000) return STATUS_OF_CODE.overloaded
   return errorCode < 1000 ? errorCode : Math.trunc(errorCode / 100)
 }
 

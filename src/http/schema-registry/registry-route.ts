@@ -20,8 +20,11 @@ export interface RegistryRoutes {
   readonly registry: SchemaRegistry
   readonly replies: SchemaReplies
   add(method: Method, path: string, handler: Handler): void
+  /** What changes something: where another node writes, that one answers. */
+  addWrite(method: Method, path: string, handler: Handler): void
   /** At its path alone. */
   addOnce(method: Method, path: string, handler: Handler): void
+  addWriteOnce(method: Method, path: string, handler: Handler): void
   /** What every client asks for again and again: what is given is the reply. */
   addLookup(path: string, find: (request: FastifyRequest) => object): void
   /** A schema's text in the form that the request asks for. */
@@ -46,13 +49,17 @@ export function registryRoutes(app: FastifyInstance, floor: HttpFloor): Registry
   const addOnce: RegistryRoutes['add'] = (method, url, handler) => {
     app.route({ method, url, handler: checked(handler) })
   }
+  const { schemaForwarder } = floor
+  const add: RegistryRoutes['add'] = (method, path, handler) => {
+    for (const url of bothPaths(path)) addOnce(method, url, handler)
+  }
   return {
     registry,
     replies: schemaReplies(floor.options.schemaRegistryProfile),
-    add(method, path, handler) {
-      for (const url of bothPaths(path)) addOnce(method, url, handler)
-    },
+    add,
+    addWrite: (method, path, handler) => add(method, path, schemaForwarder.forwarding(handler)),
     addOnce,
+    addWriteOnce: (method, path, handler) => addOnce(method, path, schemaForwarder.forwarding(handler)),
     // answered from the onRequest hook, as produce is: Fastify routes and nothing more
     addLookup(path, find) {
       for (const url of bothPaths(path)) {

@@ -10,7 +10,7 @@ import { send, settingsJson } from './registry-replies.ts'
 import { registryRoutes } from './registry-route.ts'
 
 export function settingsRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { registry, add } = registryRoutes(app, floor)
+  const { registry, add, addWrite } = registryRoutes(app, floor)
 
   const getSettings = (request: FastifyRequest, reply: FastifyReply) => {
     const subject = subjectOf(request)
@@ -61,10 +61,10 @@ export function settingsRoutes(app: FastifyInstance, floor: HttpFloor): void {
 
   for (const path of ['', '/:subject']) {
     add('GET', `/config${path}`, getSettings)
-    add('PUT', `/config${path}`, putSettings)
-    add('DELETE', `/config${path}`, deleteSettings)
+    addWrite('PUT', `/config${path}`, putSettings)
+    addWrite('DELETE', `/config${path}`, deleteSettings)
     add('GET', `/mode${path}`, getMode)
-    add('PUT', `/mode${path}`, putMode)
-    add('DELETE', `/mode${path}`, deleteMode)
+    addWrite('PUT', `/mode${path}`, putMode)
+    addWrite('DELETE', `/mode${path}`, deleteMode)
   }
 }

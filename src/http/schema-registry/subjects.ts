@@ -16,7 +16,7 @@ import { viewed } from './schema-view.ts'
 const INCOMPATIBLE = 40901
 
 export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
-  const { registry, replies, add, formatted } = registryRoutes(app, floor)
+  const { registry, replies, add, addWrite, formatted } = registryRoutes(app, floor)
 
   const subjectAsked = (request: FastifyRequest): string => registry.aliased(subjectOf(request))
 
@@ -60,7 +60,7 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
     if (stored === undefined) throw schemaNotFound()
     return send(request, reply, replies.entity(stored, formatted(request, stored)))
   })
-  add('DELETE', '/subjects/:subject', async (request, reply) => {
+  addWrite('DELETE', '/subjects/:subject', async (request, reply) => {
     return send(request, reply, await registry.deleteSubject(subjectAsked(request), flagOf(request, 'permanent')))
   })
 
@@ -71,7 +71,7 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const numbers = found.map(({ version, deleted }) => (deleted && isNegative ? -version : version))
     return send(request, reply, sliceOf(request, numbers))
   })
-  add('POST', '/subjects/:subject/versions', async (request, reply) => {
+  addWrite('POST', '/subjects/:subject/versions', async (request, reply) => {
     const body = parseSchemaRequest(await bodyOf(floor, request))
     const options = { normalize: flagOf(request, 'normalize'), force: flagOf(request, 'force') }
     return sendRegistered(request, reply, registry.register(subjectAsked(request), body, options))
@@ -88,12 +88,12 @@ export function subjectRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const ids = registry.referencedBy(subjectAsked(request), versionOf(request), flagOf(request, 'deleted'))
     return send(request, reply, sliceOf(request, ids, REGISTRY_LIST_MAX))
   })
-  add('POST', '/subjects/:subject/versions/:version/tags', async (request, reply) => {
+  addWrite('POST', '/subjects/:subject/versions/:version/tags', async (request, reply) => {
     const changes = parseTagRequest(await bodyOf(floor, request))
     const version = versionOf(request)
     return sendRegistered(request, reply, registry.registerChanged(subjectAsked(request), version, changes))
   })
-  add('DELETE', '/subjects/:subject/versions/:version', async (request, reply) => {
+  addWrite('DELETE', '/subjects/:subject/versions/:version', async (request, reply) => {
     const version = versionOf(request)
     return send(
       request,
