@@ -160,6 +160,11 @@ test('lists: prefixes, deleted ones, slices', async () => {
   assert.deepEqual(await named('subjectPrefix=list-'), ['list-a 2', 'list-c 1'])
   assert.deepEqual(await named('subjectPrefix=list-&deleted=true'), ['list-a 1', 'list-a 2', 'list-b 1', 'list-c 1'])
   assert.deepEqual(await named('subjectPrefix=list-&deleted=true&latestOnly=true&limit=1&offset=1'), ['list-b 1'])
+  const rule = { name: 'r', kind: 'CONDITION', mode: 'WRITE', type: 'CEL', expr: 'true' }
+  await calls.register('ruled-a', A)
+  okay(await calls.post('/subjects/ruled-b/versions', { schema: A, ruleSet: { domainRules: [rule] } }))
+  assert.deepEqual(await named('subjectPrefix=ruled-&ruleType=CEL'), ['ruled-b 1'])
+  assert.deepEqual(await named('subjectPrefix=ruled-&ruleType=ENCRYPT'), [])
   okay(await calls.put('/config/list-alias', { alias: 'list-c' }))
   const aliased = await calls.read('/schemas?subjectPrefix=list-&aliases=true')
   assert.deepEqual(

@@ -4,7 +4,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { REGISTRY_LIST_CHARS_MAX, REGISTRY_LIST_MAX, REGISTRY_LIST_TURN_MS_MAX } from '../../kernel/limits.ts'
 import { schemaNotFound } from '../../registry/registry-failure.ts'
-import type { StoredSchema } from '../../registry/schema-entity.ts'
+import type { SchemaRuleSet, StoredSchema } from '../../registry/schema-entity.ts'
+import { RULE_LISTS } from '../../registry/schema-entity.ts'
 import type { SchemaRegistry } from '../../registry/schema-registry.ts'
 import { parseSubject, prefixOf } from '../../registry/subject.ts'
 import type { HttpFloor } from '../http-floor.ts'
@@ -89,10 +90,12 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
       const parsed = parseSubject(subject)
       return (context === undefined || parsed.context === context) && parsed.name.startsWith(prefix)
     })
+    const ruleType = textOf(request, 'ruleType')
     const found = subjects.sort().flatMap((subject) => {
       const versions = registry.state.versions(subject).map(({ schema }) => schema)
       const shown = versions.filter(({ deleted }) => flagOf(request, 'deleted') || !deleted)
-      return flagOf(request, 'latestOnly') ? shown.slice(-1) : shown
+      const asked = flagOf(request, 'latestOnly') ? shown.slice(-1) : shown
+      return ruleType === undefined ? asked : asked.filter(({ ruleSet }) => hasRule(ruleSet, ruleType))
     })
     const aliases = flagOf(request, 'aliases') ? aliasesOf(registry) : undefined
     const listed = await listText(sliceOf(request, found, REGISTRY_LIST_MAX), (stored) => {
@@ -102,6 +105,11 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
     })
     return sendText(request, reply, listed)
   })
+}
+
+/** One that its executors know by that type, such as CEL. */
+function hasRule(ruleSet: SchemaRuleSet | undefined, type: string): boolean {
+  return RULE_LISTS.some((list) => ruleSet?.[list]?.some((rule) => rule.type === type) === true)
 }
 
 /** A JSON array, as far as there is room for it: with one item at least. Others have their turns while it is made. */
