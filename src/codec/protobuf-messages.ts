@@ -3,14 +3,14 @@
 
 import type { DescMessage, JsonValue, Registry } from '@bufbuild/protobuf'
 import type { ByteWriter } from '../kernel/byte-writer.ts'
-import { PROTOBUF_DEPTH_MAX } from '../kernel/limits.ts'
+import { PROTOBUF_DEPTH_MAX, PROTOBUF_JSON_CHARS_MAX } from '../kernel/limits.ts'
 import { describeProto } from '../registry/protobuf/proto-descriptor.ts'
 import type { ProtoMessage } from '../registry/protobuf/proto-file.ts'
 import type { ProtobufSchema } from '../registry/protobuf/protobuf-format.ts'
 import { protobufLibrary } from '../registry/protobuf/protobuf-library.ts'
 import { ProtobufJson } from './protobuf-json.ts'
 import { protobufMisfit } from './protobuf-misfit.ts'
-import { ProtobufWidth } from './protobuf-width.ts'
+import { ProtobufWidth, tooWide } from './protobuf-width.ts'
 import { SchemaDataError } from './schema-data-error.ts'
 import type { ValueCodec } from './value-codec.ts'
 
@@ -83,7 +83,9 @@ export class ProtobufMessages implements ValueCodec {
     const { fromBinary, toJsonString } = this.#library
     this.#width.checkBytes(message, bytes)
     const decoded = fromBinary(message, bytes)
-    output.writeText(toJsonString(message, decoded, { registry: this.#registry, alwaysEmitImplicit: true }))
+    const json = toJsonString(message, decoded, { registry: this.#registry, alwaysEmitImplicit: true })
+    if (json.length > PROTOBUF_JSON_CHARS_MAX) throw tooWide()
+    output.writeText(json)
   }
 
   /** `withEntries`: among those that a map's entries are, in front of the others as fields are in front of messages. */

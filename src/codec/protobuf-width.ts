@@ -1,5 +1,6 @@
 // How wide Protobuf's messages are once they are made, or written as JSON: with all their fields, set or not. Two bytes are
-// an empty message, which may have thousands of fields; so what is wide enough is counted before it is made.
+// an empty message, which may have thousands of fields, and one byte is a number in a list; so what may be much is counted
+// before it is made.
 
 import type { DescField, DescMessage, JsonValue, Registry } from '@bufbuild/protobuf'
 import { PROTOBUF_JSON_CHARS_MAX } from '../kernel/limits.ts'
@@ -11,6 +12,12 @@ const LEAST_BYTES = 2
 const LEAST_CHARS = 2
 /** Of a field: quotes, a colon, a comma and a zero. */
 const FIELD_CHARS = 6
+/** Of one number, true or false in a list, and for each byte that it takes. */
+const ELEMENT_CHARS = 6
+const BYTE_CHARS = 2
+/** Of field types: string and bytes, which are never packed. */
+const STRING = 9
+const BYTES = 12
 /** As deep as the library goes; what is deeper it refuses itself. */
 const DEPTH_MAX = 100
 
@@ -35,7 +42,8 @@ export class ProtobufWidth {
 
   /** SchemaDataError: the message would be too much. */
   checkBytes(message: DescMessage, bytes: Uint8Array): void {
-    if ((bytes.length / LEAST_BYTES) * this.#widest <= PROTOBUF_JSON_CHARS_MAX) return
+    const charsAByte = Math.max(this.#widest / LEAST_BYTES, ELEMENT_CHARS + BYTE_CHARS)
+    if (bytes.length * charsAByte <= PROTOBUF_JSON_CHARS_MAX) return
     this.#chars = 0
     this.#addBytes(message, bytes, 0)
   }
@@ -48,11 +56,13 @@ export class ProtobufWidth {
   }
 
   #add({ typeName }: DescMessage): void {
-    this.#chars += this.#widths.get(typeName) ?? 0
+    this.#addChars(this.#widths.get(typeName) ?? 0)
+  }
+
+  #addChars(chars: number): void {
+    this.#chars += chars
     if (this.#chars <= PROTOBUF_JSON_CHARS_MAX) return
-    throw new SchemaDataError(
-      `with all the fields of its messages the value has more than ${PROTOBUF_JSON_CHARS_MAX} characters`,
-    )
+    throw tooWide()
   }
 
   #addBytes(message: DescMessage, bytes: Uint8Array, depth: number): void {
@@ -65,25 +75,28 @@ export class ProtobufWidth {
     this.#add(message)
     if (depth > DEPTH_MAX) return
     const fields = this.#fields(message)
-    let anyType = ''
+    const any = message.typeName === ANY ? { url: '' } : undefined
     while (reader.pos < reader.len) {
       const [number, wireType] = reader.tag()
       if (wireType === END_GROUP && number === group) return
       const field = fields.get(number)
-      if (field?.message !== undefined && wireType === START_GROUP) {
-        this.#addMessage(field.message, reader, depth + 1, number)
-      } else if (wireType !== LENGTH_DELIMITED) reader.skip(wireType, number)
-      else {
+      if (wireType === LENGTH_DELIMITED) {
         const bytes = reader.bytes()
-        if (field?.message !== undefined) this.#addField(field, field.message, bytes, depth + 1)
-        else if (message.typeName === ANY && number === 1) anyType = Buffer.from(bytes).toString()
-        else if (message.typeName === ANY && number === 2) this.#addAny(anyType, bytes, depth + 1)
+        if (any !== undefined) this.#addAny(any, number, bytes, depth + 1)
+        else if (field !== undefined) this.#addField(field, bytes, depth + 1)
+      } else if (field?.message !== undefined && wireType === START_GROUP) {
+        this.#addMessage(field.message, reader, depth + 1, number)
+      } else {
+        this.#addChars(field === undefined ? 0 : ELEMENT_CHARS)
+        reader.skip(wireType, number)
       }
     }
   }
 
-  #addField({ fieldKind }: DescField, message: DescMessage, bytes: Uint8Array, depth: number): void {
-    if (fieldKind === 'map') this.#addEntry(message, bytes, depth)
+  #addField(field: DescField, bytes: Uint8Array, depth: number): void {
+    const { message, fieldKind } = field
+    if (message === undefined) this.#addChars(isPackable(field) ? charsOfPacked(bytes) : 0)
+    else if (fieldKind === 'map') this.#addEntry(message, bytes, depth)
     else this.#addBytes(message, bytes, depth)
   }
 
@@ -98,9 +111,10 @@ export class ProtobufWidth {
     }
   }
 
-  /** Written as JSON it is unpacked. */
-  #addAny(url: string, bytes: Uint8Array, depth: number): void {
-    const message = this.#registry.getMessage(url.slice(url.lastIndexOf('/') + 1))
+  /** Written as JSON it is unpacked: its second field, which is of the type that the first one names. */
+  #addAny(any: { url: string }, number: number, bytes: Uint8Array, depth: number): void {
+    if (number === 1) any.url = Buffer.from(bytes).toString()
+    const message = number === 2 ? this.#registry.getMessage(any.url.slice(any.url.lastIndexOf('/') + 1)) : undefined
     if (message !== undefined && depth <= DEPTH_MAX) this.#addBytes(message, bytes, depth)
   }
 
@@ -137,6 +151,24 @@ export class ProtobufWidth {
 }
 
 type WireReader = InstanceType<ReturnType<typeof protobufLibrary>['BinaryReader']>
+
+export function tooWide(): SchemaDataError {
+  return new SchemaDataError(
+    `with all the fields of its messages the value has more than ${PROTOBUF_JSON_CHARS_MAX} characters as JSON`,
+  )
+}
+
+function isPackable(field: DescField): boolean {
+  if (field.fieldKind !== 'list') return false
+  return field.listKind === 'enum' || (field.listKind === 'scalar' && field.scalar !== STRING && field.scalar !== BYTES)
+}
+
+/** Each that is not the last byte of a varint has its high bit set; of fixed numbers it counts too many, at most. */
+function charsOfPacked(bytes: Uint8Array): number {
+  let elements = 0
+  for (const byte of bytes) if (byte < 0x80) elements++
+  return elements * ELEMENT_CHARS + bytes.length * BYTE_CHARS
+}
 
 function widthOf({ fields }: DescMessage): number {
   const zeroOf = (field: DescField) => (field.fieldKind === 'enum' ? (field.enum.values[0]?.name.length ?? 0) : 0)

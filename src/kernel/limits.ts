@@ -690,6 +690,9 @@ export const SUBJECTS_COMPARED_MAX = 500
 export const REGISTRY_LIST_MAX = 1_000
 export const REGISTRY_LIST_CHARS_MAX = 16 * 1024 * 1024
 export const REGISTRY_LIST_TURN_MS_MAX = 5
+/** One is made at a time: who waits longer, or behind so many, gets 503. */
+export const REGISTRY_LIST_WAIT_MS_MAX = 10_000
+export const REGISTRY_LISTS_WAITING_MAX = 100
 
 /** A request to the registry: a schema's text, each of its characters an escape of six bytes, and what stands beside it. */
 export const REGISTRY_BODY_BYTES_MAX = 6 * SCHEMA_TEXT_CHARS_MAX + 256 * 1024
@@ -709,7 +712,7 @@ export const AVRO_EMPTY_ITEMS_MAX = 100_000
  * a name of the schema is counted where it is written, not with the record or item that it is in.
  */
 export const AVRO_JSON_BYTES_MAX = 16 * 1024 * 1024
-/** The same of Protobuf, of the fields of its messages, set or not: two bytes are a message, which may have thousands. */
+/** The same of Protobuf, with the fields of its messages, set or not: two bytes are a message, which may have thousands, one a number in a list. */
 export const PROTOBUF_JSON_CHARS_MAX = 16 * 1024 * 1024
 export const AVRO_LONG_NAME_BYTES = 512
 /** How often parts of a value are tried on a union's branches, beside so many for each byte. */

@@ -470,6 +470,18 @@ test('a few bytes of Protobuf become no flood: empty messages are made with all 
     assert.match(error ?? '', flood)
     assert.equal(found, '')
   }
+  const list = proto('message M { repeated bool b = 1; repeated string s = 2; }')
+  const packed = (length: number) => {
+    const size = [(length % 128) | 0x80, ((length >> 7) % 128) | 0x80, ((length >> 14) % 128) | 0x80, length >> 21]
+    return Buffer.concat([Buffer.from('0000000001000a', 'hex'), Buffer.from(size), Buffer.alloc(length, 1)])
+  }
+  assert.equal(JSON.parse(decode(list, packed(2_097_000)).json).b.length, 2_097_000)
+  for (const bytes of [
+    packed(4_000_000),
+    Buffer.concat([packed(0).subarray(0, 6), Buffer.alloc(8_000_000, '0801', 'hex')]),
+  ]) {
+    assert.match((decode(list, bytes) as { error?: string }).error ?? '', flood)
+  }
   const many = (count: number) => Array.from({ length: count }, () => ({}))
   assert.equal(decode(given, encode(given, JSON.stringify({ w: many(100) }))).json.length > 100, true)
   for (const value of [

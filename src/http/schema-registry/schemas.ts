@@ -2,7 +2,14 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { REGISTRY_LIST_CHARS_MAX, REGISTRY_LIST_MAX, REGISTRY_LIST_TURN_MS_MAX } from '../../kernel/limits.ts'
+import { ByteRoom } from '../../kernel/byte-room.ts'
+import {
+  REGISTRY_LIST_CHARS_MAX,
+  REGISTRY_LIST_MAX,
+  REGISTRY_LIST_TURN_MS_MAX,
+  REGISTRY_LIST_WAIT_MS_MAX,
+  REGISTRY_LISTS_WAITING_MAX,
+} from '../../kernel/limits.ts'
 import { schemaNotFound } from '../../registry/registry-failure.ts'
 import type { SchemaRuleSet, StoredSchema } from '../../registry/schema-entity.ts'
 import { RULE_LISTS } from '../../registry/schema-entity.ts'
@@ -84,6 +91,14 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
 
   add('GET', '/schemas/types', (request, reply) => send(request, reply, ['JSON', 'PROTOBUF', 'AVRO']))
 
+  // one after the other: each takes turns, and all at once would leave none to others
+  const lists = new ByteRoom({
+    clock: floor.clock,
+    name: 'lists of schemas',
+    bytesMax: REGISTRY_LIST_CHARS_MAX,
+    waitMsMax: REGISTRY_LIST_WAIT_MS_MAX,
+    waitingMax: REGISTRY_LISTS_WAITING_MAX,
+  })
   add('GET', '/schemas', async (request, reply) => {
     const { context, prefix } = prefixOf(subjectIn(request, textOf(request, 'subjectPrefix') ?? ''))
     const subjects = [...registry.state.subjects].filter((subject) => {
@@ -98,12 +113,17 @@ export function schemaRoutes(app: FastifyInstance, floor: HttpFloor): void {
       return ruleType === undefined ? asked : asked.filter(({ ruleSet }) => hasRule(ruleSet, ruleType))
     })
     const aliases = flagOf(request, 'aliases') ? aliasesOf(registry) : undefined
-    const listed = await listText(sliceOf(request, found, REGISTRY_LIST_MAX), (stored) => {
-      const names = aliases?.get(stored.subject)
-      const json = replies.entity(stored, formatted(request, stored))
-      return names === undefined ? json : { ...json, aliases: names }
-    })
-    return sendText(request, reply, listed)
+    const held = await lists.enter(REGISTRY_LIST_CHARS_MAX)
+    try {
+      const listed = await listText(sliceOf(request, found, REGISTRY_LIST_MAX), (stored) => {
+        const names = aliases?.get(stored.subject)
+        const json = replies.entity(stored, formatted(request, stored))
+        return names === undefined ? json : { ...json, aliases: names }
+      })
+      return sendText(request, reply, listed)
+    } finally {
+      held.leave()
+    }
   })
 }
 
