@@ -5,6 +5,7 @@
 
 import { TailraceError } from '../kernel/errors.ts'
 import { CORRUPT_SEARCH_BYTES_MAX } from '../kernel/limits.ts'
+import { releaseBytes } from '../kernel/release-bytes.ts'
 import { RecordReader } from '../record/batch-reader.ts'
 import {
   BATCH_HEADER_BYTES,
@@ -58,6 +59,7 @@ export interface TimestampedOffset {
 }
 
 const SCAN_BYTES = 256 * 1024
+const NOTHING = Buffer.alloc(0)
 
 export async function cutBatches(file: SegmentFile, options: CutOptions): Promise<Buffer> {
   let { position, due, isDueExact } = options
@@ -70,6 +72,7 @@ export async function cutBatches(file: SegmentFile, options: CutOptions): Promis
       noteLandmarks(given, position + cut.start, options)
       return given
     }
+    releaseBytes(bytes)
     position += cut.start
     due = cut.due
     isDueExact = cut.start > 0 ? false : isDueExact
@@ -81,7 +84,7 @@ export async function cutBatches(file: SegmentFile, options: CutOptions): Promis
     }
     // either everything read lies before the offset, or one batch is larger than what was read
     const tooLarge = !options.atLeastOne && cut.nextBatchBytes > options.maxBytes
-    if (tooLarge) return bytes.subarray(0, 0)
+    if (tooLarge) return NOTHING
     if (position >= options.end) {
       throw corrupt(
         options.path,

@@ -635,6 +635,24 @@ test('chunks are kept for those that are behind while there is room, and forgott
   assert.deepEqual(slow.log.bodies.slice(4).map(isShared), [false], 'the first was not there any more')
 })
 
+test('nothing is kept for who is behind where nobody else comes by', async () => {
+  const { store, open } = newTails()
+  store.create('orders')
+  store.append('orders', 0, many(1_000))
+  const fast = await open({ from: 'latest' })
+  const late = await open({ credit: { records: 400 }, batchRecords: 400 })
+  await settle()
+  assert.equal(late.log.records.length, 400)
+  store.append('orders', 0, values('a'))
+  await settle()
+  fast.log.chunks[0]?.taken()
+  assert.equal(fast.log.bodies[0]?.length, 0, 'it was given back at once')
+  late.log.credit.records = 1_000
+  late.tail.wake()
+  await settle()
+  assert.deepEqual(late.log.records.slice(-1), ['orders/0@1000=a'])
+})
+
 test('who comes soon to where another has begun shares what is read from there; who comes later reads alone', async () => {
   const { store, open, clock, form } = newTails()
   store.create('orders')

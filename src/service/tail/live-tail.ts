@@ -243,6 +243,7 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
     this.#teller.dropped(count)
     this.#awaited = undefined
     this.#place = this.#head.placeAt(offsets, place.turn)
+    this.#head.stands(this, this.#place)
     this.#teller.moved()
     this.#parts.turns.enqueue(this)
     this.#tellGaps(gaps)
@@ -340,6 +341,7 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
     const { chunk, next } = read
     const hasMoved = next !== this.#place
     this.#place = next
+    this.#head.stands(this, next)
     this.#isFresh = false
     this.#teller.looked(read)
     if (hasMoved) this.#teller.moved()
@@ -358,6 +360,7 @@ export class LiveTail implements Tail, HeadTail, ChunkWaiter {
       stand.head.tails.add(this)
     } else stand.head.unwait(this)
     this.#place = stand.place.in(stand.head.layout)
+    stand.head.stands(this, this.#place)
     this.#isRelaid = true
     this.#teller.moved()
     this.#wasBlocked = false

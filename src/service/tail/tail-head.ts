@@ -39,6 +39,7 @@ export class TailHead implements AppendTarget, TurnTaker {
   ends: Float64Array
   readonly #parts: TailHeadParts
   readonly #waiting = new Set<HeadTail>()
+  readonly #straying = new Set<HeadTail>()
   #layout: TailLayout
   #newEnds: Float64Array | undefined
   /** Where the last one came to the end. */
@@ -59,9 +60,9 @@ export class TailHead implements AppendTarget, TurnTaker {
     return this.#layout
   }
 
-  /** All of its tails stand at the end. */
+  /** All of its tails stand at the end, but for those that stray. */
   get isIdle(): boolean {
-    return this.#waiting.size === this.tails.size
+    return this.#waiting.size + this.#straying.size === this.tails.size
   }
 
   /** Another layout; the ends of what is new in it are still to be learned. */
@@ -146,14 +147,22 @@ export class TailHead implements AppendTarget, TurnTaker {
 
   wait(tail: HeadTail): void {
     this.#waiting.add(tail)
+    this.#straying.delete(tail)
   }
 
   unwait(tail: HeadTail): void {
     this.#waiting.delete(tail)
   }
 
+  /** Where nobody else comes by it strays: nothing is kept for it. */
+  stands(tail: HeadTail, { isShared }: TailPlace): void {
+    if (isShared) this.#straying.delete(tail)
+    else this.#straying.add(tail)
+  }
+
   leave(tail: HeadTail): void {
     this.#waiting.delete(tail)
+    this.#straying.delete(tail)
     this.tails.delete(tail)
   }
 
