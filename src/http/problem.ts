@@ -124,7 +124,8 @@ export function setFailureHeaders(failure: TailraceError, status: number, reply:
   const { allow } = failure.details
   if (failure.code === 'method_not_allowed' && Array.isArray(allow)) reply.header('allow', allow.join(', '))
   if (failure.code === 'upgrade_required') {
-    reply.headers({ connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' })
+    const connection = reply.getHeader('connection') === 'close' ? 'upgrade, close' : 'upgrade'
+    reply.headers({ connection, upgrade: 'websocket', 'sec-websocket-version': '13' })
   }
   // What is left of the body may never come.
   if (failure.code === 'request_timed_out') reply.header('connection', 'close')
