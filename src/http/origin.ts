@@ -2,9 +2,10 @@
 // listens on its own machine: CORS keeps such a page from reading replies, nothing keeps it from opening a WebSocket or from
 // writing, by a request that needs no preflight. So one that names a foreign Origin may do neither, unless the configuration
 // allows it. Who sends no Origin is no page. And a server that only its own machine can reach has no name but that machine's:
-// a page that comes by another name had that name turned round to here (DNS rebinding), which makes its origin ours.
+// a page that comes by another name had that name turned round to here (DNS rebinding), which makes its origin ours. Its
+// browser then sends nothing that tells it from another client, so nobody comes by another name.
 
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { TailraceError } from '../kernel/errors.ts'
@@ -18,11 +19,11 @@ export interface OriginOptions {
   readonly advertised: object | undefined
 }
 
-/** For every request but those to look around: a page of a foreign origin may ask for them, and CORS hides the replies. */
+/** A page of a foreign origin may ask to look around, and CORS hides the replies. */
 export function addOriginCheck(app: FastifyInstance, options: OriginOptions): void {
   app.addHook('onRequest', ({ raw }, _reply, done) => {
     try {
-      if (isPage(raw)) checkPage(raw.headers, options, !READING.has(raw.method ?? ''))
+      checkOrigin(raw.headers, options, !READING.has(raw.method ?? ''))
       done()
     } catch (error) {
       done(error as Error)
@@ -32,17 +33,14 @@ export function addOriginCheck(app: FastifyInstance, options: OriginOptions): vo
 
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-function isPage({ headers }: IncomingMessage): boolean {
-  return headers.origin !== undefined || headers['sec-fetch-site'] !== undefined
-}
-
-/** origin_not_allowed: it is a page, and not one that may come. */
-export function checkPage(headers: IncomingHttpHeaders, options: OriginOptions, doesMoreThanRead: boolean): void {
-  const { origin } = headers
+/** origin_not_allowed: it is a page that may not come, or one that may be. */
+export function checkOrigin(headers: IncomingHttpHeaders, options: OriginOptions, doesMoreThanRead: boolean): void {
+  const { origin, host = '' } = headers
   if (isNamed(origin, options.allowedOrigins)) return
   if (doesMoreThanRead && !isAllowedOrigin(headers, options.allowedOrigins)) throw foreignOrigin(origin ?? '')
-  const isPage = origin !== undefined || headers['sec-fetch-site'] !== undefined
-  if (isPage && isLocalOnly(options) && !isOwnHost(headers.host ?? '')) throw foreignHost(headers.host ?? '')
+  if (host !== '' && isLocalOnly(options) && !isOwnHost(host) && !isHostOfNamed(host, options.allowedOrigins)) {
+    throw foreignHost(host)
+  }
 }
 
 /** `allowed`: lower case, as browsers write them, `*` for all. */
@@ -56,14 +54,25 @@ function isNamed(origin: string | undefined, allowed: readonly string[]): boolea
   return allowed.includes('*') || (origin !== undefined && allowed.includes(origin.toLowerCase()))
 }
 
+/** As a proxy passes it on that leads the pages of an origin here. */
+function isHostOfNamed(host: string, allowed: readonly string[]): boolean {
+  return allowed.some(
+    (origin) => URL.canParse(origin) && hostOf(new URL(origin).protocol, host) === new URL(origin).host,
+  )
+}
+
 function isLocalOnly({ host, advertised }: OriginOptions): boolean {
   return advertised === undefined && host !== undefined && LOCAL.test(host)
 }
 
 const LOCAL = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/i
 
+/** As nearly all requests name it. */
+const USUAL = /^(?:localhost|127\.0\.0\.1)(?::\d+)?$/
+
 /** A name of the machine itself, or an address: nobody can turn an address round. */
 function isOwnHost(authority: string): boolean {
+  if (USUAL.test(authority)) return true
   const host = URL.canParse(`http://${authority}`) ? new URL(`http://${authority}`).hostname : ''
   return host === 'localhost' || host.endsWith('.localhost') || isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0
 }
@@ -76,7 +85,7 @@ function foreignOrigin(origin: string): TailraceError {
 
 function foreignHost(host: string): TailraceError {
   const shown = host.slice(0, 200)
-  const detail = `this server listens for its own machine alone, and ${shown} is no name of that: where a proxy leads pages here, access.control.allow.origin or advertised.listeners names what they see`
+  const detail = `this server listens for its own machine alone, and ${shown} is no name of that: where a proxy leads here, or hosts has a name for it, advertised.listeners or access.control.allow.origin names what clients see`
   return new TailraceError('origin_not_allowed', detail, { host: shown })
 }
 

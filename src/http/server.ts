@@ -172,13 +172,13 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     http: {
       headersTimeout: REQUEST_HEAD_MS_MAX,
       maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
-      // What asks for another upgrade is served as if it had not.
+      // What asks for another upgrade is served as if it had not; what came in one piece with it is lost in Node's parser.
       shouldUpgradeCallback: (request) => isUpgrade(request, floor, unanswered),
     },
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: REQUEST_HEAD_BYTES_MAX },
     schemaController: { compilersFactory: { buildValidator: withoutSchemas, buildSerializer: withoutSchemas } },
-    clientErrorHandler: (error, socket) => answerUnreadable(error, socket, requestId({ headers: {} } as never)),
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket, unanswered, requestId),
     frameworkErrors: (error, request, reply) => {
       reply.header('x-request-id', request.id)
       dialectOf(request.url).renderFailure(failureOf(error), request, reply)
@@ -189,6 +189,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   // All replies of our own end with a line's end, so that a terminal's prompt does not stick to them.
   app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`)
   leaveBodiesToHandlers(app)
+  app.addHook('onRequest', ({ raw }, _reply, done) => unanswered.takeTurn(raw, done))
   addCors(app, options.allowedOrigins)
   addOriginCheck(app, options)
   app.addHook('onSend', (request, reply, payload, done) => {
@@ -198,6 +199,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     const isWhole = Buffer.isBuffer(payload) || typeof payload === 'string'
     const refusal = isWhole ? held.hold(reply.raw, payload.length) : undefined
     if (refusal !== undefined) {
+      floor.replyBuffers.giveBackOf(reply.raw)
       // Comes by here again, as a small reply.
       done(refusal)
       return
@@ -291,14 +293,21 @@ function unknownRoute(method: string, path: string): TailraceError {
   return new TailraceError('route_not_found', `there is nothing at ${method} ${path.slice(0, 200)}${hint}`)
 }
 
-/** What Node's parser refused never became a request: the answer is written to the socket itself. */
-function answerUnreadable(error: Error & { code?: string }, socket: Socket, requestId: string): void {
+/** What Node's parser refused never became a request: the answer is written to the socket itself, behind those of what came before. */
+function answerUnreadable(
+  error: Error & { code?: string },
+  socket: Socket,
+  unanswered: UnansweredRequests,
+  requestId: ReturnType<typeof requestIds>,
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
   const [status, failure] = unreadable(error.code)
-  socket.end(rawProblemReply(failure, status, requestId))
+  unanswered.whenAnswered(socket, () => {
+    socket.end(rawProblemReply(failure, status, requestId({ headers: {} } as never)))
+  })
 }
 
 function unreadable(code: string | undefined): [status: UnreadableStatus, failure: TailraceError] {

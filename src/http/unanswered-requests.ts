@@ -1,26 +1,77 @@
 // Which connections still owe a reply. Replies go out in the order of their requests, so the last one of a connection tells.
+// A client may send requests without waiting for their replies; so many of them are worked on at once, the others wait for
+// their turn, and meanwhile no more is read: else what one small write asks for would be held in memory all at once.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { CONNECTION_REQUESTS_MAX } from '../kernel/limits.ts'
+
+interface Connection {
+  /** undefined: all replies are with the system. */
+  last: ServerResponse | undefined
+  open: number
+  readonly waiting: (() => void)[]
+  onAnswered: (() => void) | undefined
+}
 
 export class UnansweredRequests {
-  readonly #last = new WeakMap<Socket, ServerResponse>()
+  readonly #connections = new WeakMap<Socket, Connection>()
 
   watch(server: Server): void {
-    const last = this.#last
+    const connections = this.#connections
     // one for all: requests are many
     function onFinish(this: ServerResponse): void {
       const { socket } = this.req
-      if (last.get(socket) === this) last.delete(socket)
+      const connection = connections.get(socket)
+      if (connection === undefined) return
+      connection.open--
+      const next = connection.waiting.shift()
+      if (next !== undefined) {
+        if (connection.waiting.length === 0) socket.resume()
+        next()
+      }
+      if (connection.last === this) connection.last = undefined
+      if (connection.onAnswered !== undefined && owedOf(connection) === 0) connection.onAnswered()
     }
     server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-      last.set(socket, response)
+      let connection = connections.get(socket)
+      if (connection === undefined) {
+        connection = { last: undefined, open: 0, waiting: [], onAnswered: undefined }
+        connections.set(socket, connection)
+      }
+      connection.last = response
+      connection.open++
       response.on('finish', onFinish)
     })
   }
 
+  /** Calls when it is the request's turn; never, when its connection is gone before. */
+  takeTurn({ socket }: IncomingMessage, call: () => void): void {
+    const connection = this.#connections.get(socket)
+    if (connection === undefined || connection.open <= CONNECTION_REQUESTS_MAX) {
+      call()
+      return
+    }
+    connection.waiting.push(call)
+    socket.pause()
+  }
+
   /** A request of the connection came before, and its reply is not wholly with the system. */
   has(connection: Socket): boolean {
-    return this.#last.has(connection)
+    return this.#connections.get(connection)?.last !== undefined
   }
+
+  /**
+   * Calls when all is answered that was asked for, at once where that is so: a request whose body is still to come has asked
+   * for nothing yet. One call a connection.
+   */
+  whenAnswered(connection: Socket, call: () => void): void {
+    const known = this.#connections.get(connection)
+    if (known === undefined || owedOf(known) === 0) call()
+    else known.onAnswered = call
+  }
+}
+
+function owedOf({ open, last }: Connection): number {
+  return last === undefined || last.req.complete || last.headersSent ? open : open - 1
 }

@@ -186,6 +186,9 @@ export const READ_ESTIMATES_MAX = 1_000
 export const REPLY_BUFFERS_KEPT_MAX = 16
 export const REPLY_BUFFER_BYTES_KEPT_MAX = 1024 * 1024
 
+/** Requests of one connection that are worked on at once, where a client sends more without waiting for replies. */
+export const CONNECTION_REQUESTS_MAX = 16
+
 /** Replies that clients have not taken yet, over all connections; one larger reply alone is still given. */
 export const REPLIES_HELD_BYTES_MAX = 256 * 1024 * 1024
 

@@ -106,7 +106,7 @@ test('a second signal ends it at once, whatever is under way', async (t) => {
   socket.on('error', () => {})
   await once(socket, 'connect')
   // A request that does not end keeps a drain waiting.
-  socket.write('POST /v1/topics/t/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n')
+  socket.write('POST /v1/topics/t/import HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n')
   socket.write('Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n')
   await once(socket, 'data')
   cli.signal('SIGTERM')
@@ -120,7 +120,7 @@ test('one Ctrl-C that comes twice, as under npm start, lets what is under way fi
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   t.after(() => socket.destroy())
   await once(socket, 'connect')
-  socket.write('POST /v1/topics/t/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n')
+  socket.write('POST /v1/topics/t/import HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n')
   socket.write('Content-Length: 11\r\nExpect: 100-continue\r\n\r\n')
   await once(socket, 'data')
   cli.signal('SIGINT')

@@ -43,7 +43,7 @@ async function readAll(socket: Socket): Promise<string> {
 
 /** A request's head; what follows is its body. */
 function head(request: string, ...headers: string[]): string {
-  return `${[`${request} HTTP/1.1`, 'host: x', ...headers].join('\r\n')}\r\n\r\n`
+  return `${[`${request} HTTP/1.1`, 'host: localhost', ...headers].join('\r\n')}\r\n\r\n`
 }
 
 const RECORDS = '/v1/topics/t/records'

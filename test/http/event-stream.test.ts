@@ -199,7 +199,7 @@ test('a client that takes nothing is given no more than there is room for, and i
 test('streams that wait behind another one on their connection go with it when they stall', TIMEOUT, async (t) => {
   const { live, advance, port } = await openStream(t)
   const socket = connect(port, '127.0.0.1')
-  const request = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'
+  const request = 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'
   socket.resume().write(request + request)
   while (live.count < 3) await new Promise((resolve) => setImmediate(resolve))
   t.after(() => socket.destroy())

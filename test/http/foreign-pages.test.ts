@@ -56,8 +56,14 @@ test('a page that came by a name which is none of this machine gets nothing from
   for (const host of ['localhost:8082', 'LOCALHOST', 'app.localhost', '127.0.0.1', '[::1]:8082', '10.0.0.7:80']) {
     assert.equal((await server.get('/v1/topics', { host, 'sec-fetch-site': 'same-origin' })).status, 200, host)
   }
-  assert.equal((await server.get('/v1/topics', { host: 'any.example' })).status, 200, 'no page')
+  // by plain HTTP a browser tells nothing of what a page asks of its own origin
+  for (const path of ['/v1/topics', '/v1/topics/t/events?from=-1', '/metrics', '/topics', '/subjects']) {
+    assert.equal((await server.get(path, { host: 'evil.example' })).status, 403, path)
+  }
 
   const outside = await startServer(t, { set: { 'advertised.listeners': 'http://events.example:80' } })
   assert.equal((await outside.get('/v1/topics', { ...fetched, host: 'events.example' })).status, 200)
+  const named = await startServer(t, { set: { 'access.control.allow.origin': 'http://events.example:8000' } })
+  assert.equal((await named.get('/v1/topics', { host: 'events.example:8000' })).status, 200, 'a proxy passes it on')
+  assert.equal((await named.get('/v1/topics', { host: 'events.example' })).status, 403)
 })

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { CONNECTION_REQUESTS_MAX } from '../../src/kernel/limits.ts'
 import { startServer } from '../support/http.ts'
 
 test('a safe X-Request-Id is echoed, another is replaced by one of our own', async (t) => {
@@ -115,12 +116,58 @@ test('what is no HTTP gets a problem and the end of its connection', async (t) =
   assert.match(garbage, /^HTTP\/1\.1 400 /)
   assert.match(garbage, /content-type: application\/problem\+json/)
   assert.match(garbage, /"code":"invalid_request"/)
-  const long = await server.raw(`GET /livez HTTP/1.1\r\nhost: x\r\nx-long: ${'y'.repeat(20_000)}\r\n\r\n`)
+  const long = await server.raw(`GET /livez HTTP/1.1\r\nhost: localhost\r\nx-long: ${'y'.repeat(20_000)}\r\n\r\n`)
   assert.match(long, /^HTTP\/1\.1 431 /)
   const smuggled = await server.raw(
-    'POST /v1/topics HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    'POST /v1/topics HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
   )
   assert.match(smuggled, /^HTTP\/1\.1 400 /)
+})
+
+test('what is no HTTP is refused behind the replies of what came before it', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'before' })
+  const produce = (value: number) => {
+    const body = `{"records":[{"value":${value}}]}`
+    return `POST /v1/topics/before/records HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  }
+  const statusesOf = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
+  assert.deepEqual(statusesOf(await server.raw(`${produce(1)}garbage\r\n\r\n`)), ['200', '400'])
+  const large = `GET /livez HTTP/1.1\r\nhost: localhost\r\nx-long: ${'y'.repeat(20_000)}\r\n\r\n`
+  assert.deepEqual(statusesOf(await server.raw(produce(2) + produce(3) + large)), ['200', '200', '431'])
+  // a body that cannot be read belongs to a request that has asked for nothing yet
+  const unreadable =
+    'POST /v1/topics/before/records HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'
+  assert.deepEqual(statusesOf(await server.raw(unreadable)), ['400'])
+  assert.deepEqual(statusesOf(await server.raw(produce(4) + unreadable)), ['200', '400'])
+  const stored = (await server.get('/v1/topics/before/records?from=earliest')).json().records
+  assert.deepEqual(
+    stored.map(({ value }: { value: number }) => value),
+    [1, 2, 3, 4],
+  )
+})
+
+test('a client that sends many requests at once has some worked on, and all answered', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'queue' })
+  await server.post('/v1/topics/queue/records', { records: [{ value: 'x'.repeat(50_000) }] })
+  const polls = Array.from({ length: 300 }, (_, at) => {
+    const wait = at === 0 ? 'from=latest&wait_ms=20000' : 'from=earliest'
+    return `GET /v1/topics/queue/records?${wait} HTTP/1.1\r\nhost: localhost\r\n\r\n`
+  })
+  const replies = server.raw(polls.join(''), { endAfterReplies: 300 })
+  const metric = async () => {
+    const text = (await server.get('/metrics')).text()
+    return Number(/^tailrace_fetch_requests_total (\S+)/m.exec(text)?.[1])
+  }
+  let before = -1
+  for (let now = await metric(); now !== before || now === 0; now = await metric()) {
+    before = now
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  assert.ok(before <= CONNECTION_REQUESTS_MAX, `${before} reads`)
+  await server.post('/v1/topics/queue/records', { records: [{ value: 'y' }] })
+  assert.equal([...(await replies).matchAll(/HTTP\/1\.1 200/g)].length, 300)
 })
 
 test('malformed percent-encoding in a path is 400', async (t) => {
@@ -145,7 +192,7 @@ test('an unknown or repeated query parameter is refused, never overlooked', asyn
 test('a body that does not come in time is 408, and one that is cut leaves nothing behind', async (t) => {
   const server = await startServer(t, { set: { 'http.request.timeout.ms': '300' } })
   const head = (path: string) =>
-    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n`
+    `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n`
   for (const path of ['/v1/topics', '/v1/topics/slow/records']) {
     const reply = await server.raw(`${head(path)}{"records":[{"value":1}`)
     assert.match(reply, /^HTTP\/1\.1 408 /)
@@ -162,8 +209,8 @@ test('a body that does not come in time is 408, and one that is cut leaves nothi
 test('requests on one connection are answered in their order, pipelined too', async (t) => {
   const server = await startServer(t)
   const body = '{"records":[{"value":1}]}'
-  const one = `POST /v1/topics/piped/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
-  const last = 'GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+  const one = `POST /v1/topics/piped/records HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  const last = 'GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n'
   const replies = await server.raw(`${one.repeat(5)}${last}`)
   const offsets = [...replies.matchAll(/"offset":(\d+)/g)].map(([, offset]) => Number(offset))
   assert.deepEqual(offsets, [0, 1, 2, 3, 4])
@@ -198,7 +245,9 @@ test('a produce that is under way when the server stops lets its connection go',
     await server.post('/v1/topics', { name: 'a' })
     const body = '{"records":[{"value":1}]}'
     const socket = connect(server.port, '127.0.0.1')
-    socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`)
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`,
+    )
     await server.get('/livez')
     const closed = server.close()
     socket.write(body)

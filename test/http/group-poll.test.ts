@@ -177,7 +177,7 @@ test('what nobody got is given again at once: a client that went before its repl
   const hangUp = (path: string, body: object, whenSent: (socket: Socket) => void) =>
     new Promise<void>((resolve) => {
       const text = JSON.stringify(body)
-      const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${text.length}`
+      const head = `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${text.length}`
       const socket = connect(server.port, '127.0.0.1')
       socket.on('error', () => undefined)
       socket.on('close', () => resolve())

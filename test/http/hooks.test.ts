@@ -245,7 +245,7 @@ test('what is no CloudEvent though it says so is refused, and nothing of its bat
     assert.match(reply.json().detail, detail)
   }
   const twice =
-    'POST /v1/hooks/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\nce-id: 1\r\nce-id: 2\r\ncontent-length: 0\r\n\r\n'
+    'POST /v1/hooks/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nce-id: 1\r\nce-id: 2\r\ncontent-length: 0\r\n\r\n'
   assert.match(await server.raw(twice), /^HTTP\/1\.1 422 /)
   const gzip = await server.post('/v1/hooks/events', Buffer.from('no gzip'), {
     ...structured,
@@ -269,7 +269,7 @@ test('a sender that asks first is told whether it may send', async (t) => {
   assert.equal(refused.status, 403)
   assert.equal(refused.headers['webhook-allowed-origin'], undefined)
   assert.match(
-    await server.raw('HEAD /v1/hooks/incoming HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'),
+    await server.raw('HEAD /v1/hooks/incoming HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n'),
     /^HTTP\/1\.1 200 /,
   )
   assert.equal((await server.get('/v1/hooks/incoming')).status, 405)

@@ -199,7 +199,7 @@ test('keys keep their order over partitions, however many chunks there are', asy
 test('a client that is cut in the middle leaves a server that goes on, and nothing is logged as an error', async (t) => {
   const server = await startServer(t)
   const head =
-    'POST /v1/topics/t/import HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 9999999\r\n\r\n'
+    'POST /v1/topics/t/import HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: 9999999\r\n\r\n'
   assert.equal(await server.raw(head + '{"value":1}\n'.repeat(10), { hangUpAfterMs: 100 }), '')
   assert.equal((await importLines(server, '', '{"value":2}')).json().imported, 1)
   assert.deepEqual(
@@ -211,6 +211,6 @@ test('a client that is cut in the middle leaves a server that goes on, and nothi
 test('an import that pauses for too long is 408', async (t) => {
   const server = await startServer(t, { set: { 'http.request.timeout.ms': '300' } })
   const head =
-    'POST /v1/topics/t/import HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 9999\r\n\r\n'
+    'POST /v1/topics/t/import HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: 9999\r\n\r\n'
   assert.match(await server.raw(`${head}{"value":1}\n`), /^HTTP\/1\.1 408 /)
 })

@@ -137,7 +137,7 @@ test('names hold what they like, percent-encoded, and the URL in the reply leads
 })
 
 test('the URL of a consumer is as the proxies in front of it say, and as it is advertised', async (t) => {
-  const server = await startServer(t)
+  const server = await startServer(t, { set: { 'access.control.allow.origin': 'http://proxy.example' } })
   const uriOf = async (headers: Record<string, string>, from = server) => {
     const reply = await from.post('/consumers/g', {}, { 'content-type': V2, ...headers })
     return new URL(reply.json().base_uri).href.replace(/\/consumers.*/, '')

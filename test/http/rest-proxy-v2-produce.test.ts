@@ -413,7 +413,7 @@ test('gzip, zstd, chunked and unsized bodies, many at a time on one topic', asyn
     const headers = { 'content-type': V2_JSON, 'content-encoding': encoding }
     assert.equal((await server.post('/topics/t', body, headers)).status, 200, encoding)
   }
-  const head = `POST /topics/t HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: ${V2_BINARY}\r\n`
+  const head = `POST /topics/t HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: ${V2_BINARY}\r\n`
   const chunked = await server.raw(
     `${head}transfer-encoding: chunked\r\n\r\n9\r\n{"records\r\nb\r\n":[{"value"\r\n4\r\n:"YQ\r\n6\r\n=="}]}\r\n0\r\n\r\n`,
   )

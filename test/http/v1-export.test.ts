@@ -99,7 +99,7 @@ test('damage in the midst of an export cuts it, with the reason and without an e
   const at = Math.floor(bytes.length * 0.7)
   bytes[at] = (bytes[at] as number) ^ 1
   writeFileSync(file, bytes)
-  const { text, wasCut } = await exchange(server, 'GET /v1/topics/orders/export HTTP/1.1\r\nhost: x\r\n\r\n')
+  const { text, wasCut } = await exchange(server, 'GET /v1/topics/orders/export HTTP/1.1\r\nhost: localhost\r\n\r\n')
   assert.ok(wasCut)
   assert.ok(text.includes('"value":"0-xxx'))
   assert.ok(text.includes('{"$error":{"code":"corrupt_message"'))
@@ -120,7 +120,7 @@ test('a slow client holds an export back, and one that goes ends it', async (t) 
     return Number(text.match(/^tailrace_fetch_records_total (\d+)/m)?.[1])
   }
   const socket = connect(server.port, '127.0.0.1')
-  socket.write('GET /v1/topics/orders/export HTTP/1.1\r\nhost: x\r\n\r\n')
+  socket.write('GET /v1/topics/orders/export HTTP/1.1\r\nhost: localhost\r\n\r\n')
   await new Promise((resolve) => socket.once('readable', resolve))
   let before = -1
   for (let same = 0; same < 20; ) {

@@ -18,7 +18,7 @@ const UPGRADE = {
 
 function head(version: string, more = ''): string {
   const headers = Object.entries(UPGRADE).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `GET /v1/ws HTTP/${version}\r\nhost: x\r\n${headers.join('')}${more}\r\n`
+  return `GET /v1/ws HTTP/${version}\r\nhost: localhost\r\n${headers.join('')}${more}\r\n`
 }
 
 test('a request that may not become a WebSocket is refused by a problem that says why', async (t) => {
@@ -123,7 +123,7 @@ test('a socket that offers no sub-protocol is opened, and is told of none', asyn
 test('what is HTTP/1.0, has a body, or stands behind a request that is being answered becomes no WebSocket', async (t) => {
   const server = await startServer(t)
   await server.post('/v1/topics', { name: 't' })
-  const slow = 'GET /v1/topics/t/records?from=latest&wait_ms=50 HTTP/1.1\r\nhost: x\r\n\r\n'
+  const slow = 'GET /v1/topics/t/records?from=latest&wait_ms=50 HTTP/1.1\r\nhost: localhost\r\n\r\n'
   const sent: [bytes: string, ...statuses: string[]][] = [
     [head('1.0'), '426'],
     [`${head('1.1', 'content-length: 5\r\n')}hello`, '400'],
@@ -131,7 +131,7 @@ test('what is HTTP/1.0, has a body, or stands behind a request that is being ans
   ]
   const exchanges = sent.map(async ([bytes, ...statuses]) => {
     // what comes in one piece with it is dropped by the parser: the connection ends, and who sent more knows
-    const text = await server.raw(`${bytes}GET /livez HTTP/1.1\r\nhost: x\r\n\r\n`)
+    const text = await server.raw(`${bytes}GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n`)
     const seen = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
     assert.deepEqual(seen, statuses)
   })
@@ -141,7 +141,7 @@ test('what is HTTP/1.0, has a body, or stands behind a request that is being ans
 test('a connection becomes a WebSocket when all that it asked for before is answered, and no sooner', async (t) => {
   const server = await startServer(t)
   await server.post('/v1/topics', { name: 't' })
-  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
   const waiting = get('/v1/topics/t/records?from=latest&wait_ms=20000')
   const connected = () => {
     const connection = connect(Number(new URL(server.url).port), '127.0.0.1')

@@ -18,7 +18,7 @@ import {
 import type { Caller } from '../../service/caller.ts'
 import type { HttpFloor } from '../http-floor.ts'
 import { countReply } from '../http-traffic.ts'
-import { checkPage } from '../origin.ts'
+import { checkOrigin } from '../origin.ts'
 import { clientOf, requestIds } from '../request-caller.ts'
 import { RequestQuery } from '../request-query.ts'
 import type { UnansweredRequests } from '../unanswered-requests.ts'
@@ -77,7 +77,7 @@ function checkUpgrade(request: IncomingMessage, floor: HttpFloor): { readonly he
   // who offers none is told nothing of it, and speaks the one that there is
   const protocols = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim())
   if (protocols !== undefined && !protocols.includes(PROTOCOL)) throw wrongProtocol(protocols)
-  checkPage(headers, floor.options, true)
+  checkOrigin(headers, floor.options, true)
   if (floor.closing.hasBegun) throw new TailraceError('shutting_down', 'the server is shutting down')
   if (floor.live.count >= LIVE_CONNECTIONS_MAX) {
     throw new TailraceError(
