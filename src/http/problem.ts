@@ -4,6 +4,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorCode, TailraceError } from '../kernel/errors.ts'
 import { ERROR_KINDS } from '../kernel/errors.ts'
+import { goOnBehindUpgrade } from './refused-upgrade.ts'
 
 export const STATUS_OF_CODE = {
   invalid_request: 400,
@@ -124,7 +125,8 @@ export function setFailureHeaders(failure: TailraceError, status: number, reply:
   const { allow } = failure.details
   if (failure.code === 'method_not_allowed' && Array.isArray(allow)) reply.header('allow', allow.join(', '))
   if (failure.code === 'upgrade_required') {
-    const connection = reply.getHeader('connection') === 'close' ? 'upgrade, close' : 'upgrade'
+    goOnBehindUpgrade(reply.request.raw, reply.raw)
+    const connection = reply.raw.shouldKeepAlive ? 'upgrade' : 'upgrade, close'
     reply.headers({ connection, upgrade: 'websocket', 'sec-websocket-version': '13' })
   }
   // What is left of the body may never come.

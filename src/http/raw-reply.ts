@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { HttpFloor } from './http-floor.ts'
 import type { RouteTraffic } from './http-traffic.ts'
 import { countReply } from './http-traffic.ts'
+import { goOnBehindUpgrade } from './refused-upgrade.ts'
 
 export interface RawReply {
   readonly status: number
@@ -23,6 +24,7 @@ export function sendRaw(
 ): void {
   const length = String(Buffer.byteLength(body, encoding))
   const head = ['content-type', mediaType, 'content-length', length, 'x-request-id', request.id]
+  goOnBehindUpgrade(request.raw, reply.raw)
   // a stop waits for connections, and would wait for one that has nothing more to say
   if (floor.closing.hasBegun) head.push('connection', 'close')
   reply.raw.writeHead(status, head)

@@ -27,6 +27,7 @@ import { metricsRoutes } from './metrics.ts'
 import { addOriginCheck } from './origin.ts'
 import type { UnreadableStatus } from './problem.ts'
 import { rawProblemReply, renderProblem } from './problem.ts'
+import { endBehindUpgrade, goOnBehindUpgrade } from './refused-upgrade.ts'
 import { ReplyBuffers } from './reply-buffers.ts'
 import { RequestBodies } from './request-body.ts'
 import { requestIds } from './request-caller.ts'
@@ -172,7 +173,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     http: {
       headersTimeout: REQUEST_HEAD_MS_MAX,
       maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
-      // What asks for another upgrade is served as if it had not; what came in one piece with it is lost in Node's parser.
+      // What asks for another upgrade is served as if it had not.
       shouldUpgradeCallback: (request) => isUpgrade(request, floor, unanswered),
     },
     return503OnClosing: false,
@@ -186,6 +187,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   })
   app.server.maxConnections = options.connectionsMax
   unanswered.watch(app.server)
+  app.server.prependListener('request', endBehindUpgrade)
   // All replies of our own end with a line's end, so that a terminal's prompt does not stick to them.
   app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`)
   leaveBodiesToHandlers(app)
@@ -194,6 +196,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   addOriginCheck(app, options)
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)
+    goOnBehindUpgrade(request.raw, reply.raw)
     // A stop waits for connections, and would wait for one that has nothing more to say.
     if (closing.hasBegun) reply.header('connection', 'close')
     const isWhole = Buffer.isBuffer(payload) || typeof payload === 'string'

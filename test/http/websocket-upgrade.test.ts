@@ -36,7 +36,7 @@ test('a request that may not become a WebSocket is refused by a problem that say
   const plain = await refused({})
   assert.deepEqual([plain.status, plain.code], [426, 'upgrade_required'])
   assert.equal(plain.headers['upgrade'], 'websocket')
-  assert.equal(plain.headers['connection'], 'upgrade')
+  assert.equal(plain.headers['connection'], 'upgrade, close', 'the client said that it comes no more')
 
   const wrong = await refused({ ...UPGRADE, 'sec-websocket-protocol': 'events.v2.json, mqtt' })
   assert.deepEqual([wrong.status, wrong.code], [400, 'invalid_request'])
@@ -136,6 +136,50 @@ test('what is HTTP/1.0, has a body, or stands behind a request that is being ans
     assert.deepEqual(seen, statuses)
   })
   await Promise.all(exchanges)
+})
+
+test('behind an upgrade that is refused a connection goes on where nothing can be lost, and ends elsewhere', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 't' })
+  const upgrade = 'host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n'
+  const get = `GET /livez HTTP/1.1\r\n${upgrade}\r\n`
+  const body = '{"records":[{"value":1}]}'
+  const post = (more: string) =>
+    `POST /v1/topics/t/records HTTP/1.1\r\n${more}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+  const plain = post('host: localhost\r\n')
+  const next = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n'
+  // each piece when the one before is answered, or has come
+  const statusesOf = async (...pieces: [sent: string, replies: number][]) => {
+    const connection = connect(server.port, '127.0.0.1')
+    t.after(() => connection.destroy())
+    let text = ''
+    connection.on('data', (chunk) => {
+      text += chunk
+    })
+    const heard = () => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
+    await once(connection, 'connect')
+    for (const [sent, replies] of pieces) {
+      connection.write(sent)
+      if (replies === 0) await new Promise((resolve) => setTimeout(resolve, 50))
+      while (heard().length < replies && !connection.closed)
+        await Promise.race([once(connection, 'data'), once(connection, 'close')])
+    }
+    if (/connection: (?:upgrade, )?close/i.test(text)) {
+      if (!connection.closed) await once(connection, 'close')
+      return [...heard(), 'closed']
+    }
+    return heard()
+  }
+  assert.deepEqual(await statusesOf([get, 1], [next, 2]), ['200', '200'])
+  assert.deepEqual(await statusesOf([post(upgrade), 0], [body, 1], [plain + body, 2]), ['200', '200'])
+  assert.deepEqual(await statusesOf([post(upgrade) + body, 1], [next, 2]), ['200', '200'])
+  assert.deepEqual(await statusesOf([get + next, 2]), ['200', 'closed'])
+  assert.deepEqual(await statusesOf([next, 1], [get, 2]), ['200', '200', 'closed'], 'it might be another one’s')
+  assert.deepEqual(await statusesOf([post(upgrade), 0], [body + plain, 1]), ['200', 'closed'])
+  // the next one's body is no request
+  const hidden = post('host: localhost\r\n').replace(/content-length: \d+/, `content-length: ${next.length}`)
+  assert.deepEqual(await statusesOf([get + hidden, 1], [next, 2]), ['200', 'closed'])
+  assert.deepEqual(await statusesOf([`${head('1.1').replace('websocket', 'other')}${next}`, 1]), ['426', 'closed'])
 })
 
 test('a connection becomes a WebSocket when all that it asked for before is answered, and no sooner', async (t) => {

@@ -47,9 +47,7 @@ export function isUpgrade(request: IncomingMessage, floor: HttpFloor, unanswered
 export function webSocketRoutes(app: FastifyInstance, floor: HttpFloor): void {
   const sockets = new Sockets(floor, requestIds(floor.clock))
   const traffic = floor.traffic.of('GET', `${app.prefix}/ws`)
-  app.get('/ws', async (request, reply) => {
-    // Node's parser has dropped what came in one piece with it: nothing that was sent behind it is answered, and that is told
-    if (request.headers.upgrade !== undefined) reply.header('connection', 'close')
+  app.get('/ws', async (request) => {
     checkUpgrade(request.raw, floor)
     throw upgradeRequired(
       'a WebSocket is opened with Upgrade: websocket, behind no request that is still being answered',
