@@ -38,6 +38,8 @@ export function buildProgram(terminal: Terminal): Command {
   const program = new Command('tailrace')
     .description('Event streaming over plain HTTP: the server, and commands that talk to one.')
     .version(packageVersion(), '--version', 'print the version')
+    // else `schemas delete S --version 1` would print the version, and delete nothing
+    .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError('(--help shows how)')
     .addHelpText('after', PROGRAM_HELP)

@@ -47,7 +47,7 @@ export async function importTopic(
 /** What most likely makes lines fit that are no records as they stand, or that name partitions which are not there. */
 function adviceFor(codes: ReadonlySet<string>): string {
   if (codes.has('unknown_topic_or_partition')) {
-    return '; --no-keep-partitions places records by their keys, topics alter --partitions adds partitions'
+    return '; topics alter --partitions adds partitions, --no-keep-partitions places records by their keys: what was imported already would be imported again, so begin with an empty topic'
   }
   return codes.has('invalid_record') ? '; --format value takes each line as a value' : ''
 }

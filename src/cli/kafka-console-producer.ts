@@ -57,8 +57,7 @@ export async function kafkaConsoleProducer(terminal: Terminal, options: KafkaCon
   try {
     await sendLines({ input, sender, render: readLine, signal: terminal.interruptSignal(), onPause: prompt })
   } catch (error) {
-    await sender.finish()
-    throw error
+    throw await sender.finishBefore(error)
   }
   await sender.finish()
 }

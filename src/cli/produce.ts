@@ -63,9 +63,7 @@ export async function produce(
       if (signal.aborted) break
     }
   } catch (error) {
-    // The lines before the bad one were taken: they go in.
-    await sender.finish()
-    throw error
+    throw await sender.finishBefore(error)
   }
   await sender.finish()
 }

@@ -75,6 +75,14 @@ export class RecordSender {
     if (this.#failure !== undefined) throw this.#failure
   }
 
+  /** A line could not be taken: those before it go in, and the failure tells how many did. */
+  async finishBefore(failure: unknown): Promise<unknown> {
+    await this.finish()
+    if (!(failure instanceof CommandFailure)) return failure
+    const message = `${failure.message} (${countText(this.#producedCount)})`
+    return new CommandFailure(message, { exitCode: failure.exitCode, cause: failure })
+  }
+
   async #sendWhenFree(): Promise<void> {
     await this.#underWay
     if (this.#failure !== undefined) throw this.#failure
@@ -117,10 +125,14 @@ export class RecordSender {
     const place = typeof index === 'number' ? places[index] : undefined
     const where = place === undefined ? '' : `${place}: `
     const range = places.length > 1 ? `${places[0]} to ${places.at(-1)}` : places[0]
-    const stored = `${this.#producedCount} records were produced before the request of ${range}`
+    const stored = `${countText(this.#producedCount)}, none of ${range}`
     const message = `${where}${error.message} (${error.code}; ${stored})`
     return new CommandFailure(message, { exitCode: exitCodeOf(error), cause: error })
   }
+}
+
+function countText(count: number): string {
+  return count === 1 ? '1 record was produced' : `${count} records were produced`
 }
 
 function emptyGathered(): Gathered {

@@ -255,6 +255,16 @@ test('what has the id of no schema is printed as base64, with the reason, and it
   )
 })
 
+test('a command that has no --version does nothing when it is given one', async (t) => {
+  const { url } = await startServer(t)
+  await runCliOk(['topics', 'create', 'kept'], { url })
+  const misread = await runCli(['topics', 'delete', 'kept', '--version'], { url })
+  assert.equal(misread.code, 2)
+  assert.match(misread.stderr, /unknown option '--version'/)
+  assert.equal((await runCliOk(['topics', 'list'], { url })).lines.length, 1)
+  assert.match((await runCliOk(['--version'], { url })).stdout, /^\d+\.\d+\.\d+\n$/)
+})
+
 test('files are read one after the other, and a line that cannot be taken is named', async (t) => {
   const { url } = await startServer(t)
   const dir = mkdtempSync(join(tmpdir(), 'tailrace-cli-'))
@@ -264,7 +274,10 @@ test('files are read one after the other, and a line that cannot be taken is nam
   writeFileSync(two, '3\nnot json\n5\n')
   const bad = await runCli(['produce', 'files', one, two, '--value-encoding', 'json'], { url })
   assert.equal(bad.code, 1)
-  assert.match(bad.stderr, new RegExp(`^tailrace: ${two} line 2: its value is not JSON: not json\n$`))
+  assert.match(
+    bad.stderr,
+    new RegExp(`^tailrace: ${two} line 2: its value is not JSON: not json \\(3 records were produced\\)\n$`),
+  )
   const { lines } = await runCliOk(['consume', 'files', '--from-beginning', '-e'], { url })
   assert.deepEqual(
     lines.map(({ value }) => value),
@@ -272,7 +285,10 @@ test('files are read one after the other, and a line that cannot be taken is nam
   )
   const refused = await runCli(['produce', 'files', '--value-encoding', 'int16'], { url, input: '1\n70000\n' })
   assert.equal(refused.code, 1)
-  assert.match(refused.stderr, /^tailrace: line 2: .*70000.*\(invalid_record; 0 records were produced before/)
+  assert.match(
+    refused.stderr,
+    /^tailrace: line 2: .*70000.*\(invalid_record; 0 records were produced, none of line 1 to line 2\)/,
+  )
 })
 
 test('what consume prints, produce takes: keys, headers, times and every digit', async (t) => {

@@ -95,8 +95,7 @@ test('a failure names the line, and what went in before it; nothing is sent afte
   await turn()
   for (const line of [3, 4]) await sender.add(String(line), `line ${line}`)
   answers[1]?.reject(new TailraceClientError(failure))
-  const message =
-    'line 4: a value is bad (invalid_record; 2 records were produced before the request of line 3 to line 4)'
+  const message = 'line 4: a value is bad (invalid_record; 2 records were produced, none of line 3 to line 4)'
   await assert.rejects(sender.failed, { message, exitCode: 1 })
   void sender.add('5', 'line 5')
   sender.flushSoon()
