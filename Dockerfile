@@ -34,5 +34,5 @@ EXPOSE 8082
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.TAILRACE_PORT}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "--v8-pool-size=1", "bin/tailrace.js"]
+ENTRYPOINT ["node", "bin/tailrace.js"]
 CMD ["serve"]

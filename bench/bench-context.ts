@@ -1,7 +1,7 @@
 // What a case gets: ways to start the servers, the load generator, a directory on the real disk, and the options. All
 // that it starts is stopped, and all that it wrote removed, when the case is over, failed or not.
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -31,8 +31,6 @@ const COLLECT_WHEN_TOLD = [
   '--import',
   'data:text/javascript,process.on("SIGUSR2", () => gc({ type: "major", flavor: "last-resort" }))',
 ]
-/** What `npm start` gives to node; each of the servers has it. */
-const SERVER_FLAGS = flagsOfStart()
 const SERVER_CORE = 0
 const GENERATOR_CORE = 1
 const START_MS_MAX = 120_000
@@ -88,7 +86,7 @@ export class BenchContext {
       profile && profiled ? ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${this.#profileDir}`] : []
     const options = ['--port', String(port), '--data-dir', dataDir, ...set.flatMap((one) => ['--set', one])]
     const collecting = collects ? COLLECT_WHEN_TOLD : []
-    const nodeArguments = [...SERVER_FLAGS, ...profiling, ...collecting, serverEntry, 'serve', ...options]
+    const nodeArguments = [...profiling, ...collecting, serverEntry, 'serve', ...options]
     const spawnedAt = performance.now()
     const process = new BenchProcess({
       name: 'Tailrace',
@@ -150,7 +148,7 @@ export class BenchContext {
     const spawnedAt = performance.now()
     const process = new BenchProcess({
       name,
-      nodeArguments: [...SERVER_FLAGS, new URL(`./${script}.ts`, import.meta.url).pathname, ...scriptArguments],
+      nodeArguments: [new URL(`./${script}.ts`, import.meta.url).pathname, ...scriptArguments],
       logFile: join(this.#runDir, `${script}.log`),
       core: this.#core(SERVER_CORE),
       ipc: true,
@@ -170,13 +168,6 @@ export class BenchContext {
   #core(core: number): number | undefined {
     return this.options.pin ? core : undefined
   }
-}
-
-function flagsOfStart(): string[] {
-  const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-    readonly scripts: { readonly start: string }
-  }
-  return scripts.start.split(' ').filter((word) => word.startsWith('--'))
 }
 
 async function freePort(): Promise<number> {
