@@ -10,7 +10,9 @@ interface Connection {
   /** undefined: all replies are with the system. */
   last: ServerResponse | undefined
   open: number
+  /** No more than one read of the socket brought. */
   readonly waiting: (() => void)[]
+  isHeld: boolean
   onAnswered: (() => void) | undefined
 }
 
@@ -36,7 +38,7 @@ export class UnansweredRequests {
     server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
       let connection = connections.get(socket)
       if (connection === undefined) {
-        connection = { last: undefined, open: 0, waiting: [], onAnswered: undefined }
+        connection = { last: undefined, open: 0, waiting: [], isHeld: false, onAnswered: undefined }
         connections.set(socket, connection)
       }
       connection.last = response
@@ -53,6 +55,7 @@ export class UnansweredRequests {
       return
     }
     connection.waiting.push(call)
+    if (!connection.isHeld) hold(socket, connection)
     socket.pause()
   }
 
@@ -70,6 +73,14 @@ export class UnansweredRequests {
     if (known === undefined || owedOf(known) === 0) call()
     else known.onAnswered = call
   }
+}
+
+/** Who reads a body resumes its socket, for the rest of it: the bodies of those whose turn it is are there already. */
+function hold(socket: Socket, connection: Connection): void {
+  connection.isHeld = true
+  socket.on('resume', () => {
+    if (connection.waiting.length > 0) socket.pause()
+  })
 }
 
 function owedOf({ open, last }: Connection): number {

@@ -1,9 +1,13 @@
 // What holds for every request, whatever its route: ids, methods, media types, the parser's refusals, the drain.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { UnansweredRequests } from '../../src/http/unanswered-requests.ts'
 import { CONNECTION_REQUESTS_MAX } from '../../src/kernel/limits.ts'
 import { startServer } from '../support/http.ts'
 
@@ -168,6 +172,42 @@ test('a client that sends many requests at once has some worked on, and all answ
   assert.ok(before <= CONNECTION_REQUESTS_MAX, `${before} reads`)
   await server.post('/v1/topics/queue/records', { records: [{ value: 'y' }] })
   assert.equal([...(await replies).matchAll(/HTTP\/1\.1 200/g)].length, 300)
+})
+
+test('behind what waits on a connection nothing more is read, whatever bodies are', async (t) => {
+  const unanswered = new UnansweredRequests()
+  let seen = 0
+  const first = Promise.withResolvers<void>()
+  const server = createServer((request, response) => {
+    const at = seen++
+    unanswered.takeTurn(request, () => {
+      request.resume().on('end', () => {
+        if (at > 0) response.end('x')
+        else first.promise.then(() => response.end('x'), assert.ifError)
+      })
+    })
+  })
+  unanswered.watch(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  t.after(() => {
+    socket.destroy()
+    server.close()
+  })
+  let replies = 0
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    replies += text.split('HTTP/1.1 200').length - 1
+  })
+  const count = 5_000
+  socket.write(`POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n${'x'.repeat(50)}`.repeat(count))
+  for (let before = -1; seen === 0 || before !== seen; ) {
+    before = seen
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  assert.ok(seen < 1_500, `${seen} requests`)
+  first.resolve()
+  while (replies < count) await once(socket, 'data')
+  assert.equal(seen, count)
 })
 
 test('malformed percent-encoding in a path is 400', async (t) => {
