@@ -4,23 +4,26 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { CONNECTION_REQUESTS_MAX } from '../kernel/limits.ts'
+import { CONNECTION_REQUESTS_MAX, REQUESTS_WAITING_MAX } from '../kernel/limits.ts'
 
 interface Connection {
   /** undefined: all replies are with the system. */
   last: ServerResponse | undefined
   open: number
   /** No more than one read of the socket brought. */
-  readonly waiting: (() => void)[]
+  waiting: (() => void)[]
   isHeld: boolean
   onAnswered: (() => void) | undefined
 }
 
 export class UnansweredRequests {
   readonly #connections = new WeakMap<Socket, Connection>()
+  /** Over all connections. */
+  readonly #waiting = { count: 0 }
 
   watch(server: Server): void {
     const connections = this.#connections
+    const waiting = this.#waiting
     // one for all: requests are many
     function onFinish(this: ServerResponse): void {
       const { socket } = this.req
@@ -29,6 +32,7 @@ export class UnansweredRequests {
       connection.open--
       const next = connection.waiting.shift()
       if (next !== undefined) {
+        waiting.count--
         if (connection.waiting.length === 0) socket.resume()
         next()
       }
@@ -54,9 +58,28 @@ export class UnansweredRequests {
       call()
       return
     }
+    if (socket.destroyed) return
+    if (this.#waiting.count >= REQUESTS_WAITING_MAX) {
+      // a refusal would have to wait for its turn too, and be held as the request is
+      socket.destroy()
+      return
+    }
     connection.waiting.push(call)
-    if (!connection.isHeld) hold(socket, connection)
+    this.#waiting.count++
+    if (!connection.isHeld) this.#hold(socket, connection)
     socket.pause()
+  }
+
+  #hold(socket: Socket, connection: Connection): void {
+    connection.isHeld = true
+    // who reads a body resumes its socket, for the rest of it: the bodies of those whose turn it is are there already
+    socket.on('resume', () => {
+      if (connection.waiting.length > 0) socket.pause()
+    })
+    socket.on('close', () => {
+      this.#waiting.count -= connection.waiting.length
+      connection.waiting = []
+    })
   }
 
   /** A request of the connection came before, and its reply is not wholly with the system. */
@@ -73,14 +96,6 @@ export class UnansweredRequests {
     if (known === undefined || owedOf(known) === 0) call()
     else known.onAnswered = call
   }
-}
-
-/** Who reads a body resumes its socket, for the rest of it: the bodies of those whose turn it is are there already. */
-function hold(socket: Socket, connection: Connection): void {
-  connection.isHeld = true
-  socket.on('resume', () => {
-    if (connection.waiting.length > 0) socket.pause()
-  })
 }
 
 function owedOf({ open, last }: Connection): number {

@@ -188,6 +188,8 @@ export const REPLY_BUFFER_BYTES_KEPT_MAX = 1024 * 1024
 
 /** Requests of one connection that are worked on at once, where a client sends more without waiting for replies. */
 export const CONNECTION_REQUESTS_MAX = 16
+/** Those that wait for their turn, over all connections: some kilobytes each. A connection that brings more is ended. */
+export const REQUESTS_WAITING_MAX = 20_000
 
 /** Replies that clients have not taken yet, over all connections; one larger reply alone is still given. */
 export const REPLIES_HELD_BYTES_MAX = 256 * 1024 * 1024

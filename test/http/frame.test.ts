@@ -6,9 +6,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { UnansweredRequests } from '../../src/http/unanswered-requests.ts'
-import { CONNECTION_REQUESTS_MAX } from '../../src/kernel/limits.ts'
+import { CONNECTION_REQUESTS_MAX, REQUESTS_WAITING_MAX } from '../../src/kernel/limits.ts'
 import { startServer } from '../support/http.ts'
 
 test('a safe X-Request-Id is echoed, another is replaced by one of our own', async (t) => {
@@ -208,6 +209,27 @@ test('behind what waits on a connection nothing more is read, whatever bodies ar
   first.resolve()
   while (replies < count) await once(socket, 'data')
   assert.equal(seen, count)
+})
+
+test('a connection that brings more requests than may wait over all is ended, and when the others are gone there is room', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 'queue' })
+  const poll = 'GET /v1/topics/queue/records?from=latest&wait_ms=3000&key=k HTTP/1.1\r\nhost: localhost\r\n\r\n'
+  const sockets = Array.from({ length: Math.ceil(REQUESTS_WAITING_MAX / 500) + 1 }, () => {
+    const socket = connect(server.port, '127.0.0.1').on('error', () => {})
+    t.after(() => socket.destroy())
+    socket.write(poll.repeat(600))
+    return socket
+  })
+  await Promise.race(sockets.map((socket) => once(socket, 'close')))
+  assert.equal((await server.get('/livez')).status, 200, 'who does not wait for others of its connection is answered')
+  for (const socket of sockets) socket.destroy()
+
+  const count = CONNECTION_REQUESTS_MAX * 20
+  const pipelined = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(count)
+  const areServed = async () => (await server.raw(pipelined, { endAfterReplies: count })).split('200 OK').length > count
+  // a server that reads nothing more of a connection does not see at once that it is gone
+  while (!(await areServed().catch(() => false))) await delay(100)
 })
 
 test('malformed percent-encoding in a path is 400', async (t) => {
