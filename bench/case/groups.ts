@@ -1,6 +1,7 @@
-// Consumer groups: what sharing a topic costs beside reading it without state, how long a rebalance takes, what an idle
-// consumer instance takes of memory, how many commits a second are made durable. Eight members on 64 partitions read a
-// topic to its end, in turns with eight readers that ask for the same pages by cursor; every record is counted.
+// Consumer groups: what sharing a topic costs beside reading it without state, and two groups beside one; how long a
+// rebalance takes, what an idle consumer instance takes of memory, how many commits a second are made durable. Eight members
+// on 64 partitions read a topic to its end, in turns with eight readers that ask for the same pages by cursor; every record is
+// counted.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BenchCase, BenchRow } from '../bench-case.ts'
@@ -16,12 +17,17 @@ const PARTITIONS = 64
 const MEMBERS = 8
 const PAGE_RECORDS = 1_000
 const RATIO_GOAL = 0.7
+const TWO_GROUPS_RATIO_GOAL = 0.9
 const V2_JSON = 'application/vnd.kafka.json.v2+json'
 /** Of keys and values: a thousand records of the bench. */
 const PAGE_BYTES = PAGE_RECORDS * 100
 
 export const groupCases: readonly BenchCase[] = [
-  { name: 'groups-read', about: 'a group of 8 members reads 64 partitions, beside reads without state', run: runRead },
+  {
+    name: 'groups-read',
+    about: 'a group of 8 members reads 64 partitions, beside reads without state; two groups beside one',
+    run: runRead,
+  },
   {
     name: 'groups-rebalance',
     about: '100 members share 1,000 partitions, one joins and one leaves',
@@ -35,6 +41,8 @@ interface Pass {
   readonly perSecond: number
   /** Of the server's CPU time, all threads. */
   readonly perCpuSecond: number
+  /** How long the first group to come to the end took of the last one's time. */
+  readonly firstShare: number
 }
 
 type Reader = (server: RunningServer, pass: string, member: number, seen: (records: number) => boolean) => Promise<void>
@@ -44,31 +52,43 @@ async function runRead(context: BenchContext): Promise<readonly BenchRow[]> {
   const recordCount = Math.floor(options.readRecords / 6_400) * 6_400
   const server = await context.startTailrace(context.makeDir('groups-read'))
   await writeTopic(context, server, recordCount)
-  const ways: readonly { readonly name: string; readonly read: Reader }[] = [
-    { name: 'without state', read: readPages },
-    { name: 'lease polls, acked page by page', read: readLeases },
-    { name: 'REST Proxy v2 instances, committed page by page', read: readInstances },
+  const ways: readonly { readonly name: string; readonly read: Reader; readonly groups: number }[] = [
+    { name: 'without state', read: readPages, groups: 1 },
+    { name: 'lease polls, acked page by page', read: readLeases, groups: 1 },
+    { name: 'REST Proxy v2 instances, committed page by page', read: readInstances, groups: 1 },
+    { name: 'lease polls, acked page by page', read: readLeases, groups: 2 },
   ]
   const passes: Pass[][] = ways.map(() => [])
   for (let round = -1; round < options.rounds; round += 1) {
-    for (const [way, { read }] of ways.entries()) {
-      const pass = await readAll(server, `${way}-${round}`, read, recordCount)
+    for (const [way, { read, groups }] of ways.entries()) {
+      const pass = await readAll(server, `${way}-${round}`, read, recordCount, groups)
       if (round >= 0) passes[way]!.push(pass)
     }
   }
-  const [stateless, ...grouped] = passes.map(medianPass)
-  const rows = grouped.map((pass, index): BenchRow => {
-    const cpuRatio = pass.perCpuSecond / stateless!.perCpuSecond
+  const [stateless, leases, instances, two] = passes.map(medianPass) as [Pass, Pass, Pass, Pass]
+  const rows = [leases, instances].map((pass, index): BenchRow => {
+    const cpuRatio = pass.perCpuSecond / stateless.perCpuSecond
     return {
       work: `${MEMBERS} members of a group on ${PARTITIONS} partitions, pages of 1,000: ${ways[index + 1]!.name}`,
       tailrace: `${figures.count(pass.perCpuSecond)}/s a core`,
-      bare: `${figures.count(stateless!.perCpuSecond)}/s a core without state`,
-      bareRatio: figures.ratio(pass.perSecond / stateless!.perSecond),
+      bare: `${figures.count(stateless.perCpuSecond)}/s a core without state`,
+      bareRatio: figures.ratio(pass.perSecond / stateless.perSecond),
       bareCpuRatio: figures.ratio(cpuRatio),
       goal: `>= ${RATIO_GOAL} x without state`,
       goalMet: cpuRatio >= RATIO_GOAL,
       measured: { pass, stateless },
     }
+  })
+  const twoCpuRatio = two.perCpuSecond / leases.perCpuSecond
+  rows.push({
+    work: `two such groups at once, lease polls: records of both; the first at its end after ${(two.firstShare * 100).toFixed(0)} % of the time`,
+    tailrace: `${figures.count(two.perCpuSecond)}/s a core`,
+    bare: `${figures.count(leases.perCpuSecond)}/s a core, one group`,
+    bareRatio: figures.ratio(two.perSecond / leases.perSecond),
+    bareCpuRatio: figures.ratio(twoCpuRatio),
+    goal: `>= ${TWO_GROUPS_RATIO_GOAL} x one group`,
+    goalMet: twoCpuRatio >= TWO_GROUPS_RATIO_GOAL,
+    measured: { two, leases },
   })
   return rows
 }
@@ -88,26 +108,39 @@ async function writeTopic(context: BenchContext, server: RunningServer, recordCo
   await expectStored(server, TOPIC, recordCount)
 }
 
-async function readAll(server: RunningServer, pass: string, read: Reader, recordCount: number): Promise<Pass> {
-  let count = 0
-  const seen = (records: number) => {
-    count += records
-    return count >= recordCount
-  }
+async function readAll(
+  server: RunningServer,
+  pass: string,
+  read: Reader,
+  recordCount: number,
+  groups: number,
+): Promise<Pass> {
   const cpuMs = processCpuMs(server.process.pid)
   const start = performance.now()
-  await Promise.all(Array.from({ length: MEMBERS }, (_, member) => read(server, pass, member, seen)))
-  const wallMs = performance.now() - start
-  if (count !== recordCount) throw new Error(`${count} of ${recordCount} records were read in pass ${pass}`)
+  const wallMs = await Promise.all(
+    Array.from({ length: groups }, async (_, group) => {
+      let count = 0
+      const seen = (records: number) => {
+        count += records
+        return count >= recordCount
+      }
+      await Promise.all(Array.from({ length: MEMBERS }, (_, member) => read(server, `${pass}-${group}`, member, seen)))
+      if (count !== recordCount) throw new Error(`${count} of ${recordCount} records were read in pass ${pass}`)
+      return performance.now() - start
+    }),
+  )
   const spentMs = Math.max(10, processCpuMs(server.process.pid) - cpuMs)
-  return { perSecond: (recordCount * 1_000) / wallMs, perCpuSecond: (recordCount * 1_000) / spentMs }
+  const lastMs = Math.max(...wallMs)
+  return {
+    perSecond: (groups * recordCount * 1_000) / lastMs,
+    perCpuSecond: (groups * recordCount * 1_000) / spentMs,
+    firstShare: Math.min(...wallMs) / lastMs,
+  }
 }
 
 function medianPass(passes: readonly Pass[]): Pass {
-  return {
-    perSecond: median(passes.map(({ perSecond }) => perSecond)),
-    perCpuSecond: median(passes.map(({ perCpuSecond }) => perCpuSecond)),
-  }
+  const of = (figure: keyof Pass) => median(passes.map((pass) => pass[figure]))
+  return { perSecond: of('perSecond'), perCpuSecond: of('perCpuSecond'), firstShare: of('firstShare') }
 }
 
 /** Its eighth of the partitions, by cursor. */
