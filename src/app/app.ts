@@ -9,7 +9,6 @@ import { topicConfigDefaults } from '../engine/topic-config.ts'
 import { buildServer } from '../http/server.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { systemClock } from '../kernel/clock.ts'
-import { TailraceError } from '../kernel/errors.ts'
 import { DISK_RESERVE_BYTES, REGISTRY_SESSION_MS } from '../kernel/limits.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { Telemetry } from '../kernel/telemetry.ts'
@@ -206,10 +205,12 @@ async function listen(
   }
 }
 
-function cannotListen(host: string, port: number, cause: unknown): TailraceError {
+/** The configuration is not to blame: who else is there is. */
+function cannotListen(host: string, port: number, cause: unknown): Error {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  const detail = `cannot listen on ${host}:${port} (${reason}); choose another address with --host and --port`
-  return new TailraceError('invalid_config', detail, { host, port }, { cause })
+  return new Error(`cannot listen on ${host}:${port} (${reason}); choose another address with --host and --port`, {
+    cause,
+  })
 }
 
 function tellWhere(url: string, address: string, { dataDir }: ServerConfig, logger: Logger): void {

@@ -22,8 +22,24 @@ export function exitCodeOf(error: unknown): ExitCode {
   return status === 404 || code === 'unknown_topic_or_partition' || code === 'ENOENT' ? EXIT.notFound : EXIT.failed
 }
 
-/** What the server says of values that were passed on to it. */
-const WRONG_OPTION: ReadonlySet<string> = new Set(['invalid_position', 'invalid_filter'])
+/** What the server says of values that were passed on to it, and its configuration of its own. */
+const WRONG_OPTION: ReadonlySet<string> = new Set([
+  'invalid_config',
+  'invalid_cursor',
+  'invalid_filter',
+  'invalid_group_id',
+  'invalid_partitions',
+  'invalid_position',
+  'invalid_replication_factor',
+  'invalid_topic_exception',
+])
+
+/** Whether a server's words are told: as they came, or in what the command made of them. */
+export function isOfServer(error: unknown): boolean {
+  if (error instanceof CommandFailure) return isOfServer(error.cause)
+  // by its name: `serve` starts without the client
+  return error instanceof Error && error.name === 'TailraceClientError'
+}
 
 /** For people: with what to do where a newcomer would not know. */
 export function messageOf(error: unknown): string {

@@ -2,9 +2,10 @@
 
 import { CommanderError } from 'commander'
 import type { ExitCode } from './command-failure.ts'
-import { EXIT, exitCodeOf, messageOf } from './command-failure.ts'
+import { EXIT, exitCodeOf, isOfServer, messageOf } from './command-failure.ts'
 import { buildProgram } from './command-table.ts'
 import { kafkaVerbOf, schemaToolOf } from './kafka-command-table.ts'
+import { inOptionWords } from './option-words.ts'
 import type { Terminal } from './terminal.ts'
 
 export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -16,13 +17,17 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
       throw insteadOfSchemaTool(schemaTool, args.slice(1))
     }
     const program = buildProgram(terminal)
+    program.hook('preAction', (_program, { options }) => {
+      terminal.optionNames = new Set(options.flatMap(({ long }) => long ?? []))
+    })
     await program.parseAsync(kafkaVerb === undefined ? args : [kafkaVerb, ...args.slice(1)], { from: 'user' })
     return terminal.interruptExitCode ?? EXIT.done
   } catch (error) {
     if (terminal.interruptExitCode !== undefined) return terminal.interruptExitCode
     // Commander has said it, or shown the help that was asked for.
     if (error instanceof CommanderError) return failureCode(error.exitCode === 0 ? EXIT.done : EXIT.usage, kafkaVerb)
-    terminal.note(kafkaVerb === undefined ? `tailrace: ${messageOf(error)}` : messageOf(error))
+    const message = isOfServer(error) ? inOptionWords(messageOf(error), terminal.optionNames) : messageOf(error)
+    terminal.note(kafkaVerb === undefined ? `tailrace: ${message}` : message)
     return failureCode(exitCodeOf(error), kafkaVerb)
   }
 }

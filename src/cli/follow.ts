@@ -10,6 +10,7 @@ import type { TailSource } from '../client/tail-request.ts'
 import { foregroundClock } from '../kernel/clock.ts'
 import { Backlog } from './backlog.ts'
 import { CommandFailure } from './command-failure.ts'
+import { inOptionWords } from './option-words.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface FollowOptions {
@@ -155,7 +156,7 @@ class FaultWatch {
   look({ records, faults, progress }: TailPage): void {
     for (const { error } of faults) {
       this.#hasFaults = true
-      this.#terminal.note(`tailrace: ${error.detail}`)
+      this.#terminal.note(`tailrace: ${inOptionWords(error.detail, this.#terminal.optionNames)}`)
     }
     this.#isStuck = records.length === 0 && progress?.caughtUp === false && progress.scanned === this.#scanned
     this.#scanned = progress?.scanned ?? -1

@@ -8,6 +8,7 @@ import { TailraceClientError } from '../client/client-error.ts'
 import type { GroupPoll, RawRecord } from '../client/record-page.ts'
 import { foregroundClock } from '../kernel/clock.ts'
 import { CommandFailure } from './command-failure.ts'
+import { inOptionWords } from './option-words.ts'
 import { pause } from './pause.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -125,7 +126,8 @@ class GroupWorker {
     }
     for (const { partition, error } of faults) {
       if (this.#faulty.has(partition)) continue
-      this.#terminal.note(`tailrace: partition ${partition}: ${error.detail}${this.#remedyOf(error.code)}`)
+      const reason = inOptionWords(error.detail, this.#terminal.optionNames)
+      this.#terminal.note(`tailrace: partition ${partition}: ${reason}${this.#remedyOf(error.code)}`)
     }
     this.#faulty = new Set(faults.map(({ partition }) => partition))
   }

@@ -5,6 +5,7 @@ import { CommandFailure, EXIT, exitCodeOf, messageOf } from './command-failure.t
 import type { ListOptions } from './connect.ts'
 import { connect } from './connect.ts'
 import type { TopicPartitions } from './option-value.ts'
+import { inOptionWords } from './option-words.ts'
 import type { Column } from './table.ts'
 import { chosenOutput, printList, renderTable } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -49,7 +50,7 @@ async function eachGroup(
       await work(name)
     } catch (error) {
       if (terminal.interruptSignal().aborted || names.length === 1) throw error
-      terminal.note(`tailrace: ${messageOf(error)}`)
+      terminal.note(`tailrace: ${inOptionWords(messageOf(error), terminal.optionNames)}`)
       failures.push(error)
     }
   }
@@ -83,7 +84,10 @@ export async function resetGroup(terminal: Terminal, group: string, options: Res
   await printList(terminal, chosenOutput(options.output, terminal), offsets, RESET_COLUMNS)
   if (execute) terminal.note(offsets.length === 1 ? '1 offset is set' : `${offsets.length} offsets are set`)
   else if (refusal === undefined) terminal.note('nothing is changed: --execute does it')
-  else terminal.note(`nothing is changed, and now --execute would be refused: ${refusal.detail}`)
+  else {
+    const reason = inOptionWords(refusal.detail, terminal.optionNames)
+    terminal.note(`nothing is changed, and now --execute would be refused: ${reason}`)
+  }
 }
 
 /** All that the group has committed, where no topic is named. */

@@ -103,19 +103,14 @@ function sourcesOf(topics: readonly string[], { pattern, followName }: TailVerbO
   return topics.length === 1 ? topics : topics.map((topic) => [topic])
 }
 
-/** Nothing that fits is nothing to print: that would go unseen. What is no expression the server says. */
+/** Nothing that fits is nothing to print: that would go unseen. */
 async function checkPattern(
   terminal: Terminal,
   client: TailraceClient,
   pattern: string,
   isFollowing: boolean,
 ): Promise<void> {
-  let expression: RE2JS
-  try {
-    expression = RE2JS.compile(pattern)
-  } catch {
-    return
-  }
+  const expression = compiled('--pattern', pattern)
   const topics = await client.listTopics({ signal: terminal.interruptSignal() })
   if (topics.some(({ name }) => expression.matches(name))) return
   const nothing = `no topic has a name that fits --pattern '${pattern}'`
@@ -215,18 +210,21 @@ class Skip {
 /** Whether the expression is found in the text of the key or of the value; in linear time, whatever it is. */
 function matcherOf({ grep, ignoreCase }: TailVerbOptions): (record: RawRecord) => boolean {
   if (grep === undefined) return () => true
-  let expression: RE2JS
+  const expression = compiled('--grep', grep, ignoreCase ? RE2JS.CASE_INSENSITIVE : 0)
+  return (record) =>
+    expression.matcher(textOf(record, 'key')).find() || expression.matcher(textOf(record, 'value')).find()
+}
+
+function compiled(option: string, text: string, flags = 0): RE2JS {
   try {
-    expression = RE2JS.compile(grep, ignoreCase ? RE2JS.CASE_INSENSITIVE : 0)
+    return RE2JS.compile(text, flags)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new CommandFailure(`--grep '${grep}' is no regular expression: ${reason}`, {
+    throw new CommandFailure(`${option} '${text}' is no regular expression: ${reason}`, {
       exitCode: EXIT.usage,
       cause: error,
     })
   }
-  return (record) =>
-    expression.matcher(textOf(record, 'key')).find() || expression.matcher(textOf(record, 'value')).find()
 }
 
 /** JSON as it stands, and bytes as the text that they may be. */

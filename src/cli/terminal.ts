@@ -11,6 +11,8 @@ export class Terminal {
   readonly #interrupt = new AbortController()
   #interruptExitCode: number | undefined
   #progressShown = false
+  /** What the command may be told, as `--on-gap`: for inOptionWords. */
+  optionNames: ReadonlySet<string> = new Set()
 
   constructor(process: NodeJS.Process) {
     this.#process = process

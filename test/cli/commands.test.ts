@@ -68,6 +68,35 @@ test('wrong usage ends with 2 and says what was wrong', async () => {
   }
 })
 
+test('what the server does not take of options is wrong usage too, and is told by their names', async (t) => {
+  const { url, request } = await startServer(t)
+  await runCliOk(['topics', 'create', 't', '-p', '2'], { url })
+  await runCliOk(['produce', 't', '-p', '0'], { url, input: '0\n' })
+  await request('DELETE', '/v1/topics/t/partitions/0/records?before=1')
+  for (const [args, code, says] of [
+    [['topics', 'create', 'a b'], 2, /holds the character " "/],
+    [['topics', 'create', 'u', '-p', '1000000'], 2, /1000000 partitions are more than/],
+    [['topics', 'create', 'u', '--replication-factor', '3'], 2, /larger than available/],
+    [['topics', 'create', 'u', '-c', 'foo=1'], 2, /no topic config 'foo'/],
+    [['topics', 'alter', 't', '-c', 'retention.ms=soon'], 2, /retention\.ms cannot be 'soon'/],
+    [['topics', 'alter', 't', '-p', '1'], 2, /would not be an increase/],
+    [['tail', 't', '--since', 'cursor:zzz'], 2, /not a cursor/],
+    [['tail', '--pattern', '['], 2, /--pattern '\[' is no regular expression/],
+    [['consume', 't', '-g', '', '-e'], 2, /no group can be called ''/],
+    [['groups', 'reset', 'g', '--to', 'cursor:z'], 2, /; --shift-by moves them by a number of records\n/],
+    [
+      ['tail', 't', '-p', '0', '--since', '0'],
+      1,
+      /; --since earliest begins at the first, and a read with consume --on-gap earliest passes/,
+    ],
+    [['kafka-topics', '--create', '--topic', 'a b'], 1, /holds the character/],
+  ] as const) {
+    const result = await runCli(args, { url })
+    assert.deepEqual({ args, code: result.code, stdout: result.stdout }, { args, code, stdout: '' }, result.stderr)
+    assert.match(result.stderr, says)
+  }
+})
+
 test('what is not there ends with 3, a server that is not there with 1', async (t) => {
   const { url } = await startServer(t)
   await runCliOk(['topics', 'create', 'there'], { url })
@@ -430,7 +459,10 @@ test('a start whose records are gone is refused with what to do, or passed with 
   const consume = ['consume', 't', '-p', '0', '--offset', '0', '-e']
   const refused = await runCli(consume, { url })
   assert.equal(refused.code, 1)
-  assert.match(refused.stderr, /from=earliest .* on_gap=earliest/)
+  assert.match(
+    refused.stderr,
+    /; --offset earliest begins at the first, and a read with --on-gap earliest passes what is gone\n$/,
+  )
   const { lines, stderr } = await runCliOk([...consume, '--on-gap', 'earliest'], { url })
   assert.deepEqual(
     lines.map(({ offset }) => offset),

@@ -147,7 +147,7 @@ async function isListening(url: string): Promise<boolean> {
   }
 }
 
-test('a start that fails says why in one line and ends with 1', async (t) => {
+test('a start that fails says why in one line and ends with 1, or 2 where its options are wrong', async (t) => {
   const dir = freshDir(t)
   const taken = createServer().listen(0, '127.0.0.1')
   t.after(() => taken.close())
@@ -159,18 +159,19 @@ test('a start that fails says why in one line and ends with 1', async (t) => {
   writeFileSync(notDirectory, '')
   mkdirSync(join(dir, 'fresh'))
 
-  for (const [args, says] of [
+  for (const [args, says, exitCode = 1] of [
     [['--port', String(port), '--data-dir', join(dir, 'fresh')], /EADDRINUSE.*--port/],
     [['--port', '0', '--data-dir', held], /held/],
     [['--port', '0', '--data-dir', notDirectory], /the data directory .*file cannot be used \(EEXIST/],
     // a folder that is there and takes none
     [['--port', '0', '--data-dir', '/proc/nope/data'], /the data directory \/proc\/nope\/data cannot be used \(ENOENT/],
-    [['--port', '70000'], /port cannot be '70000'/],
-    [['--set', 'log.retention.huors=1'], /did you mean 'log\.retention\.hours'/],
-    [['--config', join(dir, 'none')], /cannot be read/],
+    [['--port', '70000'], /port cannot be '70000'/, 2],
+    [['--set', 'foo'], /--set takes name=value/, 2],
+    [['--set', 'log.retention.huors=1'], /did you mean 'log\.retention\.hours'/, 2],
+    [['--config', join(dir, 'none')], /cannot be read/, 2],
   ] as const) {
     const { code, stdout, stderr } = await runCli(['serve', ...args], { cwd: dir })
-    assert.deepEqual({ args, code, stdout }, { args, code: 1, stdout: '' }, stderr)
+    assert.deepEqual({ args, code, stdout }, { args, code: exitCode, stdout: '' }, stderr)
     const said = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'))
     assert.equal(said.length, 1, stderr)
     assert.match(said[0] ?? '', /^tailrace: /)

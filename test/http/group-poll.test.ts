@@ -239,7 +239,7 @@ test('a group with a lease that is open is deleted by force alone, and the lease
     const { lease } = (await server.post(`/v1/groups/${mode}/poll`, poll)).json()
     const refused = await server.request('DELETE', `/v1/groups/${mode}`)
     assert.deepEqual([refused.status, refused.json().code], [409, 'non_empty_group'])
-    assert.match(refused.json().detail, /no lease is open, or with force/)
+    assert.match(refused.json().detail, /no lease is open, or with force=true/)
     assert.equal((await server.request('DELETE', `/v1/groups/${mode}?force=true`)).status, 204)
     assert.equal((await server.get(`/v1/groups/${mode}`)).status, 404)
     const said = mode === 'shared' ? { accept: 'all' } : { through: 'all' }

@@ -239,7 +239,7 @@ function stillActive({ groupId, state, members }: GroupDescription): TailraceErr
   const count = members.length === 1 ? '1 member' : `${members.length} members`
   return new TailraceError(
     'non_empty_group',
-    `group '${groupId}' is ${state} with ${count}: it is deleted, and its offsets are reset, while nobody is in it, no poll waits and no lease is open, or with force, which makes its members leave and ends its leases`,
+    `group '${groupId}' is ${state} with ${count}: it is deleted, and its offsets are reset, while nobody is in it, no poll waits and no lease is open, or with force=true, which makes its members leave and ends its leases`,
     { group: groupId, state, members: members.length },
   )
 }
