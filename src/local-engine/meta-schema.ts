@@ -102,8 +102,11 @@ export const META_STATEMENTS = {
   dropGroup: 'DELETE FROM groups WHERE group_id = ?',
   // a topic may be deleted meanwhile
   putCommittedOffset:
-    'INSERT OR REPLACE INTO committed_offsets (group_id, topic_id, partition, offset, leader_epoch, metadata, committed_ms)' +
-    ' SELECT ?, topic_id, ?, ?, ?, ?, ? FROM topics WHERE topic_id = ?',
+    'INSERT INTO committed_offsets (group_id, topic_id, partition, offset, leader_epoch, metadata, committed_ms)' +
+    ' SELECT ?, topic_id, ?, ?, ?, ?, ? FROM topics WHERE topic_id = ?' +
+    // not replaced: the index would be written with each
+    ' ON CONFLICT DO UPDATE SET offset = excluded.offset, leader_epoch = excluded.leader_epoch,' +
+    ' metadata = excluded.metadata, committed_ms = excluded.committed_ms',
   dropCommittedOffset: 'DELETE FROM committed_offsets WHERE group_id = ? AND topic_id = ? AND partition = ?',
   dropCommittedOffsetsOfGroup: 'DELETE FROM committed_offsets WHERE group_id = ?',
   dropCommittedOffsetsOfTopic: 'DELETE FROM committed_offsets WHERE topic_id = ?',
