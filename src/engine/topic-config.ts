@@ -459,19 +459,13 @@ function valueFromOption(row: TopicConfigRow, option: BrokerSynonym, text: strin
     if (fault !== undefined) throw invalid(option.name, text, fault)
     return text.trim()
   }
-  const count = parseInteger(text)
-  if (count === undefined) throw invalid(option.name, text, 'a whole number')
+  // hours and minutes are ints in Kafka: the most of them, in ms, is a long still
+  const counts = int(row.values.type === 'long' ? row.values.min : 0n)
+  const fault = faultOf(counts, text)
+  if (fault !== undefined) throw invalid(option.name, text, fault)
+  const count = parseInteger(text) ?? 0n
   // A negative log.retention.hours is no limit, in Kafka too, and not minus so many milliseconds.
-  const value = count < 0n ? count : count * BigInt(option.unit)
-  if (faultOf(row.values, String(value)) !== undefined)
-    throw invalid(option.name, text, optionRange(row.values, option))
-  return String(value)
-}
-
-function optionRange(values: TopicConfigValues, option: BrokerSynonym): string {
-  if (values.type !== 'int' && values.type !== 'long') return allowedText(values)
-  const least = values.min > 0n ? 1n : values.min
-  return `a whole number from ${least} to ${values.max / BigInt(option.unit)}`
+  return String(count < 0n ? count : count * BigInt(option.unit))
 }
 
 /** undefined when the text is a value of this kind, else what is allowed. */

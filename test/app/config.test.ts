@@ -267,6 +267,13 @@ test('what the schema says of topic configs is what the table of topic configs s
       if ((values.type === 'int' || values.type === 'long') && option.unit === 1) {
         assert.equal(schema.minimum, Number(values.or ?? values.min), option.name)
         assert.equal(schema.maximum, Number(values.max), option.name)
+      } else if (option.unit !== 1) {
+        const [least, most] = [schema.minimum ?? Number.NaN, schema.maximum ?? Number.NaN]
+        for (const edge of [least, most]) load(set(`${option.name}=${edge}`))
+        for (const beyond of [least - 1, most + 1]) {
+          const { details } = refusal(set(`${option.name}=${beyond}`))
+          assert.equal(details['allowed'], `a whole number from ${least} to ${most}`)
+        }
       }
       if (schema.default !== undefined && option.unit !== 1)
         assert.equal(Number(schema.default) * option.unit, Number(row.default))
