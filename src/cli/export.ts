@@ -3,9 +3,11 @@
 
 import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip, createZstdCompress } from 'node:zlib'
+import { CommandFailure, EXIT } from './command-failure.ts'
 import type { ConnectOptions } from './connect.ts'
 import { connect } from './connect.ts'
 import { ExportEnd } from './export-end.ts'
@@ -81,7 +83,9 @@ async function toFile(file: string, source: Readable, end: ExportEnd): Promise<v
     end.summary()
   } catch (error) {
     await rm(aside, { force: true })
-    throw error
+    const { code, path } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' || path !== aside) throw error
+    throw new CommandFailure(`there is no folder ${dirname(file)}`, { exitCode: EXIT.notFound, cause: error })
   }
   await rename(aside, file)
 }

@@ -139,8 +139,9 @@ export class JsonCursor {
     this.#isFirst = true
   }
 
-  enterArray(member: string): void {
-    if (this.#byte(this.position) !== OPEN_BRACKET) throw wrongMember(member, `must be an array, not ${this.kind()}`)
+  /** `what`: as it is called to those who wrote something else. */
+  enterArray(member: string, what = 'an array'): void {
+    if (this.#byte(this.position) !== OPEN_BRACKET) throw wrongMember(member, `must be ${what}, not ${this.kind()}`)
     this.position++
     this.#isFirst = true
   }

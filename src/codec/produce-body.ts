@@ -51,7 +51,7 @@ const CHOICE_MEMBERS = [
 const REQUEST_NAMES = new MemberNames(
   ['records', 'key_encoding', 'value_encoding', ...CHOICE_MEMBERS],
   'refuse',
-  FOREIGN_MEMBERS,
+  new Map([...FOREIGN_MEMBERS, ['acks', 'it is a query parameter: acks=all, acks=1 or acks=0']]),
 )
 const RECORDS = 0
 const REQUEST_KEY_ENCODING = 1
@@ -453,7 +453,7 @@ class RecordParser {
     const cursor = new JsonCursor(bytes, start, end)
     const ranges = new MemberRanges(HEADER_NAMES)
     const headers: RecordHeader[] = []
-    cursor.enterArray('headers')
+    cursor.enterArray('headers', 'an array such as [{"name":"n","value":"v"}]')
     while (cursor.nextElement()) {
       if (headers.length === RECORD_HEADERS_MAX) {
         throw wrongMember('headers', `are more than ${RECORD_HEADERS_MAX}`)

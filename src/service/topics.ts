@@ -87,7 +87,7 @@ export function createTopicService(dependencies: {
     if (!isInternalTopic(name) || options.allowInternalTopics) return
     throw new TailraceError(
       'topic_authorization_failed',
-      `topic '${name}' is internal: it is written and changed by the service only`,
+      `topic '${name}' is internal: it is written and changed by the service only, while the server's option allow.internal.topics is false`,
       { topic: name },
     )
   }

@@ -116,6 +116,8 @@ test('what is not there ends with 3, a server that is not there with 1', async (
     assert.deepEqual({ args, code, stdout }, { args, code: 3, stdout: '' }, stderr)
     assert.match(stderr, /^tailrace: .*nope.*\n$/)
   }
+  const folder = await runCli(['export', 'there', '/nope/a/out.ndjson'], { url })
+  assert.equal(folder.stderr, 'tailrace: there is no folder /nope/a\n')
   const { code, stderr } = await runCli(['topics', 'list', '--url', 'http://127.0.0.1:2'])
   assert.equal(code, 1)
   assert.match(

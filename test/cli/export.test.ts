@@ -114,7 +114,7 @@ test('an export that fails leaves no file under its name', async (t) => {
 test('what the server refuses before it has read all is told', async (t) => {
   const { url } = await startServer(t)
   const { code, stderr } = await runCli(['import', 'no name'], { url, input: '{"value":1}\n'.repeat(500_000) })
-  assert.equal(code, 1)
+  assert.equal(code, 2)
   assert.match(stderr, /^tailrace: .*no name/)
 })
 

@@ -167,6 +167,11 @@ test('a start that fails says why in one line and ends with 1, or 2 where its op
     [['--port', '0', '--data-dir', '/proc/nope/data'], /the data directory \/proc\/nope\/data cannot be used \(ENOENT/],
     [['--port', '70000'], /port cannot be '70000'/, 2],
     [['--set', 'foo'], /--set takes name=value/, 2],
+    [
+      ['--set', 'access.control.allow.origin=https://a.example/'],
+      /such as https:\/\/app\.example\.com, nothing behind host and port, separated/,
+      2,
+    ],
     [['--set', 'log.retention.huors=1'], /did you mean 'log\.retention\.hours'/, 2],
     [['--config', join(dir, 'none')], /cannot be read/, 2],
   ] as const) {

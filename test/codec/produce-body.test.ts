@@ -249,8 +249,12 @@ const WRONG: [string, object, RegExp][] = [
   ],
   ['{"records":[{"timestamp":"2026-11-21T02:00:00"}]}', { index: 0, member: 'timestamp' }, /with its zone/],
   ['{"records":[{"timestamp":"1969-12-31T23:59:59Z"}]}', { index: 0, member: 'timestamp' }, /time/],
-  ['{"records":[{"headers":{}}]}', { index: 0, member: 'headers' }, /must be an array, not an object/],
-  ['{"records":[{"headers":"]"}]}', { index: 0, member: 'headers' }, /must be an array, not a string/],
+  [
+    '{"records":[{"headers":{}}]}',
+    { index: 0, member: 'headers' },
+    /must be an array such as \[\{"name":"n","value":"v"\}\], not an object/,
+  ],
+  ['{"records":[{"headers":"]"}]}', { index: 0, member: 'headers' }, /must be an array .*, not a string/],
   [
     '{"records":[{"headers":[1]}]}',
     { index: 0, member: 'headers[0]' },

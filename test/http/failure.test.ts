@@ -8,6 +8,7 @@ import { TailraceError } from '../../src/kernel/errors.ts'
 import { Telemetry } from '../../src/kernel/telemetry.ts'
 import { createProduceService } from '../../src/service/produce/produce.ts'
 import { createTopicService } from '../../src/service/topics.ts'
+import { startServer } from '../support/http.ts'
 import { MemoryEngine } from '../support/memory-engine.ts'
 import { checkReply } from '../support/openapi.ts'
 
@@ -47,6 +48,41 @@ test('where one partition of several fails, the problem says record by record wh
       { partition: 0, offset: 1, code: undefined },
     ],
   )
+})
+
+test('what people write by mistake is answered with what they may write instead', async (t) => {
+  const { post, request } = await startServer(t)
+  await post('/v1/topics', { name: 'orders' })
+  const records = '/v1/topics/orders/records'
+  for (const [reply, status, says] of [
+    [
+      await post(records, { records: [{ value: 1, headers: { trace: 'a' } }] }),
+      422,
+      'records[0].headers must be an array such as [{"name":"n","value":"v"}], not an object',
+    ],
+    [
+      await post(records, { acks: '1', records: [{ value: 1 }] }),
+      422,
+      'acks is not known here; it is a query parameter: acks=all, acks=1 or acks=0',
+    ],
+    [
+      await post('/v1/topics/_schemas/records', { records: [{ key: 'k', value: 1 }] }),
+      403,
+      "topic '_schemas' is internal: it is written and changed by the service only, while the server's option allow.internal.topics is false",
+    ],
+    [
+      await request('GET', `${records}?filter=1%2B1`),
+      400,
+      "the filter is not taken at character 1: its result is int, and a filter's is bool: write a condition, such as value.total > 100",
+    ],
+    [
+      await request('GET', `${records}?from=2026-11-21T02:00:00`),
+      400,
+      "'2026-11-21T02:00:00' is no position: a time names its zone: 2026-11-21T02:00:00Z is one, of UTC",
+    ],
+  ] as const) {
+    assert.deepEqual([reply.status, reply.json().detail], [status, says])
+  }
 })
 
 test('a bug is a 500 that shows nothing of it, and one log line that shows all', async () => {

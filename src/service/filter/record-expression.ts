@@ -207,7 +207,10 @@ function compile(text: string, variables: Readonly<Record<Variable, Evaluate>>):
     throw refused(`${text.trim()} alone is no condition: write one, such as value.total > 100`, parsed.ast.start)
   }
   if (type === 'bool' || type === 'dyn') return evaluate
-  throw refused(`its result is ${type}, and a filter's is bool`, parsed.ast.start)
+  throw refused(
+    `its result is ${type}, and a filter's is bool: write a condition, such as value.total > 100`,
+    parsed.ast.start,
+  )
 }
 
 function parse(text: string): ParseResult {

@@ -54,6 +54,7 @@ export function parsePosition(text: string, group?: string, allowed = POSITIONS_
   if (durationMs !== undefined) return { kind: 'ago', durationMs }
   const timestamp = parseTime(text)
   if (timestamp !== undefined) return { kind: 'time', timestamp }
+  if (parseTime(`${text}Z`) !== undefined) throw invalid(text, `a time names its zone: ${text}Z is one, of UTC`)
   throw invalid(text, `allowed are ${allowed}`)
 }
 
