@@ -4,8 +4,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
-import { SCHEMA_TEXT_CHARS_MAX } from '../../src/kernel/limits.ts'
-import { checkRefused, okay, recordOf, registryOfFile, V1_TYPE } from '../support/schema-registry.ts'
+import { REGISTRY_LIST_WAIT_MS_MAX, SCHEMA_TEXT_CHARS_MAX } from '../../src/kernel/limits.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { startServer } from '../support/http.ts'
+import { checkRefused, okay, RegistryCalls, recordOf, registryOfFile, V1_TYPE } from '../support/schema-registry.ts'
 
 const given = registryOfFile()
 
@@ -44,6 +46,25 @@ test('a list ends where it is long enough, and goes on behind that', async () =>
   const first = subjectsOf(await calls.read('/schemas?subjectPrefix=listed'))
   assert.deepEqual(first, subjects.slice(0, 9))
   assert.deepEqual(subjectsOf(await calls.read('/schemas?subjectPrefix=listed&offset=9')), subjects.slice(9))
+})
+
+test('lists are made one after the other, and who waits too long for another is told so', async (t) => {
+  const clock = new FakeClock()
+  const server = await startServer(t, { clock })
+  const calls = new RegistryCalls(server)
+  for (let at = 0; at < 5; at++) await calls.register(`s-${at}`, recordOf('R', {}))
+  // each look takes longer than the loop may be taken for, so that a list has as many turns as schemas
+  let looks = 0
+  t.mock.method(performance, 'now', () => {
+    looks++
+    if (looks === 3) clock.advance(REGISTRY_LIST_WAIT_MS_MAX)
+    return looks * 1_000
+  })
+  const list = 'GET /schemas HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const replies = await server.raw(list + list, { endAfterReplies: 2 })
+  assert.match(replies, /^HTTP\/1\.1 200 .*"subject":"s-4".*HTTP\/1\.1 503 .*there is no room for lists of schemas/s)
+  const again = await server.raw(list + list, { endAfterReplies: 2 })
+  assert.match(again, /^HTTP\/1\.1 200 .*HTTP\/1\.1 200 /s)
 })
 
 test('a binary descriptor has as many fields as a .proto file may have', async () => {
