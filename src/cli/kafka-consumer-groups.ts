@@ -15,6 +15,7 @@ import {
 } from './kafka-groups-render.ts'
 import type { ResetOptions } from './kafka-groups-reset.ts'
 import { resetOffsets } from './kafka-groups-reset.ts'
+import { inOptionWords } from './option-words.ts'
 import type { Terminal } from './terminal.ts'
 
 const ACTIONS = ['list', 'describe', 'delete', 'resetOffsets', 'deleteOffsets'] as const
@@ -162,7 +163,8 @@ async function remove(terminal: Terminal, client: TailraceClient, options: Kafka
       done.push(`'${group}'`)
     } catch (error) {
       if (!(error instanceof TailraceClientError)) throw error
-      failed.push(`* Group '${group}' could not be deleted due to: ${messageOf(error)}`)
+      const reason = inOptionWords(messageOf(error), terminal.optionNames)
+      failed.push(`* Group '${group}' could not be deleted due to: ${reason}`)
     }
   }
   if (failed.length === 0) {

@@ -4,9 +4,9 @@
 /** What may stand for each parameter: the first that the command has; one with a space is of another command. */
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   from: ['--from', '--offset', '--since'],
-  on_gap: ['--on-gap', 'consume --on-gap'],
+  on_gap: ['--on-gap', 'tailrace consume --on-gap'],
   shift_by: ['--shift-by'],
-  force: ['--force'],
+  force: ['--force', 'tailrace groups delete --force'],
   permanent: ['--permanent'],
 }
 

@@ -87,7 +87,7 @@ test('what the server does not take of options is wrong usage too, and is told b
     [
       ['tail', 't', '-p', '0', '--since', '0'],
       1,
-      /; --since earliest begins at the first, and a read with consume --on-gap earliest passes/,
+      /; --since earliest begins at the first, and a read with tailrace consume --on-gap earliest passes/,
     ],
     [['kafka-topics', '--create', '--topic', 'a b'], 1, /holds the character/],
   ] as const) {

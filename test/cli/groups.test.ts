@@ -88,6 +88,8 @@ test('a dry run plans for a group that somebody is in, and says that it would be
   const line = await kafka('--reset-offsets --group billing --to-earliest --all-topics --dry-run')
   assert.equal(line.code, 1)
   assert.match(line.stderr, /can only be reset if the group 'billing' is inactive, but the current state is Stable/)
+  const kept = await kafka('--delete --group billing')
+  assert.match(kept.stderr, /'billing' could not be deleted due to: .*, or with tailrace groups delete --force, which/)
 })
 
 test('where a group stands can be read from without being in it', async (t) => {
