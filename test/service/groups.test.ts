@@ -215,6 +215,19 @@ test('a dry run lets a group that is polled be: its acks may be repeated', async
   await assert.rejects(reset(false), { code: 'non_empty_group' })
 })
 
+test('who stands for workers that have gone is in the way of no commit from outside, and an open lease is', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b')
+  const { lease } = await bench.poll()
+  const groups = createGroupService(bench)
+  const commit = () =>
+    groups.commitOffsets(CALLER, 'g', { kind: 'listed', offsets: [{ topic: 'jobs', partition: 0, offset: 1 }] })
+  await assert.rejects(commit(), { code: 'non_empty_group' })
+  await bench.ackAll(lease)
+  await commit()
+  assert.deepEqual((await bench.poll()).records, ['0:1=b'])
+})
+
 test('what cannot be reset is refused and changes nothing', async (t) => {
   const { reset, offsets } = await open(t)
   await reset('g', '1', { topics: ['orders'] })

@@ -20,7 +20,7 @@ import { unknownGroup } from '../read/positions.ts'
 import { allPartitions, checkPartitions, getTopic } from '../read/read-start.ts'
 import type { GroupPollService } from './group-poll.ts'
 import type { OffsetsToCommit } from './offset-commit.ts'
-import { commitFromOutside } from './offset-commit.ts'
+import { commitFromOutside, offsetsToCommit } from './offset-commit.ts'
 import type { OffsetReset, PartitionStanding, ResetTarget } from './offset-reset.ts'
 import { keyOf, planReset } from './offset-reset.ts'
 
@@ -131,7 +131,12 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       await withNobodyIn(engine, groupId, force, () => groups.delete(groupId))
       await polls.forget(groupId)
     },
-    commitOffsets: (_caller, groupId, request) => commitFromOutside(engine, groupId, request),
+    async commitOffsets(_caller, groupId, request) {
+      checkGroupId(groupId)
+      const offsets = offsetsToCommit(engine, request)
+      await leaveUnused(groupId)
+      await commitFromOutside(engine, groupId, offsets)
+    },
     async resetOffsets(_caller, groupId, request) {
       checkGroupId(groupId)
       const target = targetOf(request.target, clock.now())

@@ -2,7 +2,6 @@
 // taken while nobody is in the group. What can be checked is checked before anything is stored.
 
 import type { Engine } from '../../engine/engine.ts'
-import { checkGroupId } from '../../engine/group-id.ts'
 import type { GroupPartition, OffsetToCommit, PartitionResult } from '../../engine/group-protocol.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { decodeCursor } from '../read/cursor.ts'
@@ -12,17 +11,9 @@ export type OffsetsToCommit =
   | { readonly kind: 'cursor'; readonly cursor: string }
   | { readonly kind: 'listed'; readonly offsets: readonly OffsetToCommit[] }
 
-/**
- * Durable when it resolves. invalid_group_id, invalid_cursor, topic_recreated, unknown_topic_or_partition,
- * invalid_request, offset_metadata_too_large, non_empty_group.
- */
-export async function commitFromOutside(engine: Engine, groupId: string, request: OffsetsToCommit): Promise<void> {
-  checkGroupId(groupId)
-  const offsets = request.kind === 'cursor' ? offsetsOfCursor(engine, request.cursor) : listedOffsets(engine, request)
-  const results = await commit(engine, groupId, offsets)
-  const failed = results.filter(({ error }) => error !== undefined)
-  const [first] = failed
-  if (first?.error !== undefined) throw refusedIn(failed, first.error)
+/** invalid_cursor, topic_recreated, unknown_topic_or_partition. */
+export function offsetsToCommit(engine: Engine, request: OffsetsToCommit): readonly OffsetToCommit[] {
+  return request.kind === 'cursor' ? offsetsOfCursor(engine, request.cursor) : listedOffsets(engine, request)
 }
 
 /** Of each of its partitions. Those of topics that are gone are refused. */
@@ -36,6 +27,10 @@ function offsetsOfCursor(engine: Engine, text: string): readonly OffsetToCommit[
   })
 }
 
+function goneTopic(topicId: string): TailraceError {
+  return new TailraceError('topic_recreated', 'a topic that the cursor was given for is gone', { topic_id: topicId })
+}
+
 function listedOffsets(
   engine: Engine,
   { offsets }: Extract<OffsetsToCommit, { kind: 'listed' }>,
@@ -45,6 +40,18 @@ function listedOffsets(
     checkPartitions(topic, [offset.partition])
     return { ...offset, topicId: topic.id }
   })
+}
+
+/** Durable when it resolves. unknown_topic_or_partition, invalid_request, offset_metadata_too_large, non_empty_group. */
+export async function commitFromOutside(
+  engine: Engine,
+  groupId: string,
+  offsets: readonly OffsetToCommit[],
+): Promise<void> {
+  const results = await commit(engine, groupId, offsets)
+  const failed = results.filter(({ error }) => error !== undefined)
+  const [first] = failed
+  if (first?.error !== undefined) throw refusedIn(failed, first.error)
 }
 
 async function commit(
@@ -58,10 +65,6 @@ async function commit(
     if (error instanceof TailraceError && error.code === 'unknown_member_id') throw hasMembers(groupId, error)
     throw error
   }
-}
-
-function goneTopic(topicId: string): TailraceError {
-  return new TailraceError('topic_recreated', 'a topic that the cursor was given for is gone', { topic_id: topicId })
 }
 
 function hasMembers(group: string, cause: TailraceError): TailraceError {
