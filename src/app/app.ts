@@ -125,6 +125,8 @@ export async function openApp(config: ServerConfig, parts: AppParts = {}): Promi
       tails,
       groupPolls,
       assignors: config.assignors,
+      sessionTimeoutMsMin: config.groups.sessionTimeoutMsMin,
+      sessionTimeoutMsMax: config.groups.sessionTimeoutMsMax,
       clock,
     })
     const server = buildServer({

@@ -220,6 +220,17 @@ test('what is asked of a group that it cannot have is refused, and the name is f
   assert.equal(await codeOf({ type: 'commit', sub: 'c', cursor: 'x' }), 'invalid_cursor')
 })
 
+test('a subscribe that names no session timeout is given one that the server takes', async (t) => {
+  for (const set of [{ 'group.min.session.timeout.ms': '15000' }, { 'group.max.session.timeout.ms': '5000' }]) {
+    const server = await startServer(t, { set })
+    await server.post('/v1/topics', { name: 'orders', partitions: 2 })
+    const socket = await openSocket(t, server)
+    assert.notEqual((await join(socket))['member_id'], undefined)
+    const named = { type: 'subscribe', sub: 'b', topics: ['orders'], group: 'h', session_timeout_ms: 10_000 }
+    assert.equal((await socket.ask(named)).code, 'invalid_session_timeout')
+  }
+})
+
 test('who asks for a group of the other kind is told how to ask, as it has asked', async (t) => {
   const server = await startWithTopic(t)
   const socket = await openSocket(t, server)

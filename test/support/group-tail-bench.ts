@@ -39,7 +39,16 @@ export async function openGroupTailBench(
   const polls = await openPollBench(t, { partitions })
   const { engine, clock, members } = polls
   const tails = createTailService({ engine, clock, telemetry: new Telemetry(), logger: silentLogger })
-  const groupTails = createGroupTailService({ engine, members, tails, groupPolls: polls.polls, assignors, clock })
+  const groupTails = createGroupTailService({
+    engine,
+    members,
+    tails,
+    groupPolls: polls.polls,
+    assignors,
+    sessionTimeoutMsMin: 1_000,
+    sessionTimeoutMsMax: 1_800_000,
+    clock,
+  })
   const opened: GroupTail[] = []
   // before the engine is closed
   t.after(async () => {

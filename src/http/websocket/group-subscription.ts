@@ -3,11 +3,7 @@
 
 import type { OffsetToCommit, PartitionResult } from '../../engine/group-protocol.ts'
 import { TailraceError } from '../../kernel/errors.ts'
-import {
-  GROUP_TAIL_RELEASE_MS_DEFAULT,
-  GROUP_TAIL_SESSION_MS_DEFAULT,
-  TAIL_CHUNK_RECORDS_MAX,
-} from '../../kernel/limits.ts'
+import { GROUP_TAIL_RELEASE_MS_DEFAULT, TAIL_CHUNK_RECORDS_MAX } from '../../kernel/limits.ts'
 import { RecordFilter } from '../../service/filter/record-filter.ts'
 import type { GroupTail, GroupTailReader } from '../../service/group-tails/group-tail.ts'
 import type { OwnedPartition } from '../../service/groups/group-member.ts'
@@ -42,7 +38,7 @@ export const openGroupSubscription: OpenSubscription = async (floor, frame, outp
     instance,
     subscription: topicsOf(frame),
     from: startOf(frame),
-    sessionTimeoutMs: session_timeout_ms ?? GROUP_TAIL_SESSION_MS_DEFAULT,
+    sessionTimeoutMs: session_timeout_ms,
     releaseMs: release_ms ?? GROUP_TAIL_RELEASE_MS_DEFAULT,
     autoCommitMs: auto_commit_ms,
     connection: output.connection,

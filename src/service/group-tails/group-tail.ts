@@ -34,7 +34,8 @@ export interface GroupTailRequest
   readonly subscription: Subscription
   /** Where partitions begin that the group has no offset of yet. */
   readonly from: Position
-  readonly sessionTimeoutMs: number
+  /** undefined: 10 s, or what the server takes that is nearest. */
+  readonly sessionTimeoutMs: number | undefined
   /** How long others wait, when they are to get a partition, until what was given of it is committed. */
   readonly releaseMs: number
   /** How often what its client is done with is committed; undefined: the client commits. */

@@ -5,7 +5,7 @@ import type { Engine } from '../../engine/engine.ts'
 import { checkGroupId } from '../../engine/group-id.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
-import { AUTO_COMMIT_MS_MIN, CONSUMER_REBALANCE_MS_MAX } from '../../kernel/limits.ts'
+import { AUTO_COMMIT_MS_MIN, CONSUMER_REBALANCE_MS_MAX, GROUP_TAIL_SESSION_MS_DEFAULT } from '../../kernel/limits.ts'
 import type { AssignorName, GroupMemberSpec, GroupMembers } from '../groups/group-member.ts'
 import type { GroupPollService } from '../groups/group-poll.ts'
 import { TopicPattern } from '../groups/topic-pattern.ts'
@@ -24,6 +24,9 @@ export interface GroupTailDependencies {
   readonly groupPolls: GroupPollService
   /** partition.assignment.strategy */
   readonly assignors: readonly AssignorName[]
+  /** group.min.session.timeout.ms, group.max.session.timeout.ms */
+  readonly sessionTimeoutMsMin: number
+  readonly sessionTimeoutMsMax: number
   readonly clock: Clock
 }
 
@@ -114,14 +117,16 @@ class GroupTails implements GroupTailService {
 
   #spec({ caller, groupId, member, instance, sessionTimeoutMs }: GroupTailRequest): Omit<GroupMemberSpec, 'listener'> {
     const { clientId, host } = caller
+    const { assignors, sessionTimeoutMsMin, sessionTimeoutMsMax } = this.#dependencies
+    const byDefault = Math.min(Math.max(GROUP_TAIL_SESSION_MS_DEFAULT, sessionTimeoutMsMin), sessionTimeoutMsMax)
     return {
       groupId,
       groupInstanceId: instance,
       clientId: [clientId, member, instance ?? ''].find((name) => name !== '') ?? CLIENT_ID,
       host,
       protocolType: 'consumer',
-      assignors: this.#dependencies.assignors,
-      sessionTimeoutMs,
+      assignors,
+      sessionTimeoutMs: sessionTimeoutMs ?? byDefault,
       rebalanceTimeoutMs: CONSUMER_REBALANCE_MS_MAX,
     }
   }
