@@ -85,8 +85,8 @@ export class GroupCoordinator implements Groups {
   }
 
   #newGroup(groupId: string): Group {
-    const emptySinceMs = this.#parts.clock.now()
-    return new Group(this.#host, { groupId, protocolType: '', generation: 0, emptySinceMs })
+    // nobody was ever in it: each of its offsets expires by its own commit
+    return new Group(this.#host, { groupId, protocolType: '', generation: 0, emptySinceMs: 0 })
   }
 
   // --- members ---
@@ -95,7 +95,7 @@ export class GroupCoordinator implements Groups {
     const { groupId, memberId } = request
     this.#check(groupId)
     checkJoinRequest(request, this.#parts.options)
-    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
+    while (this.#deleting.has(groupId)) await this.#deleted(groupId)
     const group = this.#groups.get(groupId)
     if (group === undefined && memberId !== '') throw unknownMember(groupId, memberId)
     return await this.#use(groupId, group, (used) => used.join(request, signal))
@@ -172,7 +172,7 @@ export class GroupCoordinator implements Groups {
 
   async commit({ groupId, member, offsets }: CommitOffsets): Promise<readonly PartitionResult[]> {
     this.#check(groupId)
-    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
+    while (this.#deleting.has(groupId)) await this.#deleted(groupId)
     const group = this.#groups.get(groupId)
     if (group === undefined && member !== undefined) throw unknownMember(groupId, member.memberId)
     group?.checkCommit(member)
@@ -182,13 +182,13 @@ export class GroupCoordinator implements Groups {
 
   async committed(groupId: string, partitions?: readonly GroupPartition[]): Promise<readonly CommittedOffset[]> {
     this.#check(groupId)
-    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
+    while (this.#deleting.has(groupId)) await this.#deleted(groupId)
     return await this.#offsets.committed(groupId, partitions)
   }
 
   async deleteOffsets(groupId: string, partitions: readonly GroupPartition[]): Promise<readonly PartitionResult[]> {
     this.#check(groupId)
-    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
+    while (this.#deleting.has(groupId)) await this.#deleted(groupId)
     return await this.#offsets.delete(groupId, partitions, this.#get(groupId).topics())
   }
 
@@ -210,7 +210,7 @@ export class GroupCoordinator implements Groups {
 
   async delete(groupId: string): Promise<void> {
     this.#check(groupId)
-    if (this.#deleting.has(groupId)) await this.#deleted(groupId)
+    while (this.#deleting.has(groupId)) await this.#deleted(groupId)
     const group = this.#get(groupId)
     if (group.state !== 'Empty') throw nonEmptyGroup(groupId)
     await this.#delete(group)
@@ -242,9 +242,12 @@ export class GroupCoordinator implements Groups {
     this.#groups.delete(group.id)
   }
 
-  /** Whoever comes while a group is being deleted finds it gone, or as it was. */
+  /**
+   * Whoever comes while a group is being deleted finds it gone, or as it was. To be asked for again: another who has waited
+   * may be deleting it by now.
+   */
   async #deleted(groupId: string): Promise<void> {
-    while (this.#deleting.has(groupId)) await this.#deleting.get(groupId)
+    await this.#deleting.get(groupId)
     this.#checkOpen()
   }
 

@@ -1,6 +1,6 @@
 // Which of a group's committed offsets have expired, as Kafka has it (KIP-211): all that were not committed for
-// offsets.retention.minutes, counted from when the group became empty; and while it is stable, those of topics that none
-// of its members reads. A plain function of state and now.
+// offsets.retention.minutes, counted from when the group became empty, where anybody ever was in it; and while it is
+// stable, those of topics that none of its members reads. A plain function of state and now.
 
 import type { GroupState } from '../engine/group-protocol.ts'
 import type { SavedOffset } from './group-store.ts'

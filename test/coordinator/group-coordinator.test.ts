@@ -161,6 +161,27 @@ test('a group that could not be deleted is as it was', async () => {
   assert.deepEqual(offsetsOf(await asked), ['t/0=5'])
 })
 
+test('whoever has waited for a deletion that failed waits for the next one too', async () => {
+  const fixture = new CoordinatorFixture()
+  await fixture.groups.commit({ groupId: 'g', offsets: [{ topic: 't', partition: 0, offset: 5 }] })
+  const failing = Promise.withResolvers<void>()
+  const saving = Promise.withResolvers<void>()
+  const deletions = [failing.promise, saving.promise]
+  fixture.store.before = (what) => (what === 'deletion' ? deletions.shift() : undefined)
+  const failed = assert.rejects(fixture.groups.delete('g'), { code: 'disk_full' })
+  const deleted = fixture.groups.delete('g')
+  const joined = fixture.member().join()
+  const committed = fixture.groups.committed('g')
+  failing.reject(new TailraceError('disk_full', 'no room'))
+  await failed
+  await turns()
+  saving.resolve()
+  await deleted
+  await joined
+  assert.equal((await fixture.groups.describe('g'))?.members.length, 1)
+  assert.deepEqual(await committed, [])
+})
+
 test('offsets of topics that nobody reads can be deleted', async () => {
   const fixture = new CoordinatorFixture()
   const offsets = ['t', 'u'].map((topic) => ({ topic, partition: 0, offset: 5 }))
@@ -197,6 +218,25 @@ test('offsets expire offsets.retention.minutes after their group became empty, a
   await fixture.groups.expire(NEVER)
   assert.deepEqual(await fixture.groups.list(), [])
   fixture.restart()
+  assert.deepEqual(await fixture.groups.list(), [])
+})
+
+test('where nobody ever was in the group each of its offsets expires by its own commit, restart or not', async () => {
+  const fixture = new CoordinatorFixture({ offsetsRetentionMs: DAY_MS })
+  const commit = (partition: number) =>
+    fixture.groups.commit({ groupId: 'g', offsets: [{ topic: 't', partition, offset: 5 }] })
+  await commit(0)
+  fixture.clock.step(DAY_MS / 2)
+  await commit(1)
+  for (const left of [['t/1=5'], []]) {
+    fixture.clock.step(DAY_MS / 2 - 1)
+    fixture.restart()
+    await fixture.groups.expire(NEVER)
+    assert.equal((await fixture.groups.committed('g')).length, left.length + 1)
+    fixture.clock.step(1)
+    await fixture.groups.expire(NEVER)
+    assert.deepEqual(offsetsOf(await fixture.groups.committed('g')), left)
+  }
   assert.deepEqual(await fixture.groups.list(), [])
 })
 
