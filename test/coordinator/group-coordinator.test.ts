@@ -5,7 +5,12 @@ import { test } from 'node:test'
 import { GroupOffsets } from '../../src/coordinator/group-offsets.ts'
 import type { Topic } from '../../src/engine/engine.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
-import { COMMITTED_OFFSETS_MAX } from '../../src/kernel/limits.ts'
+import {
+  COMMITTED_OFFSETS_MAX,
+  GROUPS_MAX,
+  OFFSETS_A_COMMIT_MAX,
+  OFFSETS_WAITING_MAX,
+} from '../../src/kernel/limits.ts'
 import { settle } from '../support/raw-member.ts'
 import { CoordinatorFixture, turns } from './coordinator-fixture.ts'
 
@@ -288,4 +293,37 @@ test('where no more offsets can be remembered, those that are go on being commit
   await Promise.all([commit('g', 1, 2, 3), commit('g', 0, 1, 2), commit('g', 3, 4)])
   assert.throws(() => commit('h', 0), { code: 'overloaded', details: { limit: COMMITTED_OFFSETS_MAX } })
   await commit('g', 0, 1)
+})
+
+test('only so many offsets wait to be durable: a commit beyond them is refused, and those that wait are stored', async () => {
+  const fixture = new CoordinatorFixture()
+  const saving = Promise.withResolvers<void>()
+  fixture.store.before = () => saving.promise
+  const commit = (count: number) => {
+    const offsets = Array.from({ length: count }, (_, at) => ({ topic: 't', partition: at % 4, offset: at }))
+    return fixture.groups.commit({ groupId: 'g', offsets })
+  }
+  const waiting = Array.from({ length: OFFSETS_WAITING_MAX / OFFSETS_A_COMMIT_MAX }, () => commit(OFFSETS_A_COMMIT_MAX))
+  await assert.rejects(commit(1), { code: 'overloaded' })
+  saving.resolve()
+  for (const results of await Promise.all(waiting)) assert.ok(results.every(({ error }) => error === undefined))
+  await commit(1)
+  assert.equal((await fixture.groups.committed('g', [{ topic: 't', partition: 0 }]))[0]?.offset, 0)
+})
+
+test('where no more groups can be known, those that are go on, and a new one comes in the place of one that went', async () => {
+  const fixture = new CoordinatorFixture()
+  const offsets = [{ topic: 't', partition: 0, offset: 1 }]
+  const saved = { protocolType: 'consumer', generation: 1, emptySinceMs: 0 }
+  for (let at = 0; at < GROUPS_MAX; at++) void fixture.store.saveGroup({ ...saved, groupId: `g${at}` })
+  await fixture.store.deleteGroup('nobody')
+  fixture.restart()
+  const overloaded = { code: 'overloaded', details: { limit: GROUPS_MAX } }
+  await assert.rejects(fixture.groups.commit({ groupId: 'new', offsets }), overloaded)
+  const member = fixture.member({ groupId: 'new' })
+  await assert.rejects(member.join(), overloaded)
+  await fixture.groups.commit({ groupId: 'g0', offsets })
+  await fixture.groups.delete('g1')
+  await settle([member])
+  await assert.rejects(fixture.groups.commit({ groupId: 'newer', offsets }), overloaded)
 })

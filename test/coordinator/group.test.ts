@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { settle } from '../support/raw-member.ts'
+import { Group } from '../../src/coordinator/group.ts'
+import { MEMBERS_MAX } from '../../src/kernel/limits.ts'
+import { RawMember, settle } from '../support/raw-member.ts'
 import { CoordinatorFixture, turns } from './coordinator-fixture.ts'
 
 const ALL = ['t/0', 't/1', 't/2', 't/3']
@@ -399,6 +401,28 @@ test('ten thousand members that show signs of life set no timers', async () => {
   assert.equal(timers, 1)
   assert.equal((await fixture.groups.describe('g'))?.members.length, 10_000)
   await assert.rejects(fixture.member().join(), { code: 'group_max_size_reached' })
+})
+
+test('where all groups together have no room for more members, those that are there go on', async () => {
+  const { clock, telemetry, groups } = new CoordinatorFixture()
+  const host = {
+    clock,
+    telemetry,
+    initialRebalanceDelayMs: 0,
+    membersMax: 10,
+    totals: { members: MEMBERS_MAX - 1, bytes: 0 },
+    newMemberId: (prefix: string) => `${prefix}-1`,
+    save: async () => {},
+    onRebalance() {},
+  }
+  const saved = { protocolType: '', generation: 0, emptySinceMs: 0 }
+  const [full, other] = ['g', 'h'].map((groupId) => new Group(host, { ...saved, groupId })) as [Group, Group]
+  const { request } = new RawMember(groups)
+  const { memberId } = await full.join(request)
+  for (const group of [full, other]) assert.throws(() => group.join(request), { code: 'overloaded' })
+  assert.equal((await full.join({ ...request, memberId })).memberId, memberId)
+  full.leave({ memberId })
+  await other.join(request)
 })
 
 test('what a request to join must say', async () => {
