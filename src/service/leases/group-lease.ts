@@ -144,7 +144,8 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
       for (const { slot, end } of parts) slot.position = end
       return undefined
     }
-    const lease = this.#leases.open({ member: request.member, parts }, leaseMs)
+    const lease = this.#leases.open({ member: request.member, parts })
+    this.#leases.give(lease, leaseMs)
     for (const { slot } of parts) slot.lease = lease
     const positions = parts.map(({ slot, began, end }) => {
       return { topic: slot.topic.name, partition: slot.partition, from: began, through: end - 1 }

@@ -1,6 +1,6 @@
 // The open leases of one group: who holds what until when. One timer for all of them. What must hold: a lease ends once, by
-// its holder, by its time, or by being fenced; while one of its holder's requests is under way its time does not end it,
-// and the next request waits for that one. An ended lease answers fenced_lease, whoever asks; of those that ended with an
+// its holder, by its time, or by being fenced; its time begins when it is given, not when it is opened, and while one of its
+// holder's requests is under way that does not end it, and the next request waits for that one. An ended lease answers fenced_lease, whoever asks; of those that ended with an
 // ack, the latest are remembered: its holder may not have heard the answer, and asks again.
 
 import { randomBytes } from 'node:crypto'
@@ -13,8 +13,8 @@ export class Lease<Held> {
   /** Says nothing, and cannot be guessed. */
   readonly id = randomBytes(16).toString('base64url')
   readonly held: Held
-  /** Monotonic. */
-  deadlineMs = 0
+  /** Monotonic; Infinity: its holder has not heard of it. */
+  deadlineMs = Number.POSITIVE_INFINITY
   /** Wall clock, for people. */
   expiresMs = 0
   isOpen = true
@@ -23,6 +23,10 @@ export class Lease<Held> {
 
   constructor(held: Held) {
     this.held = held
+  }
+
+  get isGiven(): boolean {
+    return this.deadlineMs < Number.POSITIVE_INFINITY
   }
 }
 
@@ -51,8 +55,9 @@ export class LeaseTable<Held, Acked> {
     return this.#open.size
   }
 
+  /** Those that were given. */
   list(): readonly Lease<Held>[] {
-    return [...this.#open.values()]
+    return [...this.#open.values()].filter(({ isGiven }) => isGiven)
   }
 
   checkRoom(): void {
@@ -63,10 +68,9 @@ export class LeaseTable<Held, Acked> {
     )
   }
 
-  open(held: Held, leaseMs: number): Lease<Held> {
+  open(held: Held): Lease<Held> {
     const lease = new Lease(held)
     this.#open.set(lease.id, lease)
-    this.#lastUntil(lease, leaseMs)
     return lease
   }
 
@@ -87,14 +91,17 @@ export class LeaseTable<Held, Acked> {
     }
   }
 
-  extend(lease: Lease<Held>, leaseMs: number): void {
-    this.#lastUntil(lease, leaseMs)
+  /** To its holder, from now on: for the first time, or once more. */
+  give(lease: Lease<Held>, leaseMs: number): void {
+    lease.deadlineMs = this.#clock.monotonic() + leaseMs
+    lease.expiresMs = this.#clock.now() + leaseMs
+    this.#wakeAt(lease.deadlineMs)
   }
 
   /** As its holder asks. fenced_lease. */
   async prolong(id: string, leaseMs: number): Promise<LeaseAnswer> {
     return await this.use(id, async (lease) => {
-      this.extend(lease, leaseMs)
+      this.give(lease, leaseMs)
       return { lease: id, expiresMs: lease.expiresMs, committed: [] }
     })
   }
@@ -137,12 +144,6 @@ export class LeaseTable<Held, Acked> {
       throw fenced(id)
     }
     return lease
-  }
-
-  #lastUntil(lease: Lease<Held>, leaseMs: number): void {
-    lease.deadlineMs = this.#clock.monotonic() + leaseMs
-    lease.expiresMs = this.#clock.now() + leaseMs
-    this.#wakeAt(lease.deadlineMs)
   }
 
   /** Later deadlines are seen when the timer comes: extending a lease, or ending one, sets none. */

@@ -135,24 +135,25 @@ export class SharedQueue implements PollQueue<SharedSlot> {
 
   async read(slots: readonly SharedSlot[], request: GroupPollRequest, sink: PollSink): Promise<GivenLease | undefined> {
     this.#leases.checkRoom()
-    const { member, maxAttempts } = request
-    const lease = this.#leases.open({ member, maxAttempts, slots: new Map() }, request.leaseMs)
+    const { member, maxAttempts, leaseMs } = request
+    const lease = this.#leases.open({ member, maxAttempts, slots: new Map() })
+    const isStale = () => slots.some(({ isLost }) => isLost)
     try {
       await this.#take(slots, request, sink, lease)
       // a delivery counts, whatever becomes of this server
       await Promise.all([...lease.held.slots.keys()].map((slot) => this.#store.write(slot)))
     } catch (error) {
-      this.#leases.end(lease)
-      this.#giveBack(lease, 'uncounted')
+      this.#takeBack(lease)
+      if (isStale()) return undefined
       throw error
     }
     const positions = positionsOf(lease.held)
-    if (!lease.isOpen || positions.length === 0) {
-      this.#leases.end(lease)
-      this.#giveBack(lease, 'uncounted')
+    // somebody else may have given out the same
+    if (isStale() || positions.length === 0) {
+      this.#takeBack(lease)
       return undefined
     }
-    this.#leases.extend(lease, request.leaseMs)
+    this.#leases.give(lease, leaseMs)
     return { id: lease.id, expiresMs: lease.expiresMs, positions }
   }
 
@@ -298,15 +299,23 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     if (this.#leases.end(lease)) this.#giveBack(lease, delivery)
   }
 
-  #giveBack({ held }: Lease<HeldRecords>, delivery: 'counted' | 'uncounted'): void {
+  /** Nobody was given it. */
+  #takeBack(lease: Lease<HeldRecords>): void {
+    this.#leases.end(lease)
+    // it may have ended before, and taken records since
+    this.#giveBack(lease, 'uncounted')
+  }
+
+  #giveBack({ held, isGiven }: Lease<HeldRecords>, delivery: 'counted' | 'uncounted'): void {
+    const isCounted = isGiven && delivery === 'counted'
     for (const [slot, { open }] of held.slots) {
       if (slot.isLost) continue
       for (const record of open.values()) {
         // an ack of it is under way
         if (record.proposed !== undefined) continue
         open.delete(record.offset)
-        if (delivery === 'uncounted') record.attempts--
-        if (delivery === 'counted' && record.attempts >= held.maxAttempts) slot.settle(record, 'exhausted')
+        if (!isCounted) record.attempts--
+        if (isCounted && record.attempts >= held.maxAttempts) slot.settle(record, 'exhausted')
         else slot.window.settle(record, 'free')
       }
       this.#burials.start(slot)
