@@ -42,3 +42,89 @@ test('a record that nobody was given, because another partition was lost meanwhi
   )
   assert.deepEqual(await bench.deadLetters(), [])
 })
+
+test('a poll under way when its group is reset is answered when that has its partitions again', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c', 'd')
+  const first = await bench.take({ limit: 3 })
+  const write = holdStateWrite(bench.engine)
+  const acking = bench.judge(first.lease, { accepted: [1] }, { keep: true })
+  await bench.until(() => write.isHeld)
+  const polling = bench.take({ limit: 1, waitMs: 5_000 })
+  await bench.settle()
+  const groups = createGroupService({ engine: bench.engine, clock: bench.clock, polls: bench.polls })
+  const target = { kind: 'position', position: { kind: 'earliest' } } as const
+  await groups.resetOffsets(caller, 'g', { target, dryRun: false, force: true })
+  await bench.settle()
+  write.letGo()
+  assert.deepEqual((await polling).records, ['0:0=a'])
+  await acking
+})
+
+for (const mode of ['exclusive', 'shared'] as const) {
+  test(`${mode}: a poll of two topics goes on when one is deleted while it is read`, async (t) => {
+    const bench = await openPollBench(t)
+    await bench.engine.createTopic({ name: 'other', partitionCount: 1 })
+    const topics = ['jobs', 'other']
+    await bench.poll({ mode, topics })
+    await bench.produce('jobs', 0, 'a')
+    await bench.produce('other', 0, 'b')
+    const read = holdCall(bench.engine, 'fetch', 'after', (places) => places.some(({ topic }) => topic.name === 'other'))
+    const polling = bench.poll({ mode, topics, waitMs: 2_000 })
+    await bench.until(() => read.isHeld)
+    await bench.engine.deleteTopic('other')
+    await bench.settle()
+    read.letGo()
+    assert.deepEqual((await polling).records, ['0:0=a'])
+  })
+
+  for (const [doing, name] of [
+    ['read', 'fetch'],
+    ['begun', 'listOffsets'],
+  ] as const) {
+    test(`${mode}: a topic that is deleted while it is ${doing}, and made again, is read as if it had been the first`, async (t) => {
+      const bench = await openPollBench(t)
+      await bench.produce('jobs', 0, 'a')
+      await bench.engine.groups.commit({ groupId: 'g', offsets: [{ topic: 'jobs', partition: 0, offset: 0 }] })
+      const call = holdCall(bench.engine, name, 'before')
+      const polling = bench.poll({ mode, waitMs: 2_000 }).catch(({ code }) => code)
+      await bench.until(() => call.isHeld)
+      await bench.engine.deleteTopic('jobs')
+      await bench.settle()
+      call.letGo()
+      await bench.settle()
+      await bench.advance(2_000)
+      await polling
+      await bench.engine.createTopic({ name: 'jobs', partitionCount: 1 })
+      await bench.settle()
+      for (let poll = 0; poll < 2; poll++) {
+        const { records, polled } = await bench.poll({ mode })
+        assert.deepEqual([records, polled.faults], [[], []])
+        await bench.advance(5_000)
+      }
+      await bench.produce('jobs', 0, 'b')
+      assert.deepEqual((await bench.poll({ mode, waitMs: 1_000 })).records, ['0:0=b'])
+    })
+  }
+}
+
+test('a gap of a topic that is gone is told of none that is made after it', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c')
+  const first = await bench.take({ limit: 1 })
+  await bench.polls.release(caller, 'g', first.lease)
+  const topic = bench.engine.findTopic('jobs')
+  assert.ok(topic)
+  await bench.engine.deleteRecords(topic, 0, 3)
+  const read = holdCall(bench.engine, 'fetch', 'after')
+  const polling = bench.take({ waitMs: 2_000 })
+  await bench.until(() => read.isHeld)
+  await bench.engine.deleteTopic('jobs')
+  await bench.engine.createTopic({ name: 'jobs', partitionCount: 1 })
+  await bench.settle()
+  read.letGo()
+  await bench.settle()
+  await bench.produce('jobs', 0, 'x')
+  const { records, polled } = await polling
+  assert.deepEqual([records, polled.gaps], [['0:0=x'], []])
+})

@@ -94,8 +94,8 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       failed: (slot, fault) => this.#failed(slot, fault),
       passed: (gap) => this.#untold.add(gap),
       troubled: (slot, trouble) => {
-        if (trouble === undefined || slot.isLost) this.#troubled.delete(slot)
-        else this.#troubled.set(slot, trouble)
+        if (trouble === undefined) this.#troubled.delete(slot)
+        else if (!slot.isLost) this.#troubled.set(slot, trouble)
       },
     })
   }
@@ -333,6 +333,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   }
 
   #failed(slot: Slot, fault: TailraceError): void {
+    if (slot.isLost) return
     slot.fault = fault
     slot.isPaused = true
     this.#faulted.add(slot)
@@ -400,7 +401,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     try {
       await this.queue.start(slots, from)
     } catch (error) {
-      for (const slot of slots) if (!slot.isStarted && !slot.isLost) this.#failed(slot, asTailraceError(error))
+      for (const slot of slots) if (!slot.isStarted) this.#failed(slot, asTailraceError(error))
     }
     for (const slot of slots) {
       if (!slot.isStarted) continue

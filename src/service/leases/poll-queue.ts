@@ -40,7 +40,7 @@ export class PartitionSlot {
   }
 }
 
-/** What a queue may ask of its group. */
+/** What a queue may ask of its group, which hears nothing of slots that are lost. */
 export interface QueueHost<Slot extends PartitionSlot> {
   readonly groupId: string
   readonly member: GroupMember

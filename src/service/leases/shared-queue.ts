@@ -216,6 +216,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
         },
         gone: (record) => slot.settle(record, 'done'),
       })
+      // nobody is to hear of it, and what was taken counts for nothing
+      if (slot.isLost) return
       if (open.size === 0) lease.held.slots.delete(slot)
       for (const gap of walked.gaps) this.#host.passed(gap)
       if (walked.endOffset !== undefined) slot.sawEnd(walked.endOffset)
