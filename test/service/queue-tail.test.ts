@@ -9,6 +9,7 @@ import type { QueueTailRequest } from '../../src/service/group-tails/group-tail.
 import { WorkerTail } from '../../src/service/group-tails/queue-tail.ts'
 import type { GroupPollRequest, GroupPollService, PollSink } from '../../src/service/groups/group-poll.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { holdStateWrite } from '../support/held-call.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 import { TailGiven, WORDS } from '../support/tail-given.ts'
 
@@ -130,6 +131,32 @@ test('a record that ends its workers goes to the dead letters; one whose worker 
   await bench.until(async () => (await bench.deadLetters()).length === 1)
   assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=poison max_attempts 3'])
 })
+
+for (const isDead of [false, true]) {
+  const how = isDead ? 'is gone' : 'goes by itself'
+  test(`what a worker had that ${how} while an ack of it is stored is given out at once: the ack is done`, async (t) => {
+    const { bench, open } = await openQueueBench(t)
+    await bench.produce('jobs', 0, 'a', 'b', 'c')
+    const { tail, given } = await open()
+    await bench.until(() => given.records.length === 3)
+    const write = holdStateWrite(bench.engine)
+    const acking = tail.ack('accept', jobs(1))
+    await bench.until(() => write.isHeld)
+    const closing = tail.close(isDead)
+    write.letGo()
+    await closing
+    assert.equal((await acking).accepted, 1)
+    const attempts = isDead ? 2 : 1
+    const next = await bench.take()
+    assert.deepEqual(
+      next.given.map((record) => [record.value, record.attempts]),
+      [
+        ['a', attempts],
+        ['c', attempts],
+      ],
+    )
+  })
+}
 
 test('what is released comes again at once, and what is rejected goes to the dead letters', async (t) => {
   const { bench, open } = await openQueueBench(t)

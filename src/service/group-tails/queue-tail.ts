@@ -266,13 +266,8 @@ export class WorkerTail implements QueueTail {
     this.#leases.clear()
     this.#held.clear()
     // what fails ends with its time
-    await Promise.allSettled(
-      leases.map(({ id, places }) =>
-        isDead
-          ? groupPolls.ack(caller, groupId, id, said('release', [...places].map(placeOf)))
-          : groupPolls.release(caller, groupId, id),
-      ),
-    )
+    const delivery = isDead ? 'counted' : 'uncounted'
+    await Promise.allSettled(leases.map(({ id }) => groupPolls.release(caller, groupId, id, delivery)))
   }
 }
 
@@ -323,11 +318,6 @@ function faultKey({ topic, partition, fault }: PartitionFault): string {
 /** No topic's name holds a slash. */
 function keyOf(topic: string, partition: number, offset: number): string {
   return `${topic}/${partition}/${offset}`
-}
-
-function placeOf(key: string): TopicPartitionOffset {
-  const [topic = '', partition, offset] = key.split('/')
-  return { topic, partition: Number(partition), offset: Number(offset) }
 }
 
 function notHeld(): TailraceError {

@@ -101,6 +101,9 @@ export interface AckRequest {
   readonly keep?: boolean | undefined
 }
 
+/** Of what a lease gives back: whether it was tried. */
+export type Delivery = 'counted' | 'uncounted'
+
 export interface LeaseAnswer {
   /** undefined: the lease has ended. */
   readonly lease: string | undefined
@@ -131,8 +134,8 @@ export interface GroupPollService {
   ack(caller: Caller, groupId: string, leaseId: string, request: AckRequest): Promise<LeaseAnswer>
   /** From now on. fenced_lease. */
   extend(caller: Caller, groupId: string, leaseId: string, leaseMs: number): Promise<LeaseAnswer>
-  /** What it held is given out again, at once. fenced_lease. */
-  release(caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer>
+  /** What it held is given out again, at once; in a shared group its delivery counts only if that is said. fenced_lease. */
+  release(caller: Caller, groupId: string, leaseId: string, delivery?: Delivery): Promise<LeaseAnswer>
   /** It is polled on this server, but no poll is under way and no lease is open. */
   isUnused(groupId: string): boolean
   /** Its member leaves now, not after a while, if that is so. */

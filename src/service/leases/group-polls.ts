@@ -11,6 +11,7 @@ import type { Caller } from '../caller.ts'
 import type { AssignorName, GroupMembers, Subscription } from '../groups/group-member.ts'
 import type {
   AckRequest,
+  Delivery,
   GroupPolled,
   GroupPollRequest,
   GroupPollService,
@@ -63,7 +64,7 @@ const CLIENT_ID = 'tailrace-poll'
 interface AnyGroup {
   readonly mode: PollMode
   readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'isPolled' | 'isUnused' | 'sweep' | 'close'>
-  readonly leases: Pick<ExclusiveQueue, 'ack' | 'extend' | 'release' | 'list'>
+  readonly leases: Pick<SharedQueue, 'ack' | 'extend' | 'release' | 'list'>
 }
 
 export function createGroupPollService(dependencies: GroupPollDependencies): GroupPollService {
@@ -127,8 +128,8 @@ class GroupPolls implements GroupPollService {
     return await (await this.#holder(groupId, leaseId)).extend(leaseId, leaseMs)
   }
 
-  async release(_caller: Caller, groupId: string, leaseId: string): Promise<LeaseAnswer> {
-    return await (await this.#holder(groupId, leaseId)).release(leaseId)
+  async release(_caller: Caller, groupId: string, leaseId: string, delivery?: Delivery): Promise<LeaseAnswer> {
+    return await (await this.#holder(groupId, leaseId)).release(leaseId, delivery)
   }
 
   isUnused(groupId: string): boolean {

@@ -16,6 +16,7 @@ import type { Logger } from '../../kernel/logger.ts'
 import type { OwnedPartition } from '../groups/group-member.ts'
 import type {
   AckRequest,
+  Delivery,
   GivenLease,
   GroupPollRequest,
   LeaseAnswer,
@@ -168,9 +169,9 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     return await this.#leases.prolong(id, leaseMs)
   }
 
-  async release(id: string): Promise<LeaseAnswer> {
+  async release(id: string, delivery: Delivery = 'uncounted'): Promise<LeaseAnswer> {
     return await this.#leases.use(id, async (lease) => {
-      this.#end(lease, 'uncounted')
+      this.#end(lease, delivery)
       return ENDED
     })
   }
@@ -297,7 +298,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     this.#host.changed(slot)
   }
 
-  #end(lease: Lease<HeldRecords>, delivery: 'counted' | 'uncounted'): void {
+  #end(lease: Lease<HeldRecords>, delivery: Delivery): void {
     if (this.#leases.end(lease)) this.#giveBack(lease, delivery)
   }
 
@@ -308,7 +309,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     this.#giveBack(lease, 'uncounted')
   }
 
-  #giveBack({ held, isGiven }: Lease<HeldRecords>, delivery: 'counted' | 'uncounted'): void {
+  #giveBack({ held, isGiven }: Lease<HeldRecords>, delivery: Delivery): void {
     const isCounted = isGiven && delivery === 'counted'
     for (const [slot, { open }] of held.slots) {
       if (slot.isLost) continue
