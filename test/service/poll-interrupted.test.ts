@@ -69,7 +69,9 @@ for (const mode of ['exclusive', 'shared'] as const) {
     await bench.poll({ mode, topics })
     await bench.produce('jobs', 0, 'a')
     await bench.produce('other', 0, 'b')
-    const read = holdCall(bench.engine, 'fetch', 'after', (places) => places.some(({ topic }) => topic.name === 'other'))
+    const read = holdCall(bench.engine, 'fetch', 'after', (places) =>
+      places.some(({ topic }) => topic.name === 'other'),
+    )
     const polling = bench.poll({ mode, topics, waitMs: 2_000 })
     await bench.until(() => read.isHeld)
     await bench.engine.deleteTopic('other')

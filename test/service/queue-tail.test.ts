@@ -110,6 +110,21 @@ test('what was not acknowledged when its time was over is given again, and may n
   assert.equal(first.tail.openRecords, 0)
 })
 
+test('a step of the wall clock takes nothing from a worker, and what it has is given back when it goes', async (t) => {
+  const { bench, open } = await openQueueBench(t)
+  await bench.produce('jobs', 0, 'a', 'b', 'c')
+  const { tail, given } = await open()
+  await bench.until(() => given.records.length === 3)
+  bench.clock.step(60_000)
+  assert.equal(tail.openRecords, 3)
+  assert.equal((await tail.ack('accept', jobs(0))).accepted, 1)
+  assert.equal((await tail.ack('extend', jobs(1))).extended, 1)
+  bench.clock.step(60_000)
+  assert.equal(tail.openRecords, 2)
+  await tail.close(false)
+  assert.deepEqual((await bench.take()).records, ['0:1=b', '0:2=c'])
+})
+
 test('an ack of what is its own is done although it names what is not', async (t) => {
   const { bench, open } = await openQueueBench(t)
   await bench.produce('jobs', 0, 'a', 'b')
@@ -238,7 +253,7 @@ test('a worker with as many open records as there may be goes on when their leas
       const sink = newSink()
       sink.begin('q', 0, 'CreateTime', 'id')
       for (let at = 0; at < limit; at++) sink.write({ ...record, offset: offset++ } as RecordReader)
-      return { given: { id: `l${polls++}`, expiresMs: clock.now() + 30_000 }, sink, gaps: [], faults: [], settle() {} }
+      return { given: { id: `l${polls++}` }, sink, gaps: [], faults: [], settle() {} }
     },
     release: async () => undefined,
   } as unknown as GroupPollService
@@ -248,6 +263,7 @@ test('a worker with as many open records as there may be goes on when their leas
   await tail.open()
   for (let turn = 0; turn < 50; turn++) await turnOfTheLoop()
   assert.equal(reader.records.length, QUEUE_TAIL_RECORDS_OPEN_MAX)
+  clock.step(-3_600_000)
   clock.advance(29_000)
   await turnOfTheLoop()
   assert.equal(reader.records.length, QUEUE_TAIL_RECORDS_OPEN_MAX)

@@ -32,7 +32,8 @@ export interface WorkerTailParts {
 
 interface HeldLease {
   readonly id: string
-  expiresMs: number
+  /** Monotonic: it is over by then. */
+  deadlineMs: number
   /** Of which nothing was said yet. */
   readonly places: Set<string>
 }
@@ -105,9 +106,9 @@ export class WorkerTail implements QueueTail {
     if (this.#over.signal.aborted || this.#held.size < QUEUE_TAIL_RECORDS_OPEN_MAX) return
     const { clock } = this.#parts
     let first = Number.POSITIVE_INFINITY
-    for (const { expiresMs } of this.#leases) first = Math.min(first, expiresMs)
+    for (const { deadlineMs } of this.#leases) first = Math.min(first, deadlineMs)
     this.#leaseEnd?.cancel()
-    this.#leaseEnd = clock.after(Math.max(0, first - clock.now()) + 1, () => this.wake())
+    this.#leaseEnd = clock.after(Math.max(0, first - clock.monotonic()) + 1, () => this.wake())
   }
 
   async #failed(error: TailraceError): Promise<void> {
@@ -157,7 +158,7 @@ export class WorkerTail implements QueueTail {
       for (const gap of gaps) reader.gap(gap)
       this.#tellFaults(faults)
       if (given !== undefined) {
-        this.#hold({ id: given.id, expiresMs: given.expiresMs, places: new Set(sink.places) })
+        this.#hold({ id: given.id, deadlineMs: this.#leaseDeadlineMs(), places: new Set(sink.places) })
         const body = sink.finish()
         reader.take({ body, recordCount: sink.places.length, cursor: '', taken: () => releaseBytes(body) })
       }
@@ -192,10 +193,14 @@ export class WorkerTail implements QueueTail {
     if (lease.places.size === 0) this.#leases.delete(lease)
   }
 
+  /** Of one that was given or extended just now. */
+  #leaseDeadlineMs(): number {
+    return this.#parts.clock.monotonic() + this.#request.leaseMs
+  }
+
   #forgetExpired(): void {
-    const now = this.#parts.clock.now()
-    // the oldest comes first, unless it was extended
-    for (const lease of this.#leases) if (lease.expiresMs < now) this.#letGo(lease)
+    const now = this.#parts.clock.monotonic()
+    for (const lease of this.#leases) if (lease.deadlineMs < now) this.#letGo(lease)
   }
 
   async ack(outcome: AckOutcome, records: readonly TopicPartitionOffset[]): Promise<QueueAcked> {
@@ -236,8 +241,8 @@ export class WorkerTail implements QueueTail {
     const { groupPolls } = this.#parts
     const { caller, groupId, leaseMs } = this.#request
     if (outcome === 'extend') {
-      const { expiresMs } = await groupPolls.extend(caller, groupId, lease.id, leaseMs)
-      lease.expiresMs = expiresMs ?? lease.expiresMs
+      await groupPolls.extend(caller, groupId, lease.id, leaseMs)
+      lease.deadlineMs = this.#leaseDeadlineMs()
       acked.extended += own.length
       return
     }
