@@ -20,10 +20,16 @@ export class UnansweredRequests {
   readonly #connections = new WeakMap<Socket, Connection>()
   /** Over all connections. */
   readonly #waiting = { count: 0 }
+  readonly #open = new Set<Socket>()
+  #isClosing = false
 
   watch(server: Server): void {
+    this.#endIdleOnClose(server)
     const connections = this.#connections
     const waiting = this.#waiting
+    const endIfClosing = (socket: Socket) => {
+      if (this.#isClosing) socket.destroySoon()
+    }
     // one for all: requests are many
     function onFinish(this: ServerResponse): void {
       const { socket } = this.req
@@ -36,7 +42,10 @@ export class UnansweredRequests {
         if (connection.waiting.length === 0) socket.resume()
         next()
       }
-      if (connection.last === this) connection.last = undefined
+      if (connection.last === this) {
+        connection.last = undefined
+        endIfClosing(socket)
+      }
       if (connection.onAnswered !== undefined && owedOf(connection) === 0) connection.onAnswered()
     }
     server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
@@ -49,6 +58,20 @@ export class UnansweredRequests {
       connection.open++
       response.on('finish', onFinish)
     })
+  }
+
+  /** Node itself takes a connection for idle when its reply was sent, though the most of it may be in memory still. */
+  #endIdleOnClose(server: Server): void {
+    server.on('connection', (socket: Socket) => {
+      this.#open.add(socket)
+      socket.once('close', () => this.#open.delete(socket))
+    })
+    // no HTTP any more
+    server.on('upgrade', (_request, socket) => this.#open.delete(socket as Socket))
+    server.closeIdleConnections = () => {
+      this.#isClosing = true
+      for (const socket of this.#open) if (!this.has(socket)) socket.destroy()
+    }
   }
 
   /** Calls when it is the request's turn; never, when its connection is gone before. */

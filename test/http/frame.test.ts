@@ -298,6 +298,23 @@ test('close finishes what is under way, then lets go of the data directory', asy
   assert.ok(kept >= answered.length)
 })
 
+test('a stop waits until the replies that were sent have arrived, also where their clients are slow', async (t) => {
+  const server = await startServer(t)
+  const records = Array.from({ length: 10 }, () => ({ value: 'x'.repeat(1_000_000) }))
+  await server.post('/v1/topics', { name: 'large' })
+  for (let at = 0; at < 3; at++) assert.equal((await server.post('/v1/topics/large/records', { records })).status, 200)
+  const socket = connect(server.port, '127.0.0.1').on('error', () => {})
+  t.after(() => socket.destroy())
+  socket.write('GET /v1/topics/large/records?limit=30&max_bytes=64000000 HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  await once(socket, 'readable')
+  const closed = server.close()
+  await delay(300)
+  let text = ''
+  for await (const bytes of socket.setEncoding('latin1')) text += bytes
+  assert.equal(text.split('"offset":').length - 1, 30)
+  await closed
+})
+
 test('a produce that is under way when the server stops lets its connection go', async (t) => {
   for (const [path, type] of [
     ['/v1/topics/a/records', 'application/json'],
