@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
 import { request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -133,6 +134,109 @@ test('what nobody got is given again: a client that went while it waited, and on
   sent.destroy()
   const next = await subscribed(server, 'auto', { name: 'c', ...earliest } as never, 'large')
   assert.equal((await next.records())[0]?.offset, 0, 'what is on its way is not committed')
+})
+
+/** Sends a read of 30 MB and takes its head; nothing more is read of it until `resume`. */
+async function startRead(server: TestServer, path: string) {
+  const sent = httpRequest({
+    port: server.port,
+    path: `${path}/records?max_bytes=64000000`,
+    headers: { accept: V2_JSON },
+  })
+  sent.on('error', () => undefined)
+  sent.end()
+  const [reply] = (await once(sent, 'response')) as [IncomingMessage]
+  reply.on('error', () => undefined).pause()
+  return { sent, reply }
+}
+
+async function putLarge(server: TestServer): Promise<void> {
+  const value = 'x'.repeat(1_000_000)
+  for (let at = 0; at < 30; at += 10)
+    await put(
+      server,
+      'large',
+      Array.from({ length: 10 }, () => value),
+    )
+}
+
+test('a commit of what was given leaves out what is on its way', async (t) => {
+  const server = await startServer(t, { set: { 'num.partitions': '1' } })
+  await put(server, 'large', [0, 1])
+  const consumer = await subscribed(server, 'g', { name: 'c', ...byHand } as never, 'large')
+  await consumer.readAll(2)
+  await putLarge(server)
+  const { sent } = await startRead(server, consumer.path)
+  await consumer.commit()
+  const committed = await consumer.committed(['large', 0])
+  assert.deepEqual(committed, [{ topic: 'large', partition: 0, offset: 2, metadata: '' }])
+  sent.destroy()
+})
+
+test('after a stop in the middle of a page a consumer is given that page again', async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-v2-'))
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
+  const set = { 'num.partitions': '1', 'shutdown.grace.ms': '300' }
+  for (const config of [byHand, earliest]) {
+    const group = `g-${config === byHand}`
+    const before = await startServer(t, { dataDir, set })
+    if (config === byHand) await putLarge(before)
+    const consumer = await subscribed(before, group, { name: 'c', ...config } as never, 'large')
+    const { sent } = await startRead(before, consumer.path)
+    await before.close()
+    sent.destroy()
+    const after = await startServer(t, { dataDir, set })
+    const again = await openConsumer(after, group, { name: 'c', ...config }, { isThere: true })
+    assert.equal((await again.records())[0]?.offset, 0)
+    await again.delete()
+    await after.close()
+  }
+})
+
+test('a commit from before its partition was with another is refused', async (t) => {
+  const server = await startServer(t, { set: { 'num.partitions': '2', 'group.min.session.timeout.ms': '100' } })
+  const values = Array.from({ length: 10 }, (_, at) => at)
+  for (const partition of [0, 1]) await put(server, 't', values, partition)
+  const owned = async (consumer: TestConsumer) => {
+    const { partitions } = (await consumer.call('GET', '/assignments')).json() as {
+      partitions: { partition: number }[]
+    }
+    return partitions.map(({ partition }) => partition)
+  }
+  const committed = async (consumer: TestConsumer, partition: number) => {
+    return ((await consumer.committed(['t', partition])) as { offset: number }[])[0]?.offset
+  }
+  const commitTo = (consumer: TestConsumer, partition: number, offset: number) =>
+    consumer.call('POST', '/offsets', { offsets: [{ topic: 't', partition, offset }] })
+
+  // nobody was silent: another came, committed and went
+  const first = await subscribed(server, 'g', { name: 'first', ...byHand } as never)
+  await first.readAll(20)
+  const passing = await subscribed(server, 'g', { name: 'passing', ...byHand } as never)
+  const [moved = -1] = await owned(passing)
+  await passing.readAll(10)
+  await passing.commit()
+  await passing.delete()
+  checkFailure(await commitTo(first, moved, 2), 40903, /not committed.*read/)
+  assert.equal(await committed(first, moved), 10)
+  checkStatus(await commitTo(first, 1 - moved, 2), 200)
+  // it has read since, and knows
+  assert.deepEqual(await first.records('?timeout=0'), [])
+  checkStatus(await commitTo(first, moved, 2), 200)
+  await first.delete()
+
+  const session = { 'session.timeout.ms': 600 }
+  const silent = await subscribed(server, 'h', { name: 'silent', ...byHand, ...session } as never)
+  const other = await subscribed(server, 'h', { name: 'other', ...byHand, ...session } as never)
+  const [lost = -1] = await owned(silent)
+  await silent.readAll(10)
+  for (let left = 20; left > 0; ) left -= (await other.records('?timeout=50')).length
+  await other.commit()
+  checkFailure(await commitTo(silent, lost, 2), 40903)
+  assert.equal(await committed(other, lost), 10)
+  // whoever is told what it owns may set it
+  const [back = -1] = await owned(silent)
+  checkStatus(await commitTo(silent, back, 3), 200)
 })
 
 test('of a topic that is made again under its name everything comes, whatever was read of the one before', async (t) => {

@@ -93,6 +93,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     member.subscribe(subscription)
     this.#reads?.wake()
     await this.#settleSoon()
+    this.positions.markKnown()
   }
 
   async unsubscribe(): Promise<void> {
@@ -117,6 +118,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     this.#addAssigned()
     this.#reads?.wake()
     await this.#settleSoon()
+    this.positions.markKnown()
   }
 
   /** The topics that its subscription means at present. */
@@ -131,6 +133,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   async assignments(): Promise<readonly GroupPartition[]> {
     if (this.#source.kind === 'assigned') return this.#source.partitions
     await this.#settleSoon()
+    this.positions.markKnown()
     return (this.#member?.owned ?? []).map(({ topic, partition }) => ({ topic: topic.name, partition }))
   }
 
@@ -154,13 +157,18 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     throw illegalState(`No current assignment for partition ${topic}-${partition}`)
   }
 
-  /** Without offsets: up to where records were given. What others own is refused before anything is stored. */
+  /**
+   * Without offsets: up to where records were given. What others own is refused before anything is stored, and so is what
+   * others may have owned since the client was last told: it may have been read further, and committed.
+   */
   async commit(offsets: readonly OffsetToCommit[] | undefined): Promise<void> {
     await this.#settleSoon()
-    let toCommit = offsets ?? this.positions.standing()
+    let toCommit = offsets ?? this.positions.standing(this.#dealtWith)
     if (toCommit.length === 0) return
     if (this.#member !== undefined) {
       toCommit = toCommit.map((each) => ({ ...each, topicId: this.#assigned(each).topic.id }))
+      const strange = offsets?.filter((each) => !this.#assigned(each).isKnown) ?? []
+      if (strange.length > 0) throw notCommitted(strange, PASSED_ON, '')
     }
     await this.#send(toCommit)
   }
@@ -177,12 +185,10 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
       if (!failed.has(partitionKey(each.topic, each.partition))) this.positions.noteCommitted(each)
     const [first] = failed.values()
     if (first?.error === undefined) return
-    const others = failed.size < offsets.length ? '; those of other partitions are' : ''
-    throw new TailraceError(
-      first.error.code,
-      `the offset of ${[...failed.values()].map(({ topic, partition }) => `${topic}-${partition}`).join(', ')} is not committed${others}: ${first.error.message}`,
-      first.error.details,
-      { cause: first.error },
+    throw notCommitted(
+      [...failed.values()],
+      first.error,
+      failed.size < offsets.length ? '; those of other partitions are' : '',
     )
   }
 
@@ -250,7 +256,9 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     const owner = this.#owner
     if (unstarted.length === 0 || owner === undefined) return
     const { found, failure } = await findStarts(this.#parts.consume, owner, this, unstarted, this.#saved)
-    for (const { position, offset, committed } of found) this.positions.start(position, offset, committed)
+    for (const { position, offset, committed, isKnown } of found) {
+      if (this.positions.start(position, offset, committed)) position.isKnown ||= isKnown
+    }
     this.#dropSaved(found.map(({ position }) => position))
     if (failure !== undefined && (this.spec.offsetReset === 'none' || this.positions.toRead().length === 0))
       throw failure
@@ -320,11 +328,27 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
 
   /** Where it stands, to be kept over a stop. */
   save(): SavedPosition[] {
-    const standing = this.positions.all().flatMap(({ topic, partition, next, committed }) => {
+    const upTo = this.#dealtWith
+    const standing = this.positions.all().flatMap(({ topic, partition, [upTo]: next, committed }) => {
       return next === undefined ? [] : [{ topicId: topic.id, partition, next, committed: committed ?? -1 }]
     })
     return [...standing, ...this.#saved]
   }
+}
+
+const PASSED_ON = new TailraceError(
+  'illegal_generation',
+  'the partition was passed on in its group, and has come (back) since this consumer last read; read, or ask for its assignments, first',
+)
+
+function notCommitted(partitions: readonly GroupPartition[], cause: TailraceError, others: string): TailraceError {
+  const names = partitions.map(({ topic, partition }) => `${topic}-${partition}`).join(', ')
+  return new TailraceError(
+    cause.code,
+    `the offset of ${names} is not committed${others}: ${cause.message}`,
+    cause.details,
+    { cause },
+  )
 }
 
 export function illegalState(reason: string): TailraceError {

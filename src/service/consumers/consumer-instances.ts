@@ -11,12 +11,13 @@ import { CONSUMER_INSTANCES_MAX, CONSUMER_INSTANCES_PER_GROUP_MAX } from '../../
 import type { Caller } from '../caller.ts'
 import { compilePattern } from '../filter/client-pattern.ts'
 import type { Subscription } from '../groups/group-member.ts'
-import type { StateTopic, StateValue } from '../groups/state-topic.ts'
+import type { StateTopic } from '../groups/state-topic.ts'
 import { ConsumerInstance, illegalState } from './consumer-instance.ts'
 import { instanceNotFound } from './consumer-read.ts'
 import type { ConsumerSource, ConsumerSpec } from './consumer-spec.ts'
 import { NO_SOURCE } from './consumer-spec.ts'
-import type { InstanceParts, SavedPosition } from './consumer-start.ts'
+import type { InstanceParts } from './consumer-start.ts'
+import { instanceOf, placeOf, recordOf, savedPositionsOf } from './kept-instance.ts'
 
 export interface ConsumerInstancesParts extends InstanceParts {
   readonly state: StateTopic
@@ -53,9 +54,13 @@ export class ConsumerInstances {
     if (this.#instances.has(key) || this.#reserved.has(key)) throw instanceExists()
     this.#checkRoom(group)
     this.#reserved.add(key)
+    this.#count(group, 1)
     try {
       await this.#parts.state.put(INSTANCE + key, recordOf(spec, NO_SOURCE))
       this.#add(key, new ConsumerInstance({ group, name, spec }, this.#ofInstances))
+    } catch (error) {
+      this.#count(group, -1)
+      throw error
     } finally {
       this.#reserved.delete(key)
     }
@@ -173,15 +178,19 @@ export class ConsumerInstances {
   #add(key: string, instance: ConsumerInstance): void {
     instance.usedMs = this.#parts.clock.monotonic()
     this.#instances.set(key, instance)
-    this.#countByGroup.set(instance.group, (this.#countByGroup.get(instance.group) ?? 0) + 1)
     this.#expireLater()
   }
 
   #remove(key: string, { group }: ConsumerInstance): void {
     this.#instances.delete(key)
-    const left = (this.#countByGroup.get(group) ?? 1) - 1
-    if (left === 0) this.#countByGroup.delete(group)
-    else this.#countByGroup.set(group, left)
+    this.#count(group, -1)
+  }
+
+  /** Those that are being made are counted too. */
+  #count(group: string, change: 1 | -1): void {
+    const count = (this.#countByGroup.get(group) ?? 0) + change
+    if (count === 0) this.#countByGroup.delete(group)
+    else this.#countByGroup.set(group, count)
   }
 
   #expireLater(): void {
@@ -233,9 +242,11 @@ export class ConsumerInstances {
     for (const { key: stateKey, value } of await state.entries(INSTANCE)) {
       const key = stateKey.slice(INSTANCE.length)
       const [group, name] = namesOf(key)
-      const { source, ...spec } = value as unknown as InstanceRecord
-      const saved = (places.get(key) ?? []) as unknown as SavedPosition[]
-      if (places.has(key)) this.#withSavedPlace.add(key)
+      const { spec, source } = instanceOf(value)
+      const place = places.get(key)
+      const saved = place === undefined ? [] : savedPositionsOf(place)
+      if (place !== undefined) this.#withSavedPlace.add(key)
+      this.#count(group, 1)
       this.#add(key, new ConsumerInstance({ group, name, spec }, this.#ofInstances, { source, saved }))
     }
   }
@@ -252,7 +263,7 @@ export class ConsumerInstances {
       ...[...this.#instances.values()].map((instance) => instance.close('stopped')),
       // one without its place goes on from the committed offsets
       ...places.map(({ key, places }) =>
-        places.length === 0 ? undefined : state.put(PLACE + key, places).catch(ignore),
+        places.length === 0 ? undefined : state.put(PLACE + key, placeOf(places)).catch(ignore),
       ),
     ])
   }
@@ -262,12 +273,6 @@ const ignore = () => undefined
 
 const INSTANCE = 'instance/'
 const PLACE = 'instance-place/'
-
-type InstanceRecord = ConsumerSpec & { readonly source: ConsumerSource }
-
-function recordOf(spec: ConsumerSpec, source: ConsumerSource): StateValue {
-  return { ...spec, source }
-}
 
 function keyOf(group: string, name: string): string {
   return `${encodeURIComponent(group)}/${encodeURIComponent(name)}`

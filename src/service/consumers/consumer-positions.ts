@@ -19,6 +19,8 @@ export interface ConsumerPosition {
   next: number | undefined
   processed: number | undefined
   committed: number | undefined
+  /** Its client has been told since it came: what it commits may be of this time of owning. */
+  isKnown: boolean
 }
 
 /** A record that cannot be shown in the consumer's format. */
@@ -52,12 +54,17 @@ export class ConsumerPositions {
   /** One that is there already keeps its place, unless it is of a topic that was there before under this name. */
   add(topic: Topic, partition: number): void {
     if (this.find(topic.name, partition)?.topic.id === topic.id) return
-    const position = { topic, partition, next: undefined, processed: undefined, committed: undefined }
+    const position = { topic, partition, next: undefined, processed: undefined, committed: undefined, isKnown: false }
     this.#byName.set(partitionKey(topic.name, partition), position)
   }
 
   remove(topic: string, partition: number): void {
     this.#byName.delete(partitionKey(topic, partition))
+  }
+
+  /** The client is told that these are its own. */
+  markKnown(): void {
+    for (const position of this.#byName.values()) position.isKnown = true
   }
 
   clear(): void {
@@ -130,12 +137,13 @@ export class ConsumerPositions {
   seek(position: ConsumerPosition, offset: number): void {
     position.next = offset
     position.processed = offset
+    position.isKnown = true
   }
 
-  /** Up to where the client was given records, everywhere. */
-  standing(): OffsetToCommit[] {
-    return this.all().flatMap(({ topic, partition, next }) => {
-      return next === undefined ? [] : [{ topic: topic.name, topicId: topic.id, partition, offset: next }]
+  /** Up to where the client was given records, or has done with them, everywhere. */
+  standing(upTo: 'next' | 'processed'): OffsetToCommit[] {
+    return this.all().flatMap(({ topic, partition, [upTo]: offset }) => {
+      return offset === undefined ? [] : [{ topic: topic.name, topicId: topic.id, partition, offset }]
     })
   }
 

@@ -122,8 +122,10 @@ export class ConsumerReads {
       const committing = instance.commitProcessed()
       const { moves, refusal } = await this.#fill(caller, read, sink)
       await untilAborted(committing, read.over)
+      const told = instance.positions.all()
       const settle = (isDelivered: boolean) => {
-        if (!isDelivered) undo(moves)
+        if (isDelivered) for (const position of told) position.isKnown = true
+        else undo(moves)
         end()
       }
       return { refusal, settle }
@@ -215,7 +217,7 @@ export class ConsumerReads {
     let left: TailraceError | undefined
     for (const { topic, partition, nextOffset, startOffset, endOffset, fault } of partitions) {
       const position = fault === undefined ? undefined : positions.find(topic.name, partition)
-      if (fault === undefined || position?.next !== nextOffset) continue
+      if (fault === undefined || position?.topic.id !== topic.id || position.next !== nextOffset) continue
       if (GONE.has(fault.code)) positions.remove(topic.name, partition)
       else if (fault.code === 'offset_out_of_range' && spec.offsetReset !== 'none')
         positions.seek(position, spec.offsetReset === 'earliest' ? startOffset : endOffset)

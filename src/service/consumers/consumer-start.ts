@@ -3,6 +3,7 @@
 
 import type { Engine, OffsetSpec, Topic } from '../../engine/engine.ts'
 import type { GroupPartition } from '../../engine/group-protocol.ts'
+import { partitionKey } from '../../engine/partition-key.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
 import type { Caller } from '../caller.ts'
@@ -38,6 +39,8 @@ interface Start {
   readonly position: ConsumerPosition
   readonly offset: number
   readonly committed: number | undefined
+  /** Its client knows: it stood there when the server was stopped, and nobody has read since. */
+  readonly isKnown: boolean
 }
 
 interface Starts {
@@ -55,13 +58,15 @@ export async function findStarts(
 ): Promise<Starts> {
   const found: Start[] = []
   let failure: TailraceError | undefined
+  const savedByPlace = new Map(saved.map((each) => [partitionKey(each.topicId, each.partition), each]))
   for (const one of await consume.startPartitions(caller, group, positions, { kind: spec.offsetReset })) {
     const { owned: position, committed, error } = one
     const { topic, partition } = position
-    const before = saved.find((each) => each.topicId === topic.id && each.partition === partition)
+    const before = savedByPlace.get(partitionKey(topic.id, partition))
     // what is committed since was read by others
-    const offset = before?.committed === (committed ?? -1) ? before.next : one.offset
-    if (offset >= 0) found.push({ position, offset, committed })
+    const isKnown = before?.committed === (committed ?? -1)
+    const offset = isKnown ? before.next : one.offset
+    if (offset >= 0) found.push({ position, offset, committed, isKnown })
     else failure ??= error
   }
   return { found, failure }
