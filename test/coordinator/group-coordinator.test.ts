@@ -11,6 +11,7 @@ import {
   OFFSETS_A_COMMIT_MAX,
   OFFSETS_WAITING_MAX,
 } from '../../src/kernel/limits.ts'
+import { MemoryGroupStore } from '../support/memory-group-store.ts'
 import { settle } from '../support/raw-member.ts'
 import { CoordinatorFixture, turns } from './coordinator-fixture.ts'
 
@@ -315,8 +316,8 @@ test('where no more groups can be known, those that are go on, and a new one com
   const fixture = new CoordinatorFixture()
   const offsets = [{ topic: 't', partition: 0, offset: 1 }]
   const saved = { protocolType: 'consumer', generation: 1, emptySinceMs: 0 }
-  for (let at = 0; at < GROUPS_MAX; at++) void fixture.store.saveGroup({ ...saved, groupId: `g${at}` })
-  await fixture.store.deleteGroup('nobody')
+  const groups = Array.from({ length: GROUPS_MAX }, (_, at) => ({ ...saved, groupId: `g${at}` }))
+  fixture.store = new MemoryGroupStore({ groups, offsets: [] })
   fixture.restart()
   const overloaded = { code: 'overloaded', details: { limit: GROUPS_MAX } }
   await assert.rejects(fixture.groups.commit({ groupId: 'new', offsets }), overloaded)
