@@ -56,8 +56,10 @@ export async function followAsGroup(
     const page = await worker.poll(Math.min(left, POLL_RECORDS), waitMs)
     if (page === undefined) return
     if (page.lease === undefined) {
-      if (stopAtEnd) return worker.checkWhole()
-      continue
+      if (!stopAtEnd) continue
+      worker.checkWhole()
+      if (longestWaitMs > 0) await worker.tellWhatIsLeft()
+      return
     }
     await worker.work(page.lease, () => take(page.records))
     if (worker.isInterrupted) return
@@ -118,6 +120,21 @@ class GroupWorker {
     throw new CommandFailure(`${what} of topic ${topic} could not be read by group '${group}'`)
   }
 
+  /** Where an end is met at once: nothing may be left to this worker while others hold something. */
+  async tellWhatIsLeft(): Promise<void> {
+    const { group, topic } = this.#options
+    const described = await this.#client.getGroup(group, { signal: this.#signal }).catch(() => undefined)
+    const left = (described?.offsets ?? []).reduce(
+      (sum, { topic: name, lag }) => sum + (name === topic ? (lag ?? 0) : 0),
+      0,
+    )
+    if (left === 0) return
+    const records = left === 1 ? '1 record' : `${left} records`
+    this.#terminal.note(
+      `tailrace: ${records} of topic ${topic} are left to group '${group}': other workers have leased them, or own their partitions`,
+    )
+  }
+
   #tell({ gaps, faults }: GroupPoll): void {
     for (const { partition, from, to } of gaps) {
       this.#terminal.note(
@@ -132,13 +149,17 @@ class GroupWorker {
     this.#faulty = new Set(faults.map(({ partition }) => partition))
   }
 
-  /** Does the work, keeping the lease for as long as that takes, and acknowledges it, signal or not. */
+  /** Does the work, keeping the lease for as long as that takes, and acknowledges it, signal or not; gives back what failed. */
   async work(lease: string, work: () => Promise<void>): Promise<void> {
     const { group } = this.#options
     const done = new AbortController()
     const kept = this.#keep(lease, done.signal)
     try {
       await work()
+    } catch (error) {
+      // whoever comes next need not wait for its end; what went wrong is told
+      await this.#client.releaseLease(group, lease).catch(() => {})
+      throw error
     } finally {
       done.abort()
       await kept

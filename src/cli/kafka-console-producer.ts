@@ -50,7 +50,7 @@ export async function kafkaConsoleProducer(terminal: Terminal, options: KafkaCon
     recordsMax: options.sync ? 1 : REQUEST_RECORDS,
   })
   const prompt = () => {
-    if (terminal.inputIsTerminal && terminal.outputIsTerminal) void terminal.write('>')
+    if (terminal.inputIsTerminal && terminal.outputIsTerminal) terminal.write('>').catch(() => {})
   }
   prompt()
   const input = { chunks: terminal.input, name: undefined }

@@ -1,7 +1,6 @@
 // The standard streams and signals of one command: data to stdout and nothing else there, everything for people to
-// stderr. A reader that has gone away (head, less) ends the command without a word.
+// stderr. A reader that has gone away (head, less) ends the command without a word, as the first signal would.
 
-import { once } from 'node:events'
 import { EXIT } from './command-failure.ts'
 
 const CLEAR_LINE = '\r\x1b[K'
@@ -10,6 +9,8 @@ export class Terminal {
   readonly #process: NodeJS.Process
   readonly #interrupt = new AbortController()
   #interruptExitCode: number | undefined
+  /** Somebody ends well when told to. */
+  #isInterruptible = false
   #progressShown = false
   /** What the command may be told, as `--on-gap`: for inOptionWords. */
   optionNames: ReadonlySet<string> = new Set()
@@ -18,8 +19,10 @@ export class Terminal {
     this.#process = process
     for (const stream of [process.stdout, process.stderr]) {
       stream.on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code === 'EPIPE') process.exit(this.#interruptExitCode ?? EXIT.done)
-        throw error
+        if (error.code !== 'EPIPE') throw error
+        if (!this.#isInterruptible) process.exit(EXIT.done)
+        this.#interruptExitCode ??= EXIT.done
+        this.#interrupt.abort()
       })
     }
   }
@@ -44,9 +47,11 @@ export class Terminal {
     return this.#process.stderr.isTTY === true
   }
 
-  /** Resolves when more can be taken. */
-  async write(data: string | Uint8Array): Promise<void> {
-    if (!this.#process.stdout.write(data)) await once(this.#process.stdout, 'drain')
+  /** Resolves when the system has taken it all, rejects when nobody does. */
+  write(data: string | Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#process.stdout.write(data, (error) => (error ? reject(error) : resolve()))
+    })
   }
 
   /** One line for people. */
@@ -72,9 +77,13 @@ export class Terminal {
     return CLEAR_LINE
   }
 
-  /** Aborted by the first SIGINT or SIGTERM, from the first call on; the second ends the process at once. */
+  /**
+   * Aborted by the first SIGINT or SIGTERM, from the first call on, or when nobody reads the output any more; a signal after
+   * that ends the process at once.
+   */
   interruptSignal(): AbortSignal {
-    if (this.#interruptExitCode === undefined && this.#process.listenerCount('SIGINT') === 0) {
+    if (!this.#isInterruptible) {
+      this.#isInterruptible = true
       this.#process.on('SIGINT', () => this.#onSignal(EXIT.interrupted))
       this.#process.on('SIGTERM', () => this.#onSignal(EXIT.terminated))
     }
@@ -87,7 +96,7 @@ export class Terminal {
     this.#interrupt.abort()
   }
 
-  /** Set once a signal has come. */
+  /** Set once a signal has come, or nobody reads the output any more. */
   get interruptExitCode(): number | undefined {
     return this.#interruptExitCode
   }

@@ -64,6 +64,46 @@ test('workers of a group share its records, and each comes once', async (t) => {
   assert.equal(await lag('g'), 0)
 })
 
+test('what a pipe that was closed did not take is not acknowledged, and is there for the next run at once', async (t) => {
+  const { url, client, produce, lag } = await start(t, 0)
+  const filler = 'x'.repeat(200)
+  await client.produce(
+    'orders',
+    Array.from({ length: 5_000 }, (_, at) => ({ value: `v${at} ${filler}` })),
+    { valueEncoding: 'string' },
+  )
+  const consume = ['consume', 'orders', '-g', 'g', '--from-beginning']
+  const cut = new CliProcess([...consume, '-e'], { url })
+  await cut.until((stdout) => stdout !== '')
+  cut.closeStdout()
+  assert.deepEqual(await codeAndNotes(cut), [0, ''])
+  const left = await lag('g')
+  assert.ok(left > 0)
+  assert.equal((await runCliOk([...consume, '-e'], { url })).lines.length, left)
+
+  const waiting = new CliProcess(consume, { url })
+  await waiting.until((_stdout, stderr) => stderr.includes('goes on where it stands'))
+  waiting.closeStdout()
+  await produce(1)
+  assert.equal((await codeAndNotes(waiting))[0], 0)
+  assert.equal(await lag('g'), 1)
+})
+
+async function codeAndNotes(cli: CliProcess) {
+  const { code, stderr } = await cli.finished()
+  return [code, stderr]
+}
+
+test('an end at which others hold what is left says how much that is', async (t) => {
+  const { url, client } = await start(t, 5)
+  const { lease } = await client.pollGroup('g', { topics: ['orders'], from: 'earliest', wait_ms: 5_000 })
+  const { stdout, stderr } = await runCliOk(['consume', 'orders', '-g', 'g', '-e', '--from-beginning'], { url })
+  assert.equal(stdout, '')
+  assert.match(stderr, /5 records of topic orders are left to group 'g'/)
+  await client.ackLease('g', lease ?? '', { through: 'all' })
+  assert.doesNotMatch((await runCliOk(['consume', 'orders', '-g', 'g', '-e'], { url })).stderr, /are left/)
+})
+
 test('without a place to begin a group begins at the end', async (t) => {
   const { url, produce, client } = await start(t, 4)
   const worker = new CliProcess(['consume', 'orders', '-g', 'g', '-n', '1'], { url })
