@@ -1,24 +1,28 @@
-// Workers of one group on a real data set: they poll, work, acknowledge, and die at any moment, and so does the server. What
-// is held against the promises: every record is worked on; one whose ack was answered is never given again; an exclusive
-// group's partitions are gone through in their order; of a shared group what cannot be worked on, and nothing else, ends in
-// the dead-letter topic, once.
+// Workers of one group on a real data set: they poll, work, acknowledge, and die at any moment, and so does the server. Half of
+// them are processes of their own, killed with SIGKILL. What is held against the promises (group-ledger.ts): every record is
+// worked on; one whose ack was answered is never given again; an exclusive group's partitions are gone through in their order;
+// of a shared group what cannot be worked on, and nothing else, ends in the dead-letter topic, once, with its reason.
 
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TailraceClient } from '../../src/client/client.ts'
-import { TailraceClientError } from '../../src/client/client-error.ts'
-import type { GroupPoll } from '../../src/client/record-page.ts'
 import { Random } from '../support/random.ts'
 import { ServerProcess } from '../support/server-process.ts'
+import { GroupLedger } from './group-ledger.ts'
+import type { WorkerEvent } from './group-worker.ts'
+import { GROUP, PARTITIONS, TOPIC, work } from './group-worker.ts'
+import type { FromWorkers, ToWorkers, WorkerProcessOptions } from './group-worker-process.ts'
 
-const PARTITIONS = 8
-const TOPIC = 'flights'
-const GROUP = 'workers'
-const LEASE_MS = 1_500
-const ATTEMPTS_MAX = 3
-/** Of a hundred records of a shared group one is poison: half of them are rejected, the others released until they may not be any more. */
-const POISON_EVERY = 100
+const SCRIPT = join(import.meta.dirname, 'group-worker-process.ts')
+const PROCESSES = 2
+/** What a process tells at most before it is killed. */
+const EVENTS_MAX = 40
 const STUCK_MS_MAX = 60_000
 
 export interface WorkersOptions {
@@ -26,6 +30,7 @@ export interface WorkersOptions {
   readonly mode: 'exclusive' | 'shared'
   readonly seed: number
   readonly records: number
+  /** Half of them in two processes of their own. */
   readonly workers: number
   /** Of the server. */
   readonly kills: number
@@ -38,6 +43,7 @@ export interface WorkersReport {
   readonly acknowledged: number
   readonly fenced: number
   readonly workersKilled: number
+  readonly processesKilled: number
   readonly kills: number
   readonly deadLetters: number
 }
@@ -45,8 +51,7 @@ export interface WorkersReport {
 export async function runWorkers(options: WorkersOptions): Promise<WorkersReport> {
   const history = new WorkersHistory(options)
   try {
-    await history.run()
-    return history.report
+    return await history.run()
   } finally {
     await history.close()
   }
@@ -59,52 +64,37 @@ function flightLines(count: number): string[] {
 }
 
 class WorkersHistory {
-  readonly report = { delivered: 0, acknowledged: 0, fenced: 0, workersKilled: 0, kills: 0, deadLetters: 0 }
+  readonly #report = { workersKilled: 0, processesKilled: 0, kills: 0 }
   readonly #options: WorkersOptions
   readonly #random: Random
-  /** By partition and offset: 0 not seen, 1 delivered, 2 acknowledged for certain, 3 rejected for certain. */
-  readonly #states: Uint8Array[] = []
-  /** By partition: where an exclusive group surely stands, and where it may. */
-  readonly #positions = Array.from({ length: PARTITIONS }, () => 0)
-  readonly #mayStand = Array.from({ length: PARTITIONS }, () => new Set<number>())
+  readonly #workers = new Map<AbortController, Promise<void>>()
+  readonly #processes = new Set<WorkerProcess>()
   #server: ServerProcess | undefined
   #client = new TailraceClient({ url: 'http://127.0.0.1:1' })
+  #ledger: GroupLedger | undefined
   #isOver = false
   #fault: unknown
   /** That the group stands behind. */
   #doneCount = 0
-  /** Records that nobody is to get again. */
-  #settledCount = 0
 
   constructor(options: WorkersOptions) {
     this.#options = options
     this.#random = new Random(options.seed)
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<WorkersReport> {
     await this.#start()
-    await this.#fill()
-    const workers = new Map<AbortController, Promise<void>>()
-    const hire = () => {
-      const end = new AbortController()
-      workers.set(
-        end,
-        this.#work(end.signal).finally(() => workers.delete(end)),
-      )
-    }
+    const ledger = new GroupLedger(this.#options.mode, await this.#fill())
+    this.#ledger = ledger
     let progressMs = performance.now()
     let progress = -1
     while (!(await this.#isDone())) {
-      while (workers.size < this.#options.workers) hire()
+      this.#hire(ledger)
       // a kill comes while what the others have asked for is still on its way
       for (let ms = 20 + this.#random.below(60); ms > 0 && !this.#isKillDue; ms -= 2) await sleep(2)
       if (this.#fault !== undefined) throw this.#fault
-      for (let deaths = this.#random.below(4); deaths > 0; deaths--) this.#killOne([...workers.keys()])
-      if (this.#isKillDue) {
-        await this.#server?.kill()
-        await this.#start()
-        this.report.kills++
-      }
+      for (let deaths = this.#random.below(4); deaths > 0; deaths--) this.#killOne()
+      if (this.#isKillDue) await this.#killServer(ledger)
       if (this.#doneCount !== progress) progressMs = performance.now()
       progress = this.#doneCount
       assert.ok(
@@ -112,15 +102,22 @@ class WorkersHistory {
         `the group is stuck at ${progress} of ${this.#options.records} records`,
       )
     }
-    this.#isOver = true
-    await Promise.all(workers.values())
+    await this.#dismiss()
     if (this.#fault !== undefined) throw this.#fault
-    await this.#checkEnd()
+    ledger.checkEnd(this.#options.mode === 'shared' ? await this.#deadLetters() : new Map())
+    return { ...ledger.report, ...this.#report }
   }
 
   async close(): Promise<void> {
-    this.#isOver = true
+    await this.#dismiss()
     await this.#server?.kill()
+  }
+
+  async #dismiss(): Promise<void> {
+    this.#isOver = true
+    for (const end of this.#workers.keys()) end.abort()
+    await Promise.all(this.#workers.values())
+    await Promise.all([...this.#processes].map((one) => one.kill()))
   }
 
   async #start(): Promise<void> {
@@ -129,7 +126,8 @@ class WorkersHistory {
     this.#client = new TailraceClient({ url: this.#server.url })
   }
 
-  async #fill(): Promise<void> {
+  /** The partitions' end offsets. */
+  async #fill(): Promise<number[]> {
     await this.#client.createTopic({ name: TOPIC, partitions: PARTITIONS })
     const lines = flightLines(this.#options.records)
     async function* body() {
@@ -137,144 +135,83 @@ class WorkersHistory {
     }
     const report = await this.#client.import(TOPIC, body(), { format: 'value', key: 'distance' })
     assert.equal(report.imported, lines.length)
-    for (const { end_offset } of (await this.#client.getTopic(TOPIC)).partitions) {
-      this.#states.push(new Uint8Array(end_offset))
-    }
+    return (await this.#client.getTopic(TOPIC)).partitions.map(({ end_offset }) => end_offset)
   }
 
   /** What is left to do then waits for it: else a quick group would be through before. */
   get #isKillDue(): boolean {
     const { kills, records } = this.#options
-    const killed = this.report.kills
-    return killed < kills && this.#settledCount > ((killed + 1) * records) / (kills + 1)
+    const killed = this.#report.kills
+    return killed < kills && (this.#ledger?.settledCount ?? 0) > ((killed + 1) * records) / (kills + 1)
   }
 
-  #killOne(workers: readonly AbortController[]): void {
-    if (workers.length === 0) return
-    this.report.workersKilled++
-    this.#random.pick(workers).abort()
+  async #killServer(ledger: GroupLedger): Promise<void> {
+    ledger.serverDies()
+    await this.#server?.kill()
+    await this.#start()
+    for (const one of this.#processes) one.tell(this.#whereToGo(ledger))
+    this.#report.kills++
   }
 
-  async #work(signal: AbortSignal): Promise<void> {
-    while (!this.#isOver && !signal.aborted) {
-      try {
-        if (this.#isKillDue) await sleep(5)
-        else await this.#workOnce(signal)
-      } catch (error) {
-        if (error instanceof TailraceClientError || signal.aborted) {
-          // the server is not there, or the lease is not
-          if (error instanceof TailraceClientError && error.code === 'fenced_lease') this.report.fenced++
-          else await sleep(20)
-        } else {
-          this.#fault ??= error
-          return
-        }
-      }
+  #whereToGo({ life }: GroupLedger): ToWorkers {
+    return { url: this.#server?.url ?? '', life }
+  }
+
+  #hire(ledger: GroupLedger): void {
+    const { mode, limit, workers } = this.#options
+    const inProcess = workers / 2
+    while (this.#processes.size < PROCESSES) {
+      const seed = this.#random.below(2 ** 31)
+      const one = new WorkerProcess(
+        { mode, limit, seed, workers: (workers - inProcess) / PROCESSES },
+        {
+          eventsMax: 3 + this.#random.below(EVENTS_MAX - 2),
+          killAfterMs: this.#random.below(5),
+          take: (event) => this.#take(ledger, event),
+          failed: (fault) => {
+            this.#fault ??= fault
+          },
+          gone: () => {
+            this.#processes.delete(one)
+            if (!this.#isOver) this.#report.processesKilled++
+          },
+        },
+      )
+      this.#processes.add(one)
+      one.tell(this.#whereToGo(ledger))
     }
+    // the processes take a while to start: of little work nothing would be left for them
+    while (this.#report.processesKilled > 0 && this.#workers.size < inProcess) this.#hireHere(ledger)
   }
 
-  async #workOnce(signal: AbortSignal): Promise<void> {
+  #hireHere(ledger: GroupLedger): void {
     const { mode, limit } = this.#options
-    const client = this.#client
-    const polled = await client.pollGroup(
-      GROUP,
-      {
-        topics: [TOPIC],
-        mode,
-        limit,
-        wait_ms: 200,
-        lease_ms: LEASE_MS,
-        ...(mode === 'shared' ? { max_attempts: ATTEMPTS_MAX } : {}),
-      },
-      { signal },
+    const end = new AbortController()
+    const place = {
+      mode,
+      limit,
+      random: new Random(this.#random.below(2 ** 31)),
+      server: () => ({ client: this.#client, life: ledger.life }),
+      tell: (event: WorkerEvent) => this.#take(ledger, event),
+    }
+    const working = work(place, end.signal).catch((error: unknown) => {
+      this.#fault ??= error
+    })
+    this.#workers.set(
+      end,
+      working.finally(() => this.#workers.delete(end)),
     )
-    if (polled.lease === undefined) return
-    this.#see(polled)
-    // it works, and may be killed over it
-    if (this.#random.chance(0.1)) await sleep(this.#random.below(30))
-    if (signal.aborted) return
-    if (mode === 'exclusive') await this.#ackThrough(client, polled, polled.lease, signal)
-    else await this.#ackRecords(client, polled, polled.lease, signal)
   }
 
-  #see({ records, positions }: GroupPoll): void {
-    this.report.delivered += records.length
-    if (this.#options.mode === 'exclusive') {
-      const next = new Map(positions.map(({ partition, from }) => [partition, from]))
-      for (const { partition, offset } of records) {
-        assert.equal(offset, next.get(partition), `partition ${partition} is not given in its order`)
-        next.set(partition, offset + 1)
-      }
-      for (const { partition, from, through } of positions) {
-        const stands = this.#positions[partition] as number
-        const isRight = from === stands || this.#mayStand[partition]?.has(from)
-        assert.ok(isRight, `partition ${partition} is given from ${from} on, and stands at ${stands}`)
-        assert.equal(next.get(partition), through + 1)
-        this.#standAt(partition, from)
-      }
-    }
-    for (const { partition, offset } of records) {
-      const states = this.#states[partition] as Uint8Array
-      assert.ok((states[offset] as number) < 2, `${partition}:${offset} is done, and is given again`)
-      states[offset] = 1
-    }
+  async #take(ledger: GroupLedger, event: WorkerEvent): Promise<void> {
+    ledger.note(event)
+    while (event.kind === 'given' && this.#isKillDue && !this.#isOver) await sleep(5)
   }
 
-  #standAt(partition: number, offset: number): void {
-    const stood = this.#positions[partition] as number
-    // acknowledged by somebody who was never answered
-    for (let at = stood; at < offset; at++) this.#settle(partition, at, 2)
-    this.#positions[partition] = Math.max(stood, offset)
-    const mayStand = this.#mayStand[partition] as Set<number>
-    for (const one of mayStand) if (one <= offset) mayStand.delete(one)
-  }
-
-  #settle(partition: number, offset: number, state: 2 | 3): void {
-    const states = this.#states[partition] as Uint8Array
-    if ((states[offset] as number) < 2) this.#settledCount++
-    states[offset] = state
-  }
-
-  async #ackThrough(
-    client: TailraceClient,
-    { positions }: GroupPoll,
-    lease: string,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const isAll = this.#random.chance(0.7)
-    const acked = positions.map(({ topic, partition, from, through }) => {
-      return { topic, partition, through: isAll ? through : from + this.#random.below(through - from + 1) }
-    })
-    for (const { partition, through } of acked) this.#mayStand[partition]?.add(through + 1)
-    const { committed } = await client.ackLease(GROUP, lease, isAll ? { through: 'all' } : { positions: acked }, {
-      signal,
-    })
-    assert.equal(committed.length, acked.length)
-    for (const { partition, through } of acked) {
-      this.report.acknowledged++
-      this.#standAt(partition, through + 1)
-    }
-  }
-
-  async #ackRecords(client: TailraceClient, { records }: GroupPoll, lease: string, signal: AbortSignal): Promise<void> {
-    const places = { accepted: [], released: [], rejected: [] } as Record<
-      string,
-      { topic: string; partition: number; offset: number }[]
-    >
-    const last: boolean[] = []
-    for (const record of records) {
-      const { partition, offset } = record
-      const verdict = isPoison(offset) ? (isRejected(offset) ? 'rejected' : 'released') : 'accepted'
-      places[verdict]?.push({ topic: TOPIC, partition, offset })
-      if (verdict === 'released') last.push(Number(record.member('attempts')) === ATTEMPTS_MAX)
-    }
-    await client.ackLease(GROUP, lease, places, { signal })
-    this.report.acknowledged += records.length
-    for (const { partition, offset } of places['accepted'] ?? []) this.#settle(partition, offset, 2)
-    for (const { partition, offset } of places['rejected'] ?? []) this.#settle(partition, offset, 3)
-    for (const [at, { partition, offset }] of (places['released'] ?? []).entries()) {
-      if (last[at]) this.#settle(partition, offset, 3)
-    }
+  #killOne(): void {
+    if (this.#workers.size === 0) return
+    this.#report.workersKilled++
+    this.#random.pick([...this.#workers.keys()]).abort()
   }
 
   async #isDone(): Promise<boolean> {
@@ -284,43 +221,74 @@ class WorkersHistory {
     return offsets.length === PARTITIONS && offsets.every(({ lag }) => lag === 0)
   }
 
-  async #checkEnd(): Promise<void> {
-    for (const [partition, states] of this.#states.entries()) {
-      const missing = states.indexOf(0)
-      assert.equal(missing, -1, `${partition}:${missing} was never given to anybody`)
-    }
-    if (this.#options.mode === 'shared') await this.#checkDeadLetters()
-  }
-
-  async #checkDeadLetters(): Promise<void> {
-    const found = new Map<string, string>()
+  /** The reasons, by `partition:offset`. */
+  async #deadLetters(): Promise<Map<string, string>> {
+    const reasons = new Map<string, string>()
     for await (const page of this.#client.pages(`${TOPIC}.dlq`, { limit: 1_000 })) {
       for (const record of page.records) {
         const headers = new Map(record.parse().headers.map(({ name, value }) => [name, String(value)]))
         const place = `${headers.get('dlq.origin.partition')}:${headers.get('dlq.origin.offset')}`
-        assert.ok(!found.has(place), `${place} is a dead letter twice`)
-        found.set(place, headers.get('dlq.reason') ?? '')
-        this.report.deadLetters++
+        assert.ok(!reasons.has(place), `${place} is a dead letter twice`)
+        reasons.set(place, headers.get('dlq.reason') ?? '')
       }
     }
-    for (const [partition, states] of this.#states.entries()) {
-      for (let offset = 0; offset < states.length; offset++) {
-        const reason = found.get(`${partition}:${offset}`)
-        // one that works may have had bad luck with its workers
-        if (!isPoison(offset))
-          assert.ok(reason === undefined || reason === 'max_attempts', `${partition}:${offset} ${reason}`)
-        else if (isRejected(offset)) assert.ok(reason !== undefined, `${partition}:${offset} is no dead letter`)
-        else assert.equal(reason, 'max_attempts', `${partition}:${offset}`)
-        if (states[offset] === 2) assert.equal(reason, undefined, `${partition}:${offset} was accepted: ${reason}`)
-      }
-    }
+    return reasons
   }
 }
 
-function isPoison(offset: number): boolean {
-  return offset % POISON_EVERY === 37
+interface WorkerProcessHost {
+  /** It is killed so long after it has told so much: on its way to what comes next. */
+  readonly eventsMax: number
+  readonly killAfterMs: number
+  take(event: WorkerEvent): Promise<void>
+  failed(fault: unknown): void
+  gone(): void
 }
 
-function isRejected(offset: number): boolean {
-  return offset % (2 * POISON_EVERY) === 37
+class WorkerProcess {
+  readonly #child: ChildProcess
+  readonly #exit: Promise<unknown>
+  readonly #host: WorkerProcessHost
+  #isKilled = false
+  #events = 0
+  #log = ''
+
+  constructor(options: WorkerProcessOptions, host: WorkerProcessHost) {
+    this.#host = host
+    this.#child = spawn(process.execPath, [SCRIPT, JSON.stringify(options)], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      env: { NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') },
+    })
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#log += text
+    })
+    this.#child.on('message', (message: FromWorkers) => void this.#heard(message))
+    this.#exit = once(this.#child, 'exit').then(() => {
+      if (!this.#isKilled) host.failed(new Error(`a process of workers ended by itself:\n${this.#log.slice(-4_000)}`))
+      host.gone()
+    })
+  }
+
+  tell(message: ToWorkers): void {
+    // one that is gone does not hear it
+    if (this.#child.connected) this.#child.send(message, () => {})
+  }
+
+  async #heard(message: FromWorkers): Promise<void> {
+    try {
+      if ('fault' in message) throw new Error(message.fault)
+      if (++this.#events === this.#host.eventsMax) setTimeout(() => void this.kill(), this.#host.killAfterMs)
+      await this.#host.take(message.event)
+      this.tell({ heard: message.number })
+    } catch (error) {
+      this.#host.failed(error)
+    }
+  }
+
+  /** SIGKILL; resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.#isKilled = true
+    this.#child.kill('SIGKILL')
+    await this.#exit
+  }
 }

@@ -13,5 +13,6 @@ for (const mode of ['exclusive', 'shared'] as const) {
     const report = await runWorkers({ dataDir, mode, seed, records: 6_000, workers: 16, kills: 2, limit: 100 })
     t.diagnostic(JSON.stringify(report))
     assert.equal(report.kills, 2)
+    assert.ok(report.processesKilled > 0)
   })
 }
