@@ -35,14 +35,15 @@ class Client {
   owned: readonly string[] = []
   /** Requests that are on their way still may speak so. */
   readonly past: Claim[] = []
-  #topics: readonly string[] = ['t']
+  topics: readonly string[]
   #round = 0
   #isBusy = false
   #waiting = new AbortController()
   #beatMs = 0
 
-  constructor(world: GroupWorld, groupInstanceId: string | undefined) {
+  constructor(world: GroupWorld, groupInstanceId: string | undefined, topics: readonly string[] = ['t']) {
     this.world = world
+    this.topics = topics
     this.groupInstanceId = groupInstanceId
     this.raw = this.#makeRaw()
   }
@@ -52,7 +53,7 @@ class Client {
       groupInstanceId: this.groupInstanceId,
       sessionTimeoutMs: SESSION_MS,
       rebalanceTimeoutMs: REBALANCE_MS,
-      topics: this.#topics,
+      topics: this.topics,
     })
   }
 
@@ -66,7 +67,7 @@ class Client {
   }
 
   subscribe(topics: readonly string[]): void {
-    this.#topics = topics
+    this.topics = topics
     const { memberId, generationId } = this.raw
     this.raw = Object.assign(this.#makeRaw(), { memberId, generationId })
     this.needsJoin = true
@@ -94,13 +95,16 @@ class Client {
     this.#waiting = new AbortController()
     this.owned = []
     try {
+      const placeTaken = world.placeTakenBy(raw)
       const joined = await raw.join(this.#waiting.signal)
+      world.hasReturned(placeTaken, joined)
       if (round !== this.#round) return
       world.heard(joined)
       this.#remember(before)
       if (this.isLazy) return
       const leads = joined.leaderId === raw.memberId && !joined.skipAssignment
       const owned = await raw.sync(leads ? assign(joined) : {}, this.#waiting.signal)
+      world.hasAssignment(placeTaken, owned)
       if (round !== this.#round) return
       this.owned = owned
       this.needsJoin = false
@@ -126,6 +130,13 @@ class Client {
   }
 }
 
+/** Of a static member of a stable group, by one that comes back under its name with the same subscription. */
+interface PlaceTaken {
+  readonly old: RawMember
+  readonly generationId: number
+  readonly assignment: Uint8Array
+}
+
 const EXPECTED = new Set(['rebalance_in_progress', 'illegal_generation', 'request_cancelled', 'disk_full'])
 
 function assign({ members }: JoinedGroup): Record<string, string[]> {
@@ -136,6 +147,8 @@ function assign({ members }: JoinedGroup): Record<string, string[]> {
 
 export class GroupWorld {
   readonly fixture = new CoordinatorFixture()
+  /** Static members that came back to a stable group, and those of them that have asked for their assignment. */
+  readonly returned = { joined: 0, synced: 0 }
   /** Of what goes on in the background. */
   readonly failures: unknown[] = []
   #clients: Client[] = []
@@ -191,6 +204,7 @@ export class GroupWorld {
       () => this.#crash(),
       () => client?.subscribe(pick % 2 === 0 ? ['t'] : ['t', 'u']),
       () => this.#expire(),
+      () => this.#comeBack(live, `i${pick % 2}`),
     ]
     await acts[action % acts.length]?.()
     await this.#settle()
@@ -204,6 +218,17 @@ export class GroupWorld {
       if (groupInstanceId !== undefined && old.groupInstanceId === groupInstanceId) old.isAsleep = true
     }
     this.#clients.push(new Client(this, groupInstanceId))
+  }
+
+  /** As a process that is started again, with what it read before, in a group that has had time to come to rest. */
+  async #comeBack(live: readonly Client[], groupInstanceId: string): Promise<void> {
+    const old = live.findLast((client) => client.groupInstanceId === groupInstanceId)
+    if (old === undefined) this.#start(live.length, groupInstanceId)
+    await this.pass(500)
+    if (old === undefined) return
+    old.isAsleep = true
+    this.#clients.push(new Client(this, groupInstanceId, old.topics))
+    await this.pass(STEP_MS)
   }
 
   async #leave(client: Client | undefined): Promise<void> {
@@ -280,6 +305,43 @@ export class GroupWorld {
     const [saved] = this.fixture.store.saved.groups
     assert.ok((saved?.generation ?? 0) >= generationId, 'a generation is durable before it is heard of')
     this.#heard = generationId
+  }
+
+  /** Asked just before it joins: both are answered by what there is at this moment. */
+  async placeTakenBy({ memberId, options, request }: RawMember): Promise<PlaceTaken | undefined> {
+    const { groupInstanceId } = options
+    if (memberId !== '' || groupInstanceId === undefined) return undefined
+    const group = await this.#describe()
+    const place = group?.members.find((member) => member.groupInstanceId === groupInstanceId)
+    if (group?.state !== 'Stable' || place === undefined) return undefined
+    const metadata = request.protocols[0]?.metadata ?? []
+    if (Buffer.compare(place.metadata, Buffer.from(metadata)) !== 0) return undefined
+    const { generationId } = group
+    const old = Object.assign(this.fixture.member({ groupInstanceId }), { memberId: place.memberId, generationId })
+    return { old, generationId, assignment: place.assignment }
+  }
+
+  hasReturned(taking: Promise<PlaceTaken | undefined>, joined: JoinedGroup): void {
+    this.#checkReturn(taking, async ({ old, generationId }) => {
+      this.returned.joined++
+      assert.equal(joined.generationId, generationId, 'a static member that comes back begins no generation')
+      assert.notEqual(joined.memberId, old.memberId)
+      const calls = [old.heartbeat(), old.sync(), old.commit(1)]
+      await Promise.all(calls.map((call) => assert.rejects(call, { code: 'fenced_instance_id' })))
+    })
+  }
+
+  hasAssignment(taking: Promise<PlaceTaken | undefined>, owned: readonly string[]): void {
+    this.#checkReturn(taking, ({ assignment }) => {
+      this.returned.synced++
+      assert.deepEqual(owned, JSON.parse(Buffer.from(assignment).toString()), 'it has again what it had')
+    })
+  }
+
+  /** Beside what goes on: whoever waited for it would hear late of what comes next. */
+  #checkReturn(taking: Promise<PlaceTaken | undefined>, check: (taken: PlaceTaken) => Promise<void> | void): void {
+    const checking = taking.then((taken) => taken && check(taken))
+    checking.catch((failure: unknown) => this.failures.push(failure))
   }
 
   async pass(ms: number): Promise<void> {
