@@ -9,6 +9,10 @@ import { request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
+import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
+import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
 import type { TestConsumer, TestRecord } from '../support/rest-proxy-v2.ts'
@@ -299,10 +303,15 @@ test('where the position is gone the policy of the consumer applies', async (t) 
   assert.deepEqual((await fresh.call('GET', '/assignments')).json().partitions.length, 1)
 })
 
+const SESSION_MS = 600
+/** From the end of a session until the others have its partitions: soon, on a slow machine too, and before any session but that was over. */
+const MOVING_MS_MAX = 5_000
+
 test('the consumers of a group share its partitions, and those of one that falls silent go to the others', async (t) => {
   const server = await startServer(t, { set: { 'num.partitions': '6', 'group.min.session.timeout.ms': '100' } })
   for (let partition = 0; partition < 6; partition++) await put(server, 't', [`${partition}-0`], partition)
-  const open = (name: string) => subscribed(server, 'g', { name, ...earliest, 'session.timeout.ms': 600 } as never)
+  const open = (name: string) =>
+    subscribed(server, 'g', { name, ...earliest, 'session.timeout.ms': SESSION_MS } as never)
   const consumers = [await open('a'), await open('b'), await open('c')]
   const owned = await Promise.all(
     consumers.map(async (consumer) => (await consumer.call('GET', '/assignments')).json().partitions as object[]),
@@ -320,12 +329,22 @@ test('the consumers of a group share its partitions, and those of one that falls
   assert.equal(seen.size, 6)
 
   const [silent, ...alive] = consumers as [TestConsumer, TestConsumer, TestConsumer]
+  const lastCalledMs = performance.now()
+  assert.deepEqual(await silent.records('?timeout=1'), [])
+  const silentMs = performance.now()
+  const kept = new Set(owned[0]?.map((one) => (one as { partition: number }).partition))
   for (let partition = 0; partition < 6; partition++) await put(server, 't', [`${partition}-1`], partition)
-  const deadline = performance.now() + 10_000
-  while (seen.size < 12 && performance.now() < deadline) {
-    for (const consumer of alive) take(await consumer.records('?timeout=50'))
+  let firstMs: number | undefined
+  while (seen.size < 12 && performance.now() < silentMs + SESSION_MS + MOVING_MS_MAX) {
+    for (const consumer of alive) {
+      const records = await consumer.records('?timeout=50')
+      take(records)
+      if (records.some(({ partition }) => kept.has(partition))) firstMs ??= performance.now()
+    }
   }
   assert.equal(seen.size, 12, 'what the silent one had came to the others')
+  // timers may be a millisecond early
+  assert.ok((firstMs ?? 0) >= lastCalledMs + SESSION_MS - 1, 'not before its session was over')
   // it is still there, and takes its part again when it comes back
   await silent.commit()
   const back = (await silent.call('GET', '/assignments')).json().partitions
@@ -333,6 +352,81 @@ test('the consumers of a group share its partitions, and those of one that falls
   await Promise.all(consumers.map((consumer) => consumer.delete()))
   const group = await server.get('/v1/groups/g')
   assert.equal(group.json().state, 'Empty')
+})
+
+test('without a session.timeout.ms a session is consumer.instance.timeout.ms long, within the bounds that groups have', async (t) => {
+  for (const [instance, min, max, expected] of [
+    [20_000, 1_000, 1_800_000, 20_000],
+    [500, 1_000, 1_800_000, 1_000],
+    [300_000, 1_000, 30_000, 30_000],
+  ]) {
+    const sessions: number[] = []
+    const openEngine = async () => {
+      const engine = await openLocalEngine(engineOptions(temporaryDirectory(t)))
+      const { join } = engine.groups
+      engine.groups.join = function (request, signal) {
+        if (request.groupId === 'g') sessions.push(request.sessionTimeoutMs)
+        return join.call(this, request, signal)
+      }
+      return engine
+    }
+    const set = {
+      'consumer.instance.timeout.ms': String(instance),
+      'group.min.session.timeout.ms': String(min),
+      'group.max.session.timeout.ms': String(max),
+    }
+    const server = await startServer(t, { set, openEngine })
+    await put(server, 't', [0])
+    const byDefault = await subscribed(server, 'g', { name: 'c', ...earliest } as never)
+    assert.deepEqual(valuesOf(await byDefault.records()), [0])
+    await byDefault.delete()
+    const own = await subscribed(server, 'g', { name: 'c', ...earliest, 'session.timeout.ms': 2_000 } as never)
+    assert.equal((await own.call('GET', '/assignments')).json().partitions.length, 1)
+    assert.deepEqual(sessions, [expected, 2_000])
+  }
+})
+
+test('a read that waits keeps its partitions, however long; who is silent for the session that it has by default does not', async (t) => {
+  const clock = new FakeClock()
+  const set = { 'num.partitions': '2', 'group.max.session.timeout.ms': '10000' }
+  const server = await startServer(t, { clock, set })
+  await put(server, 't', [0])
+  const reading = await subscribed(server, 'g', { name: 'reading', ...json, requestWaitMs: 60_000 } as never)
+  const beside = await subscribed(server, 'g', { name: 'beside', ...json } as never)
+  const generation = async () => (await server.get('/v1/groups/g')).json().generation as number
+  const partitionsOf = async (consumer: TestConsumer) => {
+    const { partitions } = (await consumer.call('GET', '/assignments')).json()
+    return (partitions as { partition: number }[]).map(({ partition }) => partition)
+  }
+  const [own] = await partitionsOf(reading)
+  assert.equal((await partitionsOf(beside)).length, 1)
+  const before = await generation()
+  let isAnswered = false
+  const waiting = reading.records().finally(() => {
+    isAnswered = true
+  })
+  for (let isWaiting = false; !isWaiting; ) {
+    isWaiting = /^tailrace_fetch_waiting 1$/m.test((await server.get('/metrics')).text())
+  }
+  for (let passedMs = 0; passedMs < 45_000; passedMs += 1_000) {
+    clock.advance(1_000)
+    await turnOfTheLoop()
+    if (passedMs % 5_000 === 0) assert.equal((await partitionsOf(beside)).length, 1)
+  }
+  assert.ok(!isAnswered)
+  assert.equal(await generation(), before, 'nobody was put out')
+  await put(server, 't', [1], own)
+  assert.deepEqual(valuesOf(await waiting), [1])
+
+  // from now on it is silent
+  for (let passedMs = 0; passedMs < 9_000; passedMs += 1_000) {
+    clock.advance(1_000)
+    assert.equal((await partitionsOf(beside)).length, 1)
+  }
+  clock.advance(1_500)
+  await turnOfTheLoop()
+  assert.equal((await partitionsOf(beside)).length, 2)
+  assert.ok((await generation()) > before)
 })
 
 test('a consumer that nobody calls is deleted, one that reads is not', async (t) => {
