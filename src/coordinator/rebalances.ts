@@ -1,6 +1,7 @@
 // The rounds of one group: who has to join, which generation comes of it, when the leader has to have assigned, and until when all
-// this has to be done. What must hold: a generation is durable before any member hears of it, and is never used again; every wait
-// ends by a deadline, so that no group is ever stuck. Calls act at once, one after the other. No I/O of its own: the host saves.
+// this has to be done. What must hold: a generation is durable before any member hears of it, and is never used again until the
+// group is deleted or has expired; every wait ends by a deadline, so that no group is ever stuck. Calls act at once, one after the
+// other. No I/O of its own: the host saves.
 //
 //   Empty -> PreparingRebalance (all members join) -> CompletingRebalance (the leader assigns) -> Stable
 //   and back to PreparingRebalance whenever a member comes, goes, or says something else of itself

@@ -129,10 +129,11 @@ export interface PartitionResult extends GroupPartition {
 export interface Groups {
   /**
    * Resolves when the rebalance that it begins or takes part in has everybody, with a generation that is durable and was
-   * never used before. A join that is given up (`signal`) leaves a member that its session timeout ends; one that was not
-   * told its id yet goes at once, here as where the join fails. invalid_group_id, invalid_session_timeout, invalid_request,
-   * request_too_large, inconsistent_group_protocol, unknown_member_id, fenced_instance_id, group_max_size_reached,
-   * request_cancelled (given up), overloaded, disk_full, kafka_storage_error; rebalance_in_progress: it has joined again since.
+   * not used since the group was made: of one that was deleted, or has expired, they begin at 1. A join that is given up
+   * (`signal`) leaves a member that its session timeout ends; one that was not told its id yet goes at once, here as where
+   * the join fails. invalid_group_id, invalid_session_timeout, invalid_request, request_too_large,
+   * inconsistent_group_protocol, unknown_member_id, fenced_instance_id, group_max_size_reached, request_cancelled (given
+   * up), overloaded, disk_full, kafka_storage_error; rebalance_in_progress: it has joined again since.
    */
   join(request: JoinGroup, signal?: AbortSignal): Promise<JoinedGroup>
   /**
