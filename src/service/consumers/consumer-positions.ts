@@ -6,7 +6,6 @@
 
 import type { Topic } from '../../engine/engine.ts'
 import type { GroupPartition, OffsetToCommit } from '../../engine/group-protocol.ts'
-import { partitionKey } from '../../engine/partition-key.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
 import type { OwnedPartition } from '../groups/group-member.ts'
 import type { PartitionBounds } from '../read/page.ts'
@@ -41,48 +40,62 @@ interface Move {
 }
 
 export class ConsumerPositions {
-  readonly #byName = new Map<string, ConsumerPosition>()
+  /** By topic name and partition: of tens of thousands of consumers most have a few, for which a map would be large. */
+  #sorted: ConsumerPosition[] = []
 
   get size(): number {
-    return this.#byName.size
+    return this.#sorted.length
   }
 
   find(topic: string, partition: number): ConsumerPosition | undefined {
-    return this.#byName.get(partitionKey(topic, partition))
+    const position = this.#sorted[this.#placeOf(topic, partition)]
+    return position?.partition === partition && position.topic.name === topic ? position : undefined
+  }
+
+  /** Where it stands, or would. */
+  #placeOf(topic: string, partition: number): number {
+    let from = 0
+    for (let to = this.#sorted.length; from < to; ) {
+      const middle = (from + to) >>> 1
+      const { topic: other, partition: otherPartition } = this.#sorted[middle] as ConsumerPosition
+      if (other.name < topic || (other.name === topic && otherPartition < partition)) from = middle + 1
+      else to = middle
+    }
+    return from
   }
 
   /** One that is there already keeps its place, unless it is of a topic that was there before under this name. */
   add(topic: Topic, partition: number): void {
-    if (this.find(topic.name, partition)?.topic.id === topic.id) return
+    const before = this.find(topic.name, partition)
+    if (before?.topic.id === topic.id) return
     const position = { topic, partition, next: undefined, processed: undefined, committed: undefined, isKnown: false }
-    this.#byName.set(partitionKey(topic.name, partition), position)
+    this.#sorted.splice(this.#placeOf(topic.name, partition), before === undefined ? 0 : 1, position)
   }
 
   remove(topic: string, partition: number): void {
-    this.#byName.delete(partitionKey(topic, partition))
+    if (this.find(topic, partition) !== undefined) this.#sorted.splice(this.#placeOf(topic, partition), 1)
   }
 
   /** The client is told that these are its own. */
   markKnown(): void {
-    for (const position of this.#byName.values()) position.isKnown = true
+    for (const position of this.#sorted) position.isKnown = true
   }
 
   clear(): void {
-    this.#byName.clear()
+    this.#sorted = []
   }
 
   all(): readonly ConsumerPosition[] {
-    return [...this.#byName.values()]
+    return [...this.#sorted]
   }
 
   /** Those whose place is not found out yet. */
   unstarted(): readonly ConsumerPosition[] {
-    return this.all().filter(({ next }) => next === undefined)
+    return this.#sorted.filter(({ next }) => next === undefined)
   }
 
   get hasUnstarted(): boolean {
-    for (const { next } of this.#byName.values()) if (next === undefined) return true
-    return false
+    return this.#sorted.some(({ next }) => next === undefined)
   }
 
   /** False when it is not this consumer's any more, or has its place already. */
@@ -96,7 +109,7 @@ export class ConsumerPositions {
 
   toRead(): TopicOffset[] {
     const found: TopicOffset[] = []
-    for (const { topic, partition, next } of this.#byName.values()) {
+    for (const { topic, partition, next } of this.#sorted) {
       if (next !== undefined) found.push({ topic, partition, offset: next })
     }
     return found
@@ -104,7 +117,7 @@ export class ConsumerPositions {
 
   /** The client asks for more: what it was given so far is done with. */
   markProcessed(): void {
-    for (const position of this.#byName.values()) position.processed = position.next
+    for (const position of this.#sorted) position.processed = position.next
   }
 
   /** Takes what a read of `asked` has brought; what was sought or has gone meanwhile stays as it is. */
@@ -142,7 +155,7 @@ export class ConsumerPositions {
 
   /** Up to where the client was given records, or has done with them, everywhere. */
   standing(upTo: 'next' | 'processed'): OffsetToCommit[] {
-    return this.all().flatMap(({ topic, partition, [upTo]: offset }) => {
+    return this.#sorted.flatMap(({ topic, partition, [upTo]: offset }) => {
       return offset === undefined ? [] : [{ topic: topic.name, topicId: topic.id, partition, offset }]
     })
   }
