@@ -2,6 +2,7 @@
 // committed, and what each partition holds.
 
 import type { GroupPartition } from '../../engine/group-protocol.ts'
+import { partitionKey } from '../../engine/partition-key.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 
 export type ResetTarget =
@@ -38,15 +39,17 @@ export interface OffsetReset extends GroupPartition {
 /** invalid_request: a shift of a partition that the group has not committed. */
 export function planReset(target: ResetTarget, partitions: readonly PartitionStanding[]): readonly OffsetReset[] {
   const listed = new Map<string, number>()
-  if (target.kind === 'listed') for (const each of target.offsets) listed.set(keyOf(each), each.offset)
+  if (target.kind === 'listed')
+    for (const each of target.offsets) listed.set(partitionKey(each.topic, each.partition), each.offset)
   return partitions.map((standing) => {
     const { topic, partition, committedOffset: previousOffset } = standing
-    return { topic, partition, previousOffset, ...placeOf(target, standing, listed.get(keyOf(standing))) }
+    return {
+      topic,
+      partition,
+      previousOffset,
+      ...placeOf(target, standing, listed.get(partitionKey(topic, partition))),
+    }
   })
-}
-
-export function keyOf({ topic, partition }: GroupPartition): string {
-  return `${topic}-${partition}`
 }
 
 type Place = Pick<OffsetReset, 'offset' | 'adjusted'>
