@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Counter, Metric, Registry } from 'prom-client'
 import type { PartitionDescription, Topic } from '../engine/engine.ts'
 import type { CommittedOffset, Groups } from '../engine/group-protocol.ts'
+import { partitionKey } from '../engine/partition-key.ts'
 import { METRICS_PARTITIONS_MAX } from '../kernel/limits.ts'
 import type { Distribution, Telemetry } from '../kernel/telemetry.ts'
 import type { SchemaRegistry } from '../registry/schema-registry.ts'
@@ -267,10 +268,12 @@ function addGroups(
   )
   const byOffset = (name: string, help: string, read: (offset: number, endOffset: number) => number) => {
     const samples = async () => {
-      const ends = new Map((await described()).map((one) => [`${one.topic}/${one.partition.partition}`, one.partition]))
+      const ends = new Map(
+        (await described()).map((one) => [partitionKey(one.topic, one.partition.partition), one.partition]),
+      )
       return (await shown()).flatMap(({ consumergroup, offsets }) =>
         offsets.flatMap(({ topic, partition, offset }) => {
-          const end = ends.get(`${topic}/${partition}`)
+          const end = ends.get(partitionKey(topic, partition))
           if (end === undefined) return []
           return [{ value: read(offset, end.endOffset), labels: { consumergroup, topic, partition } }]
         }),

@@ -6,6 +6,7 @@
 // given, though the partition may have been owned before: others may have read on meanwhile.
 
 import type { OffsetToCommit } from '../../engine/group-protocol.ts'
+import { partitionKey } from '../../engine/partition-key.ts'
 import type { OwnedPartition } from '../groups/group-member.ts'
 import { decodeCursor } from '../read/cursor.ts'
 import type { AssignedOffset } from '../tail/tail.ts'
@@ -64,7 +65,7 @@ export class GroupTailPlaces {
   /** The group has committed this, so that whoever reads it next begins there. */
   begin(owned: OwnedPartition, offset: number, until: number | undefined): void {
     const { topic, partition } = owned
-    const key = keyOf(topic.id, partition)
+    const key = partitionKey(topic.id, partition)
     const begun = { begunAt: offset, begunAfter: this.#chunks, committed: offset, asked: offset }
     this.#leaving.delete(key)
     this.#places.set(key, { owned, topic, partition, offset, until, ...begun })
@@ -72,11 +73,11 @@ export class GroupTailPlaces {
 
   /** Gives those that were begun. */
   leave(partitions: readonly OwnedPartition[]): readonly OwnedPartition[] {
-    const given = new Map(this.#givenOffsets().map((one) => [keyOf(one.topicId ?? '', one.partition), one]))
+    const given = new Map(this.#givenOffsets().map((one) => [partitionKey(one.topicId ?? '', one.partition), one]))
     const left: OwnedPartition[] = []
     for (const owned of partitions) {
       const { topic, partition } = owned
-      const key = keyOf(topic.id, partition)
+      const key = partitionKey(topic.id, partition)
       const place = this.#places.get(key)
       if (place?.owned !== owned) continue
       this.#places.delete(key)
@@ -90,7 +91,7 @@ export class GroupTailPlaces {
   /** They are others' now. Gives those that were begun. */
   lose(partitions: readonly OwnedPartition[]): readonly OwnedPartition[] {
     return partitions.filter((owned) => {
-      const key = keyOf(owned.topic.id, owned.partition)
+      const key = partitionKey(owned.topic.id, owned.partition)
       const holder = [this.#places, this.#leaving].find((places) => places.get(key)?.owned === owned)
       holder?.delete(key)
       return holder === this.#places
@@ -219,11 +220,7 @@ export class GroupTailPlaces {
   }
 
   #find(topicId: string, partition: number): Place | undefined {
-    const key = keyOf(topicId, partition)
+    const key = partitionKey(topicId, partition)
     return this.#places.get(key) ?? this.#leaving.get(key)
   }
-}
-
-function keyOf(topicId: string, partition: number): string {
-  return `${topicId}/${partition}`
 }

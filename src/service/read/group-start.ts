@@ -80,7 +80,6 @@ async function resume<Partition extends PartitionToStart>(
   }
 }
 
-/** Of one topic. */
 /** Where a position is in each of them; what keeps one from being asked is its own error. invalid_position. */
 export async function findInPartitions<Partition extends PartitionToStart>(
   parts: GroupStartParts,
@@ -95,6 +94,7 @@ export async function findInPartitions<Partition extends PartitionToStart>(
   return (await Promise.all(found)).flat()
 }
 
+/** Of one topic. */
 async function reset<Partition extends PartitionToStart>(
   parts: GroupStartParts,
   lost: readonly StartedPartition<Partition>[],

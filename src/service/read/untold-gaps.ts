@@ -1,6 +1,7 @@
 // Records that were removed before a group got them, until one of its workers is told: the read that meets a gap may have
 // nothing to give, and its reply may get lost.
 
+import { partitionKey } from '../../engine/partition-key.ts'
 import type { Gap } from './page.ts'
 
 export class UntoldGaps {
@@ -9,13 +10,14 @@ export class UntoldGaps {
   /** One that touches what is untold already is told with it. */
   add(gap: Gap): void {
     let { from, to } = gap
-    const apart = (this.#byPlace.get(placeOf(gap)) ?? []).filter((known) => {
+    const place = partitionKey(gap.topic, gap.partition)
+    const apart = (this.#byPlace.get(place) ?? []).filter((known) => {
       if (known.to < from || known.from > to) return true
       from = Math.min(from, known.from)
       to = Math.max(to, known.to)
       return false
     })
-    this.#byPlace.set(placeOf(gap), [...apart, { ...gap, from, to }])
+    this.#byPlace.set(place, [...apart, { ...gap, from, to }])
   }
 
   /** Those of some topics: they count as told. */
@@ -29,11 +31,7 @@ export class UntoldGaps {
     return taken
   }
 
-  forget(place: Pick<Gap, 'topic' | 'partition'>): void {
-    this.#byPlace.delete(placeOf(place))
+  forget({ topic, partition }: Pick<Gap, 'topic' | 'partition'>): void {
+    this.#byPlace.delete(partitionKey(topic, partition))
   }
-}
-
-function placeOf({ topic, partition }: Pick<Gap, 'topic' | 'partition'>): string {
-  return `${partition}/${topic}`
 }

@@ -1,6 +1,7 @@
 // Where a tail ends: after a number of records, or at an offset in each partition. Partitions that are added later do not
 // count, unless they come with an end of their own.
 
+import { partitionKey } from '../../engine/partition-key.ts'
 import type { TopicOffset } from '../read/partition-offset.ts'
 import type { AssignedOffset } from './tail.ts'
 import type { TailLayout } from './tail-layout.ts'
@@ -16,13 +17,13 @@ export class TailUntil {
   /** Both undefined: never. */
   constructor(recordCount?: number, offsets?: readonly TopicOffset[]) {
     this.#recordCount = recordCount ?? Number.POSITIVE_INFINITY
-    this.#offsets = offsets && new Map(offsets.map((one) => [keyOf(one.topic.id, one.partition), one.offset]))
+    this.#offsets = offsets && new Map(offsets.map((one) => [partitionKey(one.topic.id, one.partition), one.offset]))
   }
 
   /** What was not known of before ends there. */
   assign(offsets: readonly AssignedOffset[]): void {
     for (const { topic, partition, until } of offsets) {
-      const key = keyOf(topic.id, partition)
+      const key = partitionKey(topic.id, partition)
       if (until !== undefined && !this.#offsets?.has(key)) this.#offsets?.set(key, until)
     }
     this.#unreached = undefined
@@ -58,10 +59,6 @@ export class TailUntil {
   }
 
   #endOf(topicId: string, partition: number): number {
-    return this.#offsets?.get(keyOf(topicId, partition)) ?? 0
+    return this.#offsets?.get(partitionKey(topicId, partition)) ?? 0
   }
-}
-
-function keyOf(topicId: string, partition: number): string {
-  return `${topicId}/${partition}`
 }
