@@ -213,3 +213,39 @@ test('what a work queue has done above its offset is forgotten with a reset', as
   assert.equal((await server.request('DELETE', '/v1/groups/q')).status, 204)
   assert.deepEqual(await given(), all)
 })
+
+test('a record is a dead letter once in each pass of its queue: a reset to before it begins the next', async (t) => {
+  const { server, reset } = await start(t)
+  const rejectAll = async () => {
+    for (let left = 6; left > 0; ) {
+      const body = { topics: ['orders'], mode: 'shared', wait_ms: 5_000 }
+      const { records, lease } = (await server.post('/v1/groups/q/poll', body)).json()
+      assert.ok(records.length > 0, 'there is more')
+      const rejected = (records as { topic: string; partition: number; offset: number }[]).map(
+        ({ topic, partition, offset }) => ({ topic, partition, offset }),
+      )
+      const ack = await server.post(`/v1/groups/q/leases/${lease}/ack`, { rejected })
+      assert.equal(ack.status, 200, ack.text())
+      left -= records.length
+    }
+  }
+  const deadLetters = async () => {
+    const { records } = (await server.get('/v1/topics/orders.dlq/records?from=earliest')).json()
+    return (records as { headers: { name: string; value: string }[] }[])
+      .map(({ headers }) => {
+        const of = new Map(headers.map(({ name, value }) => [name, value]))
+        return `${of.get('dlq.origin.partition')}:${of.get('dlq.origin.offset')} ${of.get('dlq.reason')}`
+      })
+      .sort()
+  }
+  const all = ['0:0', '0:1', '0:2', '1:0', '1:1', '1:2'].map((place) => `${place} rejected`)
+  await rejectAll()
+  assert.deepEqual(await deadLetters(), all)
+  assert.equal((await reset('q', { to: 'latest' })).status, 200)
+  assert.deepEqual((await server.post('/v1/groups/q/poll', { topics: ['orders'], mode: 'shared' })).json().records, [])
+  assert.equal((await reset('q', { to: '1', force: true })).status, 200)
+  await server.post('/v1/topics/orders/records', { records: [0, 1].map((partition) => ({ value: 'y', partition })) })
+  await rejectAll()
+  const again = all.filter((place) => !place.includes(':0 ')).concat('0:3 rejected', '1:3 rejected')
+  assert.deepEqual(await deadLetters(), [...all, ...again].sort())
+})
