@@ -4,7 +4,9 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Engine } from '../../src/engine/engine.ts'
+import type { TailraceError } from '../../src/kernel/errors.ts'
 import { RawMember } from '../support/raw-member.ts'
 import type { EngineUnderTest } from './engine-contract.ts'
 
@@ -12,20 +14,35 @@ function places(committed: readonly { topic: string; partition: number; offset: 
   return committed.map(({ topic, partition, offset }) => `${topic}/${partition}=${offset}`).sort()
 }
 
+/** Shows that it lives until it is told to join again. */
+async function untilRebalance(member: RawMember): Promise<void> {
+  const deadline = performance.now() + 10_000
+  for (let isCalled = false; !isCalled; await sleep(1)) {
+    assert.ok(performance.now() < deadline, 'no rebalance begins')
+    isCalled = await member.heartbeat().then(
+      () => false,
+      (error: TailraceError) => {
+        assert.equal(error.code, 'rebalance_in_progress')
+        return true
+      },
+    )
+  }
+}
+
 /** Joins a group that has one member already, both in the next generation. */
 async function joinBeside(first: RawMember, second: RawMember): Promise<void> {
   const joining = second.join()
-  for (let isCalled = false; !isCalled; ) {
-    isCalled = await first.heartbeat().then(
-      () => false,
-      ({ code }) => code === 'rebalance_in_progress',
-    )
-  }
+  await untilRebalance(first)
   await first.join()
   await joining
 }
 
-export function groupContract({ name, open }: EngineUnderTest): void {
+export interface RestartedEngine extends EngineUnderTest {
+  /** Stopped, and opened again with what it has kept; closed with the test. */
+  restart(engine: Engine, t: TestContext): Promise<Engine>
+}
+
+export function groupContract({ name, open, restart }: RestartedEngine): void {
   const describe = (what: string, body: (engine: Engine, t: TestContext) => Promise<void>) =>
     test(`${name}: ${what}`, async (t) => {
       const engine = await open(t)
@@ -103,6 +120,55 @@ export function groupContract({ name, open }: EngineUnderTest): void {
     )
     const { state, members } = (await groups.describe('g')) ?? {}
     assert.deepEqual([state, members], ['Empty', []])
+  })
+
+  describe('who is silent for its session is out: the others share what it had, and one of them leads', async ({
+    groups,
+  }) => {
+    const [a, b] = [new RawMember(groups, { sessionTimeoutMs: 200 }), new RawMember(groups)]
+    await a.join()
+    await a.sync()
+    await joinBeside(a, b)
+    await Promise.all([a.sync({ [a.memberId]: ['t/0'], [b.memberId]: ['t/1'] }), b.sync()])
+    await b.commit(3, 1)
+    await untilRebalance(b)
+    const joined = await b.join()
+    assert.ok(joined.generationId > a.generationId)
+    assert.deepEqual([joined.leaderId, joined.members.length], [b.memberId, 1])
+    assert.deepEqual(await b.sync({ [b.memberId]: ['t/0', 't/1'] }), ['t/0', 't/1'])
+    await b.commit(5, 0)
+    for (const call of [() => a.commit(1), () => a.heartbeat(), () => a.sync(), () => a.join()]) {
+      await assert.rejects(call(), { code: 'unknown_member_id' })
+    }
+    assert.deepEqual(places(await groups.committed('g')), ['t/0=5', 't/1=3'])
+    const { state, members } = (await groups.describe('g')) ?? {}
+    assert.deepEqual([state, members?.map(({ memberId }) => memberId)], ['Stable', [b.memberId]])
+  })
+
+  describe('after a restart nobody is in, offsets are where they were, and generations go on above the last', async (engine, t) => {
+    const [a, b] = [new RawMember(engine.groups), new RawMember(engine.groups, { groupInstanceId: 'i' })]
+    await a.join()
+    await a.sync()
+    await joinBeside(a, b)
+    await Promise.all([a.sync({ [a.memberId]: ['t/0'], [b.memberId]: ['t/1'] }), b.sync()])
+    await Promise.all([a.commit(4, 0), b.commit(7, 1)])
+    const { groups } = await restart(engine, t)
+    assert.deepEqual(places(await groups.committed('g')), ['t/0=4', 't/1=7'])
+    assert.deepEqual(await groups.list(), [{ groupId: 'g', state: 'Empty', protocolType: 'consumer' }])
+    assert.deepEqual((await groups.describe('g'))?.members, [])
+    for (const { options, memberId, generationId } of [a, b]) {
+      const late = Object.assign(new RawMember(groups, options), { memberId, generationId })
+      for (const call of [() => late.commit(9), () => late.heartbeat(), () => late.sync(), () => late.join()]) {
+        await assert.rejects(call(), { code: 'unknown_member_id' })
+      }
+    }
+    const back = new RawMember(groups, { groupInstanceId: 'i' })
+    const joined = await back.join()
+    assert.ok(joined.generationId > b.generationId, `${joined.generationId} after ${b.generationId}`)
+    assert.equal(joined.leaderId, back.memberId)
+    assert.deepEqual(await back.sync({ [back.memberId]: ['t/1'] }), ['t/1'])
+    await back.commit(8, 1)
+    assert.deepEqual(places(await groups.committed('g')), ['t/0=4', 't/1=8'])
   })
 
   describe('a static member comes back to what it had, and fences who had its name', async ({ groups }) => {

@@ -1,16 +1,27 @@
+import type { TestContext } from 'node:test'
+import type { Engine } from '../../src/engine/engine.ts'
 import { openLocalEngine } from '../../src/local-engine/local-engine.ts'
 import { engineOptions, temporaryDirectory } from '../support/engine-options.ts'
 import { MemoryEngine } from '../support/memory-engine.ts'
-import type { EngineUnderTest } from './engine-contract.ts'
 import { engineContract } from './engine-contract.ts'
+import type { RestartedEngine } from './group-contract.ts'
 import { groupContract } from './group-contract.ts'
 
-const localEngine: EngineUnderTest = {
+const folders = new WeakMap<Engine, string>()
+
+async function openIn(dataDir: string, t: TestContext): Promise<Engine> {
+  const engine = await openLocalEngine(engineOptions(dataDir))
+  t.after(() => engine.close())
+  folders.set(engine, dataDir)
+  return engine
+}
+
+const localEngine: RestartedEngine = {
   name: 'local engine',
-  async open(t) {
-    const engine = await openLocalEngine(engineOptions(temporaryDirectory(t)))
-    t.after(() => engine.close())
-    return engine
+  open: (t) => openIn(temporaryDirectory(t), t),
+  async restart(engine, t) {
+    await engine.close()
+    return await openIn(folders.get(engine) ?? '', t)
   },
 }
 
@@ -22,6 +33,10 @@ groupContract({
   async open(t) {
     const engine = new MemoryEngine()
     t.after(() => engine.close())
+    return engine
+  },
+  async restart(engine) {
+    await (engine as MemoryEngine).restart()
     return engine
   },
 })

@@ -71,8 +71,8 @@ export class MemoryEngine implements Engine {
   readonly capabilities = { name: 'local', replicationFactorMax: 1, namedProducers: true, isShared: false } as const
   readonly defaults: TopicConfigDefaults = topicConfigDefaults({})
   readonly partitionCountDefault: number
-  readonly groups: GroupCoordinator
-  readonly groupStore = new MemoryGroupStore()
+  groups: GroupCoordinator
+  groupStore = new MemoryGroupStore()
   readonly appends: AppendSeen[] = []
   /** Before anything of an append is stored. */
   beforeWrite: Hook = () => {}
@@ -80,15 +80,21 @@ export class MemoryEngine implements Engine {
   beforeSync: Hook = () => {}
   appendTimeMs = 0
   created = 0
+  readonly #options: MemoryEngineOptions
   readonly #topics = new Map<string, Topic>()
   readonly #partitions = new Map<string, Partition[]>()
   readonly #ids = new Map<string, bigint>()
   readonly #topicListeners = new Set<() => void>()
 
   constructor(options: MemoryEngineOptions = {}) {
-    const { clock = systemClock, groups = {}, telemetry = new Telemetry() } = options
+    this.#options = options
     this.partitionCountDefault = options.partitionCountDefault ?? 1
-    this.groups = new GroupCoordinator({
+    this.groups = this.#openGroups()
+  }
+
+  #openGroups(): GroupCoordinator {
+    const { clock = systemClock, groups = {}, telemetry = new Telemetry() } = this.#options
+    return new GroupCoordinator({
       clock,
       telemetry,
       store: this.groupStore,
@@ -98,6 +104,13 @@ export class MemoryEngine implements Engine {
       findTopic: (name) => this.findTopic(name),
       findTopicById: (topicId) => this.listTopics().find(({ id }) => id === topicId),
     })
+  }
+
+  /** As after a restart: of groups with what is durable, and nothing else. */
+  async restart(): Promise<void> {
+    await this.close()
+    this.groupStore = new MemoryGroupStore(this.groupStore.saved)
+    this.groups = this.#openGroups()
   }
 
   cluster() {
