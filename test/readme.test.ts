@@ -1,10 +1,10 @@
 // Every command of README.md is run as it stands there, in order, in one shell a block, against a server of this
 // checkout: only the address and the way to the `tailrace` command are put in its place. The two commands that install are
-// what `.ci/run` and the test of the packed package run.
+// what `.ci/run` and the test of the packed package run. Its programs and its frames: readme-programs.test.ts.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -12,13 +12,13 @@ import type { App } from '../src/app/app.ts'
 import { openApp } from '../src/app/app.ts'
 import { loadConfig } from '../src/app/config.ts'
 import { silentLogger } from '../src/kernel/logger.ts'
+import { README_LANGUAGES, readmeBlocks, readmeFences } from './support/readme.ts'
 
-const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const BIN = new URL('../bin/tailrace.js', import.meta.url).pathname
 const WSCAT = new URL('support/wscat-process.ts', import.meta.url).pathname
 const INSTALLING = ['npm ci && npm start', 'npm ci && npm test']
 
-const blocks = [...README.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1] as string)
+const blocks = readmeBlocks('sh')
 const commands = blocks.filter((block) => !INSTALLING.includes(block.trim()))
 
 let app: App
@@ -71,6 +71,11 @@ async function run(block: string): Promise<string> {
   assert.equal(code, 0, `${script}\n${printed}\n${Buffer.concat(errors)}`)
   return printed
 }
+
+test('the README has no block of code that no test runs', () => {
+  const begins = README_LANGUAGES.flatMap((language) => readmeBlocks(language).map(() => `\`\`\`${language}`))
+  assert.deepEqual([...readmeFences].sort(), [...begins, ...begins.map(() => '```')].sort())
+})
 
 test('the README has its commands, the two that install among them', () => {
   for (const command of INSTALLING)
