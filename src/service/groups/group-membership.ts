@@ -8,6 +8,7 @@
 
 import { decodeAssignment } from '../../engine/consumer-protocol.ts'
 import type { Engine } from '../../engine/engine.ts'
+import { isFencing } from '../../engine/fencing.ts'
 import type { JoinedGroup, MemberIdentity } from '../../engine/group-protocol.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
@@ -16,7 +17,7 @@ import type { Logger } from '../../kernel/logger.ts'
 import type { TopicsSeen } from './group-leader.ts'
 import { assignGroup, encodeWishes, haveTopicsChanged, isAllAssigned, isMoreToCome } from './group-leader.ts'
 import type { GroupMemberSpec, OwnedPartition } from './group-member.ts'
-import { isFencing, JoinFailures } from './join-failures.ts'
+import { JoinFailures } from './join-failures.ts'
 import { namePartition, Ownership } from './ownership.ts'
 import type { TopicMatcher, TopicWishes } from './topic-pattern.ts'
 

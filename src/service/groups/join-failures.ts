@@ -1,16 +1,10 @@
 // What keeps a member from joining its group, and when it tries again: a fenced one at once, unless that has come to nothing
 // several times; after other failures later and later; by itself only where that may help.
 
+import { isFencing } from '../../engine/fencing.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
-import type { ErrorCode, TailraceError } from '../../kernel/errors.ts'
+import type { TailraceError } from '../../kernel/errors.ts'
 import { JOIN_RETRY_MS_MAX, JOIN_RETRY_MS_MIN, JOINS_FENCED_IN_A_ROW_MAX } from '../../kernel/limits.ts'
-
-/** The coordinator does not know the member any more, or not as it is. */
-const FENCING: ReadonlySet<ErrorCode> = new Set(['unknown_member_id', 'illegal_generation', 'fenced_instance_id'])
-
-export function isFencing({ code }: TailraceError): boolean {
-  return FENCING.has(code)
-}
 
 export class JoinFailures {
   readonly #clock: Clock

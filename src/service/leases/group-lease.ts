@@ -3,6 +3,7 @@
 // out again; what a lease held and is not acknowledged is given out again, in order, when it ends; a partition that the
 // group's member loses takes its lease with it, whole: whoever holds that learns at its ack that somebody else has some of it.
 
+import { isFencing } from '../../engine/fencing.ts'
 import type { OffsetToCommit } from '../../engine/group-protocol.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
@@ -16,7 +17,6 @@ import type {
   PollSink,
   TopicPartitionOffset,
 } from '../groups/group-poll.ts'
-import { isFencing } from '../groups/join-failures.ts'
 import type { ConsumeService } from '../read/consume.ts'
 import type { GroupStartParts } from '../read/group-start.ts'
 import type { Position } from '../read/positions.ts'

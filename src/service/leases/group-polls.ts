@@ -20,8 +20,8 @@ import type {
   PollMode,
   PollSink,
 } from '../groups/group-poll.ts'
-import { PollAppends } from '../groups/poll-appends.ts'
 import type { StateTopic } from '../groups/state-topic.ts'
+import { AppendTargets } from '../read/append-targets.ts'
 import type { ConsumeService } from '../read/consume.ts'
 import type { GroupStartParts } from '../read/group-start.ts'
 import { unknownGroup } from '../read/positions.ts'
@@ -75,7 +75,7 @@ class GroupPolls implements GroupPollService {
   readonly #dependencies: GroupPollDependencies
   readonly #groups = new Map<string, AnyGroup>()
   readonly #leaving = new Map<string, Promise<void>>()
-  readonly #appends = new PollAppends()
+  readonly #appends = new AppendTargets()
   readonly #starts: GroupStartParts
   readonly #ofShared: Omit<SharedQueueOptions, 'host'>
   readonly #endAppends: () => void

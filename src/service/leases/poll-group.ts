@@ -16,7 +16,7 @@ import {
 import { SerialQueue } from '../../kernel/serial-queue.ts'
 import type { AssignorName, GroupMember, GroupMembers, OwnedPartition } from '../groups/group-member.ts'
 import type { GivenLease, GroupPolled, GroupPollRequest, PartitionFault, PollSink } from '../groups/group-poll.ts'
-import type { AppendTarget, PollAppends } from '../groups/poll-appends.ts'
+import type { AppendTarget, AppendTargets } from '../read/append-targets.ts'
 import type { Position } from '../read/positions.ts'
 import { UntoldGaps } from '../read/untold-gaps.ts'
 import type { Interest } from './poll-interest.ts'
@@ -35,7 +35,7 @@ export interface PollGroupOptions<Slot extends PartitionSlot, Queue extends Poll
   readonly protocolType: 'consumer' | 'shared'
   readonly clock: Clock
   readonly members: GroupMembers
-  readonly appends: PollAppends
+  readonly appends: AppendTargets
   readonly assignors: readonly AssignorName[]
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
@@ -47,7 +47,7 @@ export interface PollGroupOptions<Slot extends PartitionSlot, Queue extends Poll
 export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>> implements AppendTarget {
   readonly queue: Queue
   readonly #clock: Clock
-  readonly #appends: PollAppends
+  readonly #appends: AppendTargets
   readonly #member: GroupMember
   readonly #letGoOfMember: () => void
   readonly #slots = new Map<string, Slot>()

@@ -8,6 +8,7 @@
 // remembered counts no more.
 
 import { hash } from 'node:crypto'
+import { isFencing } from '../../engine/fencing.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
 import { asTailraceError } from '../../kernel/errors.ts'
@@ -24,7 +25,6 @@ import type {
   OpenLease,
   PollSink,
 } from '../groups/group-poll.ts'
-import { isFencing } from '../groups/join-failures.ts'
 import type { StateTopic } from '../groups/state-topic.ts'
 import type { GroupStartParts } from '../read/group-start.ts'
 import type { Position } from '../read/positions.ts'

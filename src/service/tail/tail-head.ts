@@ -5,7 +5,7 @@
 import type { Topic } from '../../engine/engine.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PARTITION_FAULT_PAUSE_MS, TAIL_START_SHARED_MS } from '../../kernel/limits.ts'
-import type { AppendTarget } from '../groups/poll-appends.ts'
+import type { AppendTarget } from '../read/append-targets.ts'
 import type { TailLayout } from './tail-layout.ts'
 import type { StuckSlot } from './tail-place.ts'
 import { TailPlace } from './tail-place.ts'

@@ -6,8 +6,8 @@ import type { Clock, Timer } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { PARTITION_FAULT_PAUSE_MS } from '../../kernel/limits.ts'
 import type { Subscription } from '../groups/group-member.ts'
-import { PollAppends } from '../groups/poll-appends.ts'
 import { TopicMatcher, TopicWishes } from '../groups/topic-pattern.ts'
+import { AppendTargets } from '../read/append-targets.ts'
 import type { TopicOffset } from '../read/partition-offset.ts'
 import { allPartitions, getTopic } from '../read/read-start.ts'
 import type { TailStand } from './live-tail.ts'
@@ -40,7 +40,7 @@ interface HeldHead {
 export class TailHeads {
   readonly #parts: TailHeadsParts
   readonly #matcher: TopicMatcher
-  readonly #appends = new PollAppends()
+  readonly #appends = new AppendTargets()
   readonly #heads = new Map<string, HeldHead>()
   /** Some of their partitions could not be read; when they are to be tried again. */
   readonly #faulted = new Map<TailHead, number>()

@@ -2,25 +2,29 @@
 // same however many others there are.
 
 import type { Topic } from '../../engine/engine.ts'
-import type { OwnedPartition } from './group-member.ts'
+
+interface PartitionOfTopic {
+  readonly topic: Topic
+  readonly partition: number
+}
 
 export interface AppendTarget {
   /** The partition's high watermark has moved. */
   appended(topic: Topic, partition: number, highWatermark: number): void
 }
 
-export class PollAppends implements AppendTarget {
+export class AppendTargets implements AppendTarget {
   /** By the topic's id and partition. */
   readonly #targets = new Map<string, Map<number, Set<AppendTarget>>>()
 
-  add({ topic, partition }: OwnedPartition, target: AppendTarget): void {
+  add({ topic, partition }: PartitionOfTopic, target: AppendTarget): void {
     const ofTopic = this.#targets.get(topic.id) ?? new Map<number, Set<AppendTarget>>()
     this.#targets.set(topic.id, ofTopic)
     const targets = ofTopic.get(partition) ?? new Set()
     ofTopic.set(partition, targets.add(target))
   }
 
-  delete({ topic, partition }: OwnedPartition, target: AppendTarget): void {
+  delete({ topic, partition }: PartitionOfTopic, target: AppendTarget): void {
     const ofTopic = this.#targets.get(topic.id)
     const targets = ofTopic?.get(partition)
     if (!targets?.delete(target) || targets.size > 0) return
