@@ -1,12 +1,16 @@
 // Random histories of groups that are polled, exclusive and shared: records, polls, acks of all kinds, leases that run out,
+// steps of the wall clock, calls of the engine that take long while time passes, the topic is made anew or the group is reset;
 // stops, kills and power cuts in the middle of calls. What a call has answered has to hold from then on.
 
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
+import { TailraceError } from '../../src/kernel/errors.ts'
+import { createGroupService } from '../../src/service/groups/groups.ts'
 import { temporaryDirectory } from '../support/engine-options.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { holdCall } from '../support/held-call.ts'
 import { caller, PollBench } from '../support/poll-bench.ts'
 import type { Machine } from '../support/power-cut-machine.ts'
 import { Bench } from '../support/power-cut-machine.ts'
@@ -32,6 +36,9 @@ abstract class History<Lease extends ModelLease> {
   protected clock: FakeClock
   /** Counts the lives of the server: what is answered after its life is not heard. */
   protected life = 0
+  /** Counts what takes all leases from their workers, when it begins and when it is over. */
+  protected era = 0
+  #topicsMade = 1
   readonly #machines: Bench
   #machine: Machine
   readonly #dataDir: string
@@ -50,6 +57,8 @@ abstract class History<Lease extends ModelLease> {
   abstract ended(lease: Lease, how: 'expired' | 'released' | 'crashed'): void
   /** Nothing is heard of any more that was under way. */
   abstract crashed(): void
+  /** Nothing of what was said of any record holds, and all leases are over. */
+  abstract begunAnew(why: 'remade' | 'reset'): void
 
   async run(): Promise<void> {
     await this.bench.engine.createTopic({ name: 'jobs', partitionCount: PARTITIONS })
@@ -59,6 +68,31 @@ abstract class History<Lease extends ModelLease> {
   /** Whether it could still be said of this lease what the model says. */
   protected isOpen(lease: Lease): boolean {
     return this.leases.has(lease)
+  }
+
+  protected valueOf(partition: number, offset: number): string {
+    return `${this.#topicsMade}-${partition}:${offset}`
+  }
+
+  /** Whether a lease that was given while things were begun anew is one of the time after that. */
+  protected async isOfThisEra(id: string, leaseMs: number, era: number): Promise<boolean> {
+    for (let known = era; known !== this.era; ) {
+      known = this.era
+      await this.bench.settle()
+      try {
+        await this.bench.polls.extend(caller, 'g', id, leaseMs)
+      } catch (error) {
+        assert.equal((error as TailraceError).code, 'fenced_lease')
+        return false
+      }
+    }
+    return true
+  }
+
+  /** What a call may fail with while things are begun anew. */
+  protected passOver(error: unknown, era: number): void {
+    if (era === this.era || !(error instanceof TailraceError)) throw error
+    assert.ok(['fenced_lease', 'unknown_topic_or_partition', 'topic_recreated'].includes(error.code), String(error))
   }
 
   protected anyLease(): Lease | undefined {
@@ -72,8 +106,10 @@ abstract class History<Lease extends ModelLease> {
     if (dice < 0.2) await this.#produce()
     else if (dice < 0.5) await this.poll()
     else if (dice < 0.75) await this.#ackAny()
-    else if (dice < 0.82) await this.#releaseAny()
-    else if (dice < 0.93) await this.#pass(random.below(1_500))
+    else if (dice < 0.8) await this.#releaseAny()
+    else if (dice < 0.86) await this.#pass(random.below(1_500))
+    else if (dice < 0.88) this.clock.step(random.below(7_200_000) - 3_600_000)
+    else if (dice < 0.95) await this.#holdCall()
     else await this.#end()
   }
 
@@ -81,7 +117,7 @@ abstract class History<Lease extends ModelLease> {
     const partition = this.random.below(PARTITIONS)
     const count = 1 + this.random.below(6)
     const first = this.ends[partition] as number
-    const values = Array.from({ length: count }, (_, at) => `${partition}:${first + at}`)
+    const values = Array.from({ length: count }, (_, at) => this.valueOf(partition, first + at))
     await this.bench.produce('jobs', partition, ...values)
     this.ends[partition] = first + count
   }
@@ -108,6 +144,66 @@ abstract class History<Lease extends ModelLease> {
       await assert.rejects(this.bench.polls.ack(caller, 'g', lease.id, { through: 'all' }), { code: 'fenced_lease' })
     }
     await this.bench.settle(2)
+  }
+
+  /** One call of the engine takes long, with some calls under way, and meanwhile something happens. */
+  async #holdCall(): Promise<void> {
+    const { random } = this
+    const name = random.pick(['append', 'fetch', 'listOffsets'] as const)
+    const call = holdCall(this.bench.engine, name, random.pick(['before', 'after'] as const))
+    const underWay: Promise<void>[] = []
+    for (let count = 1 + random.below(3); count > 0; count--) {
+      const one = random.chance(0.6) ? this.poll() : this.#ackAny()
+      one.catch(() => undefined)
+      underWay.push(one)
+      // an ack that has come is done, though its lease ends meanwhile
+      for (let turns = 1 + random.below(6); turns > 0; turns--) await turnOfTheLoop()
+    }
+    const meanwhile = random.pick(['time', 'remade', 'reset', 'reset'] as const)
+    if (meanwhile === 'time') await this.#pass(random.below(4_000))
+    else underWay.push(this.#beginAnew(meanwhile))
+    await this.bench.settle(random.below(40))
+    call.letGo()
+    await this.#over(underWay)
+    await this.#pass(0)
+    // whatever was under way, its partitions can be read now
+    await this.#over([this.poll()])
+  }
+
+  async #beginAnew(how: 'remade' | 'reset'): Promise<void> {
+    const { bench } = this
+    this.era++
+    if (how === 'remade') {
+      await bench.engine.deleteTopic('jobs')
+      await bench.settle(this.random.below(20))
+      await bench.engine.createTopic({ name: 'jobs', partitionCount: PARTITIONS })
+      this.#topicsMade++
+      this.ends.fill(0)
+    } else {
+      const groups = createGroupService({ engine: bench.engine, clock: bench.clock, polls: bench.polls })
+      const target = { kind: 'position', position: { kind: 'earliest' } } as const
+      const isKnown = (await bench.engine.groups.describe('g')) !== undefined
+      if (isKnown) await groups.resetOffsets(caller, 'g', { target, dryRun: false, force: true })
+      else return
+    }
+    this.era++
+    this.leases.clear()
+    this.begunAnew(how)
+  }
+
+  /** Some of it may need time. */
+  async #over(calls: readonly Promise<void>[]): Promise<void> {
+    let isOver = false
+    const all = Promise.all(calls).finally(() => {
+      isOver = true
+    })
+    all.catch(() => undefined)
+    for (let turn = 0; !isOver; turn++) {
+      assert.ok(turn < 100, 'what was under way comes to its end')
+      await this.bench.settle()
+      if (!isOver && turn > 5) await this.#pass(200)
+    }
+    await all
   }
 
   /** With some calls under way. */
@@ -154,10 +250,14 @@ class ExclusiveHistory extends History<Held> {
   readonly positions: Set<number>[] = Array.from({ length: PARTITIONS }, () => new Set([0]))
 
   async poll(): Promise<void> {
-    const { life } = this
+    const { life, era } = this
     const leaseMs = 1_000 + this.random.below(2_000)
-    const { lease: id, given, polled } = await this.bench.poll({ limit: 1 + this.random.below(8), leaseMs })
-    if (life !== this.life || polled.given === undefined) return
+    const answer = await this.bench.poll({ limit: 1 + this.random.below(8), leaseMs }).catch((error: unknown) => {
+      if (life === this.life) this.passOver(error, era)
+    })
+    if (life !== this.life || answer?.polled.given === undefined) return
+    const { lease: id, given, polled } = answer
+    if (polled.given === undefined || !(await this.isOfThisEra(id, leaseMs, era))) return
     const held: Held = { id, deadlineMs: this.clock.monotonic() + leaseMs, ranges: new Map() }
     for (const { partition, from, through } of polled.given.positions) {
       const positions = this.positions[partition] as Set<number>
@@ -169,12 +269,12 @@ class ExclusiveHistory extends History<Held> {
       const offsets = given.filter((record) => record.partition === partition).map(({ offset }) => offset)
       assert.deepEqual(offsets, range(from, through + 1))
     }
-    for (const { partition, offset, value } of given) assert.equal(value, `${partition}:${offset}`)
+    for (const { partition, offset, value } of given) assert.equal(value, this.valueOf(partition, offset))
     this.leases.add(held)
   }
 
   async ack(lease: Held): Promise<void> {
-    const { life, random } = this
+    const { life, era, random } = this
     this.leases.delete(lease)
     const keep = random.chance(0.3)
     const isAll = random.chance(0.5)
@@ -186,8 +286,11 @@ class ExclusiveHistory extends History<Held> {
     const asked = through.map(({ partition, offset }) => ({ partition, next: offset + 1 }))
     // it may hold before it is answered
     for (const { partition, next } of asked) this.positions[partition]?.add(next)
-    const answer = await this.bench.polls.ack(caller, 'g', lease.id, { through: isAll ? 'all' : through, keep })
-    if (life !== this.life) return
+    const said = { through: isAll ? ('all' as const) : through, keep }
+    const answer = await this.bench.polls.ack(caller, 'g', lease.id, said).catch((error: unknown) => {
+      if (life === this.life) this.passOver(error, era)
+    })
+    if (life !== this.life || era !== this.era || answer === undefined) return
     for (const one of asked) {
       this.positions[one.partition] = new Set([one.next])
       const held = lease.ranges.get(one.partition)
@@ -202,6 +305,10 @@ class ExclusiveHistory extends History<Held> {
   ended(): void {}
 
   crashed(): void {}
+
+  begunAnew(): void {
+    for (const partition of this.positions.keys()) this.positions[partition] = new Set([0])
+  }
 
   async drain(): Promise<void> {
     this.clock.advance(10_000)
@@ -230,6 +337,8 @@ interface ModelRecord {
   /** Whether it is accepted, or on its way to the dead-letter topic. */
   accepted: 'no' | 'maybe' | 'surely'
   dead: 'no' | 'maybe' | 'surely'
+  /** Whatever it was before, it may have been a dead letter then. */
+  wasReset: boolean
 }
 
 interface Taken extends ModelLease {
@@ -244,21 +353,21 @@ class SharedHistory extends History<Taken> {
   #unheard = false
 
   async poll(): Promise<void> {
-    const { life } = this
+    const { life, era } = this
     const leaseMs = 1_000 + this.random.below(2_000)
+    const asked = { limit: 1 + this.random.below(8), leaseMs, maxAttempts: ATTEMPTS_MAX }
     this.#pollsUnderWay++
-    const { lease: id, given } = await this.bench.take({
-      limit: 1 + this.random.below(8),
-      leaseMs,
-      maxAttempts: ATTEMPTS_MAX,
+    const answer = await this.bench.take(asked).catch((error: unknown) => {
+      if (life === this.life) this.passOver(error, era)
     })
     if (life !== this.life) return
     this.#pollsUnderWay--
-    if (given.length === 0) return
+    const { lease: id = '', given = [] } = answer ?? {}
+    if (given.length === 0 || !(await this.isOfThisEra(id, leaseMs, era))) return
     const taken: Taken = { id, deadlineMs: this.clock.monotonic() + leaseMs, records: new Set() }
     for (const { partition, offset, attempts, value } of given) {
       const record = this.#record(partition, offset)
-      assert.equal(value, `${partition}:${offset}`)
+      assert.equal(value, this.valueOf(partition, offset))
       assert.notEqual(record.accepted, 'surely', `${value} was accepted, and is given again`)
       assert.notEqual(record.dead, 'surely', `${value} was given up, and is given again`)
       assert.equal(record.lease, undefined, `${value} is leased already`)
@@ -276,7 +385,7 @@ class SharedHistory extends History<Taken> {
   }
 
   async ack(lease: Taken): Promise<void> {
-    const { life, random } = this
+    const { life, era, random } = this
     this.leases.delete(lease)
     const keep = random.chance(0.3)
     const said = { accepted: [], released: [], rejected: [] } as Record<
@@ -305,14 +414,14 @@ class SharedHistory extends History<Taken> {
     }
     const places = (records: readonly ModelRecord[]) =>
       records.map(({ partition, offset }) => ({ topic: 'jobs', partition, offset }))
-    const answer = await this.bench.polls.ack(caller, 'g', lease.id, {
-      accepted: places(said.accepted),
-      released: places(said.released),
-      rejected: places(said.rejected),
-      keep,
+    const { accepted, released, rejected } = said
+    const request = { accepted: places(accepted), released: places(released), rejected: places(rejected), keep }
+    const answer = await this.bench.polls.ack(caller, 'g', lease.id, request).catch((error: unknown) => {
+      if (life === this.life) this.passOver(error, era)
     })
     if (life !== this.life) return
     this.#asked.delete(unheard)
+    if (era !== this.era || answer === undefined) return
     for (const record of said.accepted) record.accepted = 'surely'
     for (const record of said.rejected) record.dead = 'surely'
     for (const record of exhausted) record.dead = 'surely'
@@ -339,11 +448,19 @@ class SharedHistory extends History<Taken> {
     this.#pollsUnderWay = 0
   }
 
+  begunAnew(why: 'remade' | 'reset'): void {
+    this.#asked.clear()
+    if (why === 'remade') this.records.clear()
+    for (const record of this.records.values()) {
+      Object.assign(record, { lease: undefined, attempts: 0, accepted: 'no', dead: 'no', wasReset: true })
+    }
+  }
+
   #record(partition: number, offset: number): ModelRecord {
     const key = `${partition}:${offset}`
     let record = this.records.get(key)
     if (record === undefined) {
-      record = { partition, offset, lease: undefined, attempts: 0, accepted: 'no', dead: 'no' }
+      record = { partition, offset, lease: undefined, attempts: 0, accepted: 'no', dead: 'no', wasReset: false }
       this.records.set(key, record)
     }
     return record
@@ -382,9 +499,13 @@ class SharedHistory extends History<Taken> {
     }
     for (const [partition, end] of this.ends.entries()) {
       for (const offset of range(0, end)) {
-        const { accepted, dead } = this.#record(partition, offset)
-        const count = found.get(`${partition}:${offset}`) ?? 0
+        const { accepted, dead, wasReset } = this.#record(partition, offset)
+        const count = found.get(this.valueOf(partition, offset)) ?? 0
         const about = `${partition}:${offset} is accepted: ${accepted}, dead: ${dead}, and ${count} times a dead letter`
+        if (wasReset) {
+          assert.ok(count > 0 || accepted !== 'no', about)
+          continue
+        }
         if (dead === 'surely') assert.equal(count, 1, about)
         else if (accepted === 'surely') assert.equal(count, 0, about)
         else assert.ok(count === 1 || accepted === 'maybe', about)
