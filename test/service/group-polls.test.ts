@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
+import { setMaxListeners } from 'node:events'
 import { test } from 'node:test'
 import { TailraceError } from '../../src/kernel/errors.ts'
-import { POLL_SETTLE_MS_MIN, POLL_SUBSCRIPTIONS_MAX, POLLED_GROUPS_MAX } from '../../src/kernel/limits.ts'
+import {
+  GROUP_POLLS_WAITING_MAX,
+  POLL_SETTLE_MS_MIN,
+  POLL_SUBSCRIPTIONS_MAX,
+  POLLED_GROUPS_MAX,
+} from '../../src/kernel/limits.ts'
 import type { PollBench } from '../support/poll-bench.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 
@@ -44,6 +50,15 @@ test('a poll that comes while its group is made to leave waits for that: dead le
   assert.deepEqual((await next).records, [])
   const letters = [...(await bench.deadLetters(0)), ...(await bench.deadLetters(1))]
   assert.deepEqual(letters, ['g/jobs/0/0=a max_attempts 1', 'g/jobs/1/0=b max_attempts 1'])
+})
+
+test('a poll that waits is answered when the server is closing, before its group is left', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.poll()
+  const waiting = bench.poll({ waitMs: 60_000 })
+  await bench.settle()
+  await bench.polls.close()
+  assert.deepEqual((await waiting).records, [])
 })
 
 test('a poll that waits for its group to leave opens none when the server is closing', async (t) => {
@@ -125,6 +140,21 @@ test('a poll does not wait longer than it may for its group to be able to commit
   await polls[0]
   assert.deepEqual(given, [[], []])
   rebalance.resolve()
+  assert.deepEqual((await bench.poll()).records, ['0:0=a'])
+})
+
+test('no more polls of a group wait at once than there may be', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.poll()
+  const gone = new AbortController()
+  setMaxListeners(0, gone.signal)
+  const wait = () => bench.poll({ waitMs: 60_000, signal: gone.signal })
+  const waiting = Array.from({ length: GROUP_POLLS_WAITING_MAX }, wait)
+  await assert.rejects(bench.poll(), { code: 'overloaded' })
+  assert.deepEqual((await bench.poll({ group: 'other' })).records, [])
+  gone.abort()
+  assert.equal((await Promise.all(waiting)).length, GROUP_POLLS_WAITING_MAX)
+  await bench.produce('jobs', 0, 'a')
   assert.deepEqual((await bench.poll()).records, ['0:0=a'])
 })
 

@@ -66,6 +66,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   /** Those with a poll that waits. */
   #interestsWaiting = 0
   #isDispatchDue = false
+  #isClosed = false
   #pauseTimer: Timer | undefined
 
   constructor(options: PollGroupOptions<Slot, Queue>) {
@@ -150,6 +151,8 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
+    for (const poll of this.#polls) poll.wake?.([])
     this.#pauseTimer?.cancel()
     this.#lost([...this.#slots.values()])
     await this.queue.close()
@@ -225,7 +228,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     await this.queue.release(id).catch(() => undefined)
   }
 
-  /** The partitions that are its own now; none when its time is over, or its client gone. */
+  /** The partitions that are its own now; none when its time is over, its client gone, or the group left. */
   #turn(poll: Poll<Slot>, deadlineMs: number): Promise<readonly Slot[]> {
     const { promise, resolve } = Promise.withResolvers<readonly Slot[]>()
     const { signal } = poll.request
@@ -242,7 +245,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     this.#dispatch()
     if (poll.wake === undefined) return promise
     const waitMs = deadlineMs - this.#clock.monotonic()
-    if (waitMs <= 0 || signal?.aborted) giveUp()
+    if (waitMs <= 0 || signal?.aborted || this.#isClosed) giveUp()
     else {
       timer = this.#clock.after(waitMs, giveUp)
       signal?.addEventListener('abort', giveUp)
