@@ -429,8 +429,12 @@ export const LEASE_MS_MIN = 1_000
 export const LEASE_MS_MAX = 12 * 3_600_000
 export const LEASE_MS_DEFAULT = 30_000
 
-/** Acks of a group that are remembered, so that one whose reply was lost may be sent again. */
+/**
+ * Acks of a group that are remembered, so that one whose reply was lost may be sent again; and partitions that their
+ * answers name, all together, some 60 bytes each.
+ */
 export const LEASES_REMEMBERED_MAX = 1_000
+export const LEASES_REMEMBERED_PARTITIONS_MAX = 100_000
 
 /** A lease's acks name records one by one, SHARED_POLL_RECORDS_MAX of them with 330 bytes for the longest name. Parsed in some milliseconds. */
 export const LEASE_ACK_BYTES_MAX = 1024 * 1024

@@ -63,8 +63,8 @@ export interface GroupMember {
   /** Resolves when the group is stable and this member knows what it owns, by its present subscription. What keeps it from joining is thrown. */
   settled(signal: AbortSignal): Promise<void>
   /**
-   * For partitions that it owns: durable when it resolves. During a rebalance it waits, and commits what is still owned
-   * then. illegal_generation as the error of those that are not.
+   * For partitions that it owns: durable when it resolves; in the order of the offsets. During a rebalance it waits, and
+   * commits what is still owned then. illegal_generation as the error of those that are not.
    */
   commit(offsets: readonly OffsetToCommit[]): Promise<readonly PartitionResult[]>
   /** Leaves the group at once (a static one keeps its place until the session timeout), without onRevoked. */

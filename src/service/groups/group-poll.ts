@@ -127,7 +127,7 @@ export interface GroupPollService {
   poll<Sink extends PollSink>(request: GroupPollRequest, newSink: () => Sink): Promise<GroupPolled<Sink>>
   /**
    * Durable when it resolves; one that ended its lease, sent again after a reply that was lost, is answered while it is
-   * remembered (LEASES_REMEMBERED_MAX) and the group's member is here. fenced_lease;
+   * remembered (LEASES_REMEMBERED_MAX, LEASES_REMEMBERED_PARTITIONS_MAX) and the group's member is here. fenced_lease;
    * invalid_request: it names what is not leased, and nothing was done. disk_full: nothing was done, the lease is open still.
    * unknown_topic_or_partition, topic_recreated: the topic was deleted meanwhile, and nothing is done with its successor.
    */

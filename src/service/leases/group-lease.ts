@@ -5,6 +5,7 @@
 
 import { isFencing } from '../../engine/fencing.ts'
 import type { OffsetToCommit } from '../../engine/group-protocol.ts'
+import { partitionKey } from '../../engine/partition-key.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import type { OwnedPartition } from '../groups/group-member.ts'
@@ -21,7 +22,7 @@ import type { ConsumeService } from '../read/consume.ts'
 import type { GroupStartParts } from '../read/group-start.ts'
 import type { Position } from '../read/positions.ts'
 import type { Lease } from './lease-table.ts'
-import { ENDED, endedByAck, fenced, LeaseTable } from './lease-table.ts'
+import { ENDED, fenced, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { PartitionSlot } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
@@ -59,7 +60,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   readonly #host: QueueHost<ExclusiveSlot>
   readonly #consume: ConsumeService
   readonly #starts: GroupStartParts
-  readonly #leases: LeaseTable<HeldPartitions, HeldPartitions>
+  readonly #leases: LeaseTable<HeldPartitions>
 
   constructor({ host, consume, starts, clock }: ExclusiveQueueOptions) {
     this.#host = host
@@ -154,9 +155,8 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   }
 
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
-    const acknowledged = this.#leases.acked(id)
-    if (acknowledged !== undefined) return repeatedAnswer(id, acknowledged, request)
-    return await this.#leases.use(id, (lease) => this.#ack(lease, request))
+    const repeated = this.#leases.repeated(id, request)
+    return repeated ?? (await this.#leases.use(id, (lease) => this.#ack(lease, request)))
   }
 
   async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {
@@ -183,23 +183,22 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     const asked = askedOf(lease.held, request).filter(({ part, next }) => next > part.next)
     const results = await this.#host.member.commit(asked.map(({ part, next }) => toCommit(part.slot, next)))
     const failed = results.find(({ error }) => error !== undefined)?.error
-    const done = asked.filter(({ part: { slot } }) => {
-      return results.some((one) => one.partition === slot.partition && one.topic === slot.topic.name && !one.error)
-    })
+    const done = asked.filter((_, at) => results[at]?.error === undefined)
     for (const { part, next } of done) {
       part.next = next
       part.slot.position = Math.max(part.slot.position, next)
     }
     if (failed !== undefined) throw this.#refused(lease, failed)
     const keeps = request.keep === true && lease.isOpen && lease.held.parts.some(({ next, end }) => next < end)
+    const left = keeps ? { lease: lease.id, expiresMs: lease.expiresMs } : ENDED
+    const answer = { ...left, committed: done.map(({ part, next }) => placeOf(part.slot, next)) }
     if (keeps) {
       for (const { slot, next, end } of lease.held.parts) if (next === end) this.#letGo(slot, lease)
     } else {
       this.#end(lease)
-      this.#leases.remember(lease.id, lease.held)
+      this.#leases.remember(lease.id, request, answer)
     }
-    const answer = keeps ? { lease: lease.id, expiresMs: lease.expiresMs } : { lease: undefined, expiresMs: undefined }
-    return { ...answer, committed: done.map(({ part, next }) => placeOf(part.slot, next)) }
+    return answer
   }
 
   /** Of another generation by now: then it is as if its partitions had been lost before. */
@@ -242,9 +241,10 @@ function askedOf(
   }
   if (through === undefined) throw invalid('an ack says {"through":"all"} or which positions', {})
   if (through === 'all') return parts.map((part) => ({ part, next: part.end }))
+  const held = new Map(parts.map((part) => [partitionKey(part.slot.topic.name, part.slot.partition), part]))
   const asked = new Map<HeldPart, AskedPart>()
   for (const { topic, partition, offset } of through) {
-    const part = parts.find(({ slot }) => slot.partition === partition && slot.topic.name === topic)
+    const part = held.get(partitionKey(topic, partition))
     if (part === undefined) {
       throw invalid(`the lease has nothing of partition ${partition} of topic ${topic}`, { topic, partition })
     }
@@ -258,13 +258,6 @@ function askedOf(
     asked.set(part, { part, next: Math.max(part.next, offset + 1) })
   }
   return [...asked.values()]
-}
-
-/** For an ack that comes again: it has to be about what was acknowledged. */
-function repeatedAnswer(id: string, held: HeldPartitions, request: AckRequest): LeaseAnswer {
-  const asked = askedOf(held, request)
-  if (asked.some(({ part, next }) => next > part.next)) throw endedByAck(id)
-  return { ...ENDED, committed: asked.map(({ part }) => placeOf(part.slot, part.next)) }
 }
 
 function toCommit({ topic, partition }: PartitionSlot, offset: number): OffsetToCommit {

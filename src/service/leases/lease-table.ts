@@ -3,11 +3,11 @@
 // holder's requests is under way that does not end it, and the next request waits for that one. An ended lease answers fenced_lease, whoever asks; of those that ended with an
 // ack, the latest are remembered: its holder may not have heard the answer, and asks again.
 
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { Clock, Timer } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
-import { LEASES_OPEN_MAX, LEASES_REMEMBERED_MAX } from '../../kernel/limits.ts'
-import type { LeaseAnswer } from '../groups/group-poll.ts'
+import { LEASES_OPEN_MAX, LEASES_REMEMBERED_MAX, LEASES_REMEMBERED_PARTITIONS_MAX } from '../../kernel/limits.ts'
+import type { AckRequest, LeaseAnswer } from '../groups/group-poll.ts'
 
 export class Lease<Held> {
   /** Says nothing, and cannot be guessed. */
@@ -36,13 +36,20 @@ export interface LeaseTableOptions<Held> {
   readonly onExpired: (lease: Lease<Held>) => void
 }
 
-/** `Acked`: what is remembered of a lease that ended with an ack. */
-export class LeaseTable<Held, Acked> {
+/** Of a lease that ended with an ack: what that said, as its hash, and what was answered. */
+interface Acked {
+  readonly said: string
+  readonly answer: LeaseAnswer
+}
+
+export class LeaseTable<Held> {
   readonly #clock: Clock
   readonly #onExpired: (lease: Lease<Held>) => void
   readonly #open = new Map<string, Lease<Held>>()
   /** The latest last. */
   readonly #acked = new Map<string, Acked>()
+  /** That the answers to those name. */
+  #ackedPartitions = 0
   #timer: Timer | undefined
   #timerMs = Number.POSITIVE_INFINITY
 
@@ -114,18 +121,22 @@ export class LeaseTable<Held, Acked> {
     return true
   }
 
-  /** What remember() was told of it. */
-  acked(id: string): Acked | undefined {
-    return this.#acked.get(id)
+  /** The answer to the ack that ended the lease, where this is that ack again; undefined: none has, as far as is known. fenced_lease. */
+  repeated(id: string, request: AckRequest): LeaseAnswer | undefined {
+    const acked = this.#acked.get(id)
+    if (acked === undefined || acked.said === hashOf(request)) return acked?.answer
+    throw endedByAck(id)
   }
 
-  /** It has ended, with an ack. */
-  remember(id: string, acked: Acked): void {
-    this.#acked.set(id, acked)
-    if (this.#acked.size <= LEASES_REMEMBERED_MAX) return
-    for (const oldest of this.#acked.keys()) {
+  /** It has ended with an ack. */
+  remember(id: string, request: AckRequest, answer: LeaseAnswer): void {
+    this.#acked.set(id, { said: hashOf(request), answer })
+    this.#ackedPartitions += answer.committed.length
+    for (const [oldest, acked] of this.#acked) {
+      const isRoom = this.#acked.size <= LEASES_REMEMBERED_MAX
+      if (isRoom && this.#ackedPartitions <= LEASES_REMEMBERED_PARTITIONS_MAX) return
       this.#acked.delete(oldest)
-      return
+      this.#ackedPartitions -= acked.answer.committed.length
     }
   }
 
@@ -185,7 +196,12 @@ export function fenced(id: string, cause?: unknown): TailraceError {
   )
 }
 
-export function endedByAck(id: string): TailraceError {
+/** Of what may have half a megabyte. */
+function hashOf(request: AckRequest): string {
+  return hash('sha256', JSON.stringify(request), 'base64')
+}
+
+function endedByAck(id: string): TailraceError {
   return new TailraceError(
     'fenced_lease',
     'the lease has ended with an ack: what that said is done; the same ack may come again, and nothing else',

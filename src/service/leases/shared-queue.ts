@@ -7,7 +7,6 @@
 // The two belong together by an epoch, in the commit's metadata: offsets that were set from outside have none, and what was
 // remembered counts no more.
 
-import { hash } from 'node:crypto'
 import { isFencing } from '../../engine/fencing.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { TailraceError } from '../../kernel/errors.ts'
@@ -31,7 +30,7 @@ import type { Position } from '../read/positions.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import { checkWorkQueue } from './dead-letters.ts'
 import type { Lease } from './lease-table.ts'
-import { ENDED, endedByAck, fenced, LeaseTable } from './lease-table.ts'
+import { ENDED, fenced, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
 import type { AskedRecord } from './shared-ack.ts'
@@ -53,16 +52,10 @@ export interface SharedQueueOptions {
   readonly logger: Logger
 }
 
-/** What it said, as its hash, and what was answered. */
-interface SharedAck {
-  readonly said: string
-  readonly answer: LeaseAnswer
-}
-
 export class SharedQueue implements PollQueue<SharedSlot> {
   readonly #options: SharedQueueOptions
   readonly #host: QueueHost<SharedSlot>
-  readonly #leases: LeaseTable<HeldRecords, SharedAck>
+  readonly #leases: LeaseTable<HeldRecords>
   readonly #store: SharedStore
   readonly #burials: SharedBurials
   /** Of partitions that are lost: what still has to end before somebody may begin with them anew. */
@@ -159,10 +152,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   }
 
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
-    const acknowledged = this.#leases.acked(id)
-    if (acknowledged === undefined) return await this.#leases.use(id, (lease) => this.#ack(lease, request))
-    if (acknowledged.said !== hashOf(request)) throw endedByAck(id)
-    return acknowledged.answer
+    const repeated = this.#leases.repeated(id, request)
+    return repeated ?? (await this.#leases.use(id, (lease) => this.#ack(lease, request)))
   }
 
   async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {
@@ -248,7 +239,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     const answer = { ...left, ...countsOf(asked) }
     if (!isKept) {
       this.#end(lease, 'counted')
-      this.#leases.remember(lease.id, { said: hashOf(request), answer })
+      this.#leases.remember(lease.id, request, answer)
     }
     return answer
   }
@@ -336,11 +327,6 @@ export class SharedQueue implements PollQueue<SharedSlot> {
 /** What is free, with its delivery counted, is remembered so already. */
 function isChange(verdict: Verdict, outcome: Outcome): boolean {
   return outcome !== 'free' || verdict === 'unnamed'
-}
-
-/** A body may have half a megabyte. */
-function hashOf(request: AckRequest): string {
-  return hash('sha256', JSON.stringify(request), 'base64')
 }
 
 function positionsOf({ slots }: HeldRecords): readonly LeasedRange[] {
