@@ -619,6 +619,9 @@ export const GROUP_TAIL_RELEASE_MS_MAX = 30_000
 export const AUTO_COMMIT_MS_MIN = 1_000
 export const AUTO_COMMIT_MS_MAX = 3_600_000
 
+/** Chunks that a client is not done with, of which their cursors are kept, some hundred bytes each: beyond, of every second one. */
+export const GROUP_TAIL_CHUNKS_UNDONE_MAX = 2_000
+
 /** One wait of a work queue's subscription for records: it polls again by itself. */
 export const QUEUE_TAIL_WAIT_MS = 60_000
 

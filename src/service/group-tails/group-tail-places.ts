@@ -7,6 +7,7 @@
 
 import type { OffsetToCommit } from '../../engine/group-protocol.ts'
 import { partitionKey } from '../../engine/partition-key.ts'
+import { GROUP_TAIL_CHUNKS_UNDONE_MAX } from '../../kernel/limits.ts'
 import type { OwnedPartition } from '../groups/group-member.ts'
 import { decodeCursor } from '../read/cursor.ts'
 import type { AssignedOffset } from '../tail/tail.ts'
@@ -44,8 +45,8 @@ export class GroupTailPlaces {
   readonly #places = new Map<string, Place>()
   /** Nothing more is given of them, and what was given can be committed still. Later cursors say nothing of them. */
   readonly #leaving = new Map<string, LeavingPlace>()
-  /** Given and not done with, the oldest first; kept where what is done with is committed by itself. */
-  readonly #undone: GivenChunk[] = []
+  /** Given and not done with, the oldest first, the latest always; kept where what is done with is committed by itself. */
+  #undone: GivenChunk[] = []
   readonly #countsDone: boolean
   #chunks = 0
   #records = 0
@@ -104,6 +105,7 @@ export class GroupTailPlaces {
     this.#last = { cursor, chunks: this.#chunks, records: this.#records }
     if (!this.#countsDone) return
     this.#undone.push(this.#last)
+    if (this.#undone.length > GROUP_TAIL_CHUNKS_UNDONE_MAX) this.#thinOut()
     this.#settleDone()
   }
 
@@ -119,6 +121,13 @@ export class GroupTailPlaces {
   done(recordCount: number): void {
     this.#recordsDone += recordCount
     this.#settleDone()
+  }
+
+  /** Who has so many is committed in longer steps; but what is leaving is not kept longer for that. */
+  #thinOut(): void {
+    const last = this.#undone.length - 1
+    const leftBehind = new Set([...this.#leaving.values()].map(({ givenBy }) => givenBy))
+    this.#undone = this.#undone.filter(({ chunks }, at) => at % 2 === 1 || at === last || leftBehind.has(chunks))
   }
 
   #settleDone(): void {
