@@ -26,8 +26,8 @@ interface PartitionLedger {
 
 export class GroupLedger {
   readonly report = { delivered: 0, acknowledged: 0, fenced: 0, deadLetters: 0 }
-  /** Records that nobody is to get again. */
-  settledCount = 0
+  /** Records that somebody was given. */
+  seenCount = 0
   readonly #isExclusive: boolean
   readonly #partitions: readonly PartitionLedger[]
   #life = 0
@@ -77,7 +77,10 @@ export class GroupLedger {
       const { states, givenMs: last, doneMs } = this.#of(partition)
       const isDone = (states[offset] as number) > DELIVERED && (doneMs[offset] as number) < givenMs
       assert.ok(!isDone, `${partition}:${offset} is done, and is given again`)
-      if (states[offset] === NOT_SEEN) states[offset] = DELIVERED
+      if (states[offset] === NOT_SEEN) {
+        states[offset] = DELIVERED
+        this.seenCount++
+      }
       last[offset] = Math.max(last[offset] as number, givenMs)
     }
   }
@@ -121,8 +124,8 @@ export class GroupLedger {
 
   #settle([partition, offset]: Place, state: number, atMs: number): void {
     const { states, givenMs, doneMs } = this.#of(partition)
+    assert.ok(states[offset] !== NOT_SEEN, `${partition}:${offset} was done, and given to nobody`)
     assert.ok((givenMs[offset] as number) <= atMs, `${partition}:${offset} was done, and was given again`)
-    if ((states[offset] as number) <= DELIVERED) this.settledCount++
     states[offset] = state
     doneMs[offset] = atMs
   }

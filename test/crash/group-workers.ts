@@ -138,11 +138,14 @@ class WorkersHistory {
     return (await this.#client.getTopic(TOPIC)).partitions.map(({ end_offset }) => end_offset)
   }
 
-  /** What is left to do then waits for it: else a quick group would be through before. */
+  /**
+   * What is left to do then waits for it: else a quick group would be through before. By what was given, which is told of every
+   * record in the end: what was acknowledged is not, of those who died before they told.
+   */
   get #isKillDue(): boolean {
     const { kills, records } = this.#options
     const killed = this.#report.kills
-    return killed < kills && (this.#ledger?.settledCount ?? 0) > ((killed + 1) * records) / (kills + 1)
+    return killed < kills && (this.#ledger?.seenCount ?? 0) > ((killed + 1) * records) / (kills + 1)
   }
 
   async #killServer(ledger: GroupLedger): Promise<void> {
