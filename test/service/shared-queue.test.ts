@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { TailraceError } from '../../src/kernel/errors.ts'
 import { SHARED_STATE_CHECK_MS, SHARED_STATE_IDLE_MS, SHARED_WINDOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
 import { createGroupService } from '../../src/service/groups/groups.ts'
 import { createStateTopic } from '../../src/service/groups/state-topic.ts'
@@ -152,6 +153,30 @@ test('an ack of what is not leased is refused whole; the same ack again is answe
   assert.deepEqual(await bench.judge(lease, { accepted: [1] }), answer)
   await assert.rejects(bench.judge(lease, { rejected: [1] }), FENCED)
   assert.deepEqual(await bench.deadLetters(), [])
+})
+
+test('an ack that one partition cannot store is done in the others, and the same ack again does the rest', async (t) => {
+  const bench = await openPollBench(t, { partitions: 2 })
+  for (const partition of [0, 1]) await bench.produce('jobs', partition, 'a', 'b', 'c')
+  const { lease } = await bench.take()
+  const { engine } = bench
+  const append = engine.append.bind(engine)
+  let isFull = true
+  engine.append = async (topic, ...rest) => {
+    if (topic.name === '__consumer_state' && isFull) throw new TailraceError('disk_full', 'it is full')
+    return await append(topic, ...rest)
+  }
+  const place = (partition: number, offset: number) => ({ topic: 'jobs', partition, offset })
+  // the first is remembered, the second moves the group's offset
+  const accepted = [place(0, 1), place(1, 0), place(1, 1)]
+  const ack = () => bench.polls.ack(caller, 'g', lease, { accepted, keep: true })
+  await assert.rejects(ack(), { code: 'disk_full' })
+  assert.deepEqual(await bench.committed(), ['jobs-0=0', 'jobs-1=2'])
+  isFull = false
+  assert.equal((await ack()).accepted, 1)
+  await bench.polls.release(caller, 'g', lease)
+  const next = await bench.take()
+  assert.deepEqual(next.records.toSorted(), ['0:0=a', '0:2=c', '1:2=c'])
 })
 
 test('a group is exclusive or shared, and that for its life', async (t) => {

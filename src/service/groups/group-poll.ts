@@ -128,7 +128,8 @@ export interface GroupPollService {
   /**
    * Durable when it resolves; one that ended its lease, sent again after a reply that was lost, is answered while it is
    * remembered (LEASES_REMEMBERED_MAX, LEASES_REMEMBERED_PARTITIONS_MAX) and the group's member is here. fenced_lease;
-   * invalid_request: it names what is not leased, and nothing was done. disk_full: nothing was done, the lease is open still.
+   * invalid_request: it names what is not leased, and nothing was done. disk_full, and what else keeps one partition from
+   * storing it: that is not done, of other partitions it may be; the lease is open still, and the same ack does the rest.
    * unknown_topic_or_partition, topic_recreated: the topic was deleted meanwhile, and nothing is done with its successor.
    */
   ack(caller: Caller, groupId: string, leaseId: string, request: AckRequest): Promise<LeaseAnswer>
