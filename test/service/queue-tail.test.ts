@@ -173,6 +173,31 @@ for (const isDead of [false, true]) {
   })
 }
 
+test('records that cannot be written for its client now are given out again at once', async (t) => {
+  const { bench, open } = await openQueueBench(t)
+  await bench.produce('jobs', 0, 'a')
+  let isFull = false
+  const { given } = await open({
+    form: {
+      ...WORDS,
+      newEncoder: () => ({
+        ...WORDS.newEncoder(),
+        finish: () => {
+          isFull = true
+          throw new TailraceError('overloaded', 'there is no room')
+        },
+      }),
+    },
+  })
+  await bench.until(() => isFull)
+  assert.deepEqual(given.events, [])
+  assert.deepEqual(bench.polls.leases(caller, 'g'), [])
+  assert.deepEqual(
+    (await bench.take()).given.map(({ value, attempts }) => [value, attempts]),
+    [['a', 1]],
+  )
+})
+
 test('what is released comes again at once, and what is rejected goes to the dead letters', async (t) => {
   const { bench, open } = await openQueueBench(t)
   await bench.produce('jobs', 0, 'a', 'b')

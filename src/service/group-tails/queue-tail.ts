@@ -151,19 +151,24 @@ export class WorkerTail implements QueueTail {
 
   #give(polled: GroupPolled<QueueSink>): void {
     this.#first = undefined
-    const isOver = this.#over.signal.aborted
-    const { given, sink, gaps, faults } = polled
-    if (!isOver) {
-      const { reader } = this.#request
-      for (const gap of gaps) reader.gap(gap)
-      this.#tellFaults(faults)
-      if (given !== undefined) {
-        this.#hold({ id: given.id, deadlineMs: this.#leaseDeadlineMs(), places: new Set(sink.places) })
-        const body = sink.finish()
-        reader.take({ body, recordCount: sink.places.length, cursor: '', taken: () => releaseBytes(body) })
-      }
+    let isGiven = false
+    try {
+      if (this.#over.signal.aborted) return
+      this.#tell(polled)
+      isGiven = true
+    } finally {
+      polled.settle(isGiven)
     }
-    polled.settle(!isOver)
+  }
+
+  #tell({ given, sink, gaps, faults }: GroupPolled<QueueSink>): void {
+    const { reader } = this.#request
+    for (const gap of gaps) reader.gap(gap)
+    this.#tellFaults(faults)
+    if (given === undefined) return
+    const body = sink.finish()
+    this.#hold({ id: given.id, deadlineMs: this.#leaseDeadlineMs(), places: new Set(sink.places) })
+    reader.take({ body, recordCount: sink.places.length, cursor: '', taken: () => releaseBytes(body) })
   }
 
   /** Each once, until it is over. */
