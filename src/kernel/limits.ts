@@ -471,8 +471,12 @@ export const SHARED_POLL_RECORDS_MAX = 2_000
 export const MAX_ATTEMPTS_DEFAULT = 5
 export const MAX_ATTEMPTS_MAX = 1_000
 
-/** Records that go to a dead-letter topic in one append, of one partition, which has one under way. And how soon a failed one is tried again: twice as late each time, up to a most. */
+/**
+ * Records that go to a dead-letter topic together, of one partition, which has one such group under way, and after so many
+ * bytes what was copied of it is appended. And how soon a failed one is tried again: twice as late each time, up to a most.
+ */
 export const DEAD_LETTERS_AT_ONCE_MAX = 100
+export const DEAD_LETTERS_BYTES_MAX = 4 * 1024 * 1024
 export const DEAD_LETTER_RETRY_MS = 1_000
 export const DEAD_LETTER_RETRY_MS_MAX = 30_000
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
-import { SHARED_WINDOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
+import { TailraceError } from '../../src/kernel/errors.ts'
+import { DEAD_LETTERS_BYTES_MAX, SHARED_WINDOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
 import { SharedBurials } from '../../src/service/leases/shared-burials.ts'
 import { SharedSlot } from '../../src/service/leases/shared-slot.ts'
@@ -77,6 +78,62 @@ test('what cannot be buried is tried again ever later, and acks do not try it so
     await bench.until(() => tries === at + 2)
     await bench.settle()
   }
+})
+
+test('large dead letters are put away a few at a time, each once', async (t) => {
+  const bench = await openPollBench(t)
+  const count = 6
+  const sizeBytes = DEAD_LETTERS_BYTES_MAX / 2 - 1
+  for (let at = 0; at < count; at++) await bench.produce('jobs', 0, String(at).repeat(sizeBytes))
+  const { append } = bench.engine
+  const appended: number[] = []
+  bench.engine.append = async function (topic, partition, batches, ...rest) {
+    if (topic.name !== 'jobs.dlq') return await append.call(this, topic, partition, batches, ...rest)
+    appended.push(batches.reduce((bytes, batch) => bytes + batch.bytes.length, 0))
+    if (appended.length === 2) throw new TailraceError('disk_full', 'it is full')
+    return await append.call(this, topic, partition, batches, ...rest)
+  }
+  const { lease, given } = await bench.take({ maxBytes: 2 * count * sizeBytes })
+  await bench.judge(lease, { rejected: given.map(({ offset }) => offset) })
+  await bench.advance(1_000)
+  await bench.until(async () => (await bench.committed())[0] === `jobs-0=${count}`)
+  assert.ok(appended.length > count / 3 && Math.max(...appended) < 2 * DEAD_LETTERS_BYTES_MAX, `${appended}`)
+  const letters = (await bench.deadLetters()).map((letter) => letter.replace(/=(.)\1*/, '=$1'))
+  assert.deepEqual(
+    letters,
+    Array.from({ length: count }, (_, at) => `g/jobs/0/${at}=${at} rejected 1`),
+  )
+})
+
+test('who looks again for what may have been buried goes on where it looked last', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a')
+  const { append, fetch } = bench.engine
+  let isFull = true
+  const lookedAt: number[] = []
+  bench.engine.append = async function (topic, partition, batches, ...rest) {
+    const [batch] = batches
+    if (topic.name === 'jobs.dlq' && isFull) throw new TailraceError('disk_full', `no room for ${batch?.bytes.length}`)
+    return await append.call(this, topic, partition, batches, ...rest)
+  }
+  bench.engine.fetch = async function (positions, ...rest) {
+    for (const { topic, offset } of positions) if (topic.name === 'jobs.dlq') lookedAt.push(offset)
+    return await fetch.call(this, positions, ...rest)
+  }
+  await bench.judge((await bench.take()).lease, { rejected: [0] })
+  for (const seconds of [1, 2, 4]) {
+    isFull = false
+    await bench.produce('jobs.dlq', 0, 'of', 'others')
+    isFull = true
+    await bench.advance(seconds * 1_000)
+    await bench.until(() => lookedAt.length === (seconds === 4 ? 3 : seconds))
+    await bench.settle()
+  }
+  assert.deepEqual(lookedAt, [0, 2, 4])
+  isFull = false
+  await bench.advance(8_000)
+  await bench.until(async () => (await bench.committed())[0] === 'jobs-0=1')
+  assert.deepEqual((await bench.deadLetters()).slice(6), ['g/jobs/0/0=a rejected 1'])
 })
 
 test('a record that is condemned just as the burial of others ends is buried too', async () => {

@@ -9,7 +9,12 @@ import type { Engine, FetchedPartition, Topic } from '../../engine/engine.ts'
 import type { ByteRoom } from '../../kernel/byte-room.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
-import { EXPORT_FETCH_BYTES, GATHERED_BATCH_BYTES_MAX, TOPIC_NAME_CHARS_MAX } from '../../kernel/limits.ts'
+import {
+  DEAD_LETTERS_BYTES_MAX,
+  EXPORT_FETCH_BYTES,
+  GATHERED_BATCH_BYTES_MAX,
+  TOPIC_NAME_CHARS_MAX,
+} from '../../kernel/limits.ts'
 import type { RecordReader } from '../../record/batch-reader.ts'
 import type { RecordHeader, RecordParts } from '../../record/record.ts'
 import type { SealedBatch } from '../../record/record-batch.ts'
@@ -45,6 +50,18 @@ export interface Grave {
   readonly from: number
 }
 
+/** For what an earlier attempt, of which nobody knows how it ended, may have put there. */
+export interface GraveSearch {
+  /** It has come so far. */
+  next: number
+  /** Offsets of the origin. */
+  readonly found: Set<number>
+}
+
+export function searchOf({ from }: Grave): GraveSearch {
+  return { next: from, found: new Set() }
+}
+
 export interface DeadLetter {
   readonly offset: number
   readonly attempts: number
@@ -76,7 +93,7 @@ export class DeadLetters {
   }
 
   /**
-   * Durable when it resolves. `mayBeThere`: of an earlier attempt nobody knows how it ended. topic_recreated: the
+   * Durable when it resolves. `search`, which it carries on: some may be there; undefined: none is. topic_recreated: the
    * dead-letter topic is another one by now, with nothing of these in it, and needs a new grave.
    */
   async bury(
@@ -84,17 +101,22 @@ export class DeadLetters {
     { topic, partition }: { readonly topic: Topic; readonly partition: number },
     letters: readonly DeadLetter[],
     grave: Grave,
-    mayBeThere: boolean,
+    search: GraveSearch | undefined,
   ): Promise<void> {
     const target = await this.#target(topic)
     if (target.id !== grave.topicId) throw new TailraceError('topic_recreated', `topic ${target.name} was made again`)
     const origin: Origin = { groupId, topic: topic.name, partition }
-    const there = mayBeThere ? await this.#find(target, grave, origin) : NOTHING
-    const missing = letters.filter(({ offset }) => !there.has(offset))
-    if (missing.length === 0) return
-    const records = await this.#copy(topic, partition, missing, origin)
-    if (records.length === 0) return
-    const appended = await this.#engine.append(target, grave.partition, sealInBatches(records), 'all')
+    if (search !== undefined) await this.#find(target, grave, origin, search)
+    let missing: readonly DeadLetter[] = letters.filter(({ offset }) => search?.found.has(offset) !== true)
+    while (missing.length > 0) {
+      const { records, rest } = await this.#copy(topic, partition, missing, origin)
+      if (records.length > 0) await this.#append(target, grave, records)
+      missing = rest
+    }
+  }
+
+  async #append(target: Topic, { partition }: Grave, records: readonly RecordParts[]): Promise<void> {
+    const appended = await this.#engine.append(target, partition, sealInBatches(records), 'all')
     const failed = appended.find(({ error }) => error !== undefined)?.error
     if (failed !== undefined) throw failed
   }
@@ -115,41 +137,44 @@ export class DeadLetters {
     }
   }
 
-  /** The offsets of the origin whose records lie in the grave. */
-  async #find(target: Topic, { partition, from }: Grave, origin: Origin): Promise<ReadonlySet<number>> {
-    const found = new Set<number>()
+  /** Which of the origin's records lie in the grave. */
+  async #find(target: Topic, { partition }: Grave, origin: Origin, search: GraveSearch): Promise<void> {
     const [end] = await listOffsets(this.#engine, target, [partition], 'latest')
-    await this.#walk(target, partition, from, end?.offset ?? 0, (record) => {
+    await this.#walk(target, partition, search.next, end?.offset ?? 0, (record) => {
       const offset = record.headerCount === 0 ? undefined : originOffset(record.headers(), origin)
-      if (offset !== undefined) found.add(offset)
-      return undefined
+      if (offset !== undefined) search.found.add(offset)
+      search.next = record.offset + 1
+      return search.next
     })
-    return found
   }
 
-  /** Those that are gone meanwhile are left out: nothing is left of them to keep. */
+  /** As many as are held at once. Those that are gone meanwhile are left out: nothing is left of them to keep. */
   async #copy(
     topic: Topic,
     partition: number,
     letters: readonly DeadLetter[],
     origin: Origin,
-  ): Promise<readonly RecordParts[]> {
-    const byOffset = new Map(letters.map((letter) => [letter.offset, letter]))
-    const records: RecordParts[] = []
+  ): Promise<{ readonly records: readonly RecordParts[]; readonly rest: readonly DeadLetter[] }> {
     const [first, last] = [letters[0], letters.at(-1)]
-    if (first === undefined || last === undefined) return records
+    if (first === undefined || last === undefined) return { records: [], rest: [] }
+    const records: RecordParts[] = []
     const now = this.#clock.now()
+    let bytes = 0
     let next = 0
     await this.#walk(topic, partition, first.offset, last.offset + 1, (record) => {
-      const letter = byOffset.get(record.offset)
-      if (letter !== undefined) records.push(copyOf(record, letter, origin, now))
-      while (next < letters.length && (letters[next] as DeadLetter).offset <= record.offset) next++
-      return letters[next]?.offset
+      while (next < letters.length && (letters[next] as DeadLetter).offset < record.offset) next++
+      const letter = letters[next]
+      if (letter?.offset === record.offset) {
+        records.push(copyOf(record, letter, origin, now))
+        bytes += record.recordEnd - record.recordStart
+        next++
+      }
+      return bytes < DEAD_LETTERS_BYTES_MAX ? letters[next]?.offset : undefined
     })
-    return records
+    return { records, rest: bytes < DEAD_LETTERS_BYTES_MAX ? [] : letters.slice(next) }
   }
 
-  /** Each record from an offset on to an end. `visit` may say where the next one is that it wants. */
+  /** Each record from an offset on to an end. `visit` says where the next one is that it wants; undefined: it has all. */
   async #walk(
     topic: Topic,
     partition: number,
@@ -165,12 +190,16 @@ export class DeadLetters {
           offset = whereItGoesOn(part, offset)
           continue
         }
-        let wanted: number | undefined
+        let wanted = offset
         walk.begin(part, offset)
         do {
-          while (walk.next() && walk.record.offset < end) wanted = visit(walk.record)
+          while (walk.next() && walk.record.offset < end) {
+            const next = visit(walk.record)
+            if (next === undefined) return
+            wanted = next
+          }
         } while (walk.nextOffset < end && (await walk.inflate()))
-        const next = Math.max(walk.nextOffset, wanted ?? 0)
+        const next = Math.max(walk.nextOffset, wanted)
         // an open transaction hides the rest
         if (next <= offset) return
         offset = next
@@ -191,8 +220,6 @@ export class DeadLetters {
     return part
   }
 }
-
-const NOTHING: ReadonlySet<number> = new Set()
 
 interface Origin {
   readonly groupId: string

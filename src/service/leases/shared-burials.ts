@@ -6,7 +6,7 @@ import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import { DEAD_LETTER_RETRY_MS, DEAD_LETTER_RETRY_MS_MAX, DEAD_LETTERS_AT_ONCE_MAX } from '../../kernel/limits.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { DeadLetter, DeadLetters } from './dead-letters.ts'
-import { deadLetterTopicOf } from './dead-letters.ts'
+import { deadLetterTopicOf, searchOf } from './dead-letters.ts'
 import type { QueueHost } from './poll-queue.ts'
 import type { HeldRecord, SharedSlot } from './shared-slot.ts'
 import type { SharedStore } from './shared-store.ts'
@@ -63,18 +63,17 @@ export class SharedBurials {
     slot.changedTo = Number.POSITIVE_INFINITY
     await store.write(slot)
     try {
-      await deadLetters.bury(host.groupId, slot, condemned.map(letterOf), slot.grave, slot.mayBeBuried)
+      await deadLetters.bury(host.groupId, slot, condemned.map(letterOf), slot.grave, slot.graveSearch)
     } catch (error) {
-      slot.mayBeBuried = true
-      if (asTailraceError(error).code === 'topic_recreated') slot.grave = undefined
+      slot.graveSearch ??= searchOf(slot.grave)
+      if (asTailraceError(error).code === 'topic_recreated') forgetGrave(slot)
       throw error
     }
     if (slot.isLost) return
     for (const record of condemned) slot.settle(record, 'done')
-    slot.mayBeBuried = true
+    slot.graveSearch ??= searchOf(slot.grave)
     await store.write(slot)
-    slot.mayBeBuried = false
-    slot.grave = undefined
+    forgetGrave(slot)
   }
 
   #failed(slot: SharedSlot, error: TailraceError): void {
@@ -91,6 +90,11 @@ export class SharedBurials {
       this.start(slot)
     })
   }
+}
+
+function forgetGrave(slot: SharedSlot): void {
+  slot.grave = undefined
+  slot.graveSearch = undefined
 }
 
 function hasCondemned({ isLost, window }: SharedSlot): boolean {

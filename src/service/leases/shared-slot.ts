@@ -5,7 +5,8 @@ import type { Engine } from '../../engine/engine.ts'
 import type { CommittedOffset, OffsetToCommit } from '../../engine/group-protocol.ts'
 import type { Timer } from '../../kernel/clock.ts'
 import type { StateTopic, StateValue } from '../groups/state-topic.ts'
-import type { Grave } from './dead-letters.ts'
+import type { Grave, GraveSearch } from './dead-letters.ts'
+import { searchOf } from './dead-letters.ts'
 import type { Lease } from './lease-table.ts'
 import { PartitionSlot } from './poll-queue.ts'
 import type { Outcome, WindowRecord } from './shared-window.ts'
@@ -44,7 +45,7 @@ export class SharedSlot extends PartitionSlot {
   nextWrite: Promise<void> | undefined = undefined
   grave: Grave | undefined = undefined
   /** Nobody knows whether what is condemned lies there. */
-  mayBeBuried = false
+  graveSearch: GraveSearch | undefined = undefined
   burying: Promise<void> | undefined = undefined
   retry: Timer | undefined = undefined
   /** One after the other. */
@@ -96,7 +97,7 @@ export function loadSlot(
   slot.window = window ?? new SharedWindow(offset)
   slot.epoch = epoch.startsWith(EPOCH) ? epoch : EPOCH + randomBytes(9).toString('base64url')
   slot.grave = slot.window.condemned(1).length === 0 ? undefined : saved?.grave
-  slot.mayBeBuried = slot.grave !== undefined
+  slot.graveSearch = slot.grave && searchOf(slot.grave)
 }
 
 export function saveSlot({ epoch, window, grave }: SharedSlot): SavedWindow & StateValue {
