@@ -93,6 +93,7 @@ export class GroupSeat implements OwnershipListener {
     }
     this.#letGo?.()
     this.#letGo = undefined
+    if (this.#closing !== undefined) return
     this.#session = this.#parts.clock.after(this.#sessionTimeoutMs, () => void this.close())
   }
 
