@@ -1,6 +1,6 @@
 // Consuming as a group without any state in the client, in words: a poll gives records and a lease on them, an ack commits,
 // and what is not acknowledged in time is given out again. A group is exclusive (a lease is on whole partitions, in order:
-// group-lease.ts) or shared (on single records: shared-queue.ts) for its life. Types only; group-polls.ts does it.
+// exclusive-queue.ts) or shared (on single records: shared-queue.ts) for its life. Types only; group-polls.ts does it.
 
 import type { TailraceError } from '../../kernel/errors.ts'
 import type { Caller } from '../caller.ts'

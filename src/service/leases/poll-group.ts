@@ -1,7 +1,7 @@
 // The workers of one group that poll with leases, whatever they lease: all of them are one member of the group, and this
 // hands its partitions out to their polls. What must hold: a partition is with one poll at a time; the poll that has waited
 // longest is served first, and gets its share of what there is; workers come and go without a rebalance. What of a
-// partition is given, and what a lease means, its queue says: group-lease.ts and shared-queue.ts.
+// partition is given, and what a lease means, its queue says: exclusive-queue.ts and shared-queue.ts.
 
 import type { Topic } from '../../engine/engine.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
