@@ -1,6 +1,6 @@
 // Live consumption in a group, in words. A group tail is a tail that is a member of a group: it reads the partitions that
 // the group gives it, each from where the group has committed. A queue tail is given single records of a shared group, each
-// leased until it is acknowledged. Types only; group-tails.ts and queue-tail.ts do it.
+// leased until it is acknowledged. Types only; group-tails.ts and worker-tail.ts do it.
 
 import type { OffsetToCommit, PartitionResult } from '../../engine/group-protocol.ts'
 import type { Caller } from '../caller.ts'

@@ -15,7 +15,7 @@ import { unknownTopic } from '../topics.ts'
 import { GroupSeat } from './group-seat.ts'
 import type { GroupTail, GroupTailRequest, GroupTailService, QueueTail, QueueTailRequest } from './group-tail.ts'
 import { MemberTail } from './member-tail.ts'
-import { WorkerTail } from './queue-tail.ts'
+import { WorkerTail } from './worker-tail.ts'
 
 export interface GroupTailDependencies {
   readonly engine: Engine
