@@ -5,8 +5,8 @@
 // It is remembered as runs of equal records from `start` on: [length, attempts * 4 + state, length, …]. What is with a worker
 // is remembered as free: leases do not outlive the server, attempts do.
 
-import { invariant } from '../../kernel/errors.ts'
-import { SHARED_WINDOW_RECORDS_MAX } from '../../kernel/limits.ts'
+import { invariant } from '../../../kernel/errors.ts'
+import { SHARED_WINDOW_RECORDS_MAX } from '../../../kernel/limits.ts'
 
 /** rejected: by a worker; exhausted: delivered as often as may be. Both go to the dead-letter topic. */
 export type Outcome = 'free' | 'done' | 'rejected' | 'exhausted'

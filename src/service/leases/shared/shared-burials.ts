@@ -1,13 +1,13 @@
 // Brings the records that a shared group has given up to their dead-letter topic: of a partition one group of records at a
 // time, and what fails again and again, always later, until it is done. Meanwhile the group's polls are told.
 
-import type { Clock } from '../../kernel/clock.ts'
-import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
-import { DEAD_LETTER_RETRY_MS, DEAD_LETTER_RETRY_MS_MAX, DEAD_LETTERS_AT_ONCE_MAX } from '../../kernel/limits.ts'
-import type { Logger } from '../../kernel/logger.ts'
+import type { Clock } from '../../../kernel/clock.ts'
+import { asTailraceError, TailraceError } from '../../../kernel/errors.ts'
+import { DEAD_LETTER_RETRY_MS, DEAD_LETTER_RETRY_MS_MAX, DEAD_LETTERS_AT_ONCE_MAX } from '../../../kernel/limits.ts'
+import type { Logger } from '../../../kernel/logger.ts'
+import type { QueueHost } from '../poll-queue.ts'
 import type { DeadLetter, DeadLetters } from './dead-letters.ts'
 import { deadLetterTopicOf, searchOf } from './dead-letters.ts'
-import type { QueueHost } from './poll-queue.ts'
 import type { HeldRecord, SharedSlot } from './shared-slot.ts'
 import type { SharedStore } from './shared-store.ts'
 

@@ -4,23 +4,23 @@
 // knows. Therefore a grave is opened first, and remembered with them: a partition of the dead-letter topic, and an offset
 // from which on to look for what is there already.
 
-import { timeText } from '../../codec/iso-time.ts'
-import type { Engine, FetchedPartition, Topic } from '../../engine/engine.ts'
-import type { ByteRoom } from '../../kernel/byte-room.ts'
-import type { Clock } from '../../kernel/clock.ts'
-import { TailraceError } from '../../kernel/errors.ts'
+import { timeText } from '../../../codec/iso-time.ts'
+import type { Engine, FetchedPartition, Topic } from '../../../engine/engine.ts'
+import type { ByteRoom } from '../../../kernel/byte-room.ts'
+import type { Clock } from '../../../kernel/clock.ts'
+import { TailraceError } from '../../../kernel/errors.ts'
 import {
   DEAD_LETTERS_BYTES_MAX,
   EXPORT_FETCH_BYTES,
   GATHERED_BATCH_BYTES_MAX,
   TOPIC_NAME_CHARS_MAX,
-} from '../../kernel/limits.ts'
-import type { RecordReader } from '../../record/batch-reader.ts'
-import type { RecordHeader, RecordParts } from '../../record/record.ts'
-import type { SealedBatch } from '../../record/record-batch.ts'
-import { recordSizeUpperBound, sealBatch } from '../../record/record-batch.ts'
-import { listOffsets } from '../read/positions.ts'
-import { RecordWalk, unreadable } from '../read/record-walk.ts'
+} from '../../../kernel/limits.ts'
+import type { RecordReader } from '../../../record/batch-reader.ts'
+import type { RecordHeader, RecordParts } from '../../../record/record.ts'
+import type { SealedBatch } from '../../../record/record-batch.ts'
+import { recordSizeUpperBound, sealBatch } from '../../../record/record-batch.ts'
+import { listOffsets } from '../../read/positions.ts'
+import { RecordWalk, unreadable } from '../../read/record-walk.ts'
 
 export const DEAD_LETTER_SUFFIX = '.dlq'
 

@@ -1,15 +1,15 @@
 // Reads for a shared group what its window of a partition says is free, and what comes behind it, and hands the records to
 // a poll one by one. Offsets at which nothing is any more are told too. Whoever calls has the partition to itself.
 
-import type { Engine, FetchedPartition, Topic } from '../../engine/engine.ts'
-import type { ByteRoom } from '../../kernel/byte-room.ts'
-import type { TailraceError } from '../../kernel/errors.ts'
-import { PAGE_BYTES_MAX, SHARED_POLL_FETCHES_MAX } from '../../kernel/limits.ts'
-import type { Telemetry } from '../../kernel/telemetry.ts'
-import type { PollSink } from '../groups/group-poll.ts'
-import type { Gap } from '../read/page.ts'
-import { ReadEstimates } from '../read/read-estimates.ts'
-import { RecordWalk, unreadable } from '../read/record-walk.ts'
+import type { Engine, FetchedPartition, Topic } from '../../../engine/engine.ts'
+import type { ByteRoom } from '../../../kernel/byte-room.ts'
+import type { TailraceError } from '../../../kernel/errors.ts'
+import { PAGE_BYTES_MAX, SHARED_POLL_FETCHES_MAX } from '../../../kernel/limits.ts'
+import type { Telemetry } from '../../../kernel/telemetry.ts'
+import type { PollSink } from '../../groups/group-poll.ts'
+import type { Gap } from '../../read/page.ts'
+import { ReadEstimates } from '../../read/read-estimates.ts'
+import { RecordWalk, unreadable } from '../../read/record-walk.ts'
 import type { SharedWindow, WindowRecord } from './shared-window.ts'
 
 export interface SharedPartition<Holder> {

@@ -2,11 +2,11 @@
 // group's committed offset. One write of a partition is under way at a time; what comes meanwhile joins the next. What is
 // remembered goes when there is nothing in it that the committed offset does not say, soon after or when the partition goes.
 
-import type { Clock, Timer } from '../../kernel/clock.ts'
-import { TailraceError } from '../../kernel/errors.ts'
-import { SHARED_STATE_IDLE_MS } from '../../kernel/limits.ts'
-import type { StateTopic } from '../groups/state-topic.ts'
-import type { QueueHost } from './poll-queue.ts'
+import type { Clock, Timer } from '../../../kernel/clock.ts'
+import { TailraceError } from '../../../kernel/errors.ts'
+import { SHARED_STATE_IDLE_MS } from '../../../kernel/limits.ts'
+import type { StateTopic } from '../../groups/state-topic.ts'
+import type { QueueHost } from '../poll-queue.ts'
 import type { SharedSlot } from './shared-slot.ts'
 import { commitOf, keyOf, saveSlot } from './shared-slot.ts'
 

@@ -1,14 +1,14 @@
 // A partition of a shared group: its window, what is under way for it, and how it is remembered in the state topic.
 
 import { randomBytes } from 'node:crypto'
-import type { Engine } from '../../engine/engine.ts'
-import type { CommittedOffset, OffsetToCommit } from '../../engine/group-protocol.ts'
-import type { Timer } from '../../kernel/clock.ts'
-import type { StateTopic, StateValue } from '../groups/state-topic.ts'
+import type { Engine } from '../../../engine/engine.ts'
+import type { CommittedOffset, OffsetToCommit } from '../../../engine/group-protocol.ts'
+import type { Timer } from '../../../kernel/clock.ts'
+import type { StateTopic, StateValue } from '../../groups/state-topic.ts'
+import type { Lease } from '../lease-table.ts'
+import { PartitionSlot } from '../poll-queue.ts'
 import type { Grave, GraveSearch } from './dead-letters.ts'
 import { searchOf } from './dead-letters.ts'
-import type { Lease } from './lease-table.ts'
-import { PartitionSlot } from './poll-queue.ts'
 import type { Outcome, WindowRecord } from './shared-window.ts'
 import { SharedWindow } from './shared-window.ts'
 

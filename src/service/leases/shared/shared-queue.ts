@@ -7,13 +7,13 @@
 // The two belong together by an epoch, in the commit's metadata: offsets that were set from outside have none, and what was
 // remembered counts no more.
 
-import { isFencing } from '../../engine/fencing.ts'
-import type { Clock } from '../../kernel/clock.ts'
-import type { TailraceError } from '../../kernel/errors.ts'
-import { asTailraceError } from '../../kernel/errors.ts'
-import { SHARED_POLL_RECORDS_MAX } from '../../kernel/limits.ts'
-import type { Logger } from '../../kernel/logger.ts'
-import type { OwnedPartition } from '../groups/group-member.ts'
+import { isFencing } from '../../../engine/fencing.ts'
+import type { Clock } from '../../../kernel/clock.ts'
+import type { TailraceError } from '../../../kernel/errors.ts'
+import { asTailraceError } from '../../../kernel/errors.ts'
+import { SHARED_POLL_RECORDS_MAX } from '../../../kernel/limits.ts'
+import type { Logger } from '../../../kernel/logger.ts'
+import type { OwnedPartition } from '../../groups/group-member.ts'
 import type {
   AckRequest,
   Delivery,
@@ -23,16 +23,16 @@ import type {
   LeasedRange,
   OpenLease,
   PollSink,
-} from '../groups/group-poll.ts'
-import type { StateTopic } from '../groups/state-topic.ts'
-import type { GroupStartParts } from '../read/group-start.ts'
-import type { Position } from '../read/positions.ts'
+} from '../../groups/group-poll.ts'
+import type { StateTopic } from '../../groups/state-topic.ts'
+import type { GroupStartParts } from '../../read/group-start.ts'
+import type { Position } from '../../read/positions.ts'
+import type { Lease } from '../lease-table.ts'
+import { ENDED, fenced, LeaseTable } from '../lease-table.ts'
+import type { PollQueue, QueueHost } from '../poll-queue.ts'
+import { findStarts } from '../poll-start.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import { checkWorkQueue } from './dead-letters.ts'
-import type { Lease } from './lease-table.ts'
-import { ENDED, fenced, LeaseTable } from './lease-table.ts'
-import type { PollQueue, QueueHost } from './poll-queue.ts'
-import { findStarts } from './poll-start.ts'
 import type { AskedRecord } from './shared-ack.ts'
 import { askedOf, countsOf } from './shared-ack.ts'
 import { SharedBurials } from './shared-burials.ts'

@@ -1,7 +1,7 @@
 // What a worker says of the records that a shared lease is on, and what they are to become.
 
-import { TailraceError } from '../../kernel/errors.ts'
-import type { AckRequest, TopicPartitionOffset } from '../groups/group-poll.ts'
+import { TailraceError } from '../../../kernel/errors.ts'
+import type { AckRequest, TopicPartitionOffset } from '../../groups/group-poll.ts'
 import type { HeldRecord, HeldRecords, SharedSlot, Verdict } from './shared-slot.ts'
 import type { Outcome } from './shared-window.ts'
 
