@@ -110,6 +110,27 @@ for (const mode of ['exclusive', 'shared'] as const) {
   }
 }
 
+for (const mode of ['exclusive', 'shared'] as const) {
+  test(`${mode}: a gap that did not go out is told of no topic that was made since`, async (t) => {
+    const bench = await openPollBench(t)
+    await bench.produce('jobs', 0, 'a', 'b', 'c')
+    await bench.polls.release(caller, 'g', (await bench.poll({ mode, limit: 1 })).lease)
+    const topic = bench.engine.findTopic('jobs')
+    assert.ok(topic)
+    await bench.engine.deleteRecords(topic, 0, 2)
+    const { records, polled } = await bench.poll({ mode })
+    assert.deepEqual([records, polled.gaps.length], [['0:2=c'], 1])
+    await bench.engine.deleteTopic('jobs')
+    await bench.engine.createTopic({ name: 'jobs', partitionCount: 1 })
+    await bench.settle()
+    polled.settle(false)
+    await bench.settle()
+    await bench.produce('jobs', 0, 'x')
+    const next = await bench.poll({ mode, waitMs: 1_000 })
+    assert.deepEqual([next.records, next.polled.gaps], [['0:0=x'], []])
+  })
+}
+
 test('a gap of a topic that is gone is told of none that is made after it', async (t) => {
   const bench = await openPollBench(t)
   await bench.produce('jobs', 0, 'a', 'b', 'c')

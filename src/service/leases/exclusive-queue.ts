@@ -20,6 +20,7 @@ import type {
 } from '../groups/group-poll.ts'
 import type { ConsumeService } from '../read/consume.ts'
 import type { GroupStartParts } from '../read/group-start.ts'
+import type { Gap } from '../read/page.ts'
 import type { Position } from '../read/positions.ts'
 import type { Lease } from './lease-table.ts'
 import { ENDED, fenced, LeaseTable } from './lease-table.ts'
@@ -130,7 +131,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     )
     // somebody else may have given out the same
     if (slots.some(({ isLost }) => isLost)) return undefined
-    for (const gap of page.gaps) this.#host.passed(gap)
+    this.#passed(slots, page.gaps)
     const parts: HeldPart[] = []
     for (const [at, slot] of slots.entries()) {
       const bounds = page.partitions[at]
@@ -152,6 +153,15 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
       return { topic: slot.topic.name, partition: slot.partition, from: began, through: end - 1 }
     })
     return { id: lease.id, expiresMs: lease.expiresMs, positions }
+  }
+
+  #passed(slots: readonly ExclusiveSlot[], gaps: readonly Gap[]): void {
+    if (gaps.length === 0) return
+    const byPlace = Map.groupBy(gaps, ({ topic, partition }) => partitionKey(topic, partition))
+    for (const slot of slots) {
+      const own = byPlace.get(partitionKey(slot.topic.name, slot.partition)) ?? []
+      for (const gap of own) this.#host.passed(slot, gap)
+    }
   }
 
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {

@@ -17,6 +17,7 @@ import { SerialQueue } from '../../kernel/serial-queue.ts'
 import type { AssignorName, GroupMember, GroupMembers, OwnedPartition } from '../groups/group-member.ts'
 import type { GivenLease, GroupPolled, GroupPollRequest, PartitionFault, PollSink } from '../groups/group-poll.ts'
 import type { AppendTarget, AppendTargets } from '../read/append-targets.ts'
+import type { Gap } from '../read/page.ts'
 import type { Position } from '../read/positions.ts'
 import { UntoldGaps } from '../read/untold-gaps.ts'
 import type { Interest } from './poll-interest.ts'
@@ -56,7 +57,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   /** Those that have something to give, by topic; the one that gave last is last. */
   readonly #ready = new Map<string, Set<Slot>>()
   readonly #faulted = new Set<Slot>()
-  readonly #untold = new UntoldGaps()
+  readonly #untold = new UntoldGaps<Slot>()
   /** Those that can be read, and why polls are told of them all the same. */
   readonly #troubled = new Map<Slot, TailraceError>()
   readonly #interests = new Interests()
@@ -93,7 +94,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       member: this.#member,
       changed: (slot) => this.#changed(slot),
       failed: (slot, fault) => this.#failed(slot, fault),
-      passed: (gap) => this.#untold.add(gap),
+      passed: (slot, gap) => this.#passed(slot, gap),
       troubled: (slot, trouble) => {
         if (trouble === undefined) this.#troubled.delete(slot)
         else if (!slot.isLost) this.#troubled.set(slot, trouble)
@@ -214,12 +215,13 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       if (fault !== undefined || !interest.matches(topic.name)) continue
       faults.push({ topic: topic.name, partition, fault: trouble })
     }
-    const gaps = this.#untold.take((topic) => interest.matches(topic))
+    const untold = this.#untold.take(({ topic }) => interest.matches(topic.name))
     const settle = (isDelivered: boolean) => {
       if (isDelivered) return
-      for (const gap of gaps) this.#untold.add(gap)
+      for (const [slot, gaps] of untold) for (const gap of gaps) this.#passed(slot, gap)
       if (given !== undefined) void this.#takeBack(given)
     }
+    const gaps = [...untold.values()].flat()
     return { sink, given, generation: this.#member.generationId, gaps, faults, settle }
   }
 
@@ -335,6 +337,10 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     })
   }
 
+  #passed(slot: Slot, gap: Gap): void {
+    if (!slot.isLost) this.#untold.add(slot, gap)
+  }
+
   #failed(slot: Slot, fault: TailraceError): void {
     if (slot.isLost) return
     slot.fault = fault
@@ -377,7 +383,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       if (slot === undefined) continue
       slot.isLost = true
       this.#slots.delete(key)
-      this.#untold.forget({ topic: topic.name, partition })
+      this.#untold.forget(slot)
       this.#appends.delete(slot, this)
       this.#fresh.delete(slot)
       this.#faulted.delete(slot)

@@ -48,7 +48,7 @@ export interface QueueHost<Slot extends PartitionSlot> {
   changed(slot: Slot): void
   failed(slot: Slot, fault: TailraceError): void
   /** Records that were removed before they could be given: to be told. */
-  passed(gap: Gap): void
+  passed(slot: Slot, gap: Gap): void
   /** It can be read, and still polls are to know of it; undefined: no more. */
   troubled(slot: Slot, trouble: TailraceError | undefined): void
 }

@@ -211,7 +211,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
       // nobody is to hear of it, and what was taken counts for nothing
       if (slot.isLost) return
       if (open.size === 0) lease.held.slots.delete(slot)
-      for (const gap of walked.gaps) this.#host.passed(gap)
+      for (const gap of walked.gaps) this.#host.passed(slot, gap)
       if (walked.endOffset !== undefined) slot.sawEnd(walked.endOffset)
       slot.exhaustedAt = walked.isExhausted && walked.fault === undefined ? (walked.endOffset ?? -1) : -1
       if (walked.fault !== undefined) this.#host.failed(slot, walked.fault)
