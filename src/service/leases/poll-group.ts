@@ -1,19 +1,20 @@
-// The workers of one group that poll with leases, whatever they lease: all of them are one member of the group, and this
-// hands its partitions out to their polls. What must hold: a partition is with one poll at a time; the poll that has waited
-// longest is served first, and gets its share of what there is; workers come and go without a rebalance. What of a
-// partition is given, and what a lease means, its queue says: exclusive-queue.ts and shared-queue.ts.
+// The workers of one group that poll with leases, whatever they lease: all of them are one member of the group, whose
+// partitions this keeps, with what is to be told of them. What must hold: workers come and go without a rebalance; of a
+// partition that the member has lost nothing is heard any more. Which poll gets which partitions is said in poll-turns.ts;
+// what of a partition is given, and what a lease means, by its queue: exclusive-queue.ts and shared-queue.ts.
 
 import type { Topic } from '../../engine/engine.ts'
+import { partitionKey } from '../../engine/partition-key.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
 import {
-  FETCHES_WOKEN_PER_TURN_MAX,
   GROUP_POLLS_WAITING_MAX,
   PARTITION_FAULT_PAUSE_MS,
   POLL_IDLE_MS_MAX,
   POLL_SETTLE_MS_MIN,
 } from '../../kernel/limits.ts'
 import { SerialQueue } from '../../kernel/serial-queue.ts'
+import { aborted } from '../../kernel/turns.ts'
 import type { AssignorName, GroupMember, GroupMembers, OwnedPartition } from '../groups/group-member.ts'
 import type { GivenLease, GroupPolled, GroupPollRequest, PartitionFault, PollSink } from '../groups/group-poll.ts'
 import type { AppendTarget, AppendTargets } from '../read/append-targets.ts'
@@ -23,13 +24,7 @@ import { UntoldGaps } from '../read/untold-gaps.ts'
 import type { Interest } from './poll-interest.ts'
 import { Interests } from './poll-interest.ts'
 import type { PartitionSlot, PollQueue, QueueHost } from './poll-queue.ts'
-
-interface Poll<Slot> {
-  readonly request: GroupPollRequest
-  readonly interest: Interest
-  /** Waits to be told which partitions are its own; undefined: it reads some, or is not that far yet. */
-  wake: ((slots: readonly Slot[]) => void) | undefined
-}
+import { PollTurns, WaitingPoll } from './poll-turns.ts'
 
 export interface PollGroupOptions<Slot extends PartitionSlot, Queue extends PollQueue<Slot>> {
   readonly groupId: string
@@ -54,20 +49,13 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   readonly #slots = new Map<string, Slot>()
   readonly #byTopic = new Map<string, Set<Slot>>()
   readonly #fresh = new Set<Slot>()
-  /** Those that have something to give, by topic; the one that gave last is last. */
-  readonly #ready = new Map<string, Set<Slot>>()
   readonly #faulted = new Set<Slot>()
   readonly #untold = new UntoldGaps<Slot>()
   /** Those that can be read, and why polls are told of them all the same. */
   readonly #troubled = new Map<Slot, TailraceError>()
   readonly #interests = new Interests()
-  /** In the order of coming. */
-  readonly #polls = new Set<Poll<Slot>>()
+  readonly #turns: PollTurns<Slot>
   readonly #starts = new SerialQueue()
-  /** Those with a poll that waits. */
-  #interestsWaiting = 0
-  #isDispatchDue = false
-  #isClosed = false
   #pauseTimer: Timer | undefined
 
   constructor(options: PollGroupOptions<Slot, Queue>) {
@@ -92,7 +80,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     this.queue = createQueue({
       groupId,
       member: this.#member,
-      changed: (slot) => this.#changed(slot),
+      changed: (slot) => this.#turns.changed(slot),
       failed: (slot, fault) => this.#failed(slot, fault),
       passed: (slot, gap) => this.#passed(slot, gap),
       troubled: (slot, trouble) => {
@@ -100,10 +88,11 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
         else if (!slot.isLost) this.#troubled.set(slot, trouble)
       },
     })
+    this.#turns = new PollTurns({ clock, queue: this.queue, slots: this.#slots })
   }
 
   async poll(request: GroupPollRequest, newSink: () => PollSink): Promise<GroupPolled> {
-    if (this.#polls.size >= GROUP_POLLS_WAITING_MAX) {
+    if (this.#turns.polls.size >= GROUP_POLLS_WAITING_MAX) {
       throw new TailraceError(
         'overloaded',
         `${GROUP_POLLS_WAITING_MAX} polls of this group are under way, which is as many as there may be`,
@@ -111,29 +100,29 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     }
     const deadlineMs = this.#clock.monotonic() + request.waitMs
     const interest = this.#interests.enter(request.subscription, (all) => this.#member.subscribe(...all))
-    const poll: Poll<Slot> = { request, interest, wake: undefined }
-    this.#polls.add(poll)
+    const poll = new WaitingPoll<Slot>(request, interest)
+    this.#turns.enter(poll)
     try {
       await this.#getReady(poll)
       return await this.#serve(poll, deadlineMs, newSink)
     } finally {
-      this.#polls.delete(poll)
+      this.#turns.leave(poll)
       interest.polls--
       interest.lastUsedMs = this.#clock.monotonic()
     }
   }
 
   appended(topic: Topic, partition: number, highWatermark: number): void {
-    const slot = this.#slots.get(keyOf(topic, partition))
+    const slot = this.#slots.get(partitionKey(topic.id, partition))
     if (slot === undefined) return
     slot.appendedTo = highWatermark
     if (slot.endOffset === Number.POSITIVE_INFINITY) return
     slot.endOffset = Math.max(slot.endOffset, highWatermark)
-    this.#changed(slot)
+    this.#turns.changed(slot)
   }
 
   get isPolled(): boolean {
-    return this.#polls.size > 0
+    return this.#turns.polls.size > 0
   }
 
   /** No poll is under way and no lease is open. */
@@ -152,8 +141,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true
-    for (const poll of this.#polls) poll.wake?.([])
+    this.#turns.end()
     this.#pauseTimer?.cancel()
     this.#lost([...this.#slots.values()])
     await this.queue.close()
@@ -162,7 +150,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   }
 
   /** Until its partitions are known, and where they begin; no longer than it may last, or its client is there. */
-  async #getReady({ interest, request }: Poll<Slot>): Promise<void> {
+  async #getReady({ interest, request }: WaitingPoll<Slot>): Promise<void> {
     const over = new AbortController()
     const abort = () => over.abort()
     const timer = this.#clock.after(Math.max(request.waitMs, POLL_SETTLE_MS_MIN), abort)
@@ -181,10 +169,10 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     }
   }
 
-  async #serve(poll: Poll<Slot>, deadlineMs: number, newSink: () => PollSink): Promise<GroupPolled> {
+  async #serve(poll: WaitingPoll<Slot>, deadlineMs: number, newSink: () => PollSink): Promise<GroupPolled> {
     const { request } = poll
     for (;;) {
-      const slots = await this.#turn(poll, deadlineMs)
+      const slots = await this.#turns.wait(poll, deadlineMs)
       const sink = newSink()
       if (slots.length === 0) return this.#answer(poll, sink, undefined)
       let given: GivenLease | undefined
@@ -203,7 +191,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     }
   }
 
-  #answer({ interest }: Poll<Slot>, sink: PollSink, given: GivenLease | undefined): GroupPolled {
+  #answer({ interest }: WaitingPoll<Slot>, sink: PollSink, given: GivenLease | undefined): GroupPolled {
     const faults: PartitionFault[] = []
     for (const { topic, partition, fault } of this.#faulted) {
       if (fault !== undefined && interest.matches(topic.name)) faults.push({ topic: topic.name, partition, fault })
@@ -230,86 +218,6 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     await this.queue.release(id).catch(() => undefined)
   }
 
-  /** The partitions that are its own now; none when its time is over, its client gone, or the group left. */
-  #turn(poll: Poll<Slot>, deadlineMs: number): Promise<readonly Slot[]> {
-    const { promise, resolve } = Promise.withResolvers<readonly Slot[]>()
-    const { signal } = poll.request
-    const giveUp = () => poll.wake?.([])
-    let timer: Timer | undefined
-    if (poll.interest.waiting++ === 0) this.#interestsWaiting++
-    poll.wake = (slots) => {
-      poll.wake = undefined
-      if (--poll.interest.waiting === 0) this.#interestsWaiting--
-      timer?.cancel()
-      signal?.removeEventListener('abort', giveUp)
-      resolve(slots)
-    }
-    this.#dispatch()
-    if (poll.wake === undefined) return promise
-    const waitMs = deadlineMs - this.#clock.monotonic()
-    if (waitMs <= 0 || signal?.aborted || this.#isClosed) giveUp()
-    else {
-      timer = this.#clock.after(waitMs, giveUp)
-      signal?.addEventListener('abort', giveUp)
-    }
-    return promise
-  }
-
-  /** Gives what is ready to those that wait, the longest waiting first. */
-  #dispatch(): void {
-    const without = new Set<Interest>()
-    let woken = 0
-    for (const poll of this.#polls) {
-      if (this.#ready.size === 0 || without.size === this.#interestsWaiting) return
-      if (poll.wake === undefined || without.has(poll.interest)) continue
-      const slots = this.#pick(poll)
-      if (slots.length === 0) without.add(poll.interest)
-      else {
-        poll.wake(slots)
-        if (++woken < FETCHES_WOKEN_PER_TURN_MAX) continue
-        this.#dispatchSoon()
-        return
-      }
-    }
-  }
-
-  /** Its share of the group's partitions at most, and no more than have what it wants. */
-  #pick({ interest, request }: Poll<Slot>): readonly Slot[] {
-    const workers = Math.max(1, this.#polls.size + this.queue.openLeases)
-    const share = Math.max(1, Math.ceil(this.#slots.size / workers))
-    const picked: Slot[] = []
-    let recordCount = 0
-    for (const [topic, slots] of this.#ready) {
-      if (!interest.matches(topic)) continue
-      for (const slot of slots) {
-        if (picked.length >= share || recordCount >= request.limit) break
-        picked.push(slot)
-        // one that has enough gives all: one read, one commit. Of one that nobody has read yet nothing is known
-        const isKnown = Number.isFinite(slot.endOffset)
-        recordCount += isKnown ? this.queue.available(slot) : Math.ceil(request.limit / 4)
-      }
-    }
-    for (const slot of picked) {
-      slot.isTaken = true
-      this.#unready(slot)
-    }
-    return picked
-  }
-
-  #changed(slot: Slot): void {
-    const isReady = slot.isStarted && !slot.isTaken && !slot.isLost && !slot.isPaused && this.queue.available(slot) > 0
-    if (!isReady) {
-      this.#unready(slot)
-      return
-    }
-    const { name } = slot.topic
-    const ready = this.#ready.get(name)
-    if (ready === undefined) this.#ready.set(name, new Set([slot]))
-    else if (ready.has(slot)) return
-    else ready.add(slot)
-    this.#dispatchSoon()
-  }
-
   /** After a poll had it: others come before it. */
   #putLast(slot: Slot): void {
     if (slot.isLost) return
@@ -317,24 +225,8 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       slot.fault = undefined
       this.#faulted.delete(slot)
     }
-    this.#unready(slot)
-    this.#changed(slot)
-  }
-
-  #unready(slot: Slot): void {
-    const { name } = slot.topic
-    const ready = this.#ready.get(name)
-    if (ready?.delete(slot) && ready.size === 0) this.#ready.delete(name)
-  }
-
-  /** After this turn, when all appends that came together are known. */
-  #dispatchSoon(): void {
-    if (this.#isDispatchDue || this.#polls.size === 0) return
-    this.#isDispatchDue = true
-    setImmediate(() => {
-      this.#isDispatchDue = false
-      this.#dispatch()
-    })
+    this.#turns.withdraw(slot)
+    this.#turns.changed(slot)
   }
 
   #passed(slot: Slot, gap: Gap): void {
@@ -346,12 +238,12 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     slot.fault = fault
     slot.isPaused = true
     this.#faulted.add(slot)
-    this.#changed(slot)
+    this.#turns.changed(slot)
     this.#pauseTimer ??= this.#clock.after(PARTITION_FAULT_PAUSE_MS, () => {
       this.#pauseTimer = undefined
       for (const one of this.#faulted) {
         one.isPaused = false
-        this.#changed(one)
+        this.#turns.changed(one)
       }
       void this.#startSlots()
     })
@@ -359,7 +251,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
 
   #assigned(partitions: readonly OwnedPartition[]): void {
     for (const owned of partitions) {
-      const key = keyOf(owned.topic, owned.partition)
+      const key = partitionKey(owned.topic.id, owned.partition)
       if (!this.#slots.has(key)) this.#add(key, this.queue.createSlot(owned))
     }
     // it commits where it begins, which has to wait for the rebalance that is just ending
@@ -378,7 +270,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
 
   #lost(partitions: readonly OwnedPartition[]): void {
     for (const { topic, partition } of partitions) {
-      const key = keyOf(topic, partition)
+      const key = partitionKey(topic.id, partition)
       const slot = this.#slots.get(key)
       if (slot === undefined) continue
       slot.isLost = true
@@ -388,7 +280,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       this.#fresh.delete(slot)
       this.#faulted.delete(slot)
       this.#troubled.delete(slot)
-      this.#unready(slot)
+      this.#turns.withdraw(slot)
       const others = this.#byTopic.get(topic.name)
       if (others?.delete(slot) && others.size === 0) this.#byTopic.delete(topic.name)
       this.queue.lose(slot)
@@ -399,7 +291,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   #startSlots(): Promise<void> {
     if (this.#fresh.size === 0) return Promise.resolve()
     return this.#starts.run(async () => {
-      for (const { interest, request } of [...this.#polls]) {
+      for (const { interest, request } of [...this.#turns.polls]) {
         const own = [...this.#fresh].filter((slot) => !slot.isPaused && interest.matches(slot.topic.name))
         if (own.length > 0) await this.#start(own, request.from)
       }
@@ -432,15 +324,4 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     }
     return false
   }
-}
-
-function keyOf(topic: Topic, partition: number): string {
-  return `${topic.id}/${partition}`
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
