@@ -60,17 +60,22 @@ export class UnansweredRequests {
     })
   }
 
-  /** Node itself takes a connection for idle when its reply was sent, though the most of it may be in memory still. */
+  /**
+   * Node itself takes a connection for idle when its reply was sent, though the most of it may be in memory still. It alone
+   * knows whose next request has begun, so it is asked, and what owes something is out of its reach meanwhile.
+   */
   #endIdleOnClose(server: Server): void {
     server.on('connection', (socket: Socket) => {
       this.#open.add(socket)
       socket.once('close', () => this.#open.delete(socket))
     })
-    // no HTTP any more
-    server.on('upgrade', (_request, socket) => this.#open.delete(socket as Socket))
+    const endIdle = server.closeIdleConnections
     server.closeIdleConnections = () => {
       this.#isClosing = true
-      for (const socket of this.#open) if (!this.has(socket)) socket.destroy()
+      const owing = [...this.#open].filter((socket) => this.has(socket))
+      for (const socket of owing) socket.destroy = () => socket
+      endIdle.call(server)
+      for (const socket of owing) Reflect.deleteProperty(socket, 'destroy')
     }
   }
 
