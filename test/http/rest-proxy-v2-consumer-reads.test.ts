@@ -243,6 +243,30 @@ test('a commit from before its partition was with another is refused', async (t)
   checkStatus(await commitTo(silent, back, 3), 200)
 })
 
+test('a commit of what was given is refused where a part of it is with others by now', async (t) => {
+  const server = await startServer(t, { set: { 'num.partitions': '2' } })
+  for (const partition of [0, 1]) await put(server, 't', [0, 1, 2], partition)
+  const first = await subscribed(server, 'g', { name: 'first', ...byHand } as never)
+  await first.readAll(6)
+  const second = await subscribed(server, 'g', { name: 'second', ...byHand } as never)
+  const [{ partition: moved }] = (await second.call('GET', '/assignments')).json().partitions
+  await second.readAll(3)
+  for (let time = 0; time < 2; time++) {
+    checkFailure(
+      await first.call('POST', '/offsets'),
+      40903,
+      new RegExp(`t-${moved} is not committed, nor is anything`),
+    )
+  }
+  assert.deepEqual(await second.committed(['t', 0], ['t', 1]), [])
+  // by name, or after a read, what it has still is committed
+  const kept = { topic: 't', partition: 1 - moved }
+  await first.commit({ offsets: [{ ...kept, offset: 1 }] })
+  assert.deepEqual(await first.records('?timeout=0'), [])
+  await first.commit()
+  assert.deepEqual(await first.committed(['t', 0], ['t', 1]), [{ ...kept, offset: 3, metadata: '' }])
+})
+
 test('of a topic that is made again under its name everything comes, whatever was read of the one before', async (t) => {
   const server = await startServer(t, { set: { 'num.partitions': '1' } })
   await put(server, 't', [0, 1, 2])
@@ -519,5 +543,9 @@ test('after kill -9 consumers are there and go on from the committed offsets', a
   await second.kill()
   const third = await ServerProcess.start({ dataDir, set })
   t.after(() => third.kill())
-  assert.deepEqual(valuesOf(await (await openConsumer(third, 'g', config, there)).records()), [2, 3, 4])
+  const again = await openConsumer(third, 'g', config, there)
+  const refused = await again.call('POST', '/offsets')
+  checkFailure(refused, 40903, /the server was restarted/)
+  assert.deepEqual(valuesOf(await again.records()), [2, 3, 4])
+  await again.commit()
 })

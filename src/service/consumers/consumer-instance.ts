@@ -12,7 +12,7 @@ import { SerialQueue } from '../../kernel/serial-queue.ts'
 import { untilAborted } from '../../kernel/turns.ts'
 import type { Caller } from '../caller.ts'
 import type { GroupMember, OwnedPartition, OwnershipListener, Subscription } from '../groups/group-member.ts'
-import type { ConsumerPosition } from './consumer-positions.ts'
+import type { ConsumerPosition, Moves } from './consumer-positions.ts'
 import { ConsumerPositions } from './consumer-positions.ts'
 import type { ConsumerRead, ConsumerReadRequest, ConsumerSink, ReadingConsumer } from './consumer-read.ts'
 import { ConsumerReads } from './consumer-read.ts'
@@ -39,6 +39,11 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   #saved: SavedPosition[]
   /** Who called first: for what it does by itself. */
   #owner: Caller | undefined
+  /** Passed on with records that were given and not committed, where the client commits; until it has read again when told. */
+  #passedOn: Map<string, GroupPartition> | undefined
+  #isToldOfPassedOn = false
+  /** It came over a restart that kept no place of it, and its client has been told nothing since. */
+  #hasForgotten: boolean
   #isClosed = false
 
   constructor(
@@ -53,6 +58,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     this.#onUsed = onUsed
     this.#source = kept.source
     this.#saved = kept.saved
+    this.#hasForgotten = kept.source !== NO_SOURCE && kept.saved.length === 0
   }
 
   get source(): ConsumerSource {
@@ -93,13 +99,14 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     member.subscribe(subscription)
     this.#reads?.wake()
     await this.#settleSoon()
-    this.positions.markKnown()
+    this.#tellOwned()
   }
 
   async unsubscribe(): Promise<void> {
     if (this.spec.autoCommit) await this.#commitAll(this.#dealtWith)
     this.#source = NO_SOURCE
     this.positions.clear()
+    this.#forgetPassedOn()
     this.#saved = []
     this.#reads?.wake()
     const member = this.#member
@@ -118,7 +125,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     this.#addAssigned()
     this.#reads?.wake()
     await this.#settleSoon()
-    this.positions.markKnown()
+    this.#tellOwned()
   }
 
   /** The topics that its subscription means at present. */
@@ -133,7 +140,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   async assignments(): Promise<readonly GroupPartition[]> {
     if (this.#source.kind === 'assigned') return this.#source.partitions
     await this.#settleSoon()
-    this.positions.markKnown()
+    this.#tellOwned()
     return (this.#member?.owned ?? []).map(({ topic, partition }) => ({ topic: topic.name, partition }))
   }
 
@@ -157,12 +164,30 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     throw illegalState(`No current assignment for partition ${topic}-${partition}`)
   }
 
+  #tellOwned(): void {
+    this.positions.markKnown()
+    this.#hasForgotten = false
+  }
+
+  given(own: readonly ConsumerPosition[], moves: Moves): void {
+    for (const position of own) position.isKnown = true
+    for (const { position } of moves) position.isUncommitted = true
+    this.#hasForgotten = false
+    if (this.#isToldOfPassedOn) this.#forgetPassedOn()
+  }
+
+  #forgetPassedOn(): void {
+    this.#passedOn = undefined
+    this.#isToldOfPassedOn = false
+  }
+
   /**
    * Without offsets: up to where records were given. What others own is refused before anything is stored, and so is what
    * others may have owned since the client was last told: it may have been read further, and committed.
    */
   async commit(offsets: readonly OffsetToCommit[] | undefined): Promise<void> {
     await this.#settleSoon()
+    if (offsets === undefined) this.#checkAllHeld()
     let toCommit = offsets ?? this.positions.standing(this.#dealtWith)
     if (toCommit.length === 0) return
     if (this.#member !== undefined) {
@@ -171,6 +196,14 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
       if (strange.length > 0) throw notCommitted(strange, PASSED_ON, '')
     }
     await this.#send(toCommit)
+  }
+
+  /** Whoever commits all that it was given is told where it is not there to be committed any more. */
+  #checkAllHeld(): void {
+    if (this.#hasForgotten) throw FORGOTTEN
+    if (this.#passedOn === undefined) return
+    this.#isToldOfPassedOn = true
+    throw notCommitted([...this.#passedOn.values()], GONE, ', nor is anything else')
   }
 
   async #send(offsets: readonly OffsetToCommit[]): Promise<void> {
@@ -257,7 +290,9 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     if (unstarted.length === 0 || owner === undefined) return
     const { found, failure } = await findStarts(this.#parts.consume, owner, this, unstarted, this.#saved)
     for (const { position, offset, committed, isKnown } of found) {
-      if (this.positions.start(position, offset, committed)) position.isKnown ||= isKnown
+      if (!this.positions.start(position, offset, committed) || !isKnown) continue
+      position.isKnown = true
+      position.isUncommitted = offset !== committed
     }
     this.#dropSaved(found.map(({ position }) => position))
     if (failure !== undefined && (this.spec.offsetReset === 'none' || this.positions.toRead().length === 0))
@@ -312,7 +347,13 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
   }
 
   onLost(partitions: readonly OwnedPartition[]): void {
-    for (const { topic, partition } of partitions) this.positions.remove(topic.name, partition)
+    for (const { topic, partition } of partitions) {
+      if (this.positions.find(topic.name, partition)?.isUncommitted && !this.spec.autoCommit) {
+        this.#passedOn ??= new Map()
+        this.#passedOn.set(partitionKey(topic.name, partition), { topic: topic.name, partition })
+      }
+      this.positions.remove(topic.name, partition)
+    }
     this.#dropSaved(partitions)
     this.#reads?.wake()
   }
@@ -335,6 +376,16 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     return [...standing, ...this.#saved]
   }
 }
+
+const GONE = new TailraceError(
+  'illegal_generation',
+  'it was passed on in the group before what this consumer was given of it was committed, and that is given again; the offsets of others can be named, or committed after the next read',
+)
+
+const FORGOTTEN = new TailraceError(
+  'illegal_generation',
+  'nothing is committed: the server was restarted and does not know what this consumer was given before; what was not committed before is given again by the next reads',
+)
 
 const PASSED_ON = new TailraceError(
   'illegal_generation',

@@ -20,6 +20,8 @@ export interface ConsumerPosition {
   committed: number | undefined
   /** Its client has been told since it came: what it commits may be of this time of owning. */
   isKnown: boolean
+  /** Records were given that are not committed. */
+  isUncommitted: boolean
 }
 
 /** A record that cannot be shown in the consumer's format. */
@@ -68,7 +70,10 @@ export class ConsumerPositions {
   add(topic: Topic, partition: number): void {
     const before = this.find(topic.name, partition)
     if (before?.topic.id === topic.id) return
-    const position = { topic, partition, next: undefined, processed: undefined, committed: undefined, isKnown: false }
+    const position: ConsumerPosition = {
+      ...{ topic, partition, next: undefined, processed: undefined, committed: undefined },
+      ...{ isKnown: false, isUncommitted: false },
+    }
     this.#sorted.splice(this.#placeOf(topic.name, partition), before === undefined ? 0 : 1, position)
   }
 
@@ -151,6 +156,7 @@ export class ConsumerPositions {
     position.next = offset
     position.processed = offset
     position.isKnown = true
+    position.isUncommitted = false
   }
 
   /** Up to where the client was given records, or has done with them, everywhere. */
@@ -172,7 +178,9 @@ export class ConsumerPositions {
 
   noteCommitted({ topic, topicId, partition, offset }: OffsetToCommit): void {
     const position = this.find(topic, partition)
-    if (position !== undefined && position.topic.id === (topicId ?? position.topic.id)) position.committed = offset
+    if (position === undefined || position.topic.id !== (topicId ?? position.topic.id)) return
+    position.committed = offset
+    if (position.next !== undefined && offset >= position.next) position.isUncommitted = false
   }
 }
 

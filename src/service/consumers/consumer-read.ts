@@ -11,7 +11,7 @@ import { CONSUMER_READS_WAITING_MAX, PAGE_RECORDS_MAX, PAGE_WAIT_MS_MAX } from '
 import { aborted, Turns, untilAborted } from '../../kernel/turns.ts'
 import type { Caller } from '../caller.ts'
 import type { PartitionBounds, RecordSink } from '../read/page.ts'
-import type { ConsumerPositions, Moves, RefusedRecord } from './consumer-positions.ts'
+import type { ConsumerPosition, ConsumerPositions, Moves, RefusedRecord } from './consumer-positions.ts'
 import { undo } from './consumer-positions.ts'
 import type { ConsumerSource, ConsumerSpec } from './consumer-spec.ts'
 import type { InstanceParts } from './consumer-start.ts'
@@ -53,6 +53,8 @@ export interface ReadingConsumer {
   settle(signal: AbortSignal): Promise<void>
   /** The client asks for more. Does not fail. */
   commitProcessed(): Promise<void>
+  /** The client has got a page: these partitions are known to be its own, of these it was given records. */
+  given(own: readonly ConsumerPosition[], moves: Moves): void
 }
 
 interface Outcome {
@@ -124,7 +126,7 @@ export class ConsumerReads {
       await untilAborted(committing, read.over)
       const told = instance.positions.all()
       const settle = (isDelivered: boolean) => {
-        if (isDelivered) for (const position of told) position.isKnown = true
+        if (isDelivered) this.#instance.given(told, moves)
         else undo(moves)
         end()
       }
