@@ -228,7 +228,7 @@ by the next record; 'consume -n N' ends by itself after N.`,
 function addGroups(program: Command, terminal: Terminal): void {
   const groups = program
     .command('groups')
-    .description('List, describe, reset and delete consumer groups.')
+    .description('List, describe, reset and delete consumer groups; show and end the leases of their workers.')
     // nobody who mistypes a word is to be led to one that sets offsets
     .showSuggestionAfterError(false)
   const load = () => import('./groups.ts')
@@ -241,6 +241,15 @@ function addGroups(program: Command, terminal: Terminal): void {
   listing(groups.command('describe').description('Show who is in groups, and how far they have come.'))
     .argument('<group...>')
     .action(async (names, options) => (await load()).describeGroups(terminal, names, options))
+
+  listing(groups.command('leases').description('Show which workers of a group have leased what, until when.'))
+    .argument('<group>')
+    .action(async (name, options) => (await load()).listLeases(terminal, name, options))
+
+  talking(groups.command('release').description("End a worker's leases: what they are on is given out again, at once."))
+    .argument('<group>')
+    .requiredOption('-m, --member <name>', "the worker's name for itself; '' for those that gave none")
+    .action(async (name, options) => (await load()).releaseMember(terminal, name, options))
 
   listing(
     groups.command('reset').description("Show where a group's offsets would be put; with --execute put them there."),

@@ -1,8 +1,15 @@
-// `tailrace groups list | describe | reset | delete`.
+// `tailrace groups list | describe | leases | release | reset | delete`.
 
-import type { GroupDescription, GroupMember, GroupOffset, GroupSummary, OffsetReset } from '../client/api.ts'
+import type {
+  GroupDescription,
+  GroupMember,
+  GroupOffset,
+  GroupSummary,
+  LeasedRange,
+  OffsetReset,
+} from '../client/api.ts'
 import { CommandFailure, EXIT, exitCodeOf, messageOf } from './command-failure.ts'
-import type { ListOptions } from './connect.ts'
+import type { ConnectOptions, ListOptions } from './connect.ts'
 import { connect } from './connect.ts'
 import type { TopicPartitions } from './option-value.ts'
 import { inOptionWords } from './option-words.ts'
@@ -36,6 +43,37 @@ export async function describeGroups(
   if (output === 'table') await terminal.write(groups.map(renderGroup).join('\n'))
   else await printList(terminal, output, groups, [])
   if (failure !== undefined) throw failure
+}
+
+export async function listLeases(terminal: Terminal, group: string, options: ListOptions): Promise<void> {
+  const leases = await connect(terminal, options).listLeases(group, { signal: terminal.interruptSignal() })
+  const output = chosenOutput(options.output, terminal)
+  if (output !== 'table') return await printList(terminal, output, leases, [])
+  const rows = leases.flatMap(({ member, expires_at, positions }) =>
+    positions.map((range) => ({ member, expires_at, ...range })),
+  )
+  await terminal.write(rows.length === 0 ? 'No lease is open.\n' : renderTable(rows, LEASE_COLUMNS))
+}
+
+const LEASE_COLUMNS: readonly Column<LeasedRange & { readonly member: string; readonly expires_at: string }>[] = [
+  { name: 'MEMBER', text: ({ member }) => member || '-' },
+  { name: 'TOPIC', text: ({ topic }) => topic },
+  { name: 'PARTITION', text: ({ partition }) => String(partition) },
+  { name: 'FROM', text: ({ from }) => String(from) },
+  { name: 'THROUGH', text: ({ through }) => String(through) },
+  { name: 'UNTIL', text: ({ expires_at }) => expires_at },
+]
+
+export async function releaseMember(
+  terminal: Terminal,
+  group: string,
+  options: ConnectOptions & { readonly member: string },
+): Promise<void> {
+  const { member } = options
+  const released = await connect(terminal, options).releaseMember(group, member, { signal: terminal.interruptSignal() })
+  const whose = member === '' ? 'a worker without a name' : `member ${member}`
+  if (released === 0) terminal.note(`nothing is released: no lease of ${whose} is open`)
+  else terminal.note(released === 1 ? '1 lease is released' : `${released} leases are released`)
 }
 
 /** One that fails keeps the others from nothing. Gives what the command ends with. */
@@ -139,9 +177,15 @@ function renderGroup(group: GroupDescription): string {
     `Group ${group.group} (${how.join(', ')})\n`,
     members.length === 0 ? 'Nobody is in it.\n' : renderTable(members, MEMBER_COLUMNS),
     offsets.length === 0 ? 'It has no offsets.\n' : renderTable(offsets, OFFSET_COLUMNS),
+    ...(members.some(({ client_id, host }) => client_id === POLLS_CLIENT_ID && host === '')
+      ? [`Who of those that poll it has what: tailrace groups leases ${group.group}\n`]
+      : []),
   ]
   return parts.join('\n')
 }
+
+/** Of the member that stands for all workers that poll. */
+const POLLS_CLIENT_ID = 'tailrace-poll'
 
 const MEMBER_COLUMNS: readonly Column<GroupMember>[] = [
   { name: 'MEMBER', text: ({ member_id, group_instance_id }) => group_instance_id ?? member_id },

@@ -323,6 +323,12 @@ export class TailraceClient {
     return (await this.#json<{ items: OpenLease[] }>(call)).items
   }
 
+  /** All leases that were given to this name of a worker ('': to those that gave none). How many it were. */
+  async releaseMember(group: string, member: string, { signal }: CallOptions = {}): Promise<number> {
+    const call: Call = { method: 'DELETE', path: `${groupPathOf(group)}/leases${queryOf({ member })}`, signal }
+    return (await this.#json<{ released: number }>(call)).released
+  }
+
   async ackLease(
     group: string,
     lease: string,

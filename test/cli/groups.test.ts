@@ -92,6 +92,39 @@ test('a dry run plans for a group that somebody is in, and says that it would be
   assert.match(kept.stderr, /'billing' could not be deleted due to: .*, or with tailrace groups delete --force, which/)
 })
 
+test('leases of workers that have gone are seen, and ended', async (t) => {
+  const { url, client } = await start(t)
+  const body = { topics: ['orders'], member: 'w-1', lease_ms: 43_200_000, wait_ms: 5_000 }
+  await client.pollGroup('billing', body)
+  const described = await runCliOk(['groups', 'describe', 'billing', '--output', 'table'], { url })
+  assert.match(described.stdout, /\nWho of those that poll it has what: tailrace groups leases billing\n$/)
+  const shown = await runCliOk(['groups', 'leases', 'billing', '--output', 'table'], { url })
+  assert.match(
+    shown.stdout,
+    /^MEMBER +TOPIC +PARTITION +FROM +THROUGH +UNTIL\nw-1 +orders +0 +2 +4 +2\S+Z\nw-1 +orders +1 +2 +4 +2\S+Z\n$/,
+  )
+  const listed = await runCliOk(['groups', 'leases', 'billing'], { url })
+  assert.deepEqual(listed.lines, await client.listLeases('billing'))
+  const nobody = await runCliOk(['groups', 'release', 'billing', '--member', 'w-2'], { url })
+  assert.match(nobody.stderr, /^nothing is released: no lease of member w-2 is open\n$/)
+  const released = await runCliOk(['groups', 'release', 'billing', '--member', 'w-1'], { url })
+  assert.equal(released.stderr, '1 lease is released\n')
+  const none = await runCliOk(['groups', 'leases', 'billing', '--output', 'table'], { url })
+  assert.equal(none.stdout, 'No lease is open.\n')
+  assert.equal((await client.pollGroup('billing', { topics: ['orders'] })).records.length, 6)
+  assert.deepEqual(
+    (await runCliOk(['groups', 'release', 'billing', '--member', ''], { url })).stderr,
+    '1 lease is released\n',
+  )
+  for (const verb of [
+    ['leases', 'nobody'],
+    ['release', 'nobody', '--member', 'w-1'],
+  ]) {
+    assert.equal((await runCli(['groups', ...verb], { url })).code, 3)
+  }
+  assert.equal((await runCli(['groups', 'release', 'billing'], { url })).code, 2)
+})
+
 test('where a group stands can be read from without being in it', async (t) => {
   const { url, client } = await start(t)
   const read = await runCliOk(['consume', 'orders', '--group', 'billing', '--offset', 'committed', '-e'], { url })

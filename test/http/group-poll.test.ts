@@ -62,6 +62,49 @@ test('a group is polled and acknowledged with no state in the client', async (t)
   assert.equal(offsets[0].committed_offset, 1)
 })
 
+test('whose leases are open can be seen, and those of one worker be ended by whoever knows its name', async (t) => {
+  const server = await start(t, 4)
+  const records = Array.from({ length: 8 }, (_, at) => ({ value: at, partition: at % 4 }))
+  await server.post('/v1/topics/orders/records', { records })
+  const leasesOf = async (group: string) => (await server.get(`/v1/groups/${group}/leases`)).json().items
+  for (const mode of ['exclusive', 'shared']) {
+    const poll = async (member: string | undefined, limit: number) => {
+      const body = { topics: ['orders'], mode, member, limit, lease_ms: 43_200_000, wait_ms: 5_000 }
+      return (await server.post(`/v1/groups/${mode}/poll`, body)).json()
+    }
+    const release = async (query: string) => await server.request('DELETE', `/v1/groups/${mode}/leases?${query}`)
+    const dead = [await poll('dead', 1), await poll('dead', 1)]
+    const alive = await poll('alive', 1)
+    await poll(undefined, 1)
+    const members = (await leasesOf(mode)).map(({ member }: { member: string }) => member)
+    assert.deepEqual(members, ['dead', 'dead', 'alive', ''])
+
+    assert.deepEqual((await release('member=nobody')).json(), { released: 0 })
+    const released = await release('member=dead')
+    assert.deepEqual([released.status, released.json()], [200, { released: 2 }])
+    assert.deepEqual((await release('member=dead')).json(), { released: 0 })
+    const late = await server.post(`/v1/groups/${mode}/leases/${dead[0].lease}/extend`, {})
+    assert.deepEqual([late.status, late.json().code], [409, 'fenced_lease'])
+    const said = mode === 'shared' ? { accept: 'all' } : { through: 'all' }
+    const kept = await server.post(`/v1/groups/${mode}/leases/${alive.lease}/ack`, said)
+    assert.equal(kept.status, 200, 'of another worker it ends nothing')
+    assert.deepEqual((await release('member=')).json(), { released: 1 }, 'workers that gave no name')
+
+    const again = await poll('alive', 1)
+    assert.deepEqual(again.records[0].offset, dead[0].records[0].offset)
+    if (mode === 'shared') assert.equal(again.records[0].attempts, 1, 'the delivery does not count')
+
+    const nameless = await release('')
+    assert.deepEqual([nameless.status, nameless.json().code], [400, 'invalid_request'])
+    assert.match(nameless.json().detail, /member is missing.*empty/)
+    assert.equal((await release('member=a&member=b')).status, 400)
+  }
+  for (const method of ['GET', 'DELETE'] as const) {
+    const unknown = await server.request(method, `/v1/groups/nobody/leases${method === 'GET' ? '' : '?member=w'}`)
+    assert.deepEqual([unknown.status, unknown.json().code], [404, 'group_id_not_found'])
+  }
+})
+
 test('a poll waits for a record, and comes as soon as there is one', async (t) => {
   const server = await start(t, 4)
   const waiting = server.post('/v1/groups/g/poll', { topic_pattern: 'ord.*', wait_ms: 30_000 })

@@ -191,7 +191,7 @@ test('records that cannot be written for its client now are given out again at o
   })
   await bench.until(() => isFull)
   assert.deepEqual(given.events, [])
-  assert.deepEqual(bench.polls.leases(caller, 'g'), [])
+  assert.deepEqual(await bench.polls.leases(caller, 'g'), [])
   assert.deepEqual(
     (await bench.take()).given.map(({ value, attempts }) => [value, attempts]),
     [['a', 1]],

@@ -105,11 +105,25 @@ export function groupPollRoutes(app: FastifyInstance, floor: HttpFloor): void {
   app.get('/groups/:group/leases', async (request) => {
     checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
     new RequestQuery(request, [])
-    const leases = groupPolls.leases(callerOf(request), pathGroup(request))
+    const leases = await groupPolls.leases(callerOf(request), pathGroup(request))
     const items = leases.map(({ member, expiresMs, positions }) => {
       return { member, expires_at: timeText(expiresMs), positions }
     })
     return { items, next_cursor: null }
+  })
+
+  app.delete('/groups/:group/leases', async (request) => {
+    checkAccept(request.headers.accept, JSON_MEDIA_TYPE)
+    const member = new RequestQuery(request, ['member']).text('member')
+    if (member === undefined) {
+      throw invalid(
+        'member is missing: the leases of one worker end, by its name, or of those that gave none (empty)',
+        {
+          parameter: 'member',
+        },
+      )
+    }
+    return { released: await groupPolls.releaseMember(callerOf(request), pathGroup(request), member) }
   })
 
   app.post('/groups/:group/leases/:lease/ack', async (request) => {

@@ -145,8 +145,13 @@ export interface GroupPollService {
   leaveUnpolled(groupId: string): Promise<void>
   /** What is remembered of a group that was deleted. */
   forget(groupId: string): Promise<void>
-  /** Those that are open on this server, the oldest first. */
-  leases(caller: Caller, groupId: string): readonly OpenLease[]
+  /** Those that are open on this server, the oldest first. group_id_not_found. */
+  leases(caller: Caller, groupId: string): Promise<readonly OpenLease[]>
+  /**
+   * All leases that were given to this name of a worker ('': to those that gave none), as each holder's release: no delivery
+   * counts. How many it were. group_id_not_found.
+   */
+  releaseMember(caller: Caller, groupId: string, member: string): Promise<number>
   /** Every lease is fenced and every member leaves; answers waiting polls first. */
   close(): Promise<void>
 }

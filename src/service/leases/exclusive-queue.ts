@@ -14,7 +14,6 @@ import type {
   GivenLease,
   GroupPollRequest,
   LeaseAnswer,
-  OpenLease,
   PollSink,
   TopicPartitionOffset,
 } from '../groups/group-poll.ts'
@@ -22,7 +21,7 @@ import type { ConsumeService } from '../read/consume.ts'
 import type { GroupStartParts } from '../read/group-start.ts'
 import type { Gap } from '../read/page.ts'
 import type { Position } from '../read/positions.ts'
-import type { Lease } from './lease-table.ts'
+import type { Lease, ListedLease } from './lease-table.ts'
 import { ENDED, fenced, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { PartitionSlot } from './poll-queue.ts'
@@ -74,14 +73,14 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     return this.#leases.size
   }
 
-  list(): readonly OpenLease[] {
-    return this.#leases.list().map(({ held, expiresMs }) => {
+  list(): readonly ListedLease[] {
+    return this.#leases.list().map(({ id, held, expiresMs }) => {
       const positions = held.parts
         .filter(({ next, end }) => next < end)
         .map(({ slot, next, end }) => {
           return { topic: slot.topic.name, partition: slot.partition, from: next, through: end - 1 }
         })
-      return { member: held.member, expiresMs, positions }
+      return { id, member: held.member, expiresMs, positions }
     })
   }
 

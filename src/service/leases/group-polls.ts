@@ -153,8 +153,17 @@ class GroupPolls implements GroupPollService {
     await forgetGroup(this.#dependencies.state, groupId).catch(() => undefined)
   }
 
-  leases(_caller: Caller, groupId: string): readonly OpenLease[] {
-    return this.#groups.get(groupId)?.leases.list() ?? []
+  async leases(_caller: Caller, groupId: string): Promise<readonly OpenLease[]> {
+    const listed = (await this.#find(groupId))?.list() ?? []
+    return listed.map(({ member, expiresMs, positions }) => ({ member, expiresMs, positions }))
+  }
+
+  async releaseMember(_caller: Caller, groupId: string, name: string): Promise<number> {
+    const leases = await this.#find(groupId)
+    const own = leases?.list().filter(({ member }) => member === name) ?? []
+    const released = await Promise.allSettled(own.map(({ id }) => leases?.release(id)))
+    // what is not open any more has ended by itself meanwhile
+    return released.filter(({ status }) => status === 'fulfilled').length
   }
 
   async close(): Promise<void> {
@@ -178,10 +187,17 @@ class GroupPolls implements GroupPollService {
   }
 
   async #holder(groupId: string, leaseId: string): Promise<AnyGroup['leases']> {
+    const leases = await this.#find(groupId)
+    if (leases === undefined) throw fenced(leaseId)
+    return leases
+  }
+
+  /** undefined: nobody polls it here. group_id_not_found. */
+  async #find(groupId: string): Promise<AnyGroup['leases'] | undefined> {
     const group = this.#groups.get(groupId)
     if (group !== undefined) return group.leases
-    const isKnown = (await this.#dependencies.engine.groups.describe(groupId)) !== undefined
-    throw isKnown ? fenced(leaseId) : unknownGroup(groupId)
+    if ((await this.#dependencies.engine.groups.describe(groupId)) === undefined) throw unknownGroup(groupId)
+    return undefined
   }
 
   #group({ groupId, mode }: GroupPollRequest): AnyGroup {

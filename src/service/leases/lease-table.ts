@@ -7,7 +7,7 @@ import { hash, randomBytes } from 'node:crypto'
 import type { Clock, Timer } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { LEASES_OPEN_MAX, LEASES_REMEMBERED_MAX, LEASES_REMEMBERED_PARTITIONS_MAX } from '../../kernel/limits.ts'
-import type { AckRequest, LeaseAnswer } from '../groups/group-poll.ts'
+import type { AckRequest, LeaseAnswer, OpenLease } from '../groups/group-poll.ts'
 
 export class Lease<Held> {
   /** Says nothing, and cannot be guessed. */
@@ -28,6 +28,11 @@ export class Lease<Held> {
   get isGiven(): boolean {
     return this.deadlineMs < Number.POSITIVE_INFINITY
   }
+}
+
+/** For the service itself: by its id it can be ended. */
+export interface ListedLease extends OpenLease {
+  readonly id: string
 }
 
 export interface LeaseTableOptions<Held> {

@@ -21,13 +21,12 @@ import type {
   GroupPollRequest,
   LeaseAnswer,
   LeasedRange,
-  OpenLease,
   PollSink,
 } from '../../groups/group-poll.ts'
 import type { StateTopic } from '../../groups/state-topic.ts'
 import type { GroupStartParts } from '../../read/group-start.ts'
 import type { Position } from '../../read/positions.ts'
-import type { Lease } from '../lease-table.ts'
+import type { Lease, ListedLease } from '../lease-table.ts'
 import { ENDED, fenced, LeaseTable } from '../lease-table.ts'
 import type { PollQueue, QueueHost } from '../poll-queue.ts'
 import { findStarts } from '../poll-start.ts'
@@ -73,9 +72,9 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     return this.#leases.size
   }
 
-  list(): readonly OpenLease[] {
-    return this.#leases.list().map(({ held, expiresMs }) => {
-      return { member: held.member, expiresMs, positions: positionsOf(held) }
+  list(): readonly ListedLease[] {
+    return this.#leases.list().map(({ id, held, expiresMs }) => {
+      return { id, member: held.member, expiresMs, positions: positionsOf(held) }
     })
   }
 
