@@ -4,6 +4,7 @@ import type {
   GroupDescription,
   GroupMember,
   GroupOffset,
+  GroupPartition,
   GroupSummary,
   LeasedRange,
   OffsetReset,
@@ -114,12 +115,17 @@ export async function resetGroup(terminal: Terminal, group: string, options: Res
       exitCode: EXIT.usage,
     })
   }
-  const { offsets, refusal } = await connect(terminal, options).resetOffsets(
+  const {
+    offsets,
+    left_out: leftOut = [],
+    refusal,
+  } = await connect(terminal, options).resetOffsets(
     group,
     { to, shift_by: shiftBy, ...scopeOf(topic), dry_run: !execute, force },
     { signal: terminal.interruptSignal() },
   )
   await printList(terminal, chosenOutput(options.output, terminal), offsets, RESET_COLUMNS)
+  if (leftOut.length > 0) terminal.note(leftOutText(leftOut))
   if (execute) terminal.note(offsets.length === 1 ? '1 offset is set' : `${offsets.length} offsets are set`)
   else if (refusal === undefined) terminal.note('nothing is changed: --execute does it')
   else {
@@ -127,6 +133,16 @@ export async function resetGroup(terminal: Terminal, group: string, options: Res
     terminal.note(`nothing is changed, and now --execute would be refused: ${reason}`)
   }
 }
+
+function leftOutText(partitions: readonly GroupPartition[]): string {
+  const [count, them] = partitions.length === 1 ? ['1 partition', 'it'] : [`${partitions.length} partitions`, 'them']
+  const topics = [...new Set(partitions.map(({ topic }) => topic))]
+  const named = topics.slice(0, TOPICS_NAMED_MAX).map((topic) => `--topic ${topic}`)
+  const more = topics.length > TOPICS_NAMED_MAX ? ' and so on' : ''
+  return `left out: ${count} that the group has committed nothing of; ${named.join(' ')}${more} names ${them} too`
+}
+
+const TOPICS_NAMED_MAX = 5
 
 /** All that the group has committed, where no topic is named. */
 export function scopeOf(topics: readonly TopicPartitions[] | undefined) {

@@ -239,6 +239,8 @@ export interface OffsetsReset {
   readonly group: string
   readonly dry_run: boolean
   readonly offsets: readonly OffsetReset[]
+  /** Where none were named: partitions of the group's topics that it has committed nothing of. */
+  readonly left_out?: readonly GroupPartition[]
   /** Of a dry run: why it would not be done now. */
   readonly refusal?: {
     readonly code: string

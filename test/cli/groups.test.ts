@@ -60,6 +60,24 @@ test('groups are listed, described, reset and deleted', async (t) => {
   assert.deepEqual([create.code, /Did you mean/.test(create.stderr)], [2, false])
 })
 
+test('a reset says which partitions it leaves out, and how they are named', async (t) => {
+  const { url, client } = await start(t)
+  await client.deleteOffsets('billing', 'orders', { partitions: [0] })
+  const dry = await runCliOk(['groups', 'reset', 'billing', '--to', 'latest'], { url })
+  assert.deepEqual(
+    dry.lines.map(({ partition }) => partition),
+    [1],
+  )
+  const leftOut = 'left out: 1 partition that the group has committed nothing of; --topic orders names it too\n'
+  assert.equal(dry.stderr, `${leftOut}nothing is changed: --execute does it\n`)
+  const done = await runCliOk(['groups', 'reset', 'billing', '--to', 'latest', '--execute'], { url })
+  assert.equal(done.stderr, `${leftOut}1 offset is set\n`)
+  const named = await runCliOk(['groups', 'reset', 'billing', '--to', 'latest', '--topic', 'orders', '--execute'], {
+    url,
+  })
+  assert.equal(named.stderr, '2 offsets are set\n')
+})
+
 test('of several groups one that fails keeps the others from nothing', async (t) => {
   const { url, client } = await start(t)
   const described = await runCli(['groups', 'describe', 'nobody', 'billing'], { url })

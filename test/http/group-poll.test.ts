@@ -263,9 +263,11 @@ test('a shared group is not put where it stands: it would forget what it has acc
   const { lease } = (await server.post('/v1/groups/g/poll', poll)).json()
   const accepted = [{ topic: 'orders', partition: 0, offset: 1 }]
   await server.post(`/v1/groups/g/leases/${lease}/ack`, { accepted })
-  for (const more of [{}, { dry_run: true }, { force: true }]) {
-    const refused = await server.request('PATCH', '/v1/groups/g/offsets', { body: { to: 'committed', ...more } })
-    assert.deepEqual([refused.status, refused.json().code], [400, 'invalid_position'], refused.text())
+  for (const where of [{ to: 'committed' }, { shift_by: 0 }]) {
+    for (const more of [{}, { dry_run: true }, { force: true }]) {
+      const refused = await server.request('PATCH', '/v1/groups/g/offsets', { body: { ...where, ...more } })
+      assert.deepEqual([refused.status, refused.json().code], [400, 'invalid_position'], refused.text())
+    }
   }
   const { records } = (await server.post('/v1/groups/g/poll', poll)).json()
   assert.deepEqual(

@@ -89,6 +89,21 @@ test('a dry run, offsets one by one, a shift, and what is moved to a bound', asy
   )
 })
 
+test('what a reset of all that a group has committed leaves out of its topics is told', async (t) => {
+  const { reset } = await start(t)
+  await reset('g', { to: '1', partitions: [{ topic: 'orders', partition: 1 }] })
+  for (const more of [{ dry_run: true }, {}]) {
+    const some = (await reset('g', { to: 'latest', ...more })).json()
+    assert.deepEqual(some.offsets, [{ topic: 'orders', partition: 1, previous_offset: 1, offset: 3 }])
+    assert.deepEqual(some.left_out, [{ topic: 'orders', partition: 0 }])
+  }
+  const named = (await reset('g', { to: 'latest', partitions: [{ topic: 'orders', partition: 1 }] })).json()
+  assert.equal(named.left_out, undefined)
+  const all = (await reset('g', { to: 'latest', topics: ['orders'] })).json()
+  assert.deepEqual([all.offsets.length, all.left_out], [2, undefined])
+  assert.equal((await reset('g', { to: 'latest' })).json().left_out, undefined)
+})
+
 test('groups may have any name, percent-encoded in the path', async (t) => {
   const { server, reset } = await start(t)
   for (const name of ['a/b', 'with space', '...', 'Größe', '%2F', 'x?y#z', 'x'.repeat(249)]) {

@@ -58,11 +58,12 @@ export function groupRoutes(app: FastifyInstance, floor: HttpFloor): void {
     const body = await readJson<ResetOffsetsRequest>(floor, request, 'ResetOffsetsRequest')
     const { topics, partitions, dry_run: dryRun = false, force = false } = body
     const reset = { target: targetOf(body, group), topics, partitions, dryRun, force }
-    const { offsets, refusal } = await groups.resetOffsets(callerOf(request), group, reset)
+    const { offsets, leftOut, refusal } = await groups.resetOffsets(callerOf(request), group, reset)
     return {
       group,
       dry_run: dryRun,
       offsets: offsets.map(renderReset),
+      ...(leftOut.length === 0 ? {} : { left_out: leftOut }),
       ...(refusal === undefined ? {} : { refusal: renderRefusal(refusal) }),
     }
   })

@@ -3,7 +3,7 @@
 
 import type { Engine } from '../../engine/engine.ts'
 import { checkGroupId } from '../../engine/group-id.ts'
-import type { GroupDescription, GroupListing } from '../../engine/group-protocol.ts'
+import type { GroupDescription, GroupListing, GroupPartition } from '../../engine/group-protocol.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
 import { GROUP_EVICTIONS_MAX } from '../../kernel/limits.ts'
@@ -33,6 +33,8 @@ export interface GroupsPage {
 
 export interface ResetPlan {
   readonly offsets: readonly OffsetReset[]
+  /** Where neither topics nor partitions are named: those of the group's topics that it has committed nothing of. */
+  readonly leftOut: readonly GroupPartition[]
   /** Of a dry run: why it would not be done now. */
   readonly refusal: TailraceError | undefined
 }
@@ -100,13 +102,13 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       const refusal = request.force || isUnused(group) ? undefined : refusalOf(group)
       if (refusal !== undefined && !request.dryRun) throw refusal
       const committed = await groups.committed(groupId)
-      const { resets, commits } = await planRequest(engine, { groupId, group, committed }, request, target)
-      if (request.dryRun) return { offsets: resets, refusal }
+      const { resets, commits, leftOut } = await planRequest(engine, { groupId, group, committed }, request, target)
+      if (request.dryRun) return { offsets: resets, leftOut, refusal }
       await leaveUnused(groupId)
       // What was deleted meanwhile has no offset any more: such a partition's own error is none of ours.
       const commit = () => groups.commit({ groupId, offsets: commits })
       if (commits.length > 0) await withNobodyIn(engine, groupId, request.force, commit)
-      return { offsets: resets, refusal }
+      return { offsets: resets, leftOut, refusal }
     },
     async deleteOffsets(_caller, groupId, name, partitions) {
       checkGroupId(groupId)

@@ -37,6 +37,8 @@ export interface RequestedReset {
   readonly resets: readonly OffsetReset[]
   /** What does them. */
   readonly commits: readonly OffsetToCommit[]
+  /** Where none are named: partitions of the group's topics that it has committed nothing of. */
+  readonly leftOut: readonly GroupPartition[]
 }
 
 /** invalid_position: what is no place for offsets to be put. */
@@ -71,17 +73,29 @@ export async function planRequest(
 ): Promise<RequestedReset> {
   const { groupId, group, committed } = standing
   const partitions = chosenPartitions(engine, standing, request)
-  if (target.kind === 'current' && group?.protocolType === 'shared') throw forgetsAccepted(groupId)
+  const movesNothing = target.kind === 'current' || (target.kind === 'shift' && target.by === 0)
+  if (movesNothing && group?.protocolType === 'shared') throw forgetsAccepted(groupId)
   const ids = new Map(partitions.map(({ topic }) => [topic, getTopic(engine, topic).id]))
   const resets = planReset(target, await standingsOf(engine, partitions, committed, target))
   const commits = resets.map(({ topic, partition, offset }) => ({ topic, topicId: ids.get(topic), partition, offset }))
-  return { resets, commits }
+  const namesNone = request.topics === undefined && request.partitions === undefined && target.kind !== 'listed'
+  return { resets, commits, leftOut: namesNone ? othersOf(engine, partitions) : [] }
+}
+
+/** The other partitions of their topics. */
+function othersOf(engine: Engine, partitions: readonly GroupPartition[]): readonly GroupPartition[] {
+  const chosen = Map.groupBy(partitions, ({ topic }) => topic)
+  return [...chosen].flatMap(([topic, own]) => {
+    const numbers = new Set(own.map(({ partition }) => partition))
+    const others = allPartitions(getTopic(engine, topic)).filter((partition) => !numbers.has(partition))
+    return others.map((partition) => ({ topic, partition }))
+  })
 }
 
 function forgetsAccepted(groupId: string): TailraceError {
   return new TailraceError(
     'invalid_position',
-    `group '${groupId}' is shared: put where it stands, it would only forget what it has accepted above that, and be given it again; earliest, latest, an offset, a time or a duration ago are allowed`,
+    `group '${groupId}' is shared: put where it stands, it would only forget what it has accepted above that, and be given it again; earliest, latest, an offset, a time or a duration ago are allowed, and other shifts than 0`,
     { group: groupId },
   )
 }
