@@ -137,6 +137,10 @@ function faultOf(
     return `${place} ${message}: write "${data}"`
   }
   if (keyword === 'type') return `${place} ${message}${shapeOf(parentSchema, data)}`
+  const { minimum, maximum } = parentSchema ?? {}
+  if (BOUNDS.has(keyword) && minimum !== undefined && maximum !== undefined) {
+    return `${place} is ${data}; an integer from ${minimum} to ${maximum} is allowed`
+  }
   if (keyword !== 'additionalProperties') return `${place} ${message}`
   const unknown = String(params['additionalProperty']).slice(0, 100)
   const known = Object.keys((parentSchema?.['properties'] as object | undefined) ?? {})
@@ -146,14 +150,25 @@ function faultOf(
   return `${place} has the unknown member ${JSON.stringify(unknown)} (${hint})`
 }
 
+const BOUNDS: ReadonlySet<string> = new Set(['minimum', 'maximum'])
+
 /** What is wanted where something of another type stands. */
 function shapeOf(schema: Readonly<Record<string, unknown>> | undefined, data: unknown): string {
-  const { type, items, properties, examples } = (schema ?? {}) as {
+  const {
+    type,
+    items,
+    properties,
+    examples,
+    'x-all': forAll,
+  } = (schema ?? {}) as {
     readonly type?: unknown
     readonly items?: { readonly type?: unknown }
     readonly properties?: object
     readonly examples?: readonly unknown[]
+    /** What says `all` in place of an array that names them. */
+    readonly 'x-all'?: object
   }
+  if (data === 'all' && forAll !== undefined) return `: of all, write ${JSON.stringify(forAll)}`
   if (type === 'array' && items?.type === typeof data) return `: write ${JSON.stringify([data]).slice(0, 100)}`
   const example = examples?.[0]
   if (example !== undefined) return `, such as ${JSON.stringify(example)}`

@@ -41,6 +41,9 @@ test('a group is polled and acknowledged with no state in the client', async (t)
   )
   const lasting = await server.post(`/v1/groups/billing%2Feu/leases/${lease}/extend`, { lease_ms: 60_000 })
   assert.ok(Date.parse(lasting.json().expires_at) > Date.parse(expires_at))
+  const shorter = await server.request('POST', `/v1/groups/billing%2Feu/leases/${lease}/extend`)
+  assert.equal(shorter.status, 200, 'no body is an empty one')
+  assert.ok(Date.parse(shorter.json().expires_at) < Date.parse(lasting.json().expires_at))
   const acked = await server.post(`/v1/groups/billing%2Feu/leases/${lease}/ack`, { through: 'all' })
   assert.equal(acked.status, 200)
   assert.deepEqual(acked.json(), {
@@ -137,7 +140,7 @@ test('what is wrong with a poll or an ack is named, and nothing is done', async 
   await refused(poll, { topic_pattern: '(' }, 400, 'invalid_request', /regular expression/)
   await refused(poll, { topics: ['nope'] }, 404, 'unknown_topic_or_partition', /nope/)
   await refused(poll, { topics, lease_ms: 10 }, 400, 'invalid_request', /lease_ms.*1000 to 43200000/)
-  await refused(poll, { topics, wait_ms: 100_000 }, 400, 'invalid_request', /wait_ms/)
+  await refused(poll, { topics, wait_ms: 100_000 }, 400, 'invalid_request', /wait_ms is 100000.*0 to 60000/)
   await refused(poll, { topics, limit: 0 }, 400, 'invalid_request', /limit/)
   await refused(poll, { topics, limit: 1.5 }, 400, 'invalid_request', /limit/)
   await refused(poll, { topics, lmit: 5 }, 400, 'invalid_request', /did you mean limit/)
@@ -151,6 +154,21 @@ test('what is wrong with a poll or an ack is named, and nothing is done', async 
   assert.equal(given.lease, null)
   await refused('/v1/groups/g/leases//ack', { through: 'all' }, 400, 'invalid_request', /no lease.*null/)
   const lease = '/v1/groups/g/leases/nope'
+  await refused(
+    `${lease}/ack`,
+    { accepted: 'all' },
+    400,
+    'invalid_request',
+    /accepted must be array.*\{"accept":"all"\}/,
+  )
+  await refused(
+    `${lease}/ack`,
+    { positions: 'all' },
+    400,
+    'invalid_request',
+    /positions must be array.*\{"through":"all"\}/,
+  )
+  await refused(`${lease}/ack`, { rejected: 'all' }, 400, 'invalid_request', /rejected must be array$/)
   await refused(`${lease}/ack`, { through: 'all' }, 409, 'fenced_lease', /given out again/)
   await refused(`${lease}/ack`, { through: 'some' }, 400, 'invalid_request', /: \/through must be "all"$/)
   await refused(`${lease}/ack`, { through: 2 }, 400, 'invalid_request', /: \/through must be "all"$/)

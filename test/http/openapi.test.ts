@@ -6,6 +6,19 @@ import { STATUS_OF_CODE } from '../../src/http/problem.ts'
 import { buildServer } from '../../src/http/server.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { ERROR_KINDS } from '../../src/kernel/errors.ts'
+import {
+  LEASE_MS_DEFAULT,
+  LEASE_MS_MAX,
+  LEASE_MS_MIN,
+  MAX_ATTEMPTS_DEFAULT,
+  MAX_ATTEMPTS_MAX,
+  PAGE_BYTES_DEFAULT,
+  PAGE_BYTES_MAX,
+  PAGE_RECORDS_DEFAULT,
+  PAGE_RECORDS_MAX,
+  PAGE_WAIT_MS_MAX,
+  SHARED_POLL_RECORDS_MAX,
+} from '../../src/kernel/limits.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
 import { checkAgainst, openApi, operations, restProxy, schemaRegistry } from '../support/openapi.ts'
 
@@ -58,10 +71,26 @@ test('operations are named by verb and noun, and no schema is written where it i
 
 test('the examples of request bodies fit their schemas', () => {
   for (const { operation } of operations) {
-    for (const { schema, example } of Object.values(operation.requestBody?.content ?? {})) {
+    for (const { schema, example, examples = {} } of Object.values(operation.requestBody?.content ?? {})) {
       if (example !== undefined) checkAgainst(schema.$ref, example, operation.operationId)
+      for (const [name, { value }] of Object.entries(examples)) {
+        checkAgainst(schema.$ref, value, `${operation.operationId} ${name}`)
+      }
     }
   }
+})
+
+test('what a poll and a lease may ask for is bounded as limits.ts says', () => {
+  const bounds = ({ minimum, maximum, default: otherwise }: Record<string, unknown>) => [minimum, maximum, otherwise]
+  const poll = schemas.components.schemas.PollGroupRequest.properties
+  assert.deepEqual(bounds(poll.limit), [1, PAGE_RECORDS_MAX, PAGE_RECORDS_DEFAULT])
+  assert.match(poll.limit.description, new RegExp(`up to ${SHARED_POLL_RECORDS_MAX}\\b`))
+  assert.deepEqual(bounds(poll.max_bytes), [1, PAGE_BYTES_MAX, PAGE_BYTES_DEFAULT])
+  assert.deepEqual(bounds(poll.wait_ms), [0, PAGE_WAIT_MS_MAX, 0])
+  assert.deepEqual(bounds(poll.lease_ms), [LEASE_MS_MIN, LEASE_MS_MAX, LEASE_MS_DEFAULT])
+  assert.deepEqual(bounds(poll.max_attempts), [1, MAX_ATTEMPTS_MAX, MAX_ATTEMPTS_DEFAULT])
+  const extend = schemas.components.schemas.ExtendLeaseRequest.properties
+  assert.deepEqual(bounds(extend.lease_ms), [LEASE_MS_MIN, LEASE_MS_MAX, LEASE_MS_DEFAULT])
 })
 
 test('every error code has a status, and a code that is worth repeating never has the status of a bug', () => {

@@ -10,6 +10,7 @@ import { readYaml } from './yaml-file.ts'
 export interface MediaType {
   readonly schema: { readonly $ref: string }
   readonly example?: unknown
+  readonly examples?: Readonly<Record<string, { readonly value: unknown }>>
 }
 
 interface Reply {
