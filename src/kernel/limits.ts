@@ -483,6 +483,9 @@ export const DEAD_LETTER_RETRY_MS_MAX = 30_000
 /** How long what is remembered of a shared group's partition stays when there is nothing in it any more. */
 export const SHARED_STATE_IDLE_MS = 10_000
 
+/** How long a member that leaves waits until it is durable that what its workers have was not tried. A disk that takes longer is not waited for. */
+export const SHARED_HAND_BACK_MS_MAX = 5_000
+
 /** How often, at most, what is remembered of groups and topics that are gone is looked for. */
 export const SHARED_STATE_CHECK_MS = 600_000
 

@@ -54,9 +54,9 @@ abstract class History<Lease extends ModelLease> {
 
   abstract poll(): Promise<void>
   abstract ack(lease: Lease): Promise<void>
-  abstract ended(lease: Lease, how: 'expired' | 'released' | 'crashed'): void
-  /** Nothing is heard of any more that was under way. */
-  abstract crashed(): void
+  abstract ended(lease: Lease, how: 'expired' | 'released' | 'stopped' | 'crashed'): void
+  /** Nothing is heard of any more that was under way; at a stop nothing was. */
+  abstract over(how: 'stopped' | 'crashed'): void
   /** Nothing of what was said of any record holds, and all leases are over. */
   abstract begunAnew(why: 'remade' | 'reset'): void
 
@@ -228,9 +228,10 @@ abstract class History<Lease extends ModelLease> {
     this.#machine = await this.#machines.cut(this.#machine, how)
     await Promise.race([Promise.all(underWay), turnOfTheLoop()])
     if (fault !== undefined) throw fault
-    for (const lease of this.leases) this.ended(lease, 'crashed')
+    const ended = how === 'stop' ? 'stopped' : 'crashed'
+    for (const lease of this.leases) this.ended(lease, ended)
     this.leases.clear()
-    this.crashed()
+    this.over(ended)
     // timers of the life that is over never come
     this.clock = new FakeClock(this.clock.now())
     this.bench = new PollBench(this.#dataDir, this.clock, this.#machine.engine)
@@ -304,7 +305,7 @@ class ExclusiveHistory extends History<Held> {
 
   ended(): void {}
 
-  crashed(): void {}
+  over(): void {}
 
   begunAnew(): void {
     for (const partition of this.positions.keys()) this.positions[partition] = new Set([0])
@@ -351,6 +352,8 @@ class SharedHistory extends History<Taken> {
   #pollsUnderWay = 0
   /** Of polls that were never answered: each may have counted a delivery of anything. */
   #unheard = false
+  /** Deliveries that do not count, which nothing had to make durable yet. */
+  #hasReleased = false
 
   async poll(): Promise<void> {
     const { life, era } = this
@@ -430,17 +433,18 @@ class SharedHistory extends History<Taken> {
     if (answer.lease !== undefined) this.leases.add(lease)
   }
 
-  ended(lease: Taken, how: 'expired' | 'released' | 'crashed'): void {
+  ended(lease: Taken, how: 'expired' | 'released' | 'stopped' | 'crashed'): void {
     for (const record of lease.records) {
       record.lease = undefined
-      if (how === 'released') record.attempts--
+      if (how === 'released' || how === 'stopped') record.attempts--
       else if (record.attempts >= ATTEMPTS_MAX) record.dead = 'maybe'
     }
-    // a delivery that was taken back is not always counted as such after a crash
-    if (how === 'released') this.#unheard = true
+    if (how === 'released') this.#hasReleased = true
   }
 
-  crashed(): void {
+  over(how: 'stopped' | 'crashed'): void {
+    if (how === 'crashed' && this.#hasReleased) this.#unheard = true
+    this.#hasReleased = false
     for (const unheard of this.#asked) unheard()
     this.#asked.clear()
     for (const record of this.records.values()) record.lease = undefined

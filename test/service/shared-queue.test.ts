@@ -3,7 +3,12 @@ import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { TailraceError } from '../../src/kernel/errors.ts'
-import { SHARED_STATE_CHECK_MS, SHARED_STATE_IDLE_MS, SHARED_WINDOW_RECORDS_MAX } from '../../src/kernel/limits.ts'
+import {
+  SHARED_HAND_BACK_MS_MAX,
+  SHARED_STATE_CHECK_MS,
+  SHARED_STATE_IDLE_MS,
+  SHARED_WINDOW_RECORDS_MAX,
+} from '../../src/kernel/limits.ts'
 import { createGroupService } from '../../src/service/groups/groups.ts'
 import { createStateTopic } from '../../src/service/groups/state-topic.ts'
 import type { PollBench, Polled } from '../support/poll-bench.ts'
@@ -110,7 +115,7 @@ test('a poll that allows fewer attempts than a record has had sends it to the de
   assert.deepEqual(await bench.deadLetters(), ['g/jobs/0/0=a max_attempts 2'])
 })
 
-test('after a restart leases are gone, attempts are counted, what was done stays done', async (t) => {
+test('after a restart leases are gone, and their deliveries not counted, what was done stays done', async (t) => {
   const bench = await openPollBench(t)
   await bench.produce('jobs', 0, 'a', 'b', 'c', 'd')
   const first = await bench.take({ limit: 3 })
@@ -119,9 +124,83 @@ test('after a restart leases are gone, attempts are counted, what was done stays
   const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
   await assert.rejects(next.judge(first.lease, { accepted: [0] }), FENCED)
   const again = await next.take()
-  assert.deepEqual(shown(again), ['0=a x2', '2=c x2', '3=d x1'])
+  assert.deepEqual(shown(again), ['0=a x1', '2=c x1', '3=d x1'])
   await next.polls.ack(caller, 'g', again.lease, { accept: 'all' })
   await next.until(async () => (await next.committed())[0] === 'jobs-0=4')
+})
+
+test('a stop that cannot remember that what was leased was not tried ends all the same: it is counted', async (t) => {
+  for (const isHeld of [false, true]) {
+    const bench = await openPollBench(t)
+    const { append } = bench.engine
+    await bench.produce('jobs', 0, 'a')
+    await bench.take()
+    let letThrough = () => {}
+    const held = new Promise<void>((resolve) => {
+      letThrough = resolve
+    })
+    bench.engine.append = async function (topic, ...rest) {
+      if (!topic.name.startsWith('__')) return await append.call(this, topic, ...rest)
+      if (isHeld) await held
+      throw new TailraceError('disk_full', 'it is full')
+    }
+    const closing = bench.polls.close()
+    if (isHeld) {
+      await bench.settle()
+      await bench.advance(SHARED_HAND_BACK_MS_MAX)
+      letThrough()
+    }
+    await closing
+    await bench.close()
+    const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
+    assert.deepEqual(shown(await next.take()), ['0=a x2'])
+  }
+})
+
+test('a poll that reads when its group is left gives nothing, and what it had was not tried', async (t) => {
+  const bench = await openPollBench(t)
+  await bench.produce('jobs', 0, 'a')
+  assert.deepEqual(shown(await bench.take({ topics: ['jobs'], limit: 1, maxAttempts: 1, leaseMs: 1_000 })), ['0=a x1'])
+  await bench.polls.leaveUnpolled('g')
+  const { fetch } = bench.engine
+  let letThrough = () => {}
+  const held = new Promise<void>((resolve) => {
+    letThrough = resolve
+  })
+  let isReading = false
+  bench.engine.fetch = async function (...asked) {
+    isReading = true
+    await held
+    return await fetch.apply(this, asked)
+  }
+  const polled = bench.take({ maxAttempts: 1 })
+  await bench.until(() => isReading)
+  const closing = bench.polls.close()
+  await bench.settle()
+  letThrough()
+  await closing
+  assert.deepEqual(shown(await polled), [])
+  await bench.close()
+  const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
+  assert.deepEqual(shown(await next.take({ maxAttempts: 1 })), ['0=a x1'])
+})
+
+test('a delivery that does not count is remembered so soon after, though nobody asks again', async (t) => {
+  for (const [waitMs, attempts] of [
+    [0, 2],
+    [SHARED_STATE_IDLE_MS, 1],
+  ] as const) {
+    const bench = await openPollBench(t)
+    await bench.produce('jobs', 0, 'a')
+    const { lease } = await bench.take()
+    await bench.advance(SHARED_STATE_IDLE_MS)
+    await bench.polls.release(caller, 'g', lease)
+    await bench.advance(waitMs)
+    await bench.settle(100)
+    await bench.engine.close()
+    const next = await openPollBench(t, { dataDir: bench.dataDir, clock: bench.clock })
+    assert.deepEqual(shown(await next.take()), [`0=a x${attempts}`])
+  }
 })
 
 test('offsets that are set from outside make what was remembered above them void', async (t) => {

@@ -143,6 +143,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   async close(): Promise<void> {
     this.#turns.end()
     this.#pauseTimer?.cancel()
+    await this.queue.handBack?.([...this.#slots.values()])
     this.#lost([...this.#slots.values()])
     await this.queue.close()
     this.#letGoOfMember()

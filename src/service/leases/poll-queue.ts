@@ -68,6 +68,11 @@ export interface PollQueue<Slot extends PartitionSlot> {
   lose(slot: Slot): void
   /** Gives back what a lease holds. */
   release(leaseId: string): Promise<LeaseAnswer>
+  /**
+   * The member leaves with these, its own still: nothing is given any more, and what is leased goes back as if it had not
+   * been. Resolves when that is remembered, as far as it can be, in some seconds; never rejects.
+   */
+  handBack?(slots: readonly Slot[]): Promise<void>
   /** All slots are lost by then: waits for what is under way for them. */
   close(): Promise<void>
 }

@@ -120,6 +120,7 @@ export class PollTurns<Slot extends PartitionSlot> {
 
   /** Gives what is ready to those that wait, the longest waiting first. */
   #dispatch(): void {
+    if (this.#isOver) return
     const without = new Set<Interest>()
     let woken = 0
     for (const poll of this.#polls) {

@@ -1,8 +1,9 @@
 // Shared groups, for work queues (Kafka's share groups in meaning): a poll gets single records of any partition, each leased
 // to it and given with its attempts. What must hold: a record is with one worker at a time; what is accepted is durable
-// before that is answered, and never given out again, over kill -9 too; a delivery is counted durably before it is answered;
-// what was rejected, or delivered as often as may be, ends in the dead-letter topic, once. How far a partition is done is
-// the group's committed offset; what lies above it (shared-window.ts) is in the state topic.
+// before that is answered, and never given out again, over kill -9 too; a delivery is counted durably before it is answered,
+// and what a clean stop takes from a worker is not; what was rejected, or delivered as often as may be, ends in the
+// dead-letter topic, once. How far a partition is done is the group's committed offset; what lies above it
+// (shared-window.ts) is in the state topic.
 //
 // The two belong together by an epoch, in the commit's metadata: offsets that were set from outside have none, and what was
 // remembered counts no more.
@@ -11,7 +12,7 @@ import { isFencing } from '../../../engine/fencing.ts'
 import type { Clock } from '../../../kernel/clock.ts'
 import type { TailraceError } from '../../../kernel/errors.ts'
 import { asTailraceError } from '../../../kernel/errors.ts'
-import { SHARED_POLL_RECORDS_MAX } from '../../../kernel/limits.ts'
+import { SHARED_HAND_BACK_MS_MAX, SHARED_POLL_RECORDS_MAX } from '../../../kernel/limits.ts'
 import type { Logger } from '../../../kernel/logger.ts'
 import type { OwnedPartition } from '../../groups/group-member.ts'
 import type {
@@ -59,6 +60,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   readonly #burials: SharedBurials
   /** Of partitions that are lost: what still has to end before somebody may begin with them anew. */
   readonly #leaving = new Set<Promise<unknown>>()
+  readonly #reads = new Set<Promise<unknown>>()
+  #isOver = false
 
   constructor(options: SharedQueueOptions) {
     this.#options = options
@@ -127,10 +130,25 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   }
 
   async read(slots: readonly SharedSlot[], request: GroupPollRequest, sink: PollSink): Promise<GivenLease | undefined> {
+    if (this.#isOver) return undefined
+    const reading = this.#read(slots, request, sink)
+    this.#reads.add(reading)
+    try {
+      return await reading
+    } finally {
+      this.#reads.delete(reading)
+    }
+  }
+
+  async #read(
+    slots: readonly SharedSlot[],
+    request: GroupPollRequest,
+    sink: PollSink,
+  ): Promise<GivenLease | undefined> {
     this.#leases.checkRoom()
     const { member, maxAttempts, leaseMs } = request
     const lease = this.#leases.open({ member, maxAttempts, slots: new Map() })
-    const isStale = () => slots.some(({ isLost }) => isLost)
+    const isStale = () => this.#isOver || slots.some(({ isLost }) => isLost)
     try {
       await this.#take(slots, request, sink, lease)
       // a delivery counts, whatever becomes of this server
@@ -177,6 +195,20 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     this.#leaving.add(over)
   }
 
+  async handBack(slots: readonly SharedSlot[]): Promise<void> {
+    this.#isOver = true
+    for (const lease of this.#leases.list()) this.#end(lease, 'uncounted')
+    const handedBack = Promise.allSettled(this.#reads).then(() => {
+      const changed = slots.filter(({ isChanged, isLost }) => isChanged && !isLost)
+      return Promise.allSettled(changed.map((slot) => this.#store.write(slot)))
+    })
+    const late = Promise.withResolvers<void>()
+    const timer = this.#options.clock.after(SHARED_HAND_BACK_MS_MAX, late.resolve)
+    // what cannot be written counts, as if the server had been killed
+    await Promise.race([handedBack, late.promise])
+    timer.cancel()
+  }
+
   async close(): Promise<void> {
     this.#leases.close()
     this.#store.close()
@@ -201,7 +233,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
             return undefined
           }
           slot.window.lease(record, lease)
-          slot.changedTo = Math.max(slot.changedTo, record.offset + 1)
+          slot.changed(record)
           open.set(record.offset, record)
           return record.attempts
         },
@@ -248,7 +280,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     for (const { record, outcome, verdict } of asked) {
       record.proposed = outcome
       if (verdict === 'unnamed') record.attempts--
-      if (isChange(verdict, outcome)) slot.changedTo = Math.max(slot.changedTo, record.offset + 1)
+      if (isChange(verdict, outcome)) slot.changed(record)
     }
     const held = lease.held.slots.get(slot)
     try {
@@ -284,7 +316,7 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     if (slot.window.start > start) slot.exhaustedAt = -1
     // not waited for: it is remembered as done
     if (slot.window.start > slot.committed) this.#store.write(slot).catch(() => undefined)
-    else this.#store.forgetLater(slot)
+    else this.#store.writeLater(slot)
     this.#host.changed(slot)
   }
 
@@ -307,10 +339,14 @@ export class SharedQueue implements PollQueue<SharedSlot> {
         // an ack of it is under way
         if (record.proposed !== undefined) continue
         open.delete(record.offset)
-        if (!isCounted) record.attempts--
+        if (!isCounted) {
+          record.attempts--
+          slot.changed(record)
+        }
         if (isCounted && record.attempts >= held.maxAttempts) slot.settle(record, 'exhausted')
         else slot.window.settle(record, 'free')
       }
+      this.#store.writeLater(slot)
       this.#burials.start(slot)
       this.#host.changed(slot)
     }

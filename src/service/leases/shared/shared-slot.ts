@@ -58,9 +58,18 @@ export class SharedSlot extends PartitionSlot {
     return this.isRemembered && this.committed >= this.window.end
   }
 
+  get isChanged(): boolean {
+    return this.changedTo > 0
+  }
+
   settle(record: HeldRecord, outcome: Outcome): void {
     this.window.settle(record, outcome)
-    this.changedTo = Math.max(this.changedTo, record.offset + 1)
+    this.changed(record)
+  }
+
+  /** What it is, or how often it was delivered, is to be remembered with the next write. */
+  changed({ offset }: HeldRecord): void {
+    this.changedTo = Math.max(this.changedTo, offset + 1)
   }
 }
 

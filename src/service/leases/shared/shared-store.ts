@@ -18,8 +18,8 @@ export interface SharedStoreOptions {
 
 export class SharedStore {
   readonly #options: SharedStoreOptions
-  /** Their windows were empty when last looked at, and something is remembered of them. */
-  readonly #emptied = new Set<SharedSlot>()
+  /** When last looked at something was remembered of them that may be forgotten, or had changed. */
+  readonly #due = new Set<SharedSlot>()
   #timer: Timer | undefined
 
   constructor(options: SharedStoreOptions) {
@@ -39,21 +39,21 @@ export class SharedStore {
     return slot.nextWrite
   }
 
-  /** Not at once: a partition in use would be forgotten and remembered in turn. */
-  forgetLater(slot: SharedSlot): void {
-    if (slot.isLost || !slot.isForgettable) return
-    this.#emptied.add(slot)
+  /** What nobody waits for. Not at once: a partition in use would be forgotten and remembered in turn. */
+  writeLater(slot: SharedSlot): void {
+    if (slot.isLost || !hasToWrite(slot)) return
+    this.#due.add(slot)
     this.#timer ??= this.#options.clock.after(SHARED_STATE_IDLE_MS, () => {
       this.#timer = undefined
       // one in use since then is here again when it has ended
-      for (const one of this.#emptied) if (one.isForgettable) this.write(one).catch(() => undefined)
-      this.#emptied.clear()
+      for (const one of this.#due) if (hasToWrite(one)) this.write(one).catch(() => undefined)
+      this.#due.clear()
     })
   }
 
   /** It is lost, and nothing is under way for it. */
   async leave(slot: SharedSlot): Promise<void> {
-    this.#emptied.delete(slot)
+    this.#due.delete(slot)
     // else its next owner forgets it
     if (slot.isForgettable) await this.#forget(slot).catch(() => undefined)
   }
@@ -78,7 +78,7 @@ export class SharedStore {
         const [result] = await host.member.commit([commitOf(slot, start)])
         if (result?.error !== undefined) throw result.error
         slot.committed = start
-        this.forgetLater(slot)
+        this.writeLater(slot)
       } else if (slot.isForgettable) await this.#forget(slot)
     } catch (error) {
       slot.changedTo = Math.max(slot.changedTo, changedTo)
@@ -90,6 +90,10 @@ export class SharedStore {
     await this.#options.state.put(keyOf(this.#options.host.groupId, slot), null)
     slot.isRemembered = false
   }
+}
+
+function hasToWrite({ isForgettable, isChanged }: SharedSlot): boolean {
+  return isForgettable || isChanged
 }
 
 function lost({ topic, partition }: SharedSlot): TailraceError {
