@@ -323,6 +323,8 @@ export interface LeaseStatus {
   readonly released?: number
   readonly rejected?: number
   readonly dead_lettered?: number
+  /** There where the dead-letter topic does not take them now. */
+  readonly dead_letters_waiting?: number
 }
 
 export interface ClusterDescription {

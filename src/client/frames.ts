@@ -71,6 +71,7 @@ export interface AckedRecords {
   readonly rejected?: number
   readonly extended?: number
   readonly dead_lettered?: number
+  readonly dead_letters_waiting?: number
 }
 
 export type RecordOutcome = 'accept' | 'release' | 'reject' | 'extend'

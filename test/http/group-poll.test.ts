@@ -233,6 +233,68 @@ test('a shared group gives records one by one, with their attempts, and puts asi
   assert.equal(exclusive.json().code, 'inconsistent_group_protocol')
 })
 
+test('what is leased when the server is stopped was not tried: the same record comes as often as it is stopped', async (t) => {
+  const first = await start(t)
+  const { dataDir } = first
+  await first.post('/v1/topics/orders/records', { records: [{ value: 1 }, { value: 2 }] })
+  const asked = { topics: ['orders'], mode: 'shared', max_attempts: 2, lease_ms: 600_000, wait_ms: 5_000, limit: 1 }
+  await first.close()
+  for (let turn = 0; turn < 3; turn++) {
+    const server = await startServer(t, { dataDir })
+    const [given, released] = await Promise.all([1, 2].map(() => server.post('/v1/groups/q/poll', asked)))
+    for (const reply of [given, released]) assert.equal(reply?.json().records[0]?.attempts, 1, `start ${turn}`)
+    await server.post(`/v1/groups/q/leases/${released?.json().lease}/release`, {})
+    await server.close()
+  }
+})
+
+test('what its dead-letter topic does not take is no dead letter yet: it waits, and is told as what waits', async (t) => {
+  const server = await start(t)
+  await server.post('/v1/topics', { name: 'orders.dlq', partitions: 1, configs: { 'cleanup.policy': 'compact' } })
+  await server.post('/v1/topics/orders/records', { records: [{ value: 1 }, { key: 'k', value: 2 }, { value: 3 }] })
+  const poll = async () => (await server.post('/v1/groups/q/poll', { topics: ['orders'], mode: 'shared' })).json()
+  const { lease } = await poll()
+  const ack = async (said: object) => (await server.post(`/v1/groups/q/leases/${lease}/ack`, said)).json()
+  const place = (offset: number) => ({ topic: 'orders', partition: 0, offset })
+  const answer = await ack({ rejected: [place(0)], keep: true })
+  assert.deepEqual([answer.rejected, answer.dead_lettered, answer.dead_letters_waiting], [1, 0, 1])
+  const last = await ack({ accept: 'all' })
+  assert.deepEqual([last.accepted, last.dead_lettered, last.dead_letters_waiting], [2, 0, undefined])
+  const [{ error }] = (await poll()).faults
+  assert.deepEqual([error.code, error.retryable], ['invalid_record', false])
+  assert.match(error.detail, /orders\.dlq \(they wait until that is mended\)/)
+})
+
+test('a dead letter that is given another try and fails again says where it is from once: the latest', async (t) => {
+  const server = await start(t)
+  await server.post('/v1/topics/orders/records', { records: [{ value: 1, headers: [{ name: 'trace', value: '7' }] }] })
+  const asked = { topics: ['orders'], mode: 'shared', wait_ms: 5_000 }
+  const rejectNext = async () => {
+    const { lease, records } = (await server.post('/v1/groups/q/poll', asked)).json()
+    const rejected = [{ topic: 'orders', partition: 0, offset: records[0].offset }]
+    assert.equal((await server.post(`/v1/groups/q/leases/${lease}/ack`, { rejected })).json().dead_lettered, 1)
+  }
+  await rejectNext()
+  const exported = await server.get('/v1/topics/orders.dlq/export')
+  const imported = await server.post('/v1/topics/orders/import', exported.body, {
+    'content-type': 'application/x-ndjson',
+  })
+  assert.equal(imported.status, 200, imported.text())
+  await rejectNext()
+  const [, again] = (await server.get('/v1/topics/orders.dlq/records')).json().records
+  const headers = (again.headers as { name: string; value: string }[]).map(({ name, value }) => `${name}=${value}`)
+  assert.deepEqual(headers.slice(0, -1), [
+    'trace=7',
+    'dlq.reason=rejected',
+    'dlq.attempts=1',
+    'dlq.group=q',
+    'dlq.origin.topic=orders',
+    'dlq.origin.partition=0',
+    'dlq.origin.offset=1',
+  ])
+  assert.match(headers.at(-1) ?? '', /^dlq\.origin\.timestamp=/)
+})
+
 test('what nobody got is given again at once: a client that went before its reply, and one that took half of it', async (t) => {
   const server = await startServer(t)
   const hangUp = (path: string, body: object, whenSent: (socket: Socket) => void) =>

@@ -312,6 +312,31 @@ test('a worker that closes its socket gives back what it has, and that does not 
   }
 })
 
+test('what a worker has when the server is stopped was not tried', async (t) => {
+  const first = await startWithTopic(t, 1)
+  await produce(first, 0, 'a')
+  await first.close()
+  for (let turn = 0; turn < 3; turn++) {
+    const server = await startServer(t, { dataDir: first.dataDir })
+    const socket = await openSocket(t, server)
+    await join(socket, { mode: 'shared', max_attempts: 2 })
+    assert.equal((await socket.records('a', 1))[0]?.attempts, 1)
+    await server.close()
+  }
+})
+
+test('what a worker rejects and the dead-letter topic does not take is counted as waiting', async (t) => {
+  const server = await startWithTopic(t, 1)
+  await server.post('/v1/topics', { name: 'orders.dlq', partitions: 1, configs: { 'cleanup.policy': 'compact' } })
+  await produce(server, 0, 'a')
+  const socket = await openSocket(t, server)
+  await join(socket, { mode: 'shared' })
+  await socket.records('a', 1)
+  const records = [{ topic: 'orders', partition: 0, offset: 0 }]
+  const answer = await socket.ask({ type: 'ack', sub: 'a', outcome: 'reject', records })
+  assert.deepEqual([answer['rejected'], answer['dead_lettered'], answer['dead_letters_waiting']], [1, 0, 1])
+})
+
 test('a worker that is paused is given nothing', async (t) => {
   const server = await startWithTopic(t, 1)
   const [idle, busy] = [await openSocket(t, server), await openSocket(t, server)]

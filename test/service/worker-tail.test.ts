@@ -56,6 +56,7 @@ test('gives records as they come, with their attempts, and what is accepted neve
     rejected: 0,
     extended: 0,
     deadLettered: 0,
+    deadLettersWaiting: 0,
   })
   await tail.close(false)
   const next = await open()
@@ -209,6 +210,7 @@ test('what is released comes again at once, and what is rejected goes to the dea
     rejected: 1,
     extended: 0,
     deadLettered: 1,
+    deadLettersWaiting: 0,
   })
   assert.equal((await tail.ack('release', jobs(1))).released, 1)
   await bench.until(() => given.records.length === 3)

@@ -216,12 +216,13 @@ function renderPolled(groupId: string, { given, generation, gaps, faults }: Grou
   }
 }
 
-function renderAnswer({ lease, expiresMs, deadLettered, ...rest }: LeaseAnswer): object {
+function renderAnswer({ lease, expiresMs, deadLettered, deadLettersWaiting, ...rest }: LeaseAnswer): object {
   return {
     lease: lease ?? null,
     expires_at: expiresMs === undefined ? null : timeText(expiresMs),
     ...rest,
     ...(deadLettered === undefined ? {} : { dead_lettered: deadLettered }),
+    ...(deadLettersWaiting === undefined ? {} : { dead_letters_waiting: deadLettersWaiting }),
   }
 }
 

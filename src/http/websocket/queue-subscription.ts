@@ -87,8 +87,10 @@ class QueueSubscription implements Subscription {
   }
 
   async ack({ outcome, records }: AckFrame): Promise<object> {
-    const { accepted, released, rejected, extended, deadLettered } = await this.#worker.ack(outcome, records)
-    return { accepted, released, rejected, extended, dead_lettered: deadLettered }
+    const acked = await this.#worker.ack(outcome, records)
+    const { accepted, released, rejected, extended, deadLettered, deadLettersWaiting } = acked
+    const counts = { accepted, released, rejected, extended, dead_lettered: deadLettered }
+    return deadLettersWaiting === 0 ? counts : { ...counts, dead_letters_waiting: deadLettersWaiting }
   }
 
   seek(): Promise<object> {

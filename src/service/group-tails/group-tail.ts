@@ -101,8 +101,10 @@ export interface QueueAcked {
   readonly released: number
   readonly rejected: number
   readonly extended: number
-  /** The rejected, and those that were released for the last time that they may be. */
+  /** Of the rejected, and of those that were released for the last time that they may be: those in the dead-letter topic, */
   readonly deadLettered: number
+  /** and those that it does not take yet. */
+  readonly deadLettersWaiting: number
 }
 
 export interface QueueTail {

@@ -214,7 +214,7 @@ export class WorkerTail implements QueueTail {
     )
     const byLease = Map.groupBy(judged, ({ key }) => this.#held.get(key))
     const failures: { readonly error: TailraceError; readonly records: readonly Judged[] }[] = []
-    const acked = { accepted: 0, released: 0, rejected: 0, extended: 0, deadLettered: 0 }
+    const acked = { accepted: 0, released: 0, rejected: 0, extended: 0, deadLettered: 0, deadLettersWaiting: 0 }
     await Promise.all(
       [...byLease].map(async ([lease, own]) => {
         try {
@@ -261,6 +261,7 @@ export class WorkerTail implements QueueTail {
     acked.released += answer.released ?? 0
     acked.rejected += answer.rejected ?? 0
     acked.deadLettered += answer.deadLettered ?? 0
+    acked.deadLettersWaiting += answer.deadLettersWaiting ?? 0
   }
 
   async close(isDead: boolean): Promise<void> {

@@ -114,8 +114,10 @@ export interface LeaseAnswer {
   readonly accepted?: number
   readonly released?: number
   readonly rejected?: number
-  /** The rejected, and those that were released for the last time that they may be. */
+  /** Of the rejected, and of those that were released for the last time that they may be: those in the dead-letter topic, */
   readonly deadLettered?: number
+  /** and those that it does not take yet, if any. */
+  readonly deadLettersWaiting?: number
 }
 
 export interface GroupPollService {

@@ -251,8 +251,6 @@ function copyOf(
   const { bytes, keyStart, keyEnd, valueStart, valueEnd } = record
   const key = Buffer.from(bytes.subarray(Math.max(0, keyStart), Math.max(0, keyEnd)))
   const value = Buffer.from(bytes.subarray(Math.max(0, valueStart), Math.max(0, valueEnd)))
-  const own = record.headerCount === 0 ? [] : record.headers()
-  const headers: RecordHeader[] = own.map(({ name, value: text }) => ({ name, value: text && Buffer.from(text) }))
   const told: Readonly<Record<string, string | number>> = {
     'dlq.reason': reason,
     'dlq.attempts': attempts,
@@ -262,6 +260,10 @@ function copyOf(
     [ORIGIN_OFFSET]: offset,
     'dlq.origin.timestamp': timeText(record.timestamp),
   }
+  const own = record.headerCount === 0 ? [] : record.headers()
+  // one that was a dead letter before has told of that time
+  const kept = own.filter(({ name }) => !Object.hasOwn(told, name))
+  const headers: RecordHeader[] = kept.map(({ name, value: text }) => ({ name, value: text && Buffer.from(text) }))
   for (const [name, text] of Object.entries(told)) headers.push({ name, value: Buffer.from(String(text)) })
   return {
     key,

@@ -78,13 +78,18 @@ class AskedRecords {
   }
 }
 
+/** When all of it is durable, and what could be buried is. */
 export function countsOf(asked: readonly AskedRecord[]) {
   const count = (wanted: Outcome) => asked.filter(({ outcome }) => outcome === wanted).length
+  const dead = asked.filter(({ outcome }) => outcome === 'rejected' || outcome === 'exhausted')
+  const deadLettered = dead.filter(({ record }) => record.state === 'done').length
+  const waiting = dead.length - deadLettered
   return {
     accepted: count('done'),
     released: count('free'),
     rejected: count('rejected'),
-    deadLettered: count('rejected') + count('exhausted'),
+    deadLettered,
+    ...(waiting === 0 ? {} : { deadLettersWaiting: waiting }),
   }
 }
 

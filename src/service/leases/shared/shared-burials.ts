@@ -106,9 +106,11 @@ function letterOf({ offset, attempts, state }: HeldRecord): DeadLetter {
 }
 
 function troubleOf({ topic }: SharedSlot, cause: TailraceError): TailraceError {
+  // it is tried again all the same: somebody may change the topic
+  const until = cause.retriable ? 'it is tried again' : 'they wait until that is mended'
   return new TailraceError(
     cause.code,
-    `records that were given up cannot be put into topic ${deadLetterTopicOf(topic.name)} (it is tried again): ${cause.message}`,
+    `records that were given up cannot be put into topic ${deadLetterTopicOf(topic.name)} (${until}): ${cause.message}`,
     cause.details,
     { cause },
   )
