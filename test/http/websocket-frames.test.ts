@@ -94,6 +94,26 @@ test('who subscribes is told which members are not known', async (t) => {
   assert.equal((many as readonly string[]).length, 10)
 })
 
+test('who subscribes without a group is told which members mean nothing there', async (t) => {
+  const server = await startServer(t)
+  await server.post('/v1/topics', { name: 't' })
+  const socket = await openSocket(t, server)
+  const subscribe = async (members: object) => {
+    const { warnings } = await socket.command({ type: 'subscribe', sub: 'a', topics: ['t'], ...members })
+    await socket.command({ type: 'unsubscribe', sub: 'a' })
+    return warnings
+  }
+  assert.deepEqual(await subscribe({ member: 'w-1', release_ms: 100, form: 'latest' }), [
+    'the frame has the unknown member "form" (did you mean from?)',
+    'the frame has "member", which means nothing without a group',
+    'the frame has "release_ms", which means nothing without a group',
+  ])
+  assert.deepEqual(await subscribe({ mode: 'tail', group: 'g', from: 'committed', lease_ms: 5_000 }), [
+    'the frame has "lease_ms", which means nothing in mode tail',
+  ])
+  assert.equal(await subscribe({ group: 'g', member: 'w-1' }), undefined)
+})
+
 test('more than ten frames that are not understood close the socket', async (t) => {
   const socket = await openSocket(t, await startServer(t))
   for (let count = 0; count < 11; count++) socket.sendRaw('nonsense')

@@ -11,6 +11,28 @@ import type { SubscribeFrame } from './frames-in.ts'
 import type { FrameFormats } from './record-frames.ts'
 import { RecordsForm } from './record-frames.ts'
 
+export function modeOf({ mode, group }: SubscribeFrame): NonNullable<SubscribeFrame['mode']> {
+  return mode ?? (group === undefined ? 'tail' : 'group')
+}
+
+/** Of a free tail: what only members of groups have, in words. */
+export function strayWarnings(frame: SubscribeFrame): readonly string[] {
+  if (modeOf(frame) !== 'tail') return []
+  const where = frame.mode === undefined ? 'without a group' : 'in mode tail'
+  const stray = OF_GROUPS.filter((member) => frame[member] !== undefined)
+  return stray.map((member) => `the frame has "${member}", which means nothing ${where}`)
+}
+
+const OF_GROUPS = [
+  'member',
+  'instance',
+  'session_timeout_ms',
+  'release_ms',
+  'auto_commit_ms',
+  'lease_ms',
+  'max_attempts',
+] as const
+
 export function groupOf({ group, mode }: SubscribeFrame): string {
   if (group !== undefined) return group
   throw new TailraceError('invalid_request', `a subscription of mode ${mode} names its group`)

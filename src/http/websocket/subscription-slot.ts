@@ -7,6 +7,7 @@ import type { HttpFloor } from '../http-floor.ts'
 import type { FrameId, SubscribeFrame, SubscriptionFrame } from './frames-in.ts'
 import { openGroupSubscription } from './group-subscription.ts'
 import { openQueueSubscription } from './queue-subscription.ts'
+import { modeOf, strayWarnings } from './subscribe-words.ts'
 import type { OpenSubscription, Subscription, SubscriptionEnd } from './subscription.ts'
 import type { SubscriptionOwner } from './subscription-output.ts'
 import { SubscriptionOutput } from './subscription-output.ts'
@@ -149,9 +150,8 @@ export class SubscriptionSlot {
       const detail = `this socket has a subscription '${this.#name}' already: unsubscribe it, or choose another name`
       throw new TailraceError('subscription_exists', detail, { sub: this.#name })
     }
-    const mode = frame.mode ?? (frame.group === undefined ? 'tail' : 'group')
     const output = new SubscriptionOutput(this.#name, this.#owner)
-    const subscription = await OPEN[mode](this.#floor, frame, output, this.#gone.signal)
+    const subscription = await OPEN[modeOf(frame)](this.#floor, frame, output, this.#gone.signal)
     this.#subscription = subscription
     this.#output = output
     this.#heartbeatMs = frame.heartbeat_ms
@@ -167,7 +167,7 @@ export class SubscriptionSlot {
 
   #answer(frame: SubscriptionFrame, members: object): void {
     const generation = this.#output === undefined ? {} : { gen: this.#output.generation }
-    const warnings = frame.type === 'subscribe' ? this.#owner.warningsOf(frame) : []
+    const warnings = frame.type === 'subscribe' ? [...this.#owner.warningsOf(frame), ...strayWarnings(frame)] : []
     const warned = warnings.length === 0 ? {} : { warnings }
     this.#owner.answer(frame.id, { sub: this.#name, ...generation, ...members, ...warned })
     if (frame.type !== 'subscribe') return
