@@ -108,7 +108,7 @@ test('who subscribes without a group is told which members mean nothing there', 
     'the frame has "member", which means nothing without a group',
     'the frame has "release_ms", which means nothing without a group',
   ])
-  assert.deepEqual(await subscribe({ mode: 'tail', group: 'g', from: 'committed', lease_ms: 5_000 }), [
+  assert.deepEqual(await subscribe({ mode: 'tail', lease_ms: 5_000 }), [
     'the frame has "lease_ms", which means nothing in mode tail',
   ])
   assert.equal(await subscribe({ group: 'g', member: 'w-1' }), undefined)
