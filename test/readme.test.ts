@@ -54,7 +54,7 @@ async function run(block: string): Promise<string> {
     .replaceAll('wait_ms=60000', 'wait_ms=50')
     .replaceAll(/curl -N '([^']*\/events\?[^']*)'/g, "curl -N --fail-with-body '$1&max_ms=1'")
     .replaceAll('-w -1', '-w 2')
-    .replaceAll('npx wscat', `"${process.execPath}" "${WSCAT}"`)
+    .replaceAll('npx -y wscat', `"${process.execPath}" "${WSCAT}"`)
     .replaceAll('ws://127.0.0.1:8082', app.url.replace('http', 'ws'))
     .replaceAll('curl -s', 'curl -s --fail-with-body')
   const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], {
@@ -97,6 +97,7 @@ test('every command of the README does what it says', { timeout: 120_000 }, asyn
   assert.match(all, /Created topic quickstart-events\./)
   assert.match(all, /^This is my first event$/m)
   assert.match(all, /"positions":\[\{"topic":"orders"/, 'a poll has records on a lease')
+  assert.match(all, /"rejected":1,[\s\S]*\{"lines":1,"imported":1,"rejected":0/, 'a dead letter goes back')
   assert.match(all, /"lag":0,"member_id"/, 'an acknowledged lease leaves no lag')
   assert.match(all, /^quickstart +quickstart-events +0 +1 +1 +0 /m, "a group as Kafka's tool shows it")
   assert.match(all, /^id: .+\ndata: \{"topic":"orders".*"key":"c-17","value":\{"total":7\}/m, 'an event stream')
