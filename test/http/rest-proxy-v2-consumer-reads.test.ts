@@ -177,6 +177,20 @@ test('a commit of what was given leaves out what is on its way', async (t) => {
   sent.destroy()
 })
 
+test('a seek to the end of a page that is on its way holds, whether that page arrives or not', async (t) => {
+  const server = await startServer(t, { set: { 'num.partitions': '1' } })
+  await putLarge(server)
+  const consumer = await subscribed(server, 'g', { name: 'c', ...byHand } as never, 'large')
+  const { sent } = await startRead(server, consumer.path)
+  checkStatus(
+    await consumer.call('POST', '/positions', { offsets: [{ topic: 'large', partition: 0, offset: 30 }] }),
+    204,
+  )
+  sent.destroy()
+  await put(server, 'large', ['next'])
+  assert.deepEqual(valuesOf(await consumer.readAll(1)), ['next'])
+})
+
 test('after a stop in the middle of a page a consumer is given that page again', async (t) => {
   const dataDir = mkdtempSync(join(tmpdir(), 'tailrace-v2-'))
   t.after(() => rmSync(dataDir, { recursive: true, force: true }))

@@ -151,12 +151,12 @@ export class ConsumerPositions {
     return { position, from, to }
   }
 
-  /** The client has gone elsewhere: what it was given before is no matter any more. */
-  seek(position: ConsumerPosition, offset: number): void {
-    position.next = offset
-    position.processed = offset
-    position.isKnown = true
-    position.isUncommitted = false
+  /** The client has gone elsewhere: what it was given before is no matter any more, nor is a page that is on its way. */
+  seek({ topic, partition }: ConsumerPosition, offset: number): void {
+    const before = this.find(topic.name, partition)
+    if (before?.topic.id !== topic.id) return
+    const sought = { next: offset, processed: offset, isKnown: true, isUncommitted: false }
+    this.#sorted[this.#placeOf(topic.name, partition)] = { ...before, ...sought }
   }
 
   /** Up to where the client was given records, or has done with them, everywhere. */
