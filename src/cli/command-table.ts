@@ -178,6 +178,7 @@ function addConsume(program: Command, terminal: Terminal): void {
     .option('-n, --max-messages <count>', 'stop after this many', wholeNumber(1))
     .option('--timeout-ms <ms>', 'stop when nothing comes for this long', wholeNumber(0))
     .option('-g, --group <name>', 'as a worker of this group: what is printed is committed')
+    .option('--shared', 'the group is a work queue: records come one by one, and those printed are accepted')
     .action(async (topic, options) => {
       const { consume } = await import('./consume.ts')
       await consume(terminal, topic, options)

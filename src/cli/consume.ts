@@ -20,6 +20,7 @@ export interface ConsumeVerbOptions extends ReadVerbOptions {
   readonly maxMessages?: number
   readonly timeoutMs?: number
   readonly group?: string
+  readonly shared?: boolean
 }
 
 export async function consume(terminal: Terminal, topic: string, options: ConsumeVerbOptions): Promise<void> {
@@ -34,6 +35,7 @@ export async function consume(terminal: Terminal, topic: string, options: Consum
       exitCode: EXIT.usage,
     })
   }
+  if (options.shared) checkShared(options.group, from)
   const { group, onGap, maxMessages: recordsMax, timeoutMs: quietMsMax } = options
   if (group === undefined || from === 'committed') {
     const until = options.exit ? 'latest' : undefined
@@ -44,9 +46,24 @@ export async function consume(terminal: Terminal, topic: string, options: Consum
     }
     await printer.finish()
   } else {
-    const ends = { stopAtEnd: options.exit === true, recordsMax, quietMsMax }
+    const ends = { isShared: options.shared, stopAtEnd: options.exit === true, recordsMax, quietMsMax }
     await consumeAsGroup(terminal, topic, options, { group, from, ...ends })
   }
+}
+
+function checkShared(group: string | undefined, from: string): void {
+  if (group === undefined) {
+    throw new CommandFailure('--shared works at the queue of a shared group: --group names it', {
+      exitCode: EXIT.usage,
+    })
+  }
+  if (from !== 'committed') return
+  throw new CommandFailure(
+    '--offset committed reads where a group stands without being in it: --shared does not go with it',
+    {
+      exitCode: EXIT.usage,
+    },
+  )
 }
 
 async function consumeAsGroup(

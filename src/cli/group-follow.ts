@@ -1,4 +1,4 @@
-// Reads a topic as a worker of a consumer group: what a poll gives is leased to it, handed on, and acknowledged when that
+// Reads a topic as a worker of a consumer group, or at a work queue: what a poll gives is leased to it, handed on, and acknowledged when that
 // is done. Used by consume and Kafka's console consumer. A signal gives back what was not handed on. Once it has been
 // answered, a lost server is waited for.
 
@@ -15,6 +15,8 @@ import type { Terminal } from './terminal.ts'
 export interface GroupFollowOptions {
   readonly group: string
   readonly topic: string
+  /** At a work queue: records are leased one by one. */
+  readonly isShared?: boolean | undefined
   /** Where partitions begin that the group has not committed. */
   readonly from: string
   readonly keyFormat?: string | undefined
@@ -91,10 +93,11 @@ class GroupWorker {
 
   /** undefined: a signal came, and nothing is held. */
   async poll(limit: number, waitMs: number): Promise<GroupPoll | undefined> {
-    const { group, topic, from, keyFormat, valueFormat, unions } = this.#options
+    const { group, topic, isShared, from, keyFormat, valueFormat, unions } = this.#options
     const signal = this.#signal
     const request = {
       topics: [topic],
+      mode: isShared ? ('shared' as const) : undefined,
       from,
       limit,
       max_bytes: POLL_BYTES,
@@ -151,7 +154,7 @@ class GroupWorker {
 
   /** Does the work, keeping the lease for as long as that takes, and acknowledges it, signal or not; gives back what failed. */
   async work(lease: string, work: () => Promise<void>): Promise<void> {
-    const { group } = this.#options
+    const { group, isShared } = this.#options
     const done = new AbortController()
     const kept = this.#keep(lease, done.signal)
     try {
@@ -165,7 +168,7 @@ class GroupWorker {
       await kept
     }
     try {
-      await this.#client.ackLease(group, lease, { through: 'all' })
+      await this.#client.ackLease(group, lease, isShared ? { accept: 'all' } : { through: 'all' })
     } catch (error) {
       if (!(error instanceof TailraceClientError) || !LEASE_IS_LOST.has(error.code)) throw error
       this.#terminal.note(`tailrace: ${error.message}: these records will come again`)
@@ -187,6 +190,20 @@ class GroupWorker {
     return `; 'tailrace groups reset ${group} -t ${topic} --to latest --execute' puts the group at the end, --to earliest at the start`
   }
 
+  #otherKind(error: TailraceClientError): Error {
+    const { group, topic } = this.#options
+    const command = `tailrace consume ${topic} -g ${group}`
+    const { mode } = error.details
+    const ways: Readonly<Record<string, string>> = {
+      shared: `'${command} --shared' works at it`,
+      exclusive: `'${command}' works in it`,
+    }
+    const way = ways[String(mode)]
+    if (way === undefined) return error
+    const message = `group '${group}' is ${mode}, and that for its life: ${way}; or use another group`
+    return new CommandFailure(message, { cause: error })
+  }
+
   /** undefined: a signal came. Only a first call fails when the server is not there. */
   async #patiently<Result>(call: () => Promise<Result>): Promise<Result | undefined> {
     for (let retryMs = RETRY_MS_MIN; !this.#signal.aborted; retryMs = Math.min(retryMs * 2, RETRY_MS_MAX)) {
@@ -197,6 +214,7 @@ class GroupWorker {
       } catch (error) {
         if (this.#signal.aborted) return undefined
         if (!(error instanceof TailraceClientError)) throw error
+        if (error.code === 'inconsistent_group_protocol') throw this.#otherKind(error)
         const remedy = this.#remedyOf(error.code)
         if (remedy !== '') throw new CommandFailure(`${error.message}${remedy}`, { cause: error })
         if (!this.#wasAnswered || !error.retryable) throw error

@@ -170,6 +170,50 @@ test('an end that is reached without some partition is a failure, with what to d
   }
 })
 
+test('at a work queue what was printed is accepted, and what was not is there again, as if it had not been given', async (t) => {
+  const { url, client, lag } = await start(t, 10)
+  const consume = (...options: string[]) => ['consume', 'orders', '-g', 'q', '--shared', '-e', ...options]
+  const first = await runCliOk(consume('--from-beginning', '-n', '3'), { url })
+  assert.deepEqual(
+    first.lines.map(({ attempts }) => attempts),
+    [1, 1, 1],
+  )
+  assert.equal((await client.getGroup('q')).protocol_type, 'shared')
+  const rest = await runCliOk(consume(), { url })
+  assert.deepEqual(valuesOf([...first.lines, ...rest.lines]), allValues(10))
+  assert.equal(await lag('q'), 0)
+  assert.equal((await runCliOk(consume(), { url })).stdout, '')
+
+  const filler = 'x'.repeat(200)
+  const records = Array.from({ length: 2_000 }, (_, at) => ({ value: `v${at} ${filler}` }))
+  await client.produce('orders', records, { valueEncoding: 'string' })
+  const cut = new CliProcess(consume(), { url })
+  await cut.until((stdout) => stdout !== '')
+  cut.closeStdout()
+  assert.deepEqual(await codeAndNotes(cut), [0, ''])
+  const again = await runCliOk(consume(), { url })
+  assert.ok(again.lines.length > 0)
+  assert.ok(again.lines.every(({ attempts }) => attempts === 1))
+})
+
+test('a group of the other kind is refused with the way that it is worked at', async (t) => {
+  const { url, client } = await start(t, 4)
+  await client.pollGroup('q', { topics: ['orders'], mode: 'shared' })
+  await client.pollGroup('g', { topics: ['orders'] })
+  const consume = (...options: string[]) => runCli(['consume', 'orders', '-e', '--from-beginning', ...options], { url })
+  const shared = await consume('-g', 'q')
+  assert.equal(shared.code, 1)
+  assert.match(
+    shared.stderr,
+    /group 'q' is shared, and that for its life: 'tailrace consume orders -g q --shared' works at it/,
+  )
+  const line = 'kafka-console-consumer.sh --topic orders --group q --bootstrap-server localhost:9092'
+  assert.match((await runCli(line.split(' '), { url })).stderr, /'tailrace consume orders -g q --shared' works at it/)
+  const exclusive = await consume('-g', 'g', '--shared')
+  assert.equal(exclusive.code, 1)
+  assert.match(exclusive.stderr, /group 'g' is exclusive, .*: 'tailrace consume orders -g g' works in it/)
+})
+
 test("Kafka's console consumer in a group prints, commits and counts", async (t) => {
   const { url, lag } = await start(t, 10)
   const line = 'kafka-console-consumer.sh --topic orders --group g --from-beginning --bootstrap-server localhost:9092'
@@ -185,6 +229,8 @@ test('what does not go together is refused', async () => {
   const wrong: [line: string, code: number, message: RegExp][] = [
     ['consume orders --group g --partition 0', 2, /do not go with --group/],
     ['consume orders --group g --offset 3', 2, /--offset 3 does not go with --group: earliest, latest/],
+    ['consume orders --shared', 2, /--group names it/],
+    ['consume orders --group g --shared --offset committed', 2, /without being in it/],
     ['kafka-console-consumer --topic t --group g --partition 0 --offset 1', 1, /group and partition cannot be/],
     ['kafka-console-consumer --topic t --group g --consumer-property group.id=h', 1, /group\.id says h/],
   ]
