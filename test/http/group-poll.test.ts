@@ -108,6 +108,22 @@ test('whose leases are open can be seen, and those of one worker be ended by who
   }
 })
 
+test('the same ack is answered however often it comes, also while the first is under way', async (t) => {
+  const server = await start(t)
+  const records = Array.from({ length: 5 }, (_, at) => ({ value: at }))
+  for (const mode of ['exclusive', 'shared']) {
+    await server.post('/v1/topics/orders/records', { records })
+    const { lease } = (await server.post(`/v1/groups/${mode}/poll`, { topics: ['orders'], mode })).json()
+    const said = mode === 'shared' ? { accept: 'all' } : { through: 'all' }
+    const ack = () => server.post(`/v1/groups/${mode}/leases/${lease}/ack`, said)
+    const answers = await Promise.all(Array.from({ length: 4 }, ack))
+    answers.push(await ack())
+    const [first] = answers
+    assert.equal(first?.status, 200, first?.text())
+    for (const answer of answers) assert.equal(answer.text(), first?.text())
+  }
+})
+
 test('a poll waits for a record, and comes as soon as there is one', async (t) => {
   const server = await start(t, 4)
   const waiting = server.post('/v1/groups/g/poll', { topic_pattern: 'ord.*', wait_ms: 30_000 })

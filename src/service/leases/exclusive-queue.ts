@@ -164,8 +164,9 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   }
 
   async ack(id: string, request: AckRequest): Promise<LeaseAnswer> {
-    const repeated = this.#leases.repeated(id, request)
-    return repeated ?? (await this.#leases.use(id, (lease) => this.#ack(lease, request)))
+    // it may come again while it is under way
+    const answered = () => this.#leases.repeated(id, request)
+    return await this.#leases.use(id, (lease) => this.#ack(lease, request), answered)
   }
 
   async extend(id: string, leaseMs: number): Promise<LeaseAnswer> {

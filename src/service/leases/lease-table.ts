@@ -86,13 +86,25 @@ export class LeaseTable<Held> {
     return lease
   }
 
-  /** Runs `work` with the lease, alone; it may end it. fenced_lease. */
-  async use<Result>(id: string, work: (lease: Lease<Held>) => Promise<Result>): Promise<Result> {
-    let lease = this.#get(id)
-    while (lease.use !== undefined) {
+  /**
+   * Runs `work` with the lease, alone; it may end it. fenced_lease. `answered`: what there is in place of that, when its turn
+   * has come.
+   */
+  async use<Result>(
+    id: string,
+    work: (lease: Lease<Held>) => Promise<Result>,
+    answered: () => Result | undefined = () => undefined,
+  ): Promise<Result> {
+    for (;;) {
+      const answer = answered()
+      if (answer !== undefined) return answer
+      const lease = this.#get(id)
+      if (lease.use === undefined) return await this.#run(lease, work)
       await lease.use.catch(() => undefined)
-      lease = this.#get(id)
     }
+  }
+
+  async #run<Result>(lease: Lease<Held>, work: (lease: Lease<Held>) => Promise<Result>): Promise<Result> {
     const result = work(lease)
     lease.use = result
     try {
