@@ -168,7 +168,16 @@ class GroupWorker {
       await kept
     }
     try {
-      await this.#client.ackLease(group, lease, isShared ? { accept: 'all' } : { through: 'all' })
+      const { fenced = [] } = await this.#client.ackLease(
+        group,
+        lease,
+        isShared ? { accept: 'all' } : { through: 'all' },
+      )
+      for (const { topic, partition, from, through } of fenced) {
+        this.#terminal.note(
+          `tailrace: partition ${partition} of topic ${topic} went to another member of group '${group}': offsets ${from} to ${through} will come again`,
+        )
+      }
     } catch (error) {
       if (!(error instanceof TailraceClientError) || !LEASE_IS_LOST.has(error.code)) throw error
       this.#terminal.note(`tailrace: ${error.message}: these records will come again`)

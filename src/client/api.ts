@@ -319,6 +319,8 @@ export interface LeaseStatus {
   readonly expires_at: string | null
   /** Each the offset that is next. */
   readonly committed: readonly PartitionTarget[]
+  /** What of the lease went to other members before this ack: it is not committed. */
+  readonly fenced?: readonly LeasedRange[]
   readonly accepted?: number
   readonly released?: number
   readonly rejected?: number

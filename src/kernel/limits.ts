@@ -448,6 +448,12 @@ export const POLL_TOPICS_MAX = 1_000
 /** The member of a group that polls for its workers leaves when none of them has polled or held a lease for so long. */
 export const POLL_IDLE_MS_MAX = 30_000
 
+/**
+ * Partitions of lease polls that are to go to other members stay until their leases have ended, so long at most: then the
+ * member still has time to join before the rebalance goes on without it (CONSUMER_REBALANCE_MS_MAX).
+ */
+export const POLL_GIVE_UP_MS_MAX = 50_000
+
 /** Lists of topics, or patterns, that polls of one group name at once: the group's member subscribes to all of them. */
 export const POLL_SUBSCRIPTIONS_MAX = 100
 

@@ -5,6 +5,8 @@ import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import type { TestServer } from '../support/http.ts'
 import { startServer } from '../support/http.ts'
+import { openConsumer } from '../support/rest-proxy-v2.ts'
+import { openSocket } from '../support/ws-client.ts'
 
 async function start(t: TestContext, partitions = 1): Promise<TestServer> {
   const server = await startServer(t)
@@ -122,6 +124,32 @@ test('the same ack is answered however often it comes, also while the first is u
     assert.equal(first?.status, 200, first?.text())
     for (const answer of answers) assert.equal(answer.text(), first?.text())
   }
+})
+
+test('what a poll has leased is given to no consumer or subscriber that joins the group, until it is acknowledged', async (t) => {
+  const server = await start(t, 4)
+  const values = Array.from({ length: 40 }, (_, at) => ({ value: at, partition: at % 4 }))
+  await server.post('/v1/topics/orders/records', { records: values })
+  const polled = (await server.post('/v1/groups/mix/poll', { topics: ['orders'], lease_ms: 60_000 })).json()
+  assert.equal(polled.records.length, 40)
+  const consumer = await openConsumer(server, 'mix', { name: 'c', format: 'json', 'auto.offset.reset': 'earliest' })
+  await consumer.subscribe('orders')
+  const socket = await openSocket(t, server)
+  const joining = socket.command({ type: 'subscribe', sub: 'a', topics: ['orders'], group: 'mix' })
+  for (let read = 0; read < 5; read++) assert.deepEqual(await consumer.records('?timeout=100'), [])
+  const acked = await server.post(`/v1/groups/mix/leases/${polled.lease}/ack`, { through: 'all' })
+  assert.equal(acked.status, 200, acked.text())
+  assert.deepEqual(
+    acked.json().committed.map(({ offset }: { offset: number }) => offset),
+    [10, 10, 10, 10],
+  )
+  await joining
+  while ((await consumer.call('GET', '/assignments')).json().partitions.length === 0);
+  await server.post('/v1/topics/orders/records', {
+    records: [0, 1, 2, 3].map((partition) => ({ partition, value: 'new' })),
+  })
+  const records = await consumer.readAll(1)
+  assert.deepEqual([...new Set(records.map(({ value }) => value))], ['new'])
 })
 
 test('a poll waits for a record, and comes as soon as there is one', async (t) => {

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
 import { test } from 'node:test'
-import { encodeSubscription } from '../../src/engine/consumer-protocol.ts'
+import { decodeAssignment, encodeSubscription } from '../../src/engine/consumer-protocol.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { POLL_GIVE_UP_MS_MAX } from '../../src/kernel/limits.ts'
+import type { AssignorName, OwnedPartition } from '../../src/service/groups/group-member.ts'
+import type { PollBench } from '../support/poll-bench.ts'
 import { caller, openPollBench } from '../support/poll-bench.ts'
 import { RawMember } from '../support/raw-member.ts'
 
@@ -265,40 +269,171 @@ test('workers come and go without a rebalance; the member leaves when nobody has
   assert.ok(again.polled.generation > polled.generation)
 })
 
-test('a partition that goes to another member takes its lease with it', async (t) => {
-  const bench = await openPollBench(t, { partitions: 2 })
-  await bench.produce('jobs', 0, 'a')
-  await bench.produce('jobs', 1, 'x')
-  const leases = [await bench.poll({ limit: 1 }), await bench.poll({ limit: 1 })]
-  const owned: number[] = []
-  const other = bench.members.open({
+/** One of another face comes to the group. */
+function openOther(bench: PollBench, { assignors = COOPERATIVE }: { assignors?: readonly AssignorName[] } = {}) {
+  const owned = new Set<number>()
+  const lose = (partitions: readonly OwnedPartition[]) => {
+    for (const { partition } of partitions) owned.delete(partition)
+  }
+  const member = bench.members.open({
     groupId: 'g',
     clientId: 'other',
     host: '',
     protocolType: 'consumer',
-    assignors: ['cooperative-sticky', 'range'],
-    sessionTimeoutMs: 30_000,
-    rebalanceTimeoutMs: 30_000,
+    assignors,
+    sessionTimeoutMs: 1_000_000,
+    rebalanceTimeoutMs: 60_000,
     listener: {
-      onAssigned: (partitions) => void owned.push(...partitions.map(({ partition }) => partition)),
-      onRevoked: () => {},
-      onLost: () => {},
+      onAssigned: (partitions) => partitions.forEach(({ partition }) => void owned.add(partition)),
+      onRevoked: lose,
+      onLost: lose,
     },
   })
-  other.subscribe({ topics: ['jobs'] })
-  await other.settled(new AbortController().signal)
-  while (owned.length === 0) await bench.settle(1)
-  assert.equal(owned.length, 1)
-  for (const { lease, given } of leases) {
-    if (given[0]?.partition === owned[0]) await assert.rejects(bench.ackAll(lease), FENCED)
-    else await bench.ackAll(lease)
+  member.subscribe({ topics: ['jobs'] })
+  return { member, owned }
+}
+
+const COOPERATIVE: readonly AssignorName[] = ['cooperative-sticky', 'range']
+const at = (partition: number, offset: number) => ({ topic: 'jobs', partition, offset })
+
+/** A lease on all partitions, two records each, that another member is to have two of. */
+async function leaseOfFour(t: TestContext) {
+  const bench = await openPollBench(t, { partitions: 4 })
+  for (const partition of [0, 1, 2, 3]) await bench.produce('jobs', partition, 'a', 'b')
+  const { lease } = await bench.poll({ leaseMs: 600_000 })
+  const other = openOther(bench)
+  await keptByPolls(bench)
+  return { bench, lease, other }
+}
+
+/** What the member that stands for the polls keeps, once it is known what others are to have. */
+async function keptByPolls(bench: PollBench): Promise<readonly number[]> {
+  let kept: readonly number[] = []
+  await bench.until(async () => {
+    const { state, members = [] } = (await bench.engine.groups.describe('g')) ?? {}
+    const own = members.find(({ clientId }) => clientId === 'tailrace-poll')
+    kept = (own && decodeAssignment(own.assignment)?.partitions.map(({ partition }) => partition)) ?? []
+    return state === 'Stable' && members.length === 2
+  })
+  await bench.settle()
+  return kept
+}
+
+test('a partition that another member is to have stays until its lease has ended; nothing more of it is given, and others are', async (t) => {
+  for (const end of ['acknowledged', 'released', 'expired'] as const) {
+    const bench = await openPollBench(t, { partitions: 4 })
+    for (const partition of [0, 1, 2, 3]) await bench.produce('jobs', partition, 'a', 'b')
+    const leases = new Map<number, string>()
+    while (leases.size < 4) {
+      const { lease, given } = await bench.poll({ limit: 1, leaseMs: 40_000 })
+      leases.set(given[0]?.partition ?? -1, lease)
+    }
+    const leaseOn = (partition: number | undefined) => leases.get(partition ?? -1) ?? ''
+    const { member, owned } = openOther(bench)
+    const kept = await keptByPolls(bench)
+    const leaving = [0, 1, 2, 3].filter((partition) => !kept.includes(partition))
+    assert.equal(leaving.length, 2)
+    await bench.polls.release(caller, 'g', leaseOn(kept[0]))
+    assert.deepEqual((await bench.poll({ limit: 1 })).given[0]?.partition, kept[0])
+    await bench.polls.release(caller, 'g', leaseOn(leaving[0]))
+    assert.deepEqual((await bench.poll({ limit: 1 })).given, [])
+    assert.equal(owned.size, 0, 'those that go, go together')
+    if (end === 'acknowledged') await bench.ackAll(leaseOn(leaving[1]))
+    else if (end === 'released') await bench.polls.release(caller, 'g', leaseOn(leaving[1]))
+    else await bench.advance(40_000)
+    await bench.until(() => owned.size === 2)
+    assert.deepEqual([...owned].sort(), leaving)
+    const acknowledged = end === 'acknowledged' ? leaving[1] : undefined
+    assert.deepEqual(
+      await bench.committed(),
+      [0, 1, 2, 3].map((partition) => `jobs-${partition}=${partition === acknowledged ? 1 : 0}`),
+    )
+    await member.close()
   }
-  await other.close()
-  const again = await bench.poll({ waitMs: 20_000 })
-  assert.deepEqual(
-    again.given.map(({ partition }) => partition),
-    owned,
+})
+
+test('a rebalance takes leased partitions in the end: the ack does the rest of the lease, and says what is lost', async (t) => {
+  const { bench, lease, other } = await leaseOfFour(t)
+  const memberIds = async () => (await bench.engine.groups.describe('g'))?.members.map(({ memberId }) => memberId)
+  const before = await memberIds()
+  await bench.advance(POLL_GIVE_UP_MS_MAX - 1)
+  assert.equal(other.owned.size, 0)
+  await bench.advance(1)
+  await bench.until(() => other.owned.size === 2)
+  const lost = [...other.owned].sort()
+  const kept = [0, 1, 2, 3].filter((partition) => !lost.includes(partition))
+  const positions = (await bench.polls.leases(caller, 'g')).map((one) =>
+    one.positions.map(({ partition }) => partition),
   )
+  assert.deepEqual(positions, [kept])
+  const fenced = lost.map((partition) => ({ topic: 'jobs', partition, from: 0, through: 1 }))
+  const ackOfLost = bench.polls.ack(caller, 'g', lease, { through: lost.map((partition) => at(partition, 1)) })
+  await assert.rejects(ackOfLost, { ...FENCED, details: { lease, fenced } })
+  const answer = await bench.ackAll(lease)
+  assert.deepEqual(answer, {
+    lease: undefined,
+    expiresMs: undefined,
+    committed: kept.map((partition) => at(partition, 2)),
+    fenced,
+  })
+  assert.deepEqual(await bench.ackAll(lease), answer, 'the same ack is answered alike')
+  assert.deepEqual(
+    await bench.committed(),
+    [0, 1, 2, 3].map((partition) => `jobs-${partition}=${kept.includes(partition) ? 2 : 0}`),
+  )
+  assert.deepEqual(await memberIds(), before, 'nobody was thrown out')
+})
+
+test('what was lost and came back is given anew, and no ack of the old lease is for it', async (t) => {
+  const { bench, lease, other } = await leaseOfFour(t)
+  await bench.advance(POLL_GIVE_UP_MS_MAX)
+  await bench.until(() => other.owned.size === 2)
+  const lost = [...other.owned].sort()
+  await other.member.close()
+  const again = await bench.poll({ waitMs: 20_000 })
+  assert.deepEqual([...new Set(again.given.map(({ partition }) => partition))].sort(), lost)
+  const { committed } = await bench.ackAll(lease)
+  assert.deepEqual(
+    committed.map(({ partition }) => partition).filter((partition) => lost.includes(partition)),
+    [],
+  )
+  assert.equal((await bench.ackAll(again.lease)).committed.length, 2)
+})
+
+test('under an eager assignor too a rebalance waits for leases, and ends in time with everybody in the group', async (t) => {
+  for (const acks of [true, false]) {
+    const bench = await openPollBench(t, { partitions: 3 })
+    for (const partition of [0, 1, 2]) await bench.produce('jobs', partition, 'a')
+    const assignors = ['range'] as const
+    const others = [openOther(bench, { assignors })]
+    await bench.until(() => others[0]?.owned.size === 3)
+    const { lease, given } = await bench.poll({ leaseMs: 600_000, waitMs: 1_000 })
+    assert.equal(given.length, others[0]?.owned.size === 1 ? 2 : 1)
+    const memberIds = async () => (await bench.engine.groups.describe('g'))?.members.map(({ memberId }) => memberId)
+    const before = await memberIds()
+    others.push(openOther(bench, { assignors }))
+    await bench.until(() => others.every(({ owned }) => owned.size === 0))
+    await bench.settle(100)
+    assert.equal((await bench.engine.groups.describe('g'))?.state, 'PreparingRebalance')
+    if (acks) assert.equal((await bench.ackAll(lease)).committed.length, given.length)
+    else await bench.advance(POLL_GIVE_UP_MS_MAX)
+    await bench.until(() => others.every(({ owned }) => owned.size === 1))
+    assert.deepEqual((await memberIds())?.slice(0, 2), before, 'nobody was thrown out')
+    if (!acks) await assert.rejects(bench.ackAll(lease), FENCED)
+  }
+})
+
+test('a member that is made to leave while partitions of it are leaving does not wait for their leases', async (t) => {
+  const { bench, lease, other } = await leaseOfFour(t)
+  const members = (await bench.engine.groups.describe('g'))?.members ?? []
+  await bench.engine.groups.leave(
+    'g',
+    members.map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId })),
+  )
+  for (let step = 0; step < 4; step++) await bench.advance(5_000)
+  await assert.rejects(bench.ackAll(lease), FENCED)
+  await bench.until(async () => (await bench.poll({ limit: 1, waitMs: 0 })).given.length > 0)
+  await other.member.close()
 })
 
 test('an ack that waits for a rebalance commits nothing of the topic that is made meanwhile under the same name', async (t) => {

@@ -33,11 +33,11 @@ export class Told implements OwnershipListener {
   readonly events: string[] = []
   readonly owned = new Set<OwnedPartition>()
   /** Before what is revoked is given up. */
-  beforeRevoked: (partitions: readonly OwnedPartition[]) => Promise<void> | void = () => {}
+  beforeRevoked: (partitions: readonly OwnedPartition[], lost: AbortSignal) => Promise<void> | void = () => {}
 
-  async onRevoked(partitions: readonly OwnedPartition[]): Promise<void> {
+  async onRevoked(partitions: readonly OwnedPartition[], lost: AbortSignal): Promise<void> {
     this.#take('revoked', partitions)
-    await this.beforeRevoked(partitions)
+    await this.beforeRevoked(partitions, lost)
   }
 
   onLost(partitions: readonly OwnedPartition[]): void {

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Topic } from '../../src/engine/engine.ts'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { POLL_GIVE_UP_MS_MAX } from '../../src/kernel/limits.ts'
 import { silentLogger } from '../../src/kernel/logger.ts'
 import type { AssignorName, GroupMembers, OwnedPartition, Subscription } from '../../src/service/groups/group-member.ts'
 import { openGroupMembers } from '../../src/service/groups/group-members.ts'
@@ -28,6 +29,8 @@ const ASSIGNORS: readonly (readonly AssignorName[])[] = [
 
 interface Client extends TestMember {
   readonly groupInstanceId: string | undefined
+  /** It keeps what is revoked as those do that stand for workers: for the longest time, but no longer once it is lost. */
+  readonly leases: boolean
   wanted: Subscription | undefined
   isAlive: boolean
 }
@@ -110,8 +113,9 @@ class History {
     const groupInstanceId = this.#random.chance(0.2) ? `i${this.#instances++}` : undefined
     const assignors = this.#random.pick(this.#options.assignors)
     const one = openMember(this.#members, { groupId: GROUP, groupInstanceId, assignors })
-    const client = { ...one, groupInstanceId, wanted: this.#pickTopics(), isAlive: true }
-    one.told.beforeRevoked = () => this.#beforeRevoked(client)
+    const leases = this.#random.chance(0.3)
+    const client = { ...one, groupInstanceId, leases, wanted: this.#pickTopics(), isAlive: true }
+    one.told.beforeRevoked = (_, lost) => this.#beforeRevoked(client, lost)
     this.#clients.push(client)
     one.member.subscribe(client.wanted)
   }
@@ -122,12 +126,22 @@ class History {
     return { topics: TOPICS.filter(() => this.#random.chance(0.6)) }
   }
 
-  async #beforeRevoked({ member }: Client): Promise<void> {
+  async #beforeRevoked({ member, leases }: Client, lost: AbortSignal): Promise<void> {
     if (this.#options.isCalm) return
-    if (this.#random.chance(0.2)) await new Promise<void>((go) => this.#held.push(go))
+    if (leases) await this.#keepLeased(lost)
+    else if (this.#random.chance(0.2)) await new Promise<void>((go) => this.#held.push(go))
     else await this.#someTurns(3)
     const [owned] = member.owned
     if (owned !== undefined) await member.commit([toCommit(owned)]).catch(ignoreRefused)
+  }
+
+  async #keepLeased(lost: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#held.push(resolve)
+    const timer = this.#clock.after(POLL_GIVE_UP_MS_MAX, resolve)
+    lost.addEventListener('abort', () => resolve(), { once: true })
+    await promise
+    timer.cancel()
   }
 
   #letGo(): void {
@@ -156,7 +170,7 @@ class History {
       groupInstanceId,
       assignors: ['cooperative-sticky', 'range'],
     })
-    this.#clients.push({ ...one, groupInstanceId, wanted, isAlive: true })
+    this.#clients.push({ ...one, groupInstanceId, leases: false, wanted, isAlive: true })
     one.member.subscribe(wanted)
   }
 

@@ -1,12 +1,15 @@
 // Random histories of groups that are polled, exclusive and shared: records, polls, acks of all kinds, leases that run out,
 // steps of the wall clock, calls of the engine that take long while time passes, the topic is made anew or the group is reset;
-// stops, kills and power cuts in the middle of calls. What a call has answered has to hold from then on.
+// stops, kills and power cuts in the middle of calls; members of another face that come to exclusive groups and go. What a
+// call has answered has to hold from then on.
 
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import { TailraceError } from '../../src/kernel/errors.ts'
+import { POLL_GIVE_UP_MS_MAX } from '../../src/kernel/limits.ts'
+import type { AssignorName, GroupMember, OwnedPartition } from '../../src/service/groups/group-member.ts'
 import { createGroupService } from '../../src/service/groups/groups.ts'
 import { temporaryDirectory } from '../support/engine-options.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -33,7 +36,10 @@ abstract class History<Lease extends ModelLease> {
   /** By partition. */
   readonly ends: number[] = new Array(PARTITIONS).fill(0)
   bench: PollBench
+  protected readonly assignors: readonly AssignorName[]
   protected clock: FakeClock
+  /** Of what nobody waits for. */
+  protected fault: unknown
   /** Counts the lives of the server: what is answered after its life is not heard. */
   protected life = 0
   /** Counts what takes all leases from their workers, when it begins and when it is over. */
@@ -49,12 +55,17 @@ abstract class History<Lease extends ModelLease> {
     this.#dataDir = dataDir
     this.random = random
     this.clock = clock
-    this.bench = new PollBench(dataDir, clock, machine.engine)
+    this.assignors = random.chance(0.7) ? ['cooperative-sticky', 'range'] : ['range']
+    this.bench = new PollBench(dataDir, clock, machine.engine, this.assignors)
   }
 
   abstract poll(): Promise<void>
   abstract ack(lease: Lease): Promise<void>
   abstract ended(lease: Lease, how: 'expired' | 'released' | 'stopped' | 'crashed'): void
+  /** One of another face comes to the group, or goes; or much time passes while it is there. */
+  abstract changeOther(): Promise<void>
+  /** Whether a rebalance has waited so long that it may have taken partitions from their leases. */
+  abstract get mayBeLost(): boolean
   /** Nothing is heard of any more that was under way; at a stop nothing was. */
   abstract over(how: 'stopped' | 'crashed'): void
   /** Nothing of what was said of any record holds, and all leases are over. */
@@ -62,7 +73,10 @@ abstract class History<Lease extends ModelLease> {
 
   async run(): Promise<void> {
     await this.bench.engine.createTopic({ name: 'jobs', partitionCount: PARTITIONS })
-    for (let step = 0; step < STEPS; step++) await this.#step()
+    for (let step = 0; step < STEPS; step++) {
+      await this.#step()
+      if (this.fault !== undefined) throw this.fault
+    }
   }
 
   /** Whether it could still be said of this lease what the model says. */
@@ -103,11 +117,12 @@ abstract class History<Lease extends ModelLease> {
   async #step(): Promise<void> {
     const { random } = this
     const dice = random.next()
-    if (dice < 0.2) await this.#produce()
+    if (dice < 0.08) await this.changeOther()
+    else if (dice < 0.23) await this.#produce()
     else if (dice < 0.5) await this.poll()
     else if (dice < 0.75) await this.#ackAny()
     else if (dice < 0.8) await this.#releaseAny()
-    else if (dice < 0.86) await this.#pass(random.below(1_500))
+    else if (dice < 0.86) await this.pass(random.below(1_500))
     else if (dice < 0.88) this.clock.step(random.below(7_200_000) - 3_600_000)
     else if (dice < 0.95) await this.#holdCall()
     else await this.#end()
@@ -130,12 +145,14 @@ abstract class History<Lease extends ModelLease> {
   async #releaseAny(): Promise<void> {
     const lease = this.anyLease()
     if (lease === undefined) return
-    await this.bench.polls.release(caller, 'g', lease.id)
+    await this.bench.polls.release(caller, 'g', lease.id).catch((error: TailraceError) => {
+      assert.ok(this.mayBeLost && error.code === 'fenced_lease', String(error))
+    })
     this.leases.delete(lease)
     this.ended(lease, 'released')
   }
 
-  async #pass(ms: number): Promise<void> {
+  protected async pass(ms: number): Promise<void> {
     this.clock.advance(ms)
     for (const lease of this.leases) {
       if (lease.deadlineMs > this.clock.monotonic()) continue
@@ -160,12 +177,12 @@ abstract class History<Lease extends ModelLease> {
       for (let turns = 1 + random.below(6); turns > 0; turns--) await turnOfTheLoop()
     }
     const meanwhile = random.pick(['time', 'remade', 'reset', 'reset'] as const)
-    if (meanwhile === 'time') await this.#pass(random.below(4_000))
+    if (meanwhile === 'time') await this.pass(random.below(4_000))
     else underWay.push(this.#beginAnew(meanwhile))
     await this.bench.settle(random.below(40))
     call.letGo()
     await this.#over(underWay)
-    await this.#pass(0)
+    await this.pass(0)
     // whatever was under way, its partitions can be read now
     await this.#over([this.poll()])
   }
@@ -201,7 +218,7 @@ abstract class History<Lease extends ModelLease> {
     for (let turn = 0; !isOver; turn++) {
       assert.ok(turn < 100, 'what was under way comes to its end')
       await this.bench.settle()
-      if (!isOver && turn > 5) await this.#pass(200)
+      if (!isOver && turn > 5) await this.pass(200)
     }
     await all
   }
@@ -234,7 +251,7 @@ abstract class History<Lease extends ModelLease> {
     this.over(ended)
     // timers of the life that is over never come
     this.clock = new FakeClock(this.clock.now())
-    this.bench = new PollBench(this.#dataDir, this.clock, this.#machine.engine)
+    this.bench = new PollBench(this.#dataDir, this.clock, this.#machine.engine, this.assignors)
   }
 
   async close(): Promise<void> {
@@ -244,26 +261,118 @@ abstract class History<Lease extends ModelLease> {
 
 interface Held extends ModelLease {
   readonly ranges: Map<number, { readonly from: number; readonly through: number }>
+  /** Partitions that a rebalance took from it, as far as is known. */
+  readonly lost: Set<number>
+}
+
+/** A member that reads by itself: from where the group has committed, and commits how far it came. */
+interface Other {
+  readonly member: GroupMember
+  readonly owned: Set<number>
 }
 
 class ExclusiveHistory extends History<Held> {
   /** By partition: where the next records have to begin, one of these. */
   readonly positions: Set<number>[] = Array.from({ length: PARTITIONS }, () => new Set([0]))
+  #other: Other | undefined
+  #mayBeLostMs = Number.POSITIVE_INFINITY
+
+  get mayBeLost(): boolean {
+    return this.clock.monotonic() >= this.#mayBeLostMs
+  }
+
+  async changeOther(): Promise<void> {
+    const other = this.#other
+    if (other === undefined) this.#openOther()
+    else if (this.random.chance(0.5)) await this.pass(POLL_GIVE_UP_MS_MAX)
+    else {
+      this.#other = undefined
+      other.owned.clear()
+      await other.member.close()
+    }
+    await this.bench.settle(this.random.below(60))
+  }
+
+  #openOther(): void {
+    const owned = new Set<number>()
+    const lose = (partitions: readonly OwnedPartition[]) => {
+      for (const { partition } of partitions) owned.delete(partition)
+    }
+    const member = this.bench.members.open({
+      groupId: 'g',
+      clientId: 'other',
+      host: '',
+      protocolType: 'consumer',
+      assignors: this.assignors,
+      sessionTimeoutMs: 1_800_000,
+      rebalanceTimeoutMs: 60_000,
+      listener: {
+        onAssigned: (partitions) => {
+          for (const { partition } of partitions) {
+            owned.add(partition)
+            this.#takenFromLeases(partition)
+            void this.#readByOther(other, partition).catch((error: unknown) => {
+              this.fault ??= error
+            })
+          }
+        },
+        onRevoked: lose,
+        onLost: lose,
+      },
+    })
+    const other = { member, owned }
+    this.#other = other
+    this.#mayBeLostMs = this.clock.monotonic() + POLL_GIVE_UP_MS_MAX
+    member.subscribe({ topics: ['jobs'] })
+  }
+
+  /** Somebody else has it now: no lease may be on it, unless the rebalance could not wait any longer. */
+  #takenFromLeases(partition: number): void {
+    for (const lease of this.leases) {
+      if (!lease.ranges.has(partition) || lease.deadlineMs <= this.clock.monotonic()) continue
+      if (!this.mayBeLost && this.era % 2 === 0) {
+        this.fault ??= new assert.AssertionError({ message: `partition ${partition} is leased, and given to another` })
+      }
+      this.#lose(lease, partition)
+    }
+  }
+
+  #lose(lease: Held, partition: number): void {
+    lease.lost.add(partition)
+    lease.ranges.delete(partition)
+    if (lease.ranges.size === 0) this.leases.delete(lease)
+  }
+
+  async #readByOther({ member, owned }: Other, partition: number): Promise<void> {
+    const { life, era } = this
+    const isSame = () => life === this.life && era === this.era && owned.has(partition)
+    const committed = await this.bench.engine.groups.committed('g').catch(() => [])
+    const offset = committed.find((one) => one.topic === 'jobs' && one.partition === partition)?.offset
+    const positions = this.positions[partition] as Set<number>
+    if (!isSame() || era % 2 === 1) return
+    assert.ok(positions.has(offset ?? 0), `another reads partition ${partition} from ${offset}, not ${[...positions]}`)
+    const next = Math.min((offset ?? 0) + 1, this.ends[partition] as number)
+    positions.add(next)
+    const [result] = await member.commit([{ topic: 'jobs', partition, offset: next }]).catch(() => [])
+    if (isSame() && result !== undefined && result.error === undefined) this.positions[partition] = new Set([next])
+  }
 
   async poll(): Promise<void> {
     const { life, era } = this
-    const leaseMs = 1_000 + this.random.below(2_000)
+    const leaseMs = this.random.chance(0.25) ? 3 * POLL_GIVE_UP_MS_MAX : 1_000 + this.random.below(2_000)
     const answer = await this.bench.poll({ limit: 1 + this.random.below(8), leaseMs }).catch((error: unknown) => {
       if (life === this.life) this.passOver(error, era)
     })
     if (life !== this.life || answer?.polled.given === undefined) return
     const { lease: id, given, polled } = answer
     if (polled.given === undefined || !(await this.isOfThisEra(id, leaseMs, era))) return
-    const held: Held = { id, deadlineMs: this.clock.monotonic() + leaseMs, ranges: new Map() }
+    const held: Held = { id, deadlineMs: this.clock.monotonic() + leaseMs, ranges: new Map(), lost: new Set() }
     for (const { partition, from, through } of polled.given.positions) {
       const positions = this.positions[partition] as Set<number>
       assert.ok(positions.has(from), `partition ${partition} begins at ${from}, not at one of ${[...positions]}`)
+      if (this.mayBeLost) for (const lease of this.leases) if (lease.ranges.has(partition)) this.#lose(lease, partition)
       const holder = [...this.leases].find((lease) => lease.ranges.has(partition))
+      assert.ok(!this.#other?.owned.has(partition) || this.mayBeLost, `partition ${partition} is another's`)
       assert.equal(holder, undefined, `partition ${partition} is leased already`)
       this.positions[partition] = new Set([from])
       held.ranges.set(partition, { from, through })
@@ -284,14 +393,26 @@ class ExclusiveHistory extends History<Held> {
       const offset = isAll ? held.through : held.from + random.below(held.through - held.from + 1)
       return { topic: 'jobs', partition, offset }
     })
-    const asked = through.map(({ partition, offset }) => ({ partition, next: offset + 1 }))
+    const wanted = through.map(({ partition, offset }) => ({ partition, next: offset + 1 }))
     // it may hold before it is answered
-    for (const { partition, next } of asked) this.positions[partition]?.add(next)
+    for (const { partition, next } of wanted) this.positions[partition]?.add(next)
     const said = { through: isAll ? ('all' as const) : through, keep }
     const answer = await this.bench.polls.ack(caller, 'g', lease.id, said).catch((error: unknown) => {
-      if (life === this.life) this.passOver(error, era)
+      if (life !== this.life || (this.mayBeLost && (error as TailraceError).code === 'fenced_lease')) return
+      this.passOver(error, era)
     })
     if (life !== this.life || era !== this.era || answer === undefined) return
+    const fenced = new Set(answer.fenced?.map(({ partition }) => partition))
+    for (const partition of lease.lost) assert.ok(fenced.has(partition), `partition ${partition} is lost`)
+    for (const partition of fenced) {
+      assert.ok(lease.lost.has(partition) || this.mayBeLost, `partition ${partition} was lost`)
+      lease.ranges.delete(partition)
+      lease.lost.add(partition)
+    }
+    const asked = wanted.filter(({ partition }) => !fenced.has(partition))
+    const committed = new Map(answer.committed.map(({ partition, offset }) => [partition, offset]))
+    for (const { partition, next } of asked) assert.equal(committed.get(partition), next)
+    assert.equal(committed.size, asked.length, 'what is said to be committed is what was asked')
     for (const one of asked) {
       this.positions[one.partition] = new Set([one.next])
       const held = lease.ranges.get(one.partition)
@@ -305,28 +426,36 @@ class ExclusiveHistory extends History<Held> {
 
   ended(): void {}
 
-  over(): void {}
+  over(): void {
+    this.#other?.owned.clear()
+    this.#other = undefined
+    this.#mayBeLostMs = Number.POSITIVE_INFINITY
+  }
 
   begunAnew(): void {
     for (const partition of this.positions.keys()) this.positions[partition] = new Set([0])
   }
 
   async drain(): Promise<void> {
-    this.clock.advance(10_000)
+    await this.#other?.member.close()
+    this.#other = undefined
+    this.clock.advance(4 * POLL_GIVE_UP_MS_MAX)
     this.leases.clear()
-    for (;;) {
+    const expected = this.ends.map((end, partition) => `jobs-${partition}=${end}`)
+    for (let turn = 0; turn < 1_000; turn++) {
       const { lease, polled } = await this.bench.poll({ limit: 1_000 })
-      if (polled.given === undefined) break
+      if (polled.given === undefined) {
+        if (`${await this.bench.committed()}` === `${expected}`) break
+        await this.bench.settle()
+        continue
+      }
       for (const { partition, from, through } of polled.given.positions) {
         assert.ok(this.positions[partition]?.has(from), `partition ${partition} begins at ${from}`)
         this.positions[partition] = new Set([through + 1])
       }
       await this.bench.ackAll(lease)
     }
-    assert.deepEqual(
-      await this.bench.committed(),
-      this.ends.map((end, partition) => `jobs-${partition}=${end}`),
-    )
+    assert.deepEqual(await this.bench.committed(), expected)
   }
 }
 
@@ -348,12 +477,16 @@ interface Taken extends ModelLease {
 
 class SharedHistory extends History<Taken> {
   readonly records = new Map<string, ModelRecord>()
+  readonly mayBeLost = false
   readonly #asked = new Set<() => void>()
   #pollsUnderWay = 0
   /** Of polls that were never answered: each may have counted a delivery of anything. */
   #unheard = false
   /** Deliveries that do not count, which nothing had to make durable yet. */
   #hasReleased = false
+
+  /** All of its members are workers that poll. */
+  async changeOther(): Promise<void> {}
 
   async poll(): Promise<void> {
     const { life, era } = this

@@ -12,7 +12,7 @@ import { RecordReader } from '../../src/record/batch-reader.ts'
 import { sealBatch } from '../../src/record/record-batch.ts'
 import type { Caller } from '../../src/service/caller.ts'
 import { ANONYMOUS } from '../../src/service/caller.ts'
-import type { GroupMembers } from '../../src/service/groups/group-member.ts'
+import type { AssignorName, GroupMembers } from '../../src/service/groups/group-member.ts'
 import { openGroupMembers } from '../../src/service/groups/group-members.ts'
 import type { GroupPolled, GroupPollRequest, GroupPollService, PollSink } from '../../src/service/groups/group-poll.ts'
 import { createStateTopic } from '../../src/service/groups/state-topic.ts'
@@ -76,7 +76,12 @@ export class PollBench {
   readonly polls: GroupPollService
   readonly dataDir: string
 
-  constructor(dataDir: string, clock: FakeClock, engine: Engine) {
+  constructor(
+    dataDir: string,
+    clock: FakeClock,
+    engine: Engine,
+    assignors: readonly AssignorName[] = ['cooperative-sticky', 'range'],
+  ) {
     this.dataDir = dataDir
     this.clock = clock
     this.engine = engine
@@ -89,7 +94,7 @@ export class PollBench {
       consume,
       state: createStateTopic({ engine, clock }),
       telemetry,
-      assignors: ['cooperative-sticky', 'range'],
+      assignors,
       sessionTimeoutMsMin: 1_000,
       sessionTimeoutMsMax: 1_800_000,
       clock,

@@ -22,8 +22,8 @@ export interface PatternSubscription {
 
 /** Told one at a time, in order. What it does may take until the rebalance timeout. */
 export interface OwnershipListener {
-  /** They go to others when this resolves: what was read of them can still be committed. */
-  onRevoked(partitions: readonly OwnedPartition[]): Promise<void> | void
+  /** They go to others when this resolves: what was read of them can still be committed, until `lost` says that it cannot. */
+  onRevoked(partitions: readonly OwnedPartition[], lost: AbortSignal): Promise<void> | void
   /** They belong to others already: the member was fenced or its session has ended. */
   onLost(partitions: readonly OwnedPartition[]): void
   onAssigned(partitions: readonly OwnedPartition[]): Promise<void> | void

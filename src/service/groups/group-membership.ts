@@ -354,6 +354,7 @@ export class GroupMembership {
 
   #fence(error: TailraceError): void {
     this.#isLost = true
+    this.owned.hurry()
     if (error.code === 'illegal_generation') this.#generationId = -1
     else this.#forgetIdentity()
     const isReplaced = error.code === 'fenced_instance_id'

@@ -110,6 +110,8 @@ export interface LeaseAnswer {
   readonly expiresMs: number | undefined
   /** Exclusive: what was committed, each the offset to be read next. */
   readonly committed: readonly TopicPartitionOffset[]
+  /** Exclusive, of an ack: what of the lease went to others of the group in a rebalance, and is not committed; absent: nothing did. */
+  readonly fenced?: readonly LeasedRange[]
   /** Shared, of an ack: numbers of records. */
   readonly accepted?: number
   readonly released?: number
@@ -132,6 +134,8 @@ export interface GroupPollService {
    * remembered (LEASES_REMEMBERED_MAX, LEASES_REMEMBERED_PARTITIONS_MAX) and the group's member is here. fenced_lease;
    * invalid_request: it names what is not leased, and nothing was done. disk_full, and what else keeps one partition from
    * storing it: that is not done, of other partitions it may be; the lease is open still, and the same ack does the rest.
+   * Exclusive, where a rebalance took partitions of the lease: the others are acknowledged, and the answer names the lost;
+   * fenced_lease if the ack is about those alone, and then nothing is done and the lease is open for the others.
    * unknown_topic_or_partition, topic_recreated: the topic was deleted meanwhile, and nothing is done with its successor.
    */
   ack(caller: Caller, groupId: string, leaseId: string, request: AckRequest): Promise<LeaseAnswer>

@@ -20,6 +20,8 @@ export class Ownership {
   readonly #spec: GroupMemberSpec
   readonly #parts: OwnershipParts
   #list = NONE
+  /** Its listener is about to give some up. */
+  #revoking: AbortController | undefined
   /** Made when something is looked for. */
   #byTopic: Map<string, Map<number, OwnedPartition>> | undefined
 
@@ -68,8 +70,16 @@ export class Ownership {
   /** Owned until the listener is done. */
   async revoke(revoked: readonly OwnedPartition[]): Promise<void> {
     if (revoked.length === 0) return
-    await this.#tell(() => this.#spec.listener.onRevoked(revoked))
+    const revoking = new AbortController()
+    this.#revoking = revoking
+    await this.#tell(() => this.#spec.listener.onRevoked(revoked, revoking.signal))
+    this.#revoking = undefined
     this.#remove(revoked)
+  }
+
+  /** They may be others' by now, which their listener is told when it is done: nothing is left to wait for. */
+  hurry(): void {
+    this.#revoking?.abort()
   }
 
   lose(lost: readonly OwnedPartition[]): void {

@@ -1,10 +1,11 @@
 // Exclusive leases: a poll gets whole partitions, in the order of their offsets, from where the group stands. What must
 // hold: a partition has one open lease at most; what is acknowledged is committed before that is answered, and never given
 // out again; what a lease held and is not acknowledged is given out again, in order, when it ends; a partition that the
-// group's member loses takes its lease with it, whole: whoever holds that learns at its ack that somebody else has some of it.
+// group's member loses is no lease's any more: whoever had it learns at its ack that somebody else has it, while the rest of
+// the lease goes on, and is acknowledged by the same ack.
 
 import { isFencing } from '../../engine/fencing.ts'
-import type { OffsetToCommit } from '../../engine/group-protocol.ts'
+import type { OffsetToCommit, PartitionResult } from '../../engine/group-protocol.ts'
 import { partitionKey } from '../../engine/partition-key.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { TailraceError } from '../../kernel/errors.ts'
@@ -14,15 +15,17 @@ import type {
   GivenLease,
   GroupPollRequest,
   LeaseAnswer,
+  LeasedRange,
   PollSink,
   TopicPartitionOffset,
 } from '../groups/group-poll.ts'
+import { notOwned } from '../groups/hosted-member.ts'
 import type { ConsumeService } from '../read/consume.ts'
 import type { GroupStartParts } from '../read/group-start.ts'
 import type { Gap } from '../read/page.ts'
 import type { Position } from '../read/positions.ts'
 import type { Lease, ListedLease } from './lease-table.ts'
-import { ENDED, fenced, LeaseTable } from './lease-table.ts'
+import { ENDED, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { PartitionSlot } from './poll-queue.ts'
 import { findStarts } from './poll-start.ts'
@@ -75,12 +78,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
 
   list(): readonly ListedLease[] {
     return this.#leases.list().map(({ id, held, expiresMs }) => {
-      const positions = held.parts
-        .filter(({ next, end }) => next < end)
-        .map(({ slot, next, end }) => {
-          return { topic: slot.topic.name, partition: slot.partition, from: next, through: end - 1 }
-        })
-      return { id, member: held.member, expiresMs, positions }
+      return { id, member: held.member, expiresMs, positions: held.parts.filter(isLeft).map(rangeOf) }
     })
   }
 
@@ -181,7 +179,9 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   }
 
   lose(slot: ExclusiveSlot): void {
-    if (slot.lease !== undefined) this.#end(slot.lease)
+    const { lease } = slot
+    slot.lease = undefined
+    if (lease?.held.parts.every((part) => part.slot.lease !== lease)) this.#leases.end(lease)
   }
 
   async close(): Promise<void> {
@@ -191,17 +191,21 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   async #ack(lease: Lease<HeldPartitions>, request: AckRequest): Promise<LeaseAnswer> {
     // a part that is done may be another lease's by now
     const asked = askedOf(lease.held, request).filter(({ part, next }) => next > part.next)
-    const results = await this.#host.member.commit(asked.map(({ part, next }) => toCommit(part.slot, next)))
-    const failed = results.find(({ error }) => error !== undefined)?.error
+    const results = await this.#commit(asked)
+    const failed = results.find(({ error }) => error !== undefined && !isFencing(error))?.error
     const done = asked.filter((_, at) => results[at]?.error === undefined)
     for (const { part, next } of done) {
       part.next = next
       part.slot.position = Math.max(part.slot.position, next)
     }
-    if (failed !== undefined) throw this.#refused(lease, failed)
-    const keeps = request.keep === true && lease.isOpen && lease.held.parts.some(({ next, end }) => next < end)
+    if (failed !== undefined) throw failed
+    const refused = new Set(asked.flatMap(({ part }, at) => (results[at]?.error === undefined ? [] : part)))
+    const lost = lease.held.parts.filter((part) => refused.has(part) || (part.slot.isLost && part.next < part.end))
+    if (refused.size > 0 && done.length === 0) throw lostToOthers(lease.id, lost)
+    const keeps = request.keep === true && lease.isOpen && lease.held.parts.some(isLeft)
     const left = keeps ? { lease: lease.id, expiresMs: lease.expiresMs } : ENDED
-    const answer = { ...left, committed: done.map(({ part, next }) => placeOf(part.slot, next)) }
+    const committed = done.map(({ part, next }) => placeOf(part.slot, next))
+    const answer = { ...left, committed, ...(lost.length > 0 && { fenced: lost.map(rangeOf) }) }
     if (keeps) {
       for (const { slot, next, end } of lease.held.parts) if (next === end) this.#letGo(slot, lease)
     } else {
@@ -211,11 +215,12 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     return answer
   }
 
-  /** Of another generation by now: then it is as if its partitions had been lost before. */
-  #refused(lease: Lease<HeldPartitions>, error: TailraceError): TailraceError {
-    if (!isFencing(error)) return error
-    this.#end(lease)
-    return fenced(lease.id, error)
+  /** What was lost may be the member's again, and another lease's. */
+  async #commit(asked: readonly AskedPart[]): Promise<readonly PartitionResult[]> {
+    const own = asked.filter(({ part }) => !part.slot.isLost)
+    const results = await this.#host.member.commit(own.map(({ part, next }) => toCommit(part.slot, next)))
+    const byPart = new Map(own.map(({ part }, at) => [part, results[at]]))
+    return asked.map(({ part, next }) => byPart.get(part) ?? notOwned(toCommit(part.slot, next)))
   }
 
   #end(lease: Lease<HeldPartitions>): void {
@@ -231,6 +236,11 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     slot.lease = undefined
     this.#host.changed(slot)
   }
+}
+
+/** It is not acknowledged yet, and nobody else's. */
+function isLeft({ slot, next, end }: HeldPart): boolean {
+  return next < end && !slot.isLost
 }
 
 interface AskedPart {
@@ -274,8 +284,22 @@ function toCommit({ topic, partition }: PartitionSlot, offset: number): OffsetTo
   return { topic: topic.name, topicId: topic.id, partition, offset }
 }
 
+/** Of what is not acknowledged. */
+function rangeOf({ slot: { topic, partition }, next, end }: HeldPart): LeasedRange {
+  return { topic: topic.name, partition, from: next, through: end - 1 }
+}
+
 function placeOf({ topic, partition }: PartitionSlot, offset: number): TopicPartitionOffset {
   return { topic: topic.name, partition, offset }
+}
+
+function lostToOthers(lease: string, lost: readonly HeldPart[]): TailraceError {
+  const places = lost.map(({ slot: { topic, partition } }) => `${topic.name}-${partition}`).join(', ')
+  return new TailraceError(
+    'fenced_lease',
+    `nothing of the ack is done: in a rebalance the group gave others the partitions that it is about (lost of this lease: ${places})`,
+    { lease, fenced: lost.map(rangeOf) },
+  )
 }
 
 function invalid(message: string, details: Record<string, unknown>): TailraceError {

@@ -4,7 +4,12 @@
 import type { Engine } from '../../engine/engine.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
 import { asTailraceError, TailraceError } from '../../kernel/errors.ts'
-import { POLL_IDLE_MS_MAX, POLLED_GROUPS_MAX, SHARED_STATE_CHECK_MS } from '../../kernel/limits.ts'
+import {
+  CONSUMER_REBALANCE_MS_MAX,
+  POLL_IDLE_MS_MAX,
+  POLLED_GROUPS_MAX,
+  SHARED_STATE_CHECK_MS,
+} from '../../kernel/limits.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { Telemetry } from '../../kernel/telemetry.ts'
 import type { Caller } from '../caller.ts'
@@ -55,7 +60,6 @@ export interface GroupPollDependencies {
 
 /** Of the members that stand for workers: they are alive as long as this server is. */
 const SESSION_MS = 45_000
-const REBALANCE_MS = 60_000
 
 /** The member's, as groups are described. */
 const CLIENT_ID = 'tailrace-poll'
@@ -233,7 +237,7 @@ class GroupPolls implements GroupPollService {
       clientId: CLIENT_ID,
       host: '',
       sessionTimeoutMs: Math.min(Math.max(SESSION_MS, sessionTimeoutMsMin), sessionTimeoutMsMax),
-      rebalanceTimeoutMs: REBALANCE_MS,
+      rebalanceTimeoutMs: CONSUMER_REBALANCE_MS_MAX,
     }
     if (mode === 'exclusive') {
       const polls = new PollGroup<ExclusiveSlot, ExclusiveQueue>({

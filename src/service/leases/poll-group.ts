@@ -23,6 +23,7 @@ import type { Position } from '../read/positions.ts'
 import { UntoldGaps } from '../read/untold-gaps.ts'
 import type { Interest } from './poll-interest.ts'
 import { Interests } from './poll-interest.ts'
+import { LeavingSlots } from './poll-leaving.ts'
 import type { PartitionSlot, PollQueue, QueueHost } from './poll-queue.ts'
 import { PollTurns, WaitingPoll } from './poll-turns.ts'
 
@@ -50,6 +51,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
   readonly #byTopic = new Map<string, Set<Slot>>()
   readonly #fresh = new Set<Slot>()
   readonly #faulted = new Set<Slot>()
+  readonly #leaving: LeavingSlots<Slot>
   readonly #untold = new UntoldGaps<Slot>()
   /** Those that can be read, and why polls are told of them all the same. */
   readonly #troubled = new Map<Slot, TailraceError>()
@@ -72,7 +74,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       rebalanceTimeoutMs: options.rebalanceTimeoutMs,
       listener: {
         onAssigned: (partitions) => this.#assigned(partitions),
-        onRevoked: (partitions) => this.#lost(partitions),
+        onRevoked: (partitions, lost) => this.#revoked(partitions, lost),
         onLost: (partitions) => this.#lost(partitions),
       },
     })
@@ -80,7 +82,10 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     this.queue = createQueue({
       groupId,
       member: this.#member,
-      changed: (slot) => this.#turns.changed(slot),
+      changed: (slot) => {
+        this.#turns.changed(slot)
+        this.#leaving.changed(slot)
+      },
       failed: (slot, fault) => this.#failed(slot, fault),
       passed: (slot, gap) => this.#passed(slot, gap),
       troubled: (slot, trouble) => {
@@ -88,6 +93,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
         else if (!slot.isLost) this.#troubled.set(slot, trouble)
       },
     })
+    this.#leaving = new LeavingSlots(clock, this.queue)
     this.#turns = new PollTurns({ clock, queue: this.queue, slots: this.#slots })
   }
 
@@ -186,6 +192,10 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
         }
       }
       if (given === undefined) continue
+      if (slots.some(({ isLeaving }) => isLeaving)) {
+        await this.#takeBack(given)
+        continue
+      }
       if (!request.signal?.aborted) return this.#answer(poll, sink, given)
       await this.#takeBack(given)
       return this.#answer(poll, newSink(), undefined)
@@ -269,13 +279,27 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     else others.add(slot)
   }
 
+  /** Whoever has something of them may be done with it first; what others are for goes on meanwhile. */
+  async #revoked(partitions: readonly OwnedPartition[], lost: AbortSignal): Promise<void> {
+    const slots = this.#slotsOf(partitions)
+    for (const slot of slots) {
+      slot.isLeaving = true
+      this.#fresh.delete(slot)
+      this.#turns.withdraw(slot)
+    }
+    await this.#leaving.released(slots, lost)
+    this.#lost(partitions)
+  }
+
+  #slotsOf(partitions: readonly OwnedPartition[]): readonly Slot[] {
+    return partitions.flatMap(({ topic, partition }) => this.#slots.get(partitionKey(topic.id, partition)) ?? [])
+  }
+
   #lost(partitions: readonly OwnedPartition[]): void {
-    for (const { topic, partition } of partitions) {
-      const key = partitionKey(topic.id, partition)
-      const slot = this.#slots.get(key)
-      if (slot === undefined) continue
+    for (const slot of this.#slotsOf(partitions)) {
+      const { topic, partition } = slot
       slot.isLost = true
-      this.#slots.delete(key)
+      this.#slots.delete(partitionKey(topic.id, partition))
       this.#untold.forget(slot)
       this.#appends.delete(slot, this)
       this.#fresh.delete(slot)
@@ -285,6 +309,7 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
       const others = this.#byTopic.get(topic.name)
       if (others?.delete(slot) && others.size === 0) this.#byTopic.delete(topic.name)
       this.queue.lose(slot)
+      this.#leaving.changed(slot)
     }
   }
 

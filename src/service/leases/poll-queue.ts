@@ -22,6 +22,8 @@ export class PartitionSlot {
   isStarted = false
   /** A poll reads it. */
   isTaken = false
+  /** It goes to another member as soon as nothing of it is with a worker: nothing more of it is given. */
+  isLeaving = false
   /** The member owns it no more. */
   isLost = false
   /** Why it could not be read the last time. */
@@ -64,7 +66,7 @@ export interface PollQueue<Slot extends PartitionSlot> {
   isLeased(slot: Slot): boolean
   /** Gives what the slots have, which are this poll's meanwhile; undefined: nothing was there. */
   read(slots: readonly Slot[], request: GroupPollRequest, sink: PollSink): Promise<GivenLease | undefined>
-  /** Fences the leases on it. */
+  /** Fences what leases have of it. */
   lose(slot: Slot): void
   /** Gives back what a lease holds. */
   release(leaseId: string): Promise<LeaseAnswer>

@@ -89,7 +89,7 @@ export class PollTurns<Slot extends PartitionSlot> {
 
   /** It may have something to give now, or no more. */
   changed(slot: Slot): void {
-    const isFree = slot.isStarted && !slot.isTaken && !slot.isLost && !slot.isPaused
+    const isFree = slot.isStarted && !slot.isTaken && !slot.isLeaving && !slot.isLost && !slot.isPaused
     if (!isFree || this.#parts.queue.available(slot) === 0) {
       this.withdraw(slot)
       return
