@@ -142,7 +142,12 @@ test('what is wrong is said, and nothing is changed', async (t) => {
     [{ to: 'latest', topic: 'orders' }, 400, 'invalid_request', /did you mean topics\?/],
     [{ to: 5 }, 400, 'invalid_request', /write "5"/],
     [{ shift_by: 1.5 }, 400, 'invalid_request', /must be integer/],
-    [{ offsets: [{ topic: 'orders', partition: 0, offset: -1 }] }, 400, 'invalid_request', /offset is -1; an integer from 0 to/],
+    [
+      { offsets: [{ topic: 'orders', partition: 0, offset: -1 }] },
+      400,
+      'invalid_request',
+      /offset is -1; an integer from 0 to/,
+    ],
     [{ offsets: [], topics: ['orders'] }, 400, 'invalid_request', /offsets names its partitions/],
     [{ to: 'latest', topics: ['nowhere'] }, 404, 'unknown_topic_or_partition', /nowhere/],
     [{ to: 'latest', partitions: [{ topic: 'orders', partition: 9 }] }, 404, 'unknown_topic_or_partition', /0 to 1/],
