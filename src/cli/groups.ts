@@ -192,7 +192,7 @@ function renderGroup(group: GroupDescription): string {
   const parts = [
     `Group ${group.group} (${how.join(', ')})\n`,
     members.length === 0 ? 'Nobody is in it.\n' : renderTable(members, MEMBER_COLUMNS),
-    offsets.length === 0 ? 'It has no offsets.\n' : renderTable(offsets, OFFSET_COLUMNS),
+    offsets.length === 0 ? 'It has no offsets.\n' : renderTable(offsets, offsetColumns(offsets)),
     ...(members.some(({ client_id, host }) => client_id === POLLS_CLIENT_ID && host === '')
       ? [`Who of those that poll it has what: tailrace groups leases ${group.group}\n`]
       : []),
@@ -210,14 +210,26 @@ const MEMBER_COLUMNS: readonly Column<GroupMember>[] = [
   { name: 'OWNS', text: ({ partitions }) => partitionsText(partitions) || '-' },
 ]
 
+/** Of a shared group what lies above its offsets, too. */
+function offsetColumns(offsets: readonly GroupOffset[]): readonly Column<GroupOffset>[] {
+  const isQueue = offsets.some(({ leased }) => leased !== undefined)
+  return [...OFFSET_COLUMNS, ...(isQueue ? QUEUE_COLUMNS : []), OWNER_COLUMN]
+}
+
 const OFFSET_COLUMNS: readonly Column<GroupOffset>[] = [
   { name: 'TOPIC', text: ({ topic }) => topic },
   { name: 'PARTITION', text: ({ partition }) => String(partition) },
   { name: 'COMMITTED', text: ({ committed_offset }) => numberOrNone(committed_offset) },
   { name: 'END', text: ({ end_offset }) => numberOrNone(end_offset) },
   { name: 'LAG', text: ({ lag }) => numberOrNone(lag) },
-  { name: 'MEMBER', text: ({ member_id }) => member_id ?? '-' },
 ]
+
+const QUEUE_COLUMNS: readonly Column<GroupOffset>[] = [
+  { name: 'LEASED', text: ({ leased = null }) => numberOrNone(leased) },
+  { name: 'ACKNOWLEDGED', text: ({ acknowledged = null }) => numberOrNone(acknowledged) },
+]
+
+const OWNER_COLUMN: Column<GroupOffset> = { name: 'MEMBER', text: ({ member_id }) => member_id ?? '-' }
 
 function numberOrNone(value: number | null): string {
   return value === null ? '-' : String(value)

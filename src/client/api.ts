@@ -218,6 +218,9 @@ export interface GroupOffset extends GroupPartition {
   readonly end_offset: number | null
   readonly lag: number | null
   readonly member_id: string | null
+  /** Both of a shared group that is polled. */
+  readonly leased?: number
+  readonly acknowledged?: number
 }
 
 export interface PartitionTarget extends GroupPartition {

@@ -78,6 +78,18 @@ test('a reset says which partitions it leaves out, and how they are named', asyn
   assert.equal(named.stderr, '2 offsets are set\n')
 })
 
+test('a work queue is described with what is leased, and what is acknowledged above where it stands', async (t) => {
+  const { url, client } = await start(t)
+  const { lease, records } = await client.pollGroup('mailers', { topics: ['orders'], mode: 'shared', from: 'earliest' })
+  const [first] = records.filter(({ offset }) => offset === 1)
+  assert.ok(first && lease)
+  const { topic, partition, offset } = first
+  await client.ackLease('mailers', lease, { accepted: [{ topic, partition, offset }], keep: true })
+  const described = await runCliOk(['groups', 'describe', 'mailers', '--output', 'table'], { url })
+  assert.match(described.stdout, /COMMITTED +END +LAG +LEASED +ACKNOWLEDGED +MEMBER\n/)
+  assert.match(described.stdout, new RegExp(`orders +${partition} +0 +5 +5 +4 +1 +tailrace-poll`))
+})
+
 test('of several groups one that fails keeps the others from nothing', async (t) => {
   const { url, client } = await start(t)
   const described = await runCli(['groups', 'describe', 'nobody', 'billing'], { url })

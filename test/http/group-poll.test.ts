@@ -339,6 +339,32 @@ test('a dead letter that is given another try and fails again says where it is f
   assert.match(headers.at(-1) ?? '', /^dlq\.origin\.timestamp=/)
 })
 
+test('a shared group is described with what is leased, and what is acknowledged above where it stands', async (t) => {
+  const server = await start(t)
+  const records = Array.from({ length: 8 }, (_, value) => ({ value }))
+  await server.post('/v1/topics/orders/records', { records })
+  const poll = async (limit: number) =>
+    (await server.post('/v1/groups/q/poll', { topics: ['orders'], mode: 'shared', limit })).json()
+  const ack = (lease: string, said: object) => server.post(`/v1/groups/q/leases/${lease}/ack`, said)
+  const place = (offset: number) => ({ topic: 'orders', partition: 0, offset })
+  const described = async () => {
+    const [{ committed_offset, lag, leased, acknowledged }] = (await server.get('/v1/groups/q')).json().offsets
+    return { committed_offset, lag, leased, acknowledged }
+  }
+  const [first, second] = [await poll(2), await poll(4)]
+  assert.deepEqual(await described(), { committed_offset: 0, lag: 8, leased: 6, acknowledged: 0 })
+  await ack(second.lease, { accepted: [place(2), place(3)], rejected: [place(4)] })
+  assert.deepEqual(await described(), { committed_offset: 0, lag: 8, leased: 2, acknowledged: 3 })
+  await ack(first.lease, { accept: 'all' })
+  assert.deepEqual(await described(), { committed_offset: 5, lag: 3, leased: 0, acknowledged: 0 })
+  const { lease } = await poll(1)
+  await ack(lease, { released: [place(5)] })
+  assert.equal((await described()).leased, 0)
+  const exclusive = await server.post('/v1/groups/e/poll', { topics: ['orders'] })
+  assert.ok(exclusive.json().lease)
+  assert.equal((await server.get('/v1/groups/e')).json().offsets[0].leased, undefined)
+})
+
 test('what nobody got is given again at once: a client that went before its reply, and one that took half of it', async (t) => {
   const server = await startServer(t)
   const hangUp = (path: string, body: object, whenSent: (socket: Socket) => void) =>

@@ -41,6 +41,7 @@ async function open(t: TestContext) {
     engine,
     clock: systemClock,
     polls: {
+      progress: () => [],
       isUnused: () => false,
       leaveUnused: async () => {},
       leaveUnpolled: async () => {},

@@ -134,7 +134,7 @@ function renderMember({ memberId, groupInstanceId, clientId, host, topics, parti
   }
 }
 
-function renderOffset({ topic, partition, committed, bounds, memberId }: OffsetView) {
+function renderOffset({ topic, partition, committed, bounds, memberId, progress }: OffsetView) {
   return {
     topic,
     partition,
@@ -145,6 +145,7 @@ function renderOffset({ topic, partition, committed, bounds, memberId }: OffsetV
     end_offset: bounds?.endOffset ?? null,
     lag: committed === undefined || bounds === undefined ? null : bounds.endOffset - committed.offset,
     member_id: memberId ?? null,
+    ...(progress === undefined ? {} : { leased: progress.leased, acknowledged: progress.acknowledged }),
   }
 }
 

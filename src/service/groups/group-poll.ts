@@ -59,6 +59,16 @@ export interface OpenLease {
   readonly positions: readonly LeasedRange[]
 }
 
+/** How far a shared group is with a partition, beside its committed offset. */
+export interface QueueProgress {
+  readonly topic: string
+  readonly partition: number
+  /** Records that are with workers. */
+  readonly leased: number
+  /** Offsets above the committed one that are done: accepted, dead letters, or without a record by now. */
+  readonly acknowledged: number
+}
+
 /** A partition of the group that could not be read. */
 export interface PartitionFault {
   readonly topic: string
@@ -143,6 +153,8 @@ export interface GroupPollService {
   extend(caller: Caller, groupId: string, leaseId: string, leaseMs: number): Promise<LeaseAnswer>
   /** What it held is given out again, at once; in a shared group its delivery counts only if that is said. fenced_lease. */
   release(caller: Caller, groupId: string, leaseId: string, delivery?: Delivery): Promise<LeaseAnswer>
+  /** Of a shared group that is polled on this server. */
+  progress(groupId: string): readonly QueueProgress[]
   /** It is polled on this server, but no poll is under way and no lease is open. */
   isUnused(groupId: string): boolean
   /** Its member leaves now, not after a while, if that is so. */

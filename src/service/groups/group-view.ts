@@ -10,6 +10,7 @@ import type {
   GroupPartition,
 } from '../../engine/group-protocol.ts'
 import { comparePartitions, partitionKey } from '../../engine/partition-key.ts'
+import type { QueueProgress } from './group-poll.ts'
 
 export interface MemberView {
   readonly memberId: string
@@ -27,6 +28,8 @@ export interface OffsetView extends GroupPartition {
   /** undefined: there is no such partition any more. */
   readonly bounds: { readonly startOffset: number; readonly endOffset: number } | undefined
   readonly memberId: string | undefined
+  /** Of a shared group. */
+  readonly progress?: QueueProgress
 }
 
 export interface GroupView {
@@ -40,16 +43,17 @@ export async function viewOf(
   engine: Engine,
   group: GroupDescription,
   committed: readonly CommittedOffset[],
+  progress: readonly QueueProgress[],
 ): Promise<GroupView> {
   const members = group.members.map((member) => memberView(group, member))
   const rows = new Map<string, OffsetView>()
   const row = (place: GroupPartition, more: Partial<OffsetView>) => {
     const key = partitionKey(place.topic, place.partition)
-    const known = rows.get(key) ?? { ...place, committed: undefined, bounds: undefined, memberId: undefined }
-    rows.set(key, { ...known, ...more })
+    rows.set(key, { ...(rows.get(key) ?? { ...place, ...NOTHING }), ...more })
   }
   for (const each of committed) row({ topic: each.topic, partition: each.partition }, { committed: each })
   for (const { memberId, partitions } of members) for (const each of partitions) row(each, { memberId })
+  for (const each of progress) row({ topic: each.topic, partition: each.partition }, { progress: each })
   for (const name of new Set([...rows.values()].map(({ topic }) => topic))) {
     for (const { partition, startOffset, endOffset } of await describeIfThere(engine, name)) {
       if (rows.has(partitionKey(name, partition))) {
@@ -59,6 +63,8 @@ export async function viewOf(
   }
   return { group, members, offsets: [...rows.values()].sort(comparePartitions) }
 }
+
+const NOTHING = { committed: undefined, bounds: undefined, memberId: undefined }
 
 async function describeIfThere(engine: Engine, name: string) {
   const topic = engine.findTopic(name)

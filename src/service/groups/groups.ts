@@ -62,7 +62,7 @@ export interface GroupService {
 export interface GroupServiceParts {
   readonly engine: Engine
   readonly clock: Clock
-  readonly polls: Pick<GroupPollService, 'isUnused' | 'leaveUnused' | 'leaveUnpolled' | 'forget'>
+  readonly polls: Pick<GroupPollService, 'progress' | 'isUnused' | 'leaveUnused' | 'leaveUnpolled' | 'forget'>
 }
 
 export function createGroupService({ engine, clock, polls }: GroupServiceParts): GroupService {
@@ -80,7 +80,7 @@ export function createGroupService({ engine, clock, polls }: GroupServiceParts):
       checkGroupId(groupId)
       const group = await groups.describe(groupId)
       if (group === undefined) throw unknownGroup(groupId)
-      return await viewOf(engine, group, await groups.committed(groupId))
+      return await viewOf(engine, group, await groups.committed(groupId), polls.progress(groupId))
     },
     async delete(_caller, groupId, force = false) {
       checkGroupId(groupId)

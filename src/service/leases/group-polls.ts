@@ -24,6 +24,7 @@ import type {
   OpenLease,
   PollMode,
   PollSink,
+  QueueProgress,
 } from '../groups/group-poll.ts'
 import type { StateTopic } from '../groups/state-topic.ts'
 import { AppendTargets } from '../read/append-targets.ts'
@@ -68,6 +69,7 @@ const CLIENT_ID = 'tailrace-poll'
 interface AnyGroup {
   readonly mode: PollMode
   readonly polls: Pick<PollGroup<ExclusiveSlot, ExclusiveQueue>, 'poll' | 'isPolled' | 'isUnused' | 'sweep' | 'close'>
+  readonly progress: () => readonly QueueProgress[]
   readonly leases: Pick<SharedQueue, 'ack' | 'extend' | 'release' | 'list'>
 }
 
@@ -134,6 +136,10 @@ class GroupPolls implements GroupPollService {
 
   async release(_caller: Caller, groupId: string, leaseId: string, delivery?: Delivery): Promise<LeaseAnswer> {
     return await (await this.#holder(groupId, leaseId)).release(leaseId, delivery)
+  }
+
+  progress(groupId: string): readonly QueueProgress[] {
+    return this.#groups.get(groupId)?.progress() ?? []
   }
 
   isUnused(groupId: string): boolean {
@@ -245,14 +251,14 @@ class GroupPolls implements GroupPollService {
         protocolType: 'consumer',
         createQueue: (host) => new ExclusiveQueue({ host, consume, starts: this.#starts, clock }),
       })
-      return { mode, polls, leases: polls.queue }
+      return { mode, polls, leases: polls.queue, progress: () => [] }
     }
     const polls = new PollGroup<SharedSlot, SharedQueue>({
       ...options,
       protocolType: 'shared',
       createQueue: (host) => new SharedQueue({ ...this.#ofShared, host }),
     })
-    return { mode, polls, leases: polls.queue }
+    return { mode, polls, leases: polls.queue, progress: () => polls.queue.progress(polls.slots) }
   }
 
   #leave(groupId: string, group: AnyGroup): void {

@@ -127,6 +127,10 @@ export class PollGroup<Slot extends PartitionSlot, Queue extends PollQueue<Slot>
     this.#turns.changed(slot)
   }
 
+  get slots(): Iterable<Slot> {
+    return this.#slots.values()
+  }
+
   get isPolled(): boolean {
     return this.#turns.polls.size > 0
   }

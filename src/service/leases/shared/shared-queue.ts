@@ -23,6 +23,7 @@ import type {
   LeaseAnswer,
   LeasedRange,
   PollSink,
+  QueueProgress,
 } from '../../groups/group-poll.ts'
 import type { StateTopic } from '../../groups/state-topic.ts'
 import type { GroupStartParts } from '../../read/group-start.ts'
@@ -78,6 +79,14 @@ export class SharedQueue implements PollQueue<SharedSlot> {
   list(): readonly ListedLease[] {
     return this.#leases.list().map(({ id, held, expiresMs }) => {
       return { id, member: held.member, expiresMs, positions: positionsOf(held) }
+    })
+  }
+
+  progress(slots: Iterable<SharedSlot>): readonly QueueProgress[] {
+    const known = [...slots].filter(({ isStarted }) => isStarted)
+    return known.map(({ topic, partition, window, committed }) => {
+      const acknowledged = window.start - committed + window.doneCount
+      return { topic: topic.name, partition, leased: window.leasedCount, acknowledged }
     })
   }
 

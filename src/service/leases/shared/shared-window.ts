@@ -28,8 +28,7 @@ export class SharedWindow<Holder> {
   /** Everything before is done. */
   #start: number
   #records: WindowRecord<Holder>[] = []
-  #freeCount = 0
-  #leasedCount = 0
+  readonly #counts = { free: 0, leased: 0, done: 0, rejected: 0, exhausted: 0 }
 
   constructor(start: number) {
     this.#start = start
@@ -50,11 +49,15 @@ export class SharedWindow<Holder> {
   }
 
   get freeCount(): number {
-    return this.#freeCount
+    return this.#counts.free
   }
 
   get leasedCount(): number {
-    return this.#leasedCount
+    return this.#counts.leased
+  }
+
+  get doneCount(): number {
+    return this.#counts.done
   }
 
   find(offset: number): WindowRecord<Holder> | undefined {
@@ -67,7 +70,7 @@ export class SharedWindow<Holder> {
 
   /** The first free ones that stand together, [from, to), at or after an offset. */
   freeRun(after: number): { readonly from: number; readonly to: number } | undefined {
-    if (this.#freeCount === 0) return undefined
+    if (this.#counts.free === 0) return undefined
     let at = Math.max(0, after - this.#start)
     while (at < this.#records.length && this.#records[at]?.state !== 'free') at++
     if (at >= this.#records.length) return undefined
@@ -113,6 +116,7 @@ export class SharedWindow<Holder> {
     if (done === 0) return
     this.#records.splice(0, done)
     this.#start += done
+    this.#counts.done -= done
   }
 
   /** Where it would start if all that is proposed held. */
@@ -174,16 +178,14 @@ export class SharedWindow<Holder> {
   #push(offset: number, state: Outcome, attempts: number): WindowRecord<Holder> {
     const record: WindowRecord<Holder> = { offset, state, attempts, holder: undefined, proposed: undefined }
     this.#records.push(record)
-    if (state === 'free') this.#freeCount++
+    this.#counts[state]++
     return record
   }
 
   #move(record: WindowRecord<Holder>, state: Outcome | 'leased'): void {
     invariant(this.find(record.offset) === record, 'a record that changes is in the window')
-    if (record.state === 'free') this.#freeCount--
-    else if (record.state === 'leased') this.#leasedCount--
-    if (state === 'free') this.#freeCount++
-    else if (state === 'leased') this.#leasedCount++
+    this.#counts[record.state]--
+    this.#counts[state]++
     record.state = state
   }
 }
