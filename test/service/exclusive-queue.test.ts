@@ -368,7 +368,7 @@ test('a rebalance takes leased partitions in the end: the ack does the rest of t
   assert.deepEqual(positions, [kept])
   const fenced = lost.map((partition) => ({ topic: 'jobs', partition, from: 0, through: 1 }))
   const ackOfLost = bench.polls.ack(caller, 'g', lease, { through: lost.map((partition) => at(partition, 1)) })
-  await assert.rejects(ackOfLost, { ...FENCED, details: { lease, fenced } })
+  await assert.rejects(ackOfLost, { ...FENCED, details: { lease, reason: 'rebalanced', fenced } })
   const answer = await bench.ackAll(lease)
   assert.deepEqual(answer, {
     lease: undefined,
@@ -459,6 +459,34 @@ test('an ack that waits for a rebalance commits nothing of the topic that is mad
     (await bench.committed()).filter((place) => !place.endsWith('=0')),
     [],
   )
+})
+
+test('whose lease is over is told why, in both kinds of groups, as far as that is known', async (t) => {
+  for (const mode of ['exclusive', 'shared'] as const) {
+    const bench = await openPollBench(t)
+    await bench.produce('jobs', 0, 'a')
+    const said = mode === 'shared' ? ({ accept: 'all' } as const) : ({ through: 'all' } as const)
+    const toldWhy = async (lease: string, reason: string | undefined, message: RegExp) => {
+      const details = reason === undefined ? { lease } : { lease, reason }
+      await assert.rejects(bench.polls.ack(caller, 'g', lease, said), { ...FENCED, details, message })
+    }
+    const expired = await bench.poll({ mode, leaseMs: 1_000 })
+    await bench.advance(1_000)
+    await toldWhy(expired.lease, 'expired', /^the lease has expired;/)
+    const released = await bench.poll({ mode })
+    await bench.polls.release(caller, 'g', released.lease)
+    await toldWhy(released.lease, 'released', /^the lease was released;/)
+    await toldWhy('anything', undefined, /^the lease is not known: .* the server restarted/)
+    const held = await bench.poll({ mode })
+    const members = (await bench.engine.groups.describe('g'))?.members ?? []
+    await bench.engine.groups.leave(
+      'g',
+      members.map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId })),
+    )
+    await bench.advance(15_000)
+    await toldWhy(held.lease, 'rebalanced', /rebalance of its group took all/)
+    await toldWhy(released.lease, 'released', /^the lease was released;/)
+  }
 })
 
 test('after a restart old leases are fenced and what was not acknowledged is given again', async (t) => {

@@ -58,3 +58,15 @@ test('answers that name many partitions are remembered as long as there is room 
   const known = ['a', 'b', 'c', 'd', 'e'].filter((id) => table.repeated(id, ACCEPT_ALL) !== undefined)
   assert.deepEqual(known, ['b', 'c', 'd', 'e'])
 })
+
+test('why a lease is over is remembered of the latest', async () => {
+  const { table } = openTable()
+  const leases = Array.from({ length: LEASES_REMEMBERED_MAX + 1 }, () => table.open(''))
+  for (const lease of leases) {
+    table.give(lease, 1_000)
+    table.end(lease, 'released')
+  }
+  const reasonOf = async (id = '') =>
+    await table.use(id, async () => 'open').catch(({ details }: { details: { reason?: string } }) => details.reason)
+  assert.deepEqual(await Promise.all([reasonOf(leases[0]?.id), reasonOf(leases[1]?.id)]), [undefined, 'released'])
+})

@@ -24,7 +24,7 @@ import type { ConsumeService } from '../read/consume.ts'
 import type { GroupStartParts } from '../read/group-start.ts'
 import type { Gap } from '../read/page.ts'
 import type { Position } from '../read/positions.ts'
-import type { Lease, ListedLease } from './lease-table.ts'
+import type { EndReason, Lease, ListedLease } from './lease-table.ts'
 import { ENDED, LeaseTable } from './lease-table.ts'
 import type { PollQueue, QueueHost } from './poll-queue.ts'
 import { PartitionSlot } from './poll-queue.ts'
@@ -173,7 +173,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
 
   async release(id: string): Promise<LeaseAnswer> {
     return await this.#leases.use(id, async (lease) => {
-      this.#end(lease)
+      this.#end(lease, 'released')
       return ENDED
     })
   }
@@ -181,7 +181,7 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
   lose(slot: ExclusiveSlot): void {
     const { lease } = slot
     slot.lease = undefined
-    if (lease?.held.parts.every((part) => part.slot.lease !== lease)) this.#leases.end(lease)
+    if (lease?.held.parts.every((part) => part.slot.lease !== lease)) this.#leases.end(lease, 'rebalanced')
   }
 
   async close(): Promise<void> {
@@ -223,8 +223,8 @@ export class ExclusiveQueue implements PollQueue<ExclusiveSlot> {
     return asked.map(({ part, next }) => byPart.get(part) ?? notOwned(toCommit(part.slot, next)))
   }
 
-  #end(lease: Lease<HeldPartitions>): void {
-    if (this.#leases.end(lease)) this.#free(lease)
+  #end(lease: Lease<HeldPartitions>, reason?: EndReason): void {
+    if (this.#leases.end(lease, reason)) this.#free(lease)
   }
 
   #free(lease: Lease<HeldPartitions>): void {
@@ -298,7 +298,7 @@ function lostToOthers(lease: string, lost: readonly HeldPart[]): TailraceError {
   return new TailraceError(
     'fenced_lease',
     `nothing of the ack is done: in a rebalance the group gave others the partitions that it is about (lost of this lease: ${places})`,
-    { lease, fenced: lost.map(rangeOf) },
+    { lease, reason: 'rebalanced', fenced: lost.map(rangeOf) },
   )
 }
 

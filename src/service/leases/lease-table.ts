@@ -1,7 +1,8 @@
 // The open leases of one group: who holds what until when. One timer for all of them. What must hold: a lease ends once, by
 // its holder, by its time, or by being fenced; its time begins when it is given, not when it is opened, and while one of its
-// holder's requests is under way that does not end it, and the next request waits for that one. An ended lease answers fenced_lease, whoever asks; of those that ended with an
-// ack, the latest are remembered: its holder may not have heard the answer, and asks again.
+// holder's requests is under way that does not end it, and the next request waits for that one. An ended lease answers fenced_lease, whoever asks, and why,
+// while that is remembered; of those that ended with an ack, the latest are remembered with the answer: its holder may not
+// have heard it, and asks again.
 
 import { hash, randomBytes } from 'node:crypto'
 import type { Clock, Timer } from '../../kernel/clock.ts'
@@ -41,6 +42,9 @@ export interface LeaseTableOptions<Held> {
   readonly onExpired: (lease: Lease<Held>) => void
 }
 
+/** Why a lease is over that no ack has ended: a rebalance took all that it held. */
+export type EndReason = 'expired' | 'released' | 'rebalanced'
+
 /** Of a lease that ended with an ack: what that said, as its hash, and what was answered. */
 interface Acked {
   readonly said: string
@@ -53,7 +57,9 @@ export class LeaseTable<Held> {
   readonly #open = new Map<string, Lease<Held>>()
   /** The latest last. */
   readonly #acked = new Map<string, Acked>()
-  /** That the answers to those name. */
+  /** Those that no ack has ended, the latest last. */
+  readonly #ended = new Map<string, EndReason>()
+  /** That the answers to acks name. */
   #ackedPartitions = 0
   #timer: Timer | undefined
   #timerMs = Number.POSITIVE_INFINITY
@@ -130,12 +136,22 @@ export class LeaseTable<Held> {
     })
   }
 
-  /** False when it has ended already. */
-  end(lease: Lease<Held>): boolean {
+  /** False when it has ended already. Its holder is told the reason, if there is one. */
+  end(lease: Lease<Held>, reason?: EndReason): boolean {
     if (!lease.isOpen) return false
     lease.isOpen = false
     this.#open.delete(lease.id)
+    if (reason !== undefined && lease.isGiven) this.#noteEnded(lease.id, reason)
     return true
+  }
+
+  #noteEnded(id: string, reason: EndReason): void {
+    this.#ended.set(id, reason)
+    if (this.#ended.size <= LEASES_REMEMBERED_MAX) return
+    for (const oldest of this.#ended.keys()) {
+      this.#ended.delete(oldest)
+      return
+    }
   }
 
   /** The answer to the ack that ended the lease, where this is that ack again; undefined: none has, as far as is known. fenced_lease. */
@@ -148,12 +164,12 @@ export class LeaseTable<Held> {
   /** It has ended with an ack. */
   remember(id: string, request: AckRequest, answer: LeaseAnswer): void {
     this.#acked.set(id, { said: hashOf(request), answer })
-    this.#ackedPartitions += answer.committed.length
+    this.#ackedPartitions += namedIn(answer)
     for (const [oldest, acked] of this.#acked) {
       const isRoom = this.#acked.size <= LEASES_REMEMBERED_MAX
       if (isRoom && this.#ackedPartitions <= LEASES_REMEMBERED_PARTITIONS_MAX) return
       this.#acked.delete(oldest)
-      this.#ackedPartitions -= acked.answer.committed.length
+      this.#ackedPartitions -= namedIn(acked.answer)
     }
   }
 
@@ -166,10 +182,10 @@ export class LeaseTable<Held> {
 
   #get(id: string): Lease<Held> {
     const lease = this.#open.get(id)
-    if (lease === undefined) throw this.#acked.has(id) ? endedByAck(id) : fenced(id)
+    if (lease === undefined) throw this.#acked.has(id) ? endedByAck(id) : fenced(id, this.#ended.get(id))
     if (lease.use === undefined && lease.deadlineMs <= this.#clock.monotonic()) {
       this.#expire(lease)
-      throw fenced(id)
+      throw fenced(id, 'expired')
     }
     return lease
   }
@@ -197,20 +213,35 @@ export class LeaseTable<Held> {
   }
 
   #expire(lease: Lease<Held>): void {
-    if (this.end(lease)) this.#onExpired(lease)
+    if (this.end(lease, 'expired')) this.#onExpired(lease)
   }
 }
 
 /** To whoever ended it. */
 export const ENDED: LeaseAnswer = { lease: undefined, expiresMs: undefined, committed: [] }
 
-export function fenced(id: string, cause?: unknown): TailraceError {
+const WHY: Readonly<Record<EndReason, string>> = {
+  expired: 'the lease has expired',
+  released: 'the lease was released',
+  rebalanced: 'the lease is over: a rebalance of its group took all that it held',
+}
+
+/** No reason: it is not remembered, here or at all. */
+export function fenced(id: string, reason?: EndReason, cause?: unknown): TailraceError {
+  const why =
+    reason === undefined
+      ? 'the lease is not known: it ended long ago, the server restarted, or the group was left, deleted or set back meanwhile'
+      : WHY[reason]
   return new TailraceError(
     'fenced_lease',
-    'the lease is not open: it has expired, was released, its group was rebalanced or the server restarted; what it held and was not acknowledged is given out again',
-    { lease: id.slice(0, 60) },
+    `${why}; what it held and was not acknowledged is given out again`,
+    { lease: id.slice(0, 60), ...(reason !== undefined && { reason }) },
     { cause },
   )
+}
+
+function namedIn({ committed, fenced: lost = [] }: LeaseAnswer): number {
+  return committed.length + lost.length
 }
 
 /** Of what may have half a megabyte. */

@@ -28,7 +28,7 @@ import type {
 import type { StateTopic } from '../../groups/state-topic.ts'
 import type { GroupStartParts } from '../../read/group-start.ts'
 import type { Position } from '../../read/positions.ts'
-import type { Lease, ListedLease } from '../lease-table.ts'
+import type { EndReason, Lease, ListedLease } from '../lease-table.ts'
 import { ENDED, fenced, LeaseTable } from '../lease-table.ts'
 import type { PollQueue, QueueHost } from '../poll-queue.ts'
 import { findStarts } from '../poll-start.ts'
@@ -189,13 +189,13 @@ export class SharedQueue implements PollQueue<SharedSlot> {
 
   async release(id: string, delivery: Delivery = 'uncounted'): Promise<LeaseAnswer> {
     return await this.#leases.use(id, async (lease) => {
-      this.#end(lease, delivery)
+      this.#end(lease, delivery, 'released')
       return ENDED
     })
   }
 
   lose(slot: SharedSlot): void {
-    for (const lease of this.#holders(slot)) this.#end(lease, 'counted')
+    for (const lease of this.#holders(slot)) this.#end(lease, 'counted', 'rebalanced')
     slot.retry?.cancel()
     const busy = [slot.writing, slot.nextWrite, slot.burying].filter((one) => one !== undefined)
     if (busy.length === 0 && !slot.isForgettable) return
@@ -314,8 +314,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
 
   #refused(lease: Lease<HeldRecords>, error: TailraceError): TailraceError {
     if (!isFencing(error)) return error
-    this.#end(lease, 'counted')
-    return fenced(lease.id, error)
+    this.#end(lease, 'counted', 'rebalanced')
+    return fenced(lease.id, 'rebalanced', error)
   }
 
   /** What is done in front is left behind: there is room for more. */
@@ -330,8 +330,8 @@ export class SharedQueue implements PollQueue<SharedSlot> {
     this.#host.changed(slot)
   }
 
-  #end(lease: Lease<HeldRecords>, delivery: Delivery): void {
-    if (this.#leases.end(lease)) this.#giveBack(lease, delivery)
+  #end(lease: Lease<HeldRecords>, delivery: Delivery, reason?: EndReason): void {
+    if (this.#leases.end(lease, reason)) this.#giveBack(lease, delivery)
   }
 
   /** Nobody was given it. */
