@@ -296,6 +296,12 @@ function openOther(bench: PollBench, { assignors = COOPERATIVE }: { assignors?: 
 const COOPERATIVE: readonly AssignorName[] = ['cooperative-sticky', 'range']
 const at = (partition: number, offset: number) => ({ topic: 'jobs', partition, offset })
 
+async function makeAllLeave({ engine }: PollBench): Promise<void> {
+  const members = (await engine.groups.describe('g'))?.members ?? []
+  const named = members.map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId }))
+  await engine.groups.leave('g', named)
+}
+
 /** A lease on all partitions, two records each, that another member is to have two of. */
 async function leaseOfFour(t: TestContext) {
   const bench = await openPollBench(t, { partitions: 4 })
@@ -423,13 +429,26 @@ test('under an eager assignor too a rebalance waits for leases, and ends in time
   }
 })
 
+test('under an eager assignor a member that was made to leave does not wait for leases when others come back', async (t) => {
+  const bench = await openPollBench(t, { partitions: 2 })
+  await bench.produce('jobs', 0, 'a')
+  await bench.produce('jobs', 1, 'x')
+  const { member, owned } = openOther(bench, { assignors: ['range'] })
+  await bench.until(() => owned.size === 2)
+  const { lease } = await bench.poll({ leaseMs: 600_000, waitMs: 1_000 })
+  await makeAllLeave(bench)
+  member.touch()
+  const isOver = async () => {
+    const error = await bench.polls.extend(caller, 'g', lease, 600_000).catch((failure: TailraceError) => failure)
+    return error instanceof TailraceError && error.code === 'fenced_lease'
+  }
+  await bench.until(isOver)
+  await bench.until(() => owned.size === 1)
+})
+
 test('a member that is made to leave while partitions of it are leaving does not wait for their leases', async (t) => {
   const { bench, lease, other } = await leaseOfFour(t)
-  const members = (await bench.engine.groups.describe('g'))?.members ?? []
-  await bench.engine.groups.leave(
-    'g',
-    members.map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId })),
-  )
+  await makeAllLeave(bench)
   for (let step = 0; step < 4; step++) await bench.advance(5_000)
   await assert.rejects(bench.ackAll(lease), FENCED)
   await bench.until(async () => (await bench.poll({ limit: 1, waitMs: 0 })).given.length > 0)
@@ -478,11 +497,7 @@ test('whose lease is over is told why, in both kinds of groups, as far as that i
     await toldWhy(released.lease, 'released', /^the lease was released;/)
     await toldWhy('anything', undefined, /^the lease is not known: .* the server restarted/)
     const held = await bench.poll({ mode })
-    const members = (await bench.engine.groups.describe('g'))?.members ?? []
-    await bench.engine.groups.leave(
-      'g',
-      members.map(({ memberId, groupInstanceId }) => ({ memberId, groupInstanceId })),
-    )
+    await makeAllLeave(bench)
     await bench.advance(15_000)
     await toldWhy(held.lease, 'rebalanced', /rebalance of its group took all/)
     await toldWhy(released.lease, 'released', /^the lease was released;/)

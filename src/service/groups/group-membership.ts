@@ -266,7 +266,7 @@ export class GroupMembership {
     const wishes = this.#wishes
     if (wishes === undefined) throw new Error('a member joins for its topics')
     await wishes.follow(this.#parts.matcher)
-    if (!this.#isCooperative) await this.owned.revoke(this.owned.list)
+    if (!this.#isCooperative) await this.#giveUpOwned()
     if (this.#isClosed || this.#isLost || this.#wishes !== wishes) return
     this.#joins = false
     this.failures.cancel()
@@ -288,6 +288,17 @@ export class GroupMembership {
     this.failures.forget()
     this.#owner.onJoined()
     await this.#take(assignment)
+  }
+
+  /** Who was put out of the group meanwhile has nothing to give up, and its listener nothing to wait for. */
+  async #giveUpOwned(): Promise<void> {
+    if (this.owned.list.length === 0) return
+    try {
+      await this.#parts.engine.groups.heartbeat(this.identity)
+    } catch (error) {
+      if (isFencing(asTailraceError(error))) throw error
+    }
+    await this.owned.revoke(this.owned.list)
   }
 
   get #isCooperative(): boolean {
