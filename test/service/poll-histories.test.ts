@@ -366,13 +366,17 @@ class ExclusiveHistory extends History<Held> {
     if (life !== this.life || answer?.polled.given === undefined) return
     const { lease: id, given, polled } = answer
     if (polled.given === undefined || !(await this.isOfThisEra(id, leaseMs, era))) return
+    // a reset has put it out, and it does not know yet: it can commit nothing of this
+    const other = this.#other
+    if (other !== undefined && polled.generation < other.member.generationId) return
     const held: Held = { id, deadlineMs: this.clock.monotonic() + leaseMs, ranges: new Map(), lost: new Set() }
     for (const { partition, from, through } of polled.given.positions) {
       const positions = this.positions[partition] as Set<number>
       assert.ok(positions.has(from), `partition ${partition} begins at ${from}, not at one of ${[...positions]}`)
       if (this.mayBeLost) for (const lease of this.leases) if (lease.ranges.has(partition)) this.#lose(lease, partition)
       const holder = [...this.leases].find((lease) => lease.ranges.has(partition))
-      assert.ok(!this.#other?.owned.has(partition) || this.mayBeLost, `partition ${partition} is another's`)
+      const isOthers = other?.owned.has(partition) && other.member.generationId === polled.generation
+      assert.ok(!isOthers || this.mayBeLost, `partition ${partition} is another's`)
       assert.equal(holder, undefined, `partition ${partition} is leased already`)
       this.positions[partition] = new Set([from])
       held.ranges.set(partition, { from, through })
