@@ -27,9 +27,7 @@ export class UnansweredRequests {
     this.#endIdleOnClose(server)
     const connections = this.#connections
     const waiting = this.#waiting
-    const endIfClosing = (socket: Socket) => {
-      if (this.#isClosing) socket.destroySoon()
-    }
+    const isClosing = () => this.#isClosing
     // one for all: requests are many
     function onFinish(this: ServerResponse): void {
       const { socket } = this.req
@@ -44,7 +42,7 @@ export class UnansweredRequests {
       }
       if (connection.last === this) {
         connection.last = undefined
-        endIfClosing(socket)
+        if (isClosing()) socket.destroySoon()
       }
       if (connection.onAnswered !== undefined && owedOf(connection) === 0) connection.onAnswered()
     }

@@ -58,7 +58,7 @@ export class ConsumerInstance implements OwnershipListener, ReadingConsumer {
     this.#onUsed = onUsed
     this.#source = kept.source
     this.#saved = kept.saved
-    this.#hasForgotten = kept.source !== NO_SOURCE && kept.saved.length === 0
+    this.#hasForgotten = kept.source.kind !== 'none' && kept.saved.length === 0
   }
 
   get source(): ConsumerSource {

@@ -70,10 +70,8 @@ export class ConsumerPositions {
   add(topic: Topic, partition: number): void {
     const before = this.find(topic.name, partition)
     if (before?.topic.id === topic.id) return
-    const position: ConsumerPosition = {
-      ...{ topic, partition, next: undefined, processed: undefined, committed: undefined },
-      ...{ isKnown: false, isUncommitted: false },
-    }
+    const nowhere = { next: undefined, processed: undefined, committed: undefined }
+    const position: ConsumerPosition = { topic, partition, ...nowhere, isKnown: false, isUncommitted: false }
     this.#sorted.splice(this.#placeOf(topic.name, partition), before === undefined ? 0 : 1, position)
   }
 
